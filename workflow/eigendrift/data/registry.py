@@ -1,0 +1,37 @@
+"""The data sets by name; to add one, write its loader and add a line."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from eigendrift.data import full_mnist, shipped
+from eigendrift.data.samples import Samples
+from eigendrift.errors import UserError
+
+# A loader takes the directory of the user's own copies, if there is one. It imports the packages it needs
+# when called, so that the names are at hand wherever the configuration is checked.
+DATASETS: dict[str, Callable[[Path | None], Samples]] = {
+    "mnist5k": shipped.mnist5k,
+    "digits": shipped.digits,
+    "mnist": partial(full_mnist.load, "mnist"),
+    "fashion_mnist": partial(full_mnist.load, "fashion_mnist"),
+}
+
+
+def load(name: str, data_dir: Path | None = None) -> Samples:
+    """Load a data set.
+
+    Args:
+        name: one of `DATASETS`.
+        data_dir: holds the user's own copies of the data sets that no package ships; the environment
+            variable EIGENDRIFT_DATA takes precedence.
+
+    Returns:
+        The samples, always the same ones in the same order.
+
+    Raises:
+        UserError: there is no such data set, or it cannot be had.
+    """
+    if name not in DATASETS:
+        raise UserError(f"The data set {name!r} is unknown, so choose one of {', '.join(DATASETS)}.")
+    return DATASETS[name](data_dir)

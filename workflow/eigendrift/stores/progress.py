@@ -1,0 +1,160 @@
+"""Progress of a long job that survives a kill at any moment.
+
+A job's progress lies in a hidden directory beside the store it builds. Snakemake does not know of it, so it
+outlives failed jobs. It belongs to one key, a digest of the job's settings and code: progress made under
+another key is thrown away, because its continuation would mix two computations.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, overload
+
+import numpy as np
+
+from eigendrift.stores.files import write_json
+
+logger = logging.getLogger(__name__)
+
+
+def progress_key(settings: Mapping[str, Any], files: Iterable[Path]) -> str:
+    """Digest what a computation depends on.
+
+    Args:
+        settings: The settings, as plain JSON values.
+        files: Code and input manifests whose content matters.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+class Progress:
+    """Records that a job has finished so far, and the state from which it goes on."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def state_path(self) -> Path:
+        """Where the job keeps its state; the job writes it with `replace_state`."""
+        return self.directory / "state"
+
+    def replace_state(self, write: Callable[[Path], object]) -> None:
+        """Let ``write(path)`` write a new state, and put it in the place of the old one at once."""
+        partial = self.directory / "state.partial"
+        write(partial)
+        partial.replace(self.state_path)
+
+    def save(self, index: int, record: Mapping[str, np.ndarray]) -> None:
+        """Keep one record; when this returns, the record survives a kill."""
+        partial = self.directory / "record.partial"
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **record)
+        partial.replace(self._path(index))
+
+    def load(self, index: int) -> dict[str, np.ndarray]:
+        """Return one record."""
+        with np.load(self._path(index), allow_pickle=False) as record:
+            return dict(record)
+
+    def completed(self) -> int:
+        """Count the records without a gap from index 0."""
+        index = 0
+        while self._path(index).exists():
+            index += 1
+        return index
+
+    def column(self, name: str, length: int) -> Sequence[np.ndarray]:
+        """Return one array of all records as a sequence that loads a record when it is used."""
+        return _Column(self, name, length)
+
+    def _path(self, index: int) -> Path:
+        return self.directory / f"record-{index:05d}.npz"
+
+
+class _Column(Sequence[np.ndarray]):
+    def __init__(self, progress: Progress, name: str, length: int) -> None:
+        self._progress = progress
+        self._name = name
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._length))]
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        with np.load(self._progress._path(index), allow_pickle=False) as record:
+            return np.asarray(record[self._name])
+
+
+@contextmanager
+def resumable(store: Path, key: str) -> Iterator[Progress]:
+    """Open the progress of the job that builds ``store``; delete it when the job succeeds.
+
+    Only one process at a time holds it: a second one waits, so that the orphan of a killed snakemake and its
+    successor do not write into each other.
+
+    Args:
+        store: The store that the job builds.
+        key: What the job computes, see `progress_key`.
+    """
+    directory = store.with_name(f".{store.stem}-progress")
+    with _exclusive(directory):
+        marker = directory / "key.json"
+        if not marker.exists() or json.loads(marker.read_text()) != key:
+            _clear(directory)
+            write_json(marker, key)
+        progress = Progress(directory)
+        if done := progress.completed():
+            logger.info("Resuming from %s with %d records done.", directory, done)
+        yield progress
+        shutil.rmtree(directory)
+
+
+def _clear(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.name != "lock":
+            path.unlink()
+
+
+@contextmanager
+def _exclusive(directory: Path) -> Iterator[None]:
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / "lock").open("a") as lock:
+            _wait_for(lock, directory)
+            # The holder before us deletes the directory when it succeeds; then our lock is on nothing.
+            if not _is_current(lock, directory / "lock"):
+                continue
+            yield
+            return
+
+
+def _wait_for(lock: IO[str], directory: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.info("Another process is at work in %s; waiting for it to end.", directory)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _is_current(lock: IO[str], path: Path) -> bool:
+    try:
+        return os.fstat(lock.fileno()).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False

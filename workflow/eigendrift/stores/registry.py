@@ -1,0 +1,174 @@
+"""Every array of every store: name, dimensions, dtype, unit and meaning.
+
+Stores are checked against this registry when they are written and when they are read. results/README.md is
+generated from it.
+"""
+
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a store.
+
+    Attributes:
+        name: Name in the store.
+        dims: Names of the dimensions, outermost first.
+        dtype: numpy name of the element type.
+        unit: Unit of the values, ``1`` for pure numbers.
+        meaning: What the values are, in a sentence.
+        optional: Whether a store may lack it.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    unit: str
+    meaning: str
+    optional: bool = False
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the array is large and therefore stored one chunk per checkpoint or draw."""
+        return self.dims[-1] == "parameter"
+
+
+@dataclass(frozen=True)
+class StoreSpec:
+    """One kind of store.
+
+    Attributes:
+        kind: Name of the kind, also the stem of its file where there is one per run.
+        meaning: What the store holds, in a sentence.
+        arrays: The arrays, coordinates among them.
+    """
+
+    kind: str
+    meaning: str
+    arrays: tuple[ArraySpec, ...]
+
+
+
+STEP = ArraySpec("step", ("checkpoint",), "int64", "optimizer steps", "Steps taken before the checkpoint.")
+RANK = ArraySpec("rank", ("rank",), "int64", "1", "Rank of the eigenvalue, 1 is the largest.")
+DRAW = ArraySpec("draw", ("draw",), "int64", "1", "Index of the draw from the null model.")
+LOSSES = tuple(
+    ArraySpec(f"{part}_{what}", ("checkpoint",), "float64", unit, f"{meaning} over the whole {part} set.")
+    for part in ("train", "test")
+    for what, unit, meaning in (
+        ("loss", "nat", "Mean cross-entropy"),
+        ("accuracy", "1", "Share of samples classified correctly"),
+    )
+)
+
+DATA = StoreSpec(
+    "data",
+    "One data set, split into training and test samples.",
+    (
+        ArraySpec("train_images", ("train_sample", "row", "column"), "float32", "1", "Pixels from 0 to 1."),
+        ArraySpec("train_labels", ("train_sample",), "int64", "1", "Class of each training sample."),
+        ArraySpec("test_images", ("test_sample", "row", "column"), "float32", "1", "Pixels from 0 to 1."),
+        ArraySpec("test_labels", ("test_sample",), "int64", "1", "Class of each test sample."),
+    ),
+)
+
+_PARAMETERS = ("checkpoint", "parameter")
+TRAJECTORY = StoreSpec(
+    "trajectory",
+    "One training run, seen at its checkpoints. Checkpoints after a divergence are NaN.",
+    (
+        STEP,
+        ArraySpec("weights", _PARAMETERS, "float32", "1", "Flat weights, in model.parameters() order."),
+        ArraySpec(
+            "gradient", _PARAMETERS, "float32", "nat", "Mini-batch gradient of the step that starts here."
+        ),
+        ArraySpec("update", _PARAMETERS, "float32", "1", "What the step that starts here adds to the weights."),
+        ArraySpec(
+            "second_moment",
+            _PARAMETERS,
+            "float32",
+            "nat²",
+            "Second-moment estimate of an adaptive optimizer before the step; not bias-corrected.",
+            optional=True,
+        ),
+        *LOSSES,
+    ),
+)
+
+_PAIR = (
+    ("eigenvalue", "float64", "nat", "Algebraically largest eigenvalues of the Hessian, descending."),
+    ("residual", "float64", "1", "‖Hv − λv‖ / |λ1|, recomputed with a fresh product."),
+    ("converged", "bool", "1", "Whether the residual meets the tolerance and the pairs proved complete."),
+    ("gap", "float64", "1", "Distance to the nearest other eigenvalue, relative to |λ1|."),
+)
+_SOLVER = (
+    ("next_eigenvalue", "float64", "nat", "Estimate of the largest eigenvalue not returned."),
+    ("matvecs", "int64", "1", "Hessian-vector products used."),
+)
+
+
+def _eigenpair_arrays(record: str) -> tuple[ArraySpec, ...]:
+    return (
+        ArraySpec("eigenvector", (record, "rank", "parameter"), "float32", "1", "Unit eigenvectors; any sign."),
+        *(ArraySpec(name, (record, "rank"), dtype, unit, text) for name, dtype, unit, text in _PAIR),
+        *(ArraySpec(name, (record,), dtype, unit, text) for name, dtype, unit, text in _SOLVER),
+    )
+
+
+EIGENPAIRS = StoreSpec(
+    "eigenpairs",
+    "Leading eigenpairs of the Hessian at each checkpoint of a run.",
+    (STEP, RANK, *_eigenpair_arrays("checkpoint")),
+)
+
+NULL = StoreSpec(
+    "null",
+    "Draws of leading eigenpairs from a null model. The isotropic null has vectors but no spectrum.",
+    (DRAW, RANK, *_eigenpair_arrays("draw")),
+)
+
+BASELINE = StoreSpec(
+    "baseline",
+    "Displacement and localization of a null model's draws, as distributions.",
+    (
+        DRAW,
+        RANK,
+        ArraySpec("eigenvalue", ("draw", "rank"), "float64", "nat", "Leading eigenvalues of each draw."),
+        ArraySpec("inverse_participation_ratio", ("draw", "rank"), "float64", "1", "Σ_j v_j⁴ of each draw."),
+        ArraySpec("displacement", ("pair", "rank"), "float64", "1", "Δ between two draws, every pair of them."),
+        ArraySpec(
+            "subspace_displacement", ("pair",), "float64", "1", "1 − ‖V_kᵀ V_k'‖²_F / k, every pair of draws."
+        ),
+    ),
+)
+
+_TWO_TIME = ("waiting", "checkpoint")
+METRICS = StoreSpec(
+    "metrics",
+    "Everything that figures and claims need of one run. Pairs that missed the tolerance are NaN.",
+    (
+        STEP,
+        RANK,
+        *LOSSES,
+        ArraySpec(
+            "eigenvalue", ("checkpoint", "rank"), "float64", "nat", "Leading eigenvalues of the Hessian."
+        ),
+        ArraySpec("displacement", (*_TWO_TIME, "rank"), "float64", "1", "Δ(i)(tw, t): 2(1 − |⟨v_i, v_i⟩|)."),
+        ArraySpec(
+            "tracked_displacement",
+            (*_TWO_TIME, "rank"),
+            "float64",
+            "1",
+            "As displacement, with identity followed through swaps of ranks; rank is the one at tw.",
+        ),
+        ArraySpec("subspace_displacement", _TWO_TIME, "float64", "1", "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k."),
+        ArraySpec("inverse_participation_ratio", ("checkpoint", "rank"), "float64", "1", "Σ_j v_j⁴."),
+        ArraySpec("gradient_alignment", ("checkpoint", "rank"), "float64", "1", "⟨g/|g|, v_i⟩, signed."),
+        ArraySpec("update_alignment", ("checkpoint", "rank"), "float64", "1", "⟨u/|u|, v_i⟩, signed."),
+        ArraySpec("final_overlap", ("checkpoint", "rank"), "float64", "1", "|⟨v_i(t), v_i(T)⟩|."),
+    ),
+)
+
+STORES = {spec.kind: spec for spec in (DATA, TRAJECTORY, EIGENPAIRS, NULL, BASELINE, METRICS)}

@@ -1,0 +1,1 @@
+"""Training networks and recording where they go."""

@@ -1,0 +1,209 @@
+"""Training one run and recording its trajectory."""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector
+
+from eigendrift.data.samples import Samples
+from eigendrift.numerics import generator, seed_from
+from eigendrift.stores.progress import Progress
+from eigendrift.stores.store import Column
+from eigendrift.tracking import Tracker, tracked
+from eigendrift.training.batches import BatchOrder
+from eigendrift.training.checkpoints import checkpoint_steps
+from eigendrift.training.models import build_model
+from eigendrift.training.optimizers import OPTIMIZERS, second_moment
+
+logger = logging.getLogger(__name__)
+
+STEPS_BETWEEN_CHECKS = 100
+SECONDS_BETWEEN_SAVES = 30.0
+EVALUATION_CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A finished run.
+
+    Attributes:
+        columns: The arrays of a trajectory store; checkpoints after a divergence are NaN.
+        diverged_at: First step whose loss is not finite; None if there is none.
+    """
+
+    columns: dict[str, Column]
+    diverged_at: int | None
+
+
+def train(
+    samples: Samples, settings: Mapping[str, Any], device: torch.device, progress: Progress, label: str
+) -> Trajectory:
+    """Train one run from its first step, or from where an interrupted job left it.
+
+    The loss is the mean cross-entropy, without weight decay or augmentation. ``gradient`` is the mini-batch
+    gradient of the step that starts at a checkpoint and ``update`` what that step adds to the weights, so one
+    step is taken beyond the last checkpoint.
+
+    Args:
+        samples: Data set.
+        settings: ``model``, ``optimizer``, ``batch_size``, ``seed``, ``steps`` and ``checkpoints``, as in the
+            configuration.
+        device: Where to train.
+        progress: Keeps records and state, so that a killed job resumes with the same bits.
+        label: Name of the run in messages.
+
+    Raises:
+        UserError: The batch is larger than the training set.
+    """
+    trainee = _Trainee(samples, settings, device)
+    steps = checkpoint_steps(settings["steps"], **settings["checkpoints"])
+    first = trainee.resume(progress)
+    diverged_at = None
+    with tracked(label, settings["steps"], done=trainee.step) as tracker:
+        for index in range(first, len(steps)):
+            diverged_at = trainee.advance(steps[index], progress, index, tracker)
+            record, diverged_at = (None, diverged_at) if diverged_at is not None else trainee.observe()
+            if record is None:
+                logger.warning("%s diverged: its loss is not finite at step %d.", label, diverged_at)
+                _fill(progress, trainee, range(index, len(steps)))
+                break
+            progress.save(index, record)
+            trainee.save(progress, index + 1)
+            tracker.reach(steps[index], f"loss {record['train_loss']:.3g}")
+    return Trajectory(_columns(progress, trainee, steps), diverged_at)
+
+
+class _Trainee:
+    """A network in training: weights, optimizer, and the step that comes next."""
+
+    def __init__(self, samples: Samples, settings: Mapping[str, Any], device: torch.device) -> None:
+        self.step = 0
+        self._device = device
+        self._parts = {
+            part: (torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
+            for part, images, labels in (
+                ("train", samples.train_images, samples.train_labels),
+                ("test", samples.test_images, samples.test_labels),
+            )
+        }
+        rows, columns = samples.train_images.shape[1:]
+        seed = settings["seed"]
+        draw = generator("weights", seed)
+        self._model = build_model(settings["model"], (rows, columns), samples.classes, draw).to(device)
+        self._spec = OPTIMIZERS[settings["optimizer"]["name"]]
+        self._optimizer = self._spec.build(self._model.parameters(), settings["optimizer"])
+        self._order = BatchOrder(len(samples.train_labels), settings["batch_size"], seed, device)
+        # Networks that draw in their forward pass, as dropout does, draw from the global generator.
+        torch.manual_seed(seed_from("forward", seed))
+
+    def advance(self, target: int, progress: Progress, records: int, tracker: Tracker) -> int | None:
+        """Take steps up to ``target``; return the first step whose loss is not finite, or None."""
+        saved_at = time.monotonic()
+        while self.step < target:
+            start = self.step
+            stop = min(target, start + STEPS_BETWEEN_CHECKS)
+            losses = torch.stack([self._take_step() for _ in range(start, stop)]).cpu()
+            finite = torch.isfinite(losses)
+            if not finite.all():
+                return start + int((~finite).nonzero()[0])
+            tracker.reach(self.step, f"loss {losses[-1]:.3g}")
+            if time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
+                self.save(progress, records)
+                saved_at = time.monotonic()
+        return None
+
+    def observe(self) -> tuple[dict[str, np.ndarray] | None, int | None]:
+        """Record this checkpoint and take its step; the step's number instead if its loss is not finite."""
+        weights = self._flat_weights()
+        record = {"weights": weights}
+        if (moment := second_moment(self._spec, self._optimizer)) is not None:
+            record["second_moment"] = moment
+        measured = {
+            f"{part}_{name}": value for part in self._parts for name, value in self._evaluate(part).items()
+        }
+        loss = float(self._take_step())
+        if not (math.isfinite(measured["train_loss"]) and math.isfinite(loss)):
+            return None, self.step - 1
+        record["gradient"] = torch.cat([p.grad.flatten() for p in self._model.parameters() if p.grad is not None])
+        record["update"] = self._flat_weights() - weights
+        arrays = {name: tensor.cpu().numpy() for name, tensor in record.items()}
+        return arrays | {name: np.array(value) for name, value in measured.items()}, None
+
+    def save(self, progress: Progress, records: int) -> None:
+        """Keep the state from which training goes on, with the number of records that lie before it."""
+        state = {
+            "step": self.step,
+            "records": records,
+            "model": self._model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": torch.get_rng_state(),
+            "cuda_generator": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
+        }
+        progress.replace_state(lambda path: torch.save(state, path))
+
+    def resume(self, progress: Progress) -> int:
+        """Go back to the saved state if there is one; return how many records are done."""
+        if not progress.state_path.exists():
+            return 0
+        state = torch.load(progress.state_path, map_location="cpu", weights_only=True)
+        self.step = state["step"]
+        self._model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["generator"])
+        if state["cuda_generator"] is not None:
+            torch.cuda.set_rng_state(state["cuda_generator"], self._device)
+        return int(state["records"])
+
+    def empty_record(self) -> dict[str, np.ndarray]:
+        """Return a record of NaN, for checkpoints that a diverged run does not reach."""
+        parameters = self._flat_weights().numel()
+        names = ["weights", "gradient", "update"] + ["second_moment"] * bool(self._spec.second_moment)
+        measured = [f"{part}_{name}" for part in self._parts for name in ("loss", "accuracy")]
+        vectors = {name: np.full(parameters, np.nan, np.float32) for name in names}
+        return vectors | {name: np.array(np.nan) for name in measured}
+
+    def _take_step(self) -> torch.Tensor:
+        images, labels = self._parts["train"]
+        batch = self._order.indices(self.step)
+        self._optimizer.zero_grad()
+        loss = cross_entropy(self._model(images[batch]), labels[batch])
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self.step += 1
+        return loss.detach()
+
+    def _flat_weights(self) -> torch.Tensor:
+        return parameters_to_vector(self._model.parameters()).detach()
+
+    @torch.no_grad()
+    def _evaluate(self, part: str) -> dict[str, float]:
+        images, labels = self._parts[part]
+        self._model.eval()
+        loss, right = 0.0, 0
+        for x, y in zip(torch.split(images, EVALUATION_CHUNK), torch.split(labels, EVALUATION_CHUNK), strict=True):
+            scores = self._model(x)
+            loss += cross_entropy(scores, y, reduction="none").double().sum().item()
+            right += int((scores.argmax(1) == y).sum())
+        self._model.train()
+        return {"loss": loss / len(labels), "accuracy": right / len(labels)}
+
+
+def _fill(progress: Progress, trainee: _Trainee, indices: range) -> None:
+    for index in indices:
+        progress.save(index, trainee.empty_record())
+
+
+def _columns(progress: Progress, trainee: _Trainee, steps: list[int]) -> dict[str, Column]:
+    columns: dict[str, Column] = {"step": np.array(steps)}
+    for name, example in trainee.empty_record().items():
+        column = progress.column(name, len(steps))
+        columns[name] = column if example.ndim else np.array(list(column))
+    return columns
