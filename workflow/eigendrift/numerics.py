@@ -22,6 +22,7 @@ def configure(threads: int = 1) -> None:
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
 
 

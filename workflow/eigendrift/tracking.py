@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ SECONDS_BETWEEN_LINES = 10.0
 class Tracker:
     """Counts steps of one job and shows them."""
 
-    def __init__(self, bar: "tqdm[None]", label: str, total: int) -> None:
+    def __init__(self, bar: "tqdm[Any]", label: str, total: int) -> None:
         self._bar = bar
         self._label = label
         self._total = total

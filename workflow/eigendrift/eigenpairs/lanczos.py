@@ -91,7 +91,7 @@ def leading_eigenpairs(
 
 
 class _Lanczos:
-    """The iteration: an orthonormal basis V whose products are all projected, and the direction to go next."""
+    """The iteration: an orthonormal basis, the operator projected on it, and the direction to go next."""
 
     def __init__(
         self,
@@ -175,8 +175,8 @@ class _Lanczos:
     def _exploration_steps(self, last: float, edge: float) -> float:
         """Steps after which an eigenvalue above ``last`` outgrows a spectrum that ends at ``edge``.
 
-        A Krylov polynomial of degree m amplifies it by T_m(1 + 2γ), γ = (last − edge) / (edge − lowest), T the
-        Chebyshev polynomial (Saad 2011, Numerical Methods for Large Eigenvalue Problems, sec. 6.6).
+        A Krylov polynomial of degree m amplifies it by T_m(1 + 2γ), γ = (last − edge) / (edge − lowest),
+        T the Chebyshev polynomial (Saad 2011, Numerical Methods for Large Eigenvalue Problems, sec. 6.6).
         """
         if edge >= last or edge <= self._lowest:
             return math.inf
@@ -272,5 +272,7 @@ def _gaps(eigenvalues: torch.Tensor, following: float) -> torch.Tensor:
     """Distance of each eigenvalue to its nearest neighbour, relative to |λ1|."""
     below = torch.cat([eigenvalues[1:], torch.tensor([following], dtype=torch.float64)])
     to_below = (eigenvalues - below).abs().nan_to_num(nan=math.inf)
-    to_above = torch.cat([torch.tensor([math.inf], dtype=torch.float64), (eigenvalues[:-1] - eigenvalues[1:]).abs()])
+    to_above = torch.cat(
+        [torch.tensor([math.inf], dtype=torch.float64), (eigenvalues[:-1] - eigenvalues[1:]).abs()]
+    )
     return torch.minimum(to_below, to_above) / eigenvalues[0].abs()

@@ -10,29 +10,28 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, overload
 
 import numpy as np
 
-from eigendrift.stores.files import write_json
+from eigendrift.stores.files import package_versions, write_json
 
 logger = logging.getLogger(__name__)
 
 
-def progress_key(settings: Mapping[str, Any], files: Iterable[Path]) -> str:
-    """Digest what a computation depends on.
+def progress_key(settings: Mapping[str, Any], files: Iterable[str | Path]) -> str:
+    """Digest what a computation depends on: settings, files, and the numerical packages.
 
     Args:
         settings: The settings, as plain JSON values.
         files: Code and input manifests whose content matters.
     """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([settings, package_versions()], sort_keys=True).encode())
     for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
     return digest.hexdigest()
 
 
@@ -123,10 +122,16 @@ def resumable(store: Path, key: str) -> Iterator[Progress]:
         if done := progress.completed():
             logger.info("Resuming from %s with %d records done.", directory, done)
         yield progress
-        shutil.rmtree(directory)
+        _clear(directory)
+        (directory / "lock").unlink()
+        # A third process may have come meanwhile and made its own lock.
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def _clear(directory: Path) -> None:
+    # First the key: what a kill leaves of the rest then belongs to nobody and is thrown away.
+    (directory / "key.json").unlink(missing_ok=True)
     for path in directory.iterdir():
         if path.name != "lock":
             path.unlink()
@@ -136,13 +141,17 @@ def _clear(directory: Path) -> None:
 def _exclusive(directory: Path) -> Iterator[None]:
     while True:
         directory.mkdir(parents=True, exist_ok=True)
-        with (directory / "lock").open("a") as lock:
+        # The holder before us deletes the directory when it succeeds: before we open the lock, or while we
+        # wait for it, and then we hold a lock on nothing.
+        try:
+            lock = (directory / "lock").open("a")
+        except FileNotFoundError:
+            continue
+        with lock:
             _wait_for(lock, directory)
-            # The holder before us deletes the directory when it succeeds; then our lock is on nothing.
-            if not _is_current(lock, directory / "lock"):
-                continue
-            yield
-            return
+            if _is_current(lock, directory / "lock"):
+                yield
+                return
 
 
 def _wait_for(lock: IO[str], directory: Path) -> None:

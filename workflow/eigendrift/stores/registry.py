@@ -50,7 +50,6 @@ class StoreSpec:
     arrays: tuple[ArraySpec, ...]
 
 
-
 STEP = ArraySpec("step", ("checkpoint",), "int64", "optimizer steps", "Steps taken before the checkpoint.")
 RANK = ArraySpec("rank", ("rank",), "int64", "1", "Rank of the eigenvalue, 1 is the largest.")
 DRAW = ArraySpec("draw", ("draw",), "int64", "1", "Index of the draw from the null model.")
@@ -84,7 +83,9 @@ TRAJECTORY = StoreSpec(
         ArraySpec(
             "gradient", _PARAMETERS, "float32", "nat", "Mini-batch gradient of the step that starts here."
         ),
-        ArraySpec("update", _PARAMETERS, "float32", "1", "What the step that starts here adds to the weights."),
+        ArraySpec(
+            "update", _PARAMETERS, "float32", "1", "What the step that starts here adds to the weights."
+        ),
         ArraySpec(
             "second_moment",
             _PARAMETERS,
@@ -111,7 +112,9 @@ _SOLVER = (
 
 def _eigenpair_arrays(record: str) -> tuple[ArraySpec, ...]:
     return (
-        ArraySpec("eigenvector", (record, "rank", "parameter"), "float32", "1", "Unit eigenvectors; any sign."),
+        ArraySpec(
+            "eigenvector", (record, "rank", "parameter"), "float32", "1", "Unit eigenvectors; any sign."
+        ),
         *(ArraySpec(name, (record, "rank"), dtype, unit, text) for name, dtype, unit, text in _PAIR),
         *(ArraySpec(name, (record,), dtype, unit, text) for name, dtype, unit, text in _SOLVER),
     )
@@ -137,7 +140,9 @@ BASELINE = StoreSpec(
         RANK,
         ArraySpec("eigenvalue", ("draw", "rank"), "float64", "nat", "Leading eigenvalues of each draw."),
         ArraySpec("inverse_participation_ratio", ("draw", "rank"), "float64", "1", "Σ_j v_j⁴ of each draw."),
-        ArraySpec("displacement", ("pair", "rank"), "float64", "1", "Δ between two draws, every pair of them."),
+        ArraySpec(
+            "displacement", ("pair", "rank"), "float64", "1", "Δ between two draws, every pair of them."
+        ),
         ArraySpec(
             "subspace_displacement", ("pair",), "float64", "1", "1 − ‖V_kᵀ V_k'‖²_F / k, every pair of draws."
         ),

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import platform
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from eigendrift import __version__
 from eigendrift.errors import UserError
-from eigendrift.stores.files import publish_directory, write_json
+from eigendrift.stores.files import package_versions, publish_directory, write_json
 from eigendrift.stores.registry import SCHEMA_VERSION, STORES, ArraySpec
 
 Column = np.ndarray | Sequence[np.ndarray]
 
 # Small enough to hold a few at once, large enough that the number of files stays low.
 CHUNK_BYTES = 16 * 2**20
-VERSIONS_OF = ("numpy", "scipy", "torch", "zarr")
 
 
 def manifest_path(store: Path) -> Path:
@@ -38,7 +35,9 @@ def write_store(
     settings: Mapping[str, Any],
     summary: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a whole store and its manifest; both appear complete or not at all.
+    """Write a whole store, then its manifest; each appears complete or not at all.
+
+    What stood there before stays until the new store is complete.
 
     Args:
         path: Directory of the store, ending in .zarr.
@@ -52,25 +51,23 @@ def write_store(
         ValueError: An array is unknown to the registry, is missing, or has the wrong dimensions or dtype.
     """
     specs = _specs_for(kind, columns)
-    attributes = {"kind": kind, "schema_version": SCHEMA_VERSION, "settings": dict(settings)}
+    attributes = {
+        "kind": kind,
+        "schema_version": SCHEMA_VERSION,
+        "settings": dict(settings),
+        "summary": dict(summary or {}),
+    }
     building = path.with_name(f".{path.name}.partial")
     shutil.rmtree(building, ignore_errors=True)
-    manifest_path(path).unlink(missing_ok=True)
-    group = zarr.create_group(building, zarr_format=3, attributes=attributes)
+    group = zarr.create_group(building, zarr_format=3, attributes=attributes | _coordinates(specs))
     sizes: dict[str, int] = {}
     arrays = {spec.name: _write_array(group, spec, columns[spec.name], sizes) for spec in specs}
+    _consolidate(building)
+    digest = hashlib.sha256(json.dumps(arrays, sort_keys=True).encode()).hexdigest()
+    manifest = {**attributes, "digest": digest, "arrays": arrays, "versions": package_versions()}
+    # A manifest vouches for the store beside it, so there is none while the stores change places.
+    manifest_path(path).unlink(missing_ok=True)
     publish_directory(building, path)
-    manifest = {
-        **attributes,
-        "digest": _combined_digest(arrays),
-        "arrays": arrays,
-        "summary": dict(summary or {}),
-        "versions": {
-            "eigendrift": __version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in VERSIONS_OF},
-        },
-    }
     write_json(manifest_path(path), manifest)
 
 
@@ -102,13 +99,14 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
         kind: Name of the kind that is expected.
 
     Returns:
-        The arrays under their registered names; ``attrs["settings"]`` is what they depend on.
+        The arrays under their registered names; ``attrs["settings"]`` is what they depend on, and
+        ``attrs["summary"]`` what the writer summed up.
 
     Raises:
         UserError: The store is missing, of another kind, or its arrays are not as registered.
     """
     try:
-        dataset: xr.Dataset = xr.open_zarr(path, consolidated=False, chunks=None)
+        dataset: xr.Dataset = xr.open_zarr(path, consolidated=True, chunks=None)
     except (OSError, ValueError, KeyError):
         raise UserError(f"Store {path} is missing or damaged; {_rebuild(path)}.") from None
     if (found := dataset.attrs.get("kind")) != kind:
@@ -120,6 +118,22 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
     except ValueError as error:
         raise UserError(f"Store {path} is damaged: {error}; {_rebuild(path)}.") from None
     return dataset
+
+
+def _coordinates(specs: Sequence[ArraySpec]) -> dict[str, str]:
+    """Tell xarray that the steps are a coordinate, which it sees by itself only of dimensions."""
+    return {"coordinates": "step"} if any(spec.name == "step" for spec in specs) else {}
+
+
+def _consolidate(store: Path) -> None:
+    """Copy the arrays' metadata into the group's, so that nobody has to list the directory.
+
+    Listing it costs a file access per array, and zarr warns of the time stamp that Snakemake puts there.
+    """
+    with warnings.catch_warnings():
+        # Other readers of zarr v3 ignore the copy, so that it is not in the specification does no harm.
+        warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
+        zarr.consolidate_metadata(store)
 
 
 def _rebuild(path: Path) -> str:
@@ -138,11 +152,13 @@ def _specs_for(kind: str, names: Mapping[str, object]) -> list[ArraySpec]:
 def _check(spec: ArraySpec, dims: Sequence[object], dtype: np.dtype[Any]) -> None:
     if tuple(dims) != spec.dims or dtype != np.dtype(spec.dtype):
         raise ValueError(
-            f"array '{spec.name}' has dimensions {tuple(dims)} of {dtype}, expected {spec.dims} of {spec.dtype}"
+            f"array '{spec.name}' is {tuple(dims)} of {dtype}, expected {spec.dims} of {spec.dtype}"
         )
 
 
-def _check_column(spec: ArraySpec, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: dict[str, int]) -> None:
+def _check_column(
+    spec: ArraySpec, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: dict[str, int]
+) -> None:
     if len(shape) != len(spec.dims) or dtype != np.dtype(spec.dtype):
         raise ValueError(
             f"array '{spec.name}' has shape {shape} of {dtype}, expected {spec.dims} of {spec.dtype}"
@@ -152,9 +168,7 @@ def _check_column(spec: ArraySpec, shape: tuple[int, ...], dtype: np.dtype[Any],
             raise ValueError(f"array '{spec.name}' has {size} along '{dim}', other arrays {sizes[dim]}")
 
 
-def _write_array(
-    group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict[str, int]
-) -> dict[str, Any]:
+def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict[str, int]) -> dict[str, Any]:
     shape = (len(column), *np.shape(column[0])) if spec.recorded else np.shape(column)
     dtype = column[0].dtype if spec.recorded else np.asarray(column).dtype
     _check_column(spec, shape, dtype, sizes)
@@ -165,13 +179,16 @@ def _write_array(
         dtype=spec.dtype,
         dimension_names=spec.dims,
         compressors=[ZstdCodec(level=3), Crc32cCodec()],
-        fill_value=False if spec.dtype == "bool" else 0,
+        # What a lost chunk of floats reads as: zeros would pass for data.
+        fill_value=np.nan if spec.dtype.startswith("float") else 0,
         attributes={"units": spec.unit, "long_name": spec.meaning},
     )
     digest = hashlib.sha256()
     rows = range(len(column)) if spec.recorded else [slice(None)]
     for row in rows:
         block = np.ascontiguousarray(column[row])
+        if spec.recorded and (block.shape != shape[1:] or block.dtype != dtype):
+            raise ValueError(f"record {row} of array '{spec.name}' is not like the first one")
         array[row] = block
         digest.update(block.tobytes())
     return {
@@ -187,8 +204,3 @@ def _chunks(spec: ArraySpec, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (1, *shape[1:])
     bytes_per_row = max(1, int(np.prod(shape[1:])) * np.dtype(spec.dtype).itemsize)
     return (min(shape[0], max(1, CHUNK_BYTES // bytes_per_row)), *shape[1:])
-
-
-def _combined_digest(arrays: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = "".join(f"{name} {array['sha256']}\n" for name, array in sorted(arrays.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()

@@ -78,22 +78,27 @@ def _check_known(key: str, name: str, known: Any, where: str) -> None:
 
 
 def _sentence(error: ValidationError) -> str:
+    schema: Any = error.schema
+    instance: Any = error.instance
     match error.validator:
         case "additionalProperties":
-            return _about_unknown_key(error)
+            return _about_unknown_key(error, list(schema["properties"]))
         case "required":
-            missing = next(key for key in error.validator_value if key not in error.instance)
+            missing = next(key for key in schema["required"] if key not in instance)
             return f"Config key '{_key(error, missing)}' is missing; add it as config.yaml shows."
-        case "propertyNames":
-            return f"Config key '{_key(error)}' is a name that does not match {error.schema['pattern']}; rename it."
+        case "pattern" if error.parent is not None:
+            return (
+                f"Config key '{_key(error, instance)}' has a name that is not allowed, expected lower-case "
+                f"letters, digits, '-' and '_' as in {schema['pattern']}; rename it."
+            )
         case _:
-            found = f"Config key '{_key(error)}' is {_shown(error.instance)}, expected {_expected(error.schema)}"
-            return f"{found}{_hint(error.instance)}."
+            found = f"Config key '{_key(error)}' is {_shown(instance)}, expected {_expected(schema)}"
+            return f"{found}{_hint(instance)}."
 
 
-def _about_unknown_key(error: ValidationError) -> str:
-    allowed = list(error.schema["properties"])
-    unknown = next(key for key in error.instance if key not in allowed)
+def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
+    instance: Any = error.instance
+    unknown = next(key for key in instance if key not in allowed)
     close = difflib.get_close_matches(str(unknown), allowed, n=1)
     hint = f"did you mean '{close[0]}'? Allowed here" if close else "allowed here"
     return f"Config key '{_key(error, unknown)}' is not known; {hint}: {_listing(allowed)}."

@@ -73,3 +73,15 @@ def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "steps": training["steps"],
         "checkpoints": {key: training["checkpoints"][key] for key in ("count", "spacing")},
     }
+
+
+def null_settings(config: Mapping[str, Any], dataset: str, model: str, null_model: str) -> dict[str, Any]:
+    """Return everything that decides the draws of a null model, in a fixed order of plain values."""
+    network = config["models"][model]
+    return {
+        "dataset": dataset,
+        "model": {"name": model, **{key: network[key] for key in sorted(network)}},
+        "null_model": null_model,
+        "draws": config["null_models"]["draws"],
+        "eigenpairs": {key: config["eigenpairs"][key] for key in sorted(config["eigenpairs"])},
+    }

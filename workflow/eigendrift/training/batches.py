@@ -28,8 +28,8 @@ class BatchOrder:
         """
         if isinstance(batch_size, int) and batch_size > samples:
             raise UserError(
-                f"Config key 'batch_size' is {batch_size}, but the training set has {samples} samples; "
-                "lower it or set it to 'full'."
+                f"Config key 'batch_size' of the experiment is {batch_size}, but the training set has only "
+                f"{samples} samples; lower it or set it to full."
             )
         self._samples = samples
         self._batch_size = samples if isinstance(batch_size, str) else batch_size

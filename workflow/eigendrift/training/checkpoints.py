@@ -20,9 +20,9 @@ def checkpoint_steps(steps: int, count: int, spacing: str) -> list[int]:
     if spacing == "linear":
         return [round(i * steps / (count - 1)) for i in range(count)]
     if spacing == "logarithmic":
-        ideal = np.concatenate([[0], np.geomspace(1, steps, count - 1)]) if count > 2 else [0, steps]  # noqa: PLR2004
+        ideal = np.geomspace(1, steps, count - 1) if count > 2 else [steps]  # noqa: PLR2004
         chosen = [0]
-        for left, step in zip(range(count - 2, -1, -1), ideal[1:], strict=True):
+        for left, step in zip(range(count - 2, -1, -1), ideal, strict=True):
             # Small ratios would repeat a step; room is left for the checkpoints that follow.
             chosen.append(min(max(round(step), chosen[-1] + 1), steps - left))
         return chosen

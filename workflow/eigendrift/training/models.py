@@ -1,6 +1,7 @@
 """Networks by configuration."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -33,7 +34,7 @@ def build_model(
     """
     widths = [prod(image_shape), *settings["hidden_widths"]]
     layers: list[nn.Module] = [nn.Flatten()]
-    for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+    for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[settings["activation"]]()]
     model = nn.Sequential(*layers, nn.Linear(widths[-1], classes))
     initialize(model, settings["initialization"], generator)

@@ -24,9 +24,7 @@ class OptimizerSpec:
 
 
 def _sgd(parameters: Iterable[Parameter], settings: Mapping[str, Any]) -> Optimizer:
-    return SGD(
-        parameters, lr=settings["learning_rate"], momentum=settings.get("momentum", 0.0), fused=True
-    )
+    return SGD(parameters, lr=settings["learning_rate"], momentum=settings.get("momentum", 0.0), fused=True)
 
 
 def _adam(parameters: Iterable[Parameter], settings: Mapping[str, Any]) -> Optimizer:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
@@ -67,11 +66,13 @@ def train(
     steps = checkpoint_steps(settings["steps"], **settings["checkpoints"])
     first = trainee.resume(progress)
     diverged_at = None
-    with tracked(label, settings["steps"], done=trainee.step) as tracker:
+    with tracked(label, settings["steps"], done=min(trainee.step, settings["steps"])) as tracker:
         for index in range(first, len(steps)):
-            diverged_at = trainee.advance(steps[index], progress, index, tracker)
-            record, diverged_at = (None, diverged_at) if diverged_at is not None else trainee.observe()
-            if record is None:
+            try:
+                trainee.advance(steps[index], progress, index, tracker)
+                record = trainee.observe()
+            except _DivergedError as divergence:
+                diverged_at = divergence.step
                 logger.warning("%s diverged: its loss is not finite at step %d.", label, diverged_at)
                 _fill(progress, trainee, range(index, len(steps)))
                 break
@@ -79,6 +80,14 @@ def train(
             trainee.save(progress, index + 1)
             tracker.reach(steps[index], f"loss {record['train_loss']:.3g}")
     return Trajectory(_columns(progress, trainee, steps), diverged_at)
+
+
+class _DivergedError(Exception):
+    """The loss of a step is not finite."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
 
 
 class _Trainee:
@@ -104,8 +113,12 @@ class _Trainee:
         # Networks that draw in their forward pass, as dropout does, draw from the global generator.
         torch.manual_seed(seed_from("forward", seed))
 
-    def advance(self, target: int, progress: Progress, records: int, tracker: Tracker) -> int | None:
-        """Take steps up to ``target``; return the first step whose loss is not finite, or None."""
+    def advance(self, target: int, progress: Progress, records: int, tracker: Tracker) -> None:
+        """Take steps up to ``target``; ``records`` lie before it.
+
+        Raises:
+            _DivergedError: The loss is not finite at a step before ``target``.
+        """
         saved_at = time.monotonic()
         while self.step < target:
             start = self.step
@@ -113,15 +126,19 @@ class _Trainee:
             losses = torch.stack([self._take_step() for _ in range(start, stop)]).cpu()
             finite = torch.isfinite(losses)
             if not finite.all():
-                return start + int((~finite).nonzero()[0])
-            tracker.reach(self.step, f"loss {losses[-1]:.3g}")
+                raise _DivergedError(start + int((~finite).nonzero()[0]))
+            if self.step < target:
+                tracker.reach(self.step, f"loss {losses[-1]:.3g}")
             if time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
                 self.save(progress, records)
                 saved_at = time.monotonic()
-        return None
 
-    def observe(self) -> tuple[dict[str, np.ndarray] | None, int | None]:
-        """Record this checkpoint and take its step; the step's number instead if its loss is not finite."""
+    def observe(self) -> dict[str, np.ndarray]:
+        """Record this checkpoint and take its step.
+
+        Raises:
+            _DivergedError: The loss is not finite here, of the batch or of the whole training set.
+        """
         weights = self._flat_weights()
         record = {"weights": weights}
         if (moment := second_moment(self._spec, self._optimizer)) is not None:
@@ -131,11 +148,11 @@ class _Trainee:
         }
         loss = float(self._take_step())
         if not (math.isfinite(measured["train_loss"]) and math.isfinite(loss)):
-            return None, self.step - 1
-        record["gradient"] = torch.cat([p.grad.flatten() for p in self._model.parameters() if p.grad is not None])
+            raise _DivergedError(self.step - 1)
+        record["gradient"] = self._flat_gradient()
         record["update"] = self._flat_weights() - weights
         arrays = {name: tensor.cpu().numpy() for name, tensor in record.items()}
-        return arrays | {name: np.array(value) for name, value in measured.items()}, None
+        return arrays | {name: np.array(value) for name, value in measured.items()}
 
     def save(self, progress: Progress, records: int) -> None:
         """Keep the state from which training goes on, with the number of records that lie before it."""
@@ -183,12 +200,19 @@ class _Trainee:
     def _flat_weights(self) -> torch.Tensor:
         return parameters_to_vector(self._model.parameters()).detach()
 
+    def _flat_gradient(self) -> torch.Tensor:
+        gradients = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in self._model.parameters()]
+        return parameters_to_vector(gradients)
+
     @torch.no_grad()
     def _evaluate(self, part: str) -> dict[str, float]:
         images, labels = self._parts[part]
         self._model.eval()
         loss, right = 0.0, 0
-        for x, y in zip(torch.split(images, EVALUATION_CHUNK), torch.split(labels, EVALUATION_CHUNK), strict=True):
+        chunks = zip(
+            torch.split(images, EVALUATION_CHUNK), torch.split(labels, EVALUATION_CHUNK), strict=True
+        )
+        for x, y in chunks:
             scores = self._model(x)
             loss += cross_entropy(scores, y, reduction="none").double().sum().item()
             right += int((scores.argmax(1) == y).sum())

@@ -1,0 +1,34 @@
+"""eigendrift: what an optimizer does to the curvature of a network.
+
+Data flows one way: data → training → eigenpairs → (null) → metrics → claims and figures.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/eigenpairs.smk"
+include: "workflow/rules/null.smk"
+include: "workflow/rules/metrics.smk"
+include: "workflow/rules/claims.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand(
+            "results/{study}/figures/{name}.{ending}",
+            study=STUDY,
+            name=FIGURES,
+            ending=PICTURE,
+        ),
+        expand("results/{study}/claims.{ending}", study=STUDY, ending=["json", "csv"]),
+        manifests_of(BASELINES),

@@ -1,0 +1,155 @@
+"""How large each claimed effect is, seed by seed.
+
+Δ is the displacement of the leading eigenvector over one fixed lag, IPR its inverse participation ratio.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+LEADING = 1
+Effects = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper and how its effect is estimated.
+
+    Attributes:
+        name: C1 to C4, as in the paper's reproduction plan.
+        statement: What the paper says.
+        estimator: The effect of one seed, as a formula.
+        unit: Unit of the effect.
+        effects: Computes it for every seed, from the runs of a data set, its baseline, and the lag as a share
+            of the training; NaN where a seed cannot tell.
+        needs: Optimizers that it compares.
+    """
+
+    name: str
+    statement: str
+    estimator: str
+    unit: str
+    effects: Callable[[xr.Dataset, xr.Dataset, float], Effects]
+    needs: tuple[str, ...]
+
+
+def lagged_pairs(steps: np.ndarray, lag: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each checkpoint with the one nearest to a fixed lag later.
+
+    Args:
+        steps: int64 (checkpoint,), ascending.
+        lag: Share of the last step.
+
+    Returns:
+        Indices of waiting times and of their partners, int64; waiting times whose partner would lie beyond
+        the last checkpoint are left out.
+    """
+    target = steps + lag * steps[-1]
+    waiting = np.flatnonzero(target <= steps[-1])
+    partner = np.abs(steps[None, :] - target[waiting, None]).argmin(1)
+    # Where checkpoints lie wider apart than the lag, the next one is the nearest that is later.
+    return waiting, np.maximum(partner, waiting + 1)
+
+
+def lagged_displacement(runs: xr.Dataset, lag: float) -> xr.DataArray:
+    """Return Δ(1)(tw, tw + lag) with dimensions optimizer, seed and waiting; ``step`` is tw."""
+    steps = runs["step"].values
+    waiting, partner = lagged_pairs(steps, lag)
+    index = {
+        "waiting": xr.DataArray(waiting, dims="waiting"),
+        "checkpoint": xr.DataArray(partner, dims="waiting"),
+    }
+    moved = runs["displacement"].sel(rank=LEADING).drop_vars("step").isel(index)
+    return moved.assign_coords(step=("waiting", steps[waiting]))
+
+
+def leading_localization(runs: xr.Dataset) -> xr.DataArray:
+    """Return log10 of the leading eigenvector's IPR, mean over the second half of the training."""
+    late = runs["step"] >= runs["step"].max() / 2
+    return _log10(runs["inverse_participation_ratio"].sel(rank=LEADING)).where(late).mean("checkpoint")
+
+
+def _log10(values: xr.DataArray) -> xr.DataArray:
+    logarithms: xr.DataArray = xr.apply_ufunc(np.log10, values)
+    return logarithms
+
+
+def _by_seed(values: xr.DataArray) -> Effects:
+    return {int(seed): float(value) for seed, value in zip(values["seed"].values, values.values, strict=True)}
+
+
+def _halves(moved: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    early = moved["step"] < (moved["step"].max() + moved["step"].min()) / 2
+    return moved.where(early).mean("waiting"), moved.where(~early).mean("waiting")
+
+
+def stabilization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
+    """Estimate C1: log10 of SGD's mean Δ over the first half of waiting times to that over the second."""
+    early, late = _halves(lagged_displacement(runs, lag).sel(optimizer="sgd"))
+    return _by_seed(_log10(early / late))
+
+
+def reorganization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
+    """Estimate C2: log10 of Adam's Δ over SGD's of the same seed, mean over all waiting times."""
+    moved = _log10(lagged_displacement(runs, lag))
+    return _by_seed((moved.sel(optimizer="adam") - moved.sel(optimizer="sgd")).mean("waiting"))
+
+
+def localization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
+    """Estimate C3: log10 of Adam's IPR over the null model's median, mean over the second half."""
+    null = _log10(baseline["inverse_participation_ratio"].sel(rank=LEADING).median())
+    return _by_seed(leading_localization(runs).sel(optimizer="adam") - null)
+
+
+def attribution(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
+    """Estimate C4: Adam minus SGD in standard deviations of the null model, the smaller of two.
+
+    One is the mean Δ over the second half of waiting times, the other log10 IPR over the second half.
+    """
+    _, moved = _halves(lagged_displacement(runs, lag))
+    local = leading_localization(runs)
+    null_moved = baseline["displacement"].sel(rank=LEADING).std(ddof=1)
+    null_local = _log10(baseline["inverse_participation_ratio"].sel(rank=LEADING)).std(ddof=1)
+    contrasts = [
+        (values.sel(optimizer="adam") - values.sel(optimizer="sgd")) / spread
+        for values, spread in ((moved, null_moved), (local, null_local))
+    ]
+    return _by_seed(xr.apply_ufunc(np.minimum, *contrasts))
+
+
+CLAIMS = (
+    Claim(
+        "C1",
+        "SGD leads to progressively more stable leading curvature directions.",
+        "log10( mean Δ over early tw / mean Δ over late tw ), SGD",
+        "log10 ratio",
+        stabilization,
+        ("sgd",),
+    ),
+    Claim(
+        "C2",
+        "Adam reorganizes its leading eigenvectors substantially more, throughout training.",
+        "mean over tw of log10( Δ of Adam / Δ of SGD ), same seed",
+        "log10 ratio",
+        reorganization,
+        ("adam", "sgd"),
+    ),
+    Claim(
+        "C3",
+        "Under Adam the leading eigenvectors localize.",
+        "mean over late t of log10( IPR of Adam / median IPR of the null model )",
+        "log10 ratio",
+        localization,
+        ("adam",),
+    ),
+    Claim(
+        "C4",
+        "The differences are the optimizer's, not the architecture's.",
+        "min over late Δ and late log10 IPR of ( Adam − SGD ) / standard deviation of the null model",
+        "standard deviations of the null model",
+        attribution,
+        ("adam", "sgd"),
+    ),
+)

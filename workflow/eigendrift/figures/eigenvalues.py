@@ -1,0 +1,12 @@
+"""Figure 6: the leading eigenvalues throughout training."""
+
+from eigendrift.figures.by_rank import draw_by_rank
+from eigendrift.figures.parts import Plotted
+from eigendrift.metrics.collection import Collection
+
+RANKS = 3
+
+
+def draw(collection: Collection) -> Plotted:
+    """Draw the top-3 Hessian eigenvalues, a row for each data set and a column for each optimizer."""
+    return draw_by_rank(collection, "eigenvalue", RANKS, r"eigenvalue $\lambda_i$", logarithmic=True)

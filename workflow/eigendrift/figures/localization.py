@@ -1,0 +1,49 @@
+"""Figure 3: inverse participation ratio of the leading eigenvector throughout training."""
+
+import pandas as pd
+
+from eigendrift.figures.parts import (
+    Plotted,
+    Table,
+    band_rows,
+    describe,
+    draw_band,
+    draw_baseline,
+    over_seeds,
+    panels,
+    steps_axis,
+)
+from eigendrift.figures.style import optimizer_lines, title_of
+from eigendrift.metrics.collection import Collection
+
+LEADING = 1
+
+
+def draw(collection: Collection) -> Plotted:
+    """Draw the IPR against the step, a panel for each data set; the right axis is N × IPR."""
+    figure, axes = panels(1, len(collection.runs), share_y=False)
+    table: Table = []
+    for panel, (dataset, runs) in zip(axes[0], collection.runs.items(), strict=True):
+        steps = runs["step"].values
+        optimizers = [str(name) for name in runs["optimizer"].values]
+        ratios = runs["inverse_participation_ratio"].sel(rank=LEADING)
+        for optimizer, line in optimizer_lines(optimizers).items():
+            band = over_seeds(ratios.sel(optimizer=optimizer))
+            draw_band(panel, steps, band, line, title_of(optimizer))
+            labels = {"dataset": dataset, "optimizer": optimizer, "quantity": "inverse_participation_ratio"}
+            table += band_rows("step", steps, band, **labels)
+        baseline = collection.baselines[dataset]["inverse_participation_ratio"].sel(rank=LEADING).values
+        for row in draw_baseline(panel, baseline, f"{collection.null_model} null"):
+            table.append({"dataset": dataset, **row})
+        panel.set(yscale="log", title=dataset)
+        steps_axis(panel)
+        parameters = runs.attrs["parameters"]
+        right = panel.secondary_yaxis(
+            "right", functions=(lambda y, n=parameters: y * n, lambda y, n=parameters: y / n)
+        )
+        right.set_ylabel("N × IPR")
+    axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
+    handles, labels_ = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels_, loc="outside right upper")
+    describe(figure, collection, list(collection.runs))
+    return Plotted(figure, pd.DataFrame(table))

@@ -1,0 +1,118 @@
+"""Pieces that several figures are made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eigendrift.figures.style import BASELINE, BASELINE_BAND, PANEL_HEIGHT, PANEL_WIDTH
+from eigendrift.metrics.collection import Collection
+
+Table = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Plotted:
+    """A figure and exactly the numbers in it.
+
+    Attributes:
+        figure: The picture.
+        table: One row for each plotted value, in long form.
+    """
+
+    figure: Figure
+    table: pd.DataFrame
+
+
+def panels(rows: int, columns: int, *, share_y: bool | str = True) -> tuple[Figure, np.ndarray]:
+    """Make a grid of panels; the axes come as an object array (rows, columns)."""
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(PANEL_WIDTH * columns + 0.6, PANEL_HEIGHT * rows + 0.5),
+        squeeze=False,
+        sharex="row",
+        sharey=share_y,
+    )
+    return figure, axes
+
+
+def over_seeds(values: xr.DataArray) -> xr.Dataset:
+    """Return mean, minimum, maximum and number of the finite values over seeds."""
+    return xr.Dataset(
+        {
+            "mean": values.mean("seed"),
+            "minimum": values.min("seed"),
+            "maximum": values.max("seed"),
+            "n": values.notnull().sum("seed"),
+        }
+    )
+
+
+def draw_band(axes: Axes, x: np.ndarray, band: xr.Dataset, line: dict[str, Any], label: str | None) -> None:
+    """Draw the mean over seeds as a line and the range from minimum to maximum as a band."""
+    style = {key: value for key, value in line.items() if key != "marker"}
+    axes.plot(x, band["mean"].values, label=label, **style)
+    axes.fill_between(
+        x, band["minimum"].values, band["maximum"].values, color=line["color"], alpha=0.2, linewidth=0
+    )
+
+
+def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) -> Table:
+    """Return the rows of a drawn band; values that are not there are not rows."""
+    return [
+        {
+            **labels,
+            x_name: at,
+            "mean": float(mean),
+            "minimum": float(minimum),
+            "maximum": float(maximum),
+            "seeds": int(n),
+        }
+        for at, mean, minimum, maximum, n in zip(
+            x, band["mean"].values, band["minimum"].values, band["maximum"].values, band["n"].values, strict=True
+        )
+        if n
+    ]
+
+
+def draw_baseline(axes: Axes, draws: np.ndarray, label: str) -> Table:
+    """Draw a null model's median as a dashed red line and its central 90 % as a band; return their row."""
+    low, middle, high = np.nanquantile(draws, [0.05, 0.5, 0.95])
+    axes.axhspan(low, high, **BASELINE_BAND)
+    axes.axhline(middle, label=label, **BASELINE)
+    return [{"quantity": "baseline", "mean": middle, "minimum": low, "maximum": high}]
+
+
+def describe(
+    figure: Figure, collection: Collection, datasets: Sequence[str], *, spread: bool = True
+) -> None:
+    """Write under a figure what its reader must know: N, seeds, divergences and masked pairs.
+
+    Args:
+        figure: The figure.
+        collection: The measured runs.
+        datasets: The data sets that it shows.
+        spread: Whether the figure shows means and ranges over seeds.
+    """
+    lines = []
+    for dataset in datasets:
+        runs = collection.runs[dataset]
+        lines.append(
+            f"{dataset}: N = {runs.attrs['parameters']:,} parameters, {runs.sizes['seed']} seeds"
+            + ("; line: mean, band: minimum to maximum" if spread else "")
+        )
+        lines += collection.notes(dataset)
+    figure.supxlabel("\n".join(lines), fontsize=6, color="#555555", ha="left", x=0.01)
+
+
+def steps_axis(axes: Axes) -> None:
+    """Label the x axis as training steps."""
+    axes.set_xlabel("step")
+    axes.ticklabel_format(axis="x", style="plain")

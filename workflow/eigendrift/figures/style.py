@@ -1,0 +1,62 @@
+"""One look for all figures: readable in print, in greyscale and without colour vision."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+HOUSE_STYLE = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 200,
+    "font.size": 8,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "pdf.fonttype": 42,  # text stays text
+    "savefig.dpi": 200,
+}
+PANEL_WIDTH = 2.6
+PANEL_HEIGHT = 2.3
+
+# Okabe & Ito's colours, chosen and ordered so that they also differ in lightness; each has its own dashes.
+LINES = (
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#009E73", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    {"color": "#E69F00", "linestyle": (0, (3, 1, 1, 1)), "marker": "^"},
+    {"color": "#56B4E9", "linestyle": (0, (1, 1)), "marker": "D"},
+    {"color": "#CC79A7", "linestyle": (0, (7, 2, 2, 2)), "marker": "v"},
+)
+KNOWN_OPTIMIZERS = ("sgd", "momentum", "adam")
+NAMES = {"sgd": "SGD", "momentum": "SGD + momentum", "adam": "Adam"}
+BASELINE = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
+BASELINE_BAND = {"color": "#D00000", "alpha": 0.12, "linewidth": 0}
+
+
+def optimizer_lines(optimizers: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the line of each optimizer, the same one in every figure."""
+    others = [name for name in optimizers if name not in KNOWN_OPTIMIZERS]
+    lines = dict(zip((*KNOWN_OPTIMIZERS, *others), cycle(LINES), strict=False))
+    return {name: dict(lines[name]) for name in optimizers}
+
+
+def title_of(optimizer: str) -> str:
+    """Return an optimizer's name as readers write it."""
+    return NAMES.get(optimizer, optimizer)
+
+
+@contextmanager
+def house_style(changes: Mapping[str, Any]) -> Iterator[None]:
+    """Draw in the house style, with the configuration's changes laid over it."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update({**HOUSE_STYLE, **changes})
+        yield

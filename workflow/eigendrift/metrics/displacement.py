@@ -1,0 +1,106 @@
+"""How far eigenvectors move between two times."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.special import gammaln
+
+# Parameters multiplied at a time: float64 copies of whole trajectories would not fit into memory.
+BLOCK = 2**16
+
+
+def overlaps(vectors: np.ndarray) -> np.ndarray:
+    """Return all inner products ⟨v_i(s), v_j(t)⟩, in float64.
+
+    Args:
+        vectors: float32 or float64 (checkpoint, rank, parameter), unit vectors; NaN where undefined.
+
+    Returns:
+        float64 (checkpoint s, rank i, checkpoint t, rank j), from −1 to 1, of vectors normalized anew.
+    """
+    checkpoints, ranks, parameters = vectors.shape
+    flat = vectors.reshape(checkpoints * ranks, parameters)
+    gram = np.zeros((len(flat), len(flat)))
+    for start in range(0, parameters, BLOCK):
+        block = flat[:, start : start + BLOCK].astype(np.float64)
+        gram += block @ block.T
+    # Unit vectors in float32 are off by its rounding, which would leave a floor of 1e-7 in displacements.
+    norms = np.sqrt(np.diag(gram))
+    cosines = np.clip(gram / np.outer(norms, norms), -1, 1)
+    return np.asarray(cosines.reshape(checkpoints, ranks, checkpoints, ranks))
+
+
+def displacement(overlap: np.ndarray) -> np.ndarray:
+    """Return the displacement of each eigenvector between any two checkpoints, blind to its sign.
+
+    Δ(i)(tw, t) = min over sign of |v_i(t) ∓ v_i(tw)|² = 2(1 − |⟨v_i(t), v_i(tw)⟩|), the two-time mean square
+    displacement of Marjankowska et al. 2026, eq. 3.
+
+    Args:
+        overlap: float64 (checkpoint, rank, checkpoint, rank), see `overlaps`.
+
+    Returns:
+        float64 (waiting, checkpoint, rank), from 0 to 2.
+    """
+    same_rank = np.einsum("siti->sti", overlap)
+    return np.asarray(2 * (1 - np.abs(same_rank)))
+
+
+def subspace_displacement(overlap: np.ndarray) -> np.ndarray:
+    """Return how far the span of the leading eigenvectors moves: 1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k.
+
+    Args:
+        overlap: float64 (checkpoint, rank, checkpoint, rank), see `overlaps`.
+
+    Returns:
+        float64 (waiting, checkpoint), from 0 to 1.
+    """
+    ranks = overlap.shape[1]
+    return np.asarray(np.clip(1 - np.einsum("sitj,sitj->st", overlap, overlap) / ranks, 0, 1))
+
+
+def tracked_displacement(overlap: np.ndarray) -> np.ndarray:
+    """Return the displacement with identity followed by overlap: a swap of ranks is no movement.
+
+    Between neighbouring checkpoints, eigenvectors are matched one to one such that the sum of their absolute
+    overlaps is largest (the assignment problem); identities are followed along the chain of matches. A
+    checkpoint without eigenvectors ends every chain.
+
+    Args:
+        overlap: float64 (checkpoint, rank, checkpoint, rank), see `overlaps`.
+
+    Returns:
+        float64 (waiting, checkpoint, rank), from 0 to 2; rank is the one at the waiting time.
+    """
+    checkpoints, ranks = overlap.shape[:2]
+    result = np.full((checkpoints, checkpoints, ranks), np.nan)
+    matches = [_match(overlap[t, :, t + 1, :]) for t in range(checkpoints - 1)]
+    for waiting in range(checkpoints):
+        current: np.ndarray | None = np.arange(ranks)
+        for t in range(waiting, checkpoints):
+            if t > waiting:
+                step = matches[t - 1]
+                current = None if step is None or current is None else step[current]
+            if current is None:
+                break
+            result[waiting, t] = 2 * (1 - np.abs(overlap[waiting, np.arange(ranks), t, current]))
+            result[t, waiting, current] = result[waiting, t]
+    return result
+
+
+def _match(overlap: np.ndarray) -> np.ndarray | None:
+    if not np.isfinite(overlap).all():
+        return None
+    _, columns = linear_sum_assignment(-np.abs(overlap))
+    return np.asarray(columns)
+
+
+def isotropic_displacement(parameters: int) -> float:
+    """Return the mean displacement between two independent isotropic unit vectors.
+
+    2(1 − E|⟨u, w⟩|) with E|⟨u, w⟩| = Γ(N/2) / (√π Γ((N+1)/2)).
+
+    Args:
+        parameters: Dimension N, at least 1.
+    """
+    logarithm = gammaln(parameters / 2) - gammaln((parameters + 1) / 2)
+    return float(2 * (1 - np.exp(logarithm) / np.sqrt(np.pi)))

@@ -1,0 +1,58 @@
+"""Everything that figures and claims need of one run."""
+
+import numpy as np
+import xarray as xr
+
+from eigendrift.metrics.alignment import alignment
+from eigendrift.metrics.displacement import (
+    displacement,
+    overlaps,
+    subspace_displacement,
+    tracked_displacement,
+)
+from eigendrift.metrics.localization import inverse_participation_ratio
+
+COPIED = ("step", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.ndarray]:
+    """Measure displacement, localization and alignment along a run.
+
+    Args:
+        trajectory: A trajectory store.
+        eigenpairs: The eigenpairs store of the same run.
+
+    Returns:
+        The arrays of a metrics store. Pairs that are not converged are NaN.
+    """
+    converged = eigenpairs["converged"].values
+    vectors = eigenpairs["eigenvector"].values
+    vectors[~converged] = np.nan
+    overlap = overlaps(vectors)
+    return {
+        **{name: trajectory[name].values for name in COPIED},
+        "rank": eigenpairs["rank"].values,
+        "eigenvalue": np.where(converged, eigenpairs["eigenvalue"].values, np.nan),
+        "displacement": displacement(overlap),
+        "tracked_displacement": tracked_displacement(overlap),
+        "subspace_displacement": subspace_displacement(overlap),
+        "inverse_participation_ratio": inverse_participation_ratio(vectors),
+        "gradient_alignment": alignment(trajectory["gradient"].values, vectors),
+        "update_alignment": alignment(trajectory["update"].values, vectors),
+        "final_overlap": np.abs(np.einsum("sii->si", overlap[:, :, -1, :])),
+    }
+
+
+def summarize_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, int | None]:
+    """Return what a reader of a run's metrics must know.
+
+    Returns:
+        ``parameters``: N. ``diverged_at``: step, or None. ``unconverged``: pairs left out at checkpoints
+        before a divergence.
+    """
+    reached = np.isfinite(trajectory["train_loss"].values)
+    return {
+        "parameters": eigenpairs.sizes["parameter"],
+        "diverged_at": trajectory.attrs["summary"]["diverged_at"],
+        "unconverged": int((~eigenpairs["converged"].values[reached]).sum()),
+    }

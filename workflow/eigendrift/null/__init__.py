@@ -1,0 +1,1 @@
+"""Null models: what leading eigenvectors look like without training."""

@@ -1,0 +1,110 @@
+"""What the rules share: the checked configuration, the runs of the study, and the code of each stage.
+
+Consumes config.yaml and the files laid over it. Produces nothing.
+"""
+
+import functools
+import os
+import sys
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+WORKFLOW = Path(workflow.basedir) / "workflow"
+sys.path.insert(0, str(WORKFLOW))
+
+from eigendrift.errors import UserError
+from eigendrift.study.check import check_config
+from eigendrift.study.runs import all_runs, null_settings, runs_of, training_settings
+
+try:
+    check_config(
+        config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
+    )
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+STUDY = config["study"]
+RUNS = all_runs(config)
+MAIN = runs_of(config, "main")
+DATASETS = list(dict.fromkeys(run.dataset for run in MAIN))
+
+# Where a user keeps files says nothing about their content, which is verified by digest. As a parameter it
+# would rerun the whole study when a directory moves; as a variable it reaches the jobs and reruns nothing.
+if config["data_dir"]:
+    os.environ.setdefault(
+        "EIGENDRIFT_DATA", str(Path(config["data_dir"]).expanduser().resolve())
+    )
+
+
+wildcard_constraints:
+    study=STUDY,
+    dataset=r"[^/]+",
+    model=r"[^/]+",
+    null=r"[a-z_]+",
+    run=r"[^/]+/[^/]+/[^/]+/batch[^/]+/seed\d+",
+
+
+@functools.cache
+def code(script):
+    """The script of a stage and every library module that it imports, also indirectly.
+
+    As inputs they rerun their stage when their content changes, and only then.
+    """
+    finder = ModuleFinder(path=[str(WORKFLOW / "scripts"), str(WORKFLOW)])
+    finder.run_script(str(WORKFLOW / "scripts" / f"{script}.py"))
+    files = (module.__file__ for module in finder.modules.values())
+    return sorted(os.path.relpath(file) for file in files if file)
+
+
+def gpus():
+    """How many GPUs a job asks for: one if the study may compute on one and this machine shows one."""
+    wanted = config["device"]
+    shown = os.path.exists("/proc/driver/nvidia/gpus")
+    return int(wanted.startswith("cuda") or (wanted == "auto" and shown))
+
+
+def store_of(run, kind):
+    return f"results/{STUDY}/runs/{run.directory}/{kind}.zarr"
+
+
+def baseline_of(dataset, null):
+    return f"results/{STUDY}/null/{dataset}/{config['experiments']['main']['model']}/{null}-baseline.zarr"
+
+
+def manifests_of(stores):
+    """The manifests beside stores: they decide reruns, by content, which directories cannot."""
+    return [store.removesuffix(".zarr") + ".json" for store in stores]
+
+
+BASELINES = [
+    baseline_of(dataset, null)
+    for dataset in DATASETS
+    for null in config["null_models"]["names"]
+]
+
+
+def measured():
+    """What claims and figures read: the main experiment's metrics and the chosen null model's baselines."""
+    metrics = [store_of(run, "metrics") for run in MAIN]
+    baselines = [
+        baseline_of(dataset, config["figures"]["null_model"]) for dataset in DATASETS
+    ]
+    return {
+        "manifests": manifests_of(metrics + baselines),
+        "metrics": ancient(metrics),
+        "baselines": ancient(baselines),
+    }
+
+
+MEASURED = measured()
+
+
+PICTURE = ["png", "pdf", "csv"]
+
+
+def picture(name):
+    """The files of one figure; the csv holds the numbers plotted."""
+    return {ending: f"results/{{study}}/figures/{name}.{ending}" for ending in PICTURE}

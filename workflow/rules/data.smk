@@ -1,0 +1,25 @@
+"""Data sets.
+
+Consumes what installed packages ship, files of the user, or a download.
+Produces data/<dataset>.zarr and its manifest.
+"""
+
+
+rule data:
+    input:
+        code=code("data"),
+    output:
+        store=directory("results/{study}/data/{dataset}.zarr"),
+        manifest="results/{study}/data/{dataset}.json",
+    log:
+        "results/{study}/logs/data/{dataset}.log",
+    benchmark:
+        "results/{study}/benchmarks/data/{dataset}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        dataset="{dataset}",
+    message:
+        "Loading the data set {wildcards.dataset}"
+    script:
+        "../scripts/data.py"

@@ -1,0 +1,35 @@
+"""Leading eigenpairs of the Hessian along training.
+
+Consumes data/<dataset>.zarr and runs/<run>/trajectory.zarr.
+Produces runs/<run>/eigenpairs.zarr and its manifest.
+"""
+
+
+rule eigenpairs:
+    input:
+        code=code("eigenpairs"),
+        manifests=lambda w: [
+            rules.train.output.manifest,
+            f"results/{w.study}/data/{RUNS[w.run].dataset}.json",
+        ],
+        data=lambda w: ancient(f"results/{w.study}/data/{RUNS[w.run].dataset}.zarr"),
+        trajectory=ancient(rules.train.output.store),
+    output:
+        store=directory("results/{study}/runs/{run}/eigenpairs.zarr"),
+        manifest="results/{study}/runs/{run}/eigenpairs.json",
+    log:
+        "results/{study}/logs/eigenpairs/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/eigenpairs/{run}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=gpus(),
+    params:
+        solver=config["eigenpairs"],
+        device=config["device"],
+    message:
+        "Leading eigenpairs along {wildcards.run}"
+    script:
+        "../scripts/eigenpairs.py"

@@ -1,0 +1,46 @@
+"""Displacement, localization and alignment, of runs and of null models.
+
+Consumes runs/<run>/{trajectory,eigenpairs}.zarr and null/<dataset>/<model>/<null>.zarr.
+Produces runs/<run>/metrics.zarr and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
+"""
+
+
+rule metrics:
+    input:
+        code=code("metrics"),
+        manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
+        trajectory=ancient(rules.train.output.store),
+        eigenpairs=ancient(rules.eigenpairs.output.store),
+    output:
+        store=directory("results/{study}/runs/{run}/metrics.zarr"),
+        manifest="results/{study}/runs/{run}/metrics.json",
+    log:
+        "results/{study}/logs/metrics/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/metrics/{run}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "Measuring {wildcards.run}"
+    script:
+        "../scripts/metrics.py"
+
+
+rule baseline:
+    input:
+        code=code("baseline"),
+        manifest=rules.null.output.manifest,
+        draws=ancient(rules.null.output.store),
+    output:
+        store=directory("results/{study}/null/{dataset}/{model}/{null}-baseline.zarr"),
+        manifest="results/{study}/null/{dataset}/{model}/{null}-baseline.json",
+    log:
+        "results/{study}/logs/baseline/{dataset}/{model}/{null}.log",
+    benchmark:
+        "results/{study}/benchmarks/baseline/{dataset}/{model}/{null}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "Measuring the null model {wildcards.null} of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/baseline.py"

@@ -1,0 +1,15 @@
+"""Load one data set and store it, split into training and test samples."""
+
+from pathlib import Path
+
+from stage import logged
+
+with logged(snakemake.log[0]):
+    from eigendrift.data.registry import load
+    from eigendrift.data.storage import sample_columns
+    from eigendrift.stores.store import write_store
+
+    dataset = snakemake.params.dataset
+    samples = load(dataset)
+    summary = {"train": len(samples.train_labels), "test": len(samples.test_labels), "classes": samples.classes}
+    write_store(Path(snakemake.output.store), "data", sample_columns(samples), {"dataset": dataset}, summary)

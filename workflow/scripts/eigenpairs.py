@@ -1,0 +1,32 @@
+"""Take the leading eigenpairs of the Hessian at every checkpoint of one run; a killed job resumes."""
+
+from pathlib import Path
+
+from stage import logged
+
+with logged(snakemake.log[0]):
+    from eigendrift import numerics
+    from eigendrift.data.storage import read_samples
+    from eigendrift.eigenpairs.decompose import Landscape, decompose
+    from eigendrift.stores.progress import progress_key, resumable
+    from eigendrift.stores.store import open_store, write_store
+
+    solver = snakemake.params.solver
+    numerics.configure(snakemake.threads)
+    device = numerics.resolve_device(snakemake.params.device)
+    trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
+    training = trajectory.attrs["settings"]
+    settings = {"training": training, "eigenpairs": solver}
+    landscape = Landscape(read_samples(Path(snakemake.input.data)), training["model"], solver, device)
+    store = Path(snakemake.output.store)
+    key = progress_key({**settings, "device": device.type}, [*snakemake.input.manifests, *snakemake.input.code])
+    with resumable(store, key) as progress:
+        pairs = decompose(
+            landscape,
+            trajectory["weights"],
+            trajectory["step"].values,
+            progress,
+            training["seed"],
+            f"eigenpairs {snakemake.wildcards.run}",
+        )
+        write_store(store, "eigenpairs", pairs.columns, settings, pairs.summary)

@@ -1,0 +1,16 @@
+"""Figure: leading eigenvalues."""
+
+from stage import logged
+
+with logged(snakemake.log[0]):
+    from eigendrift.figures.eigenvalues import draw
+    from eigendrift.figures.output import produce
+
+    produce(
+        draw,
+        snakemake.input.metrics,
+        snakemake.input.baselines,
+        snakemake.params.settings,
+        snakemake.params.style,
+        dict(snakemake.output.items()),
+    )

@@ -1,0 +1,17 @@
+"""Measure one run: displacement, localization and alignment of its eigenvectors."""
+
+from pathlib import Path
+
+from stage import logged
+
+with logged(snakemake.log[0]):
+    from eigendrift.metrics.run import measure_run, summarize_run
+    from eigendrift.stores.store import open_store, write_store
+
+    trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
+    eigenpairs = open_store(Path(snakemake.input.eigenpairs), "eigenpairs")
+    measured = measure_run(trajectory, eigenpairs)
+    summary = summarize_run(trajectory, eigenpairs)
+    write_store(
+        Path(snakemake.output.store), "metrics", measured, eigenpairs.attrs["settings"], summary
+    )

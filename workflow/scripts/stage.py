@@ -1,0 +1,27 @@
+"""What every script begins with: the library on the path, messages in the rule's log."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+@contextmanager
+def logged(path: str) -> Iterator[None]:
+    """Send everything that is said to the log; end on a user's error with its sentence, without a traceback."""
+    from eigendrift.errors import UserError
+
+    with Path(path).open("w", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+        logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        logging.captureWarnings(True)
+        try:
+            yield
+        except UserError as error:
+            logging.error("%s", error)
+            sys.exit(1)
+        except Exception:
+            logging.exception("The job failed, and this is not the user's doing:")
+            sys.exit(1)

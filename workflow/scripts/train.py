@@ -1,0 +1,22 @@
+"""Train one run and record its trajectory; a killed job resumes from its progress."""
+
+from pathlib import Path
+
+from stage import logged
+
+with logged(snakemake.log[0]):
+    from eigendrift import numerics
+    from eigendrift.data.storage import read_samples
+    from eigendrift.stores.progress import progress_key, resumable
+    from eigendrift.stores.store import write_store
+    from eigendrift.training.trajectory import train
+
+    settings = snakemake.params.settings
+    numerics.configure(snakemake.threads)
+    device = numerics.resolve_device(snakemake.params.device)
+    samples = read_samples(Path(snakemake.input.data))
+    store = Path(snakemake.output.store)
+    key = progress_key({**settings, "device": device.type}, [snakemake.input.manifest, *snakemake.input.code])
+    with resumable(store, key) as progress:
+        run = train(samples, settings, device, progress, f"train {snakemake.wildcards.run}")
+        write_store(store, "trajectory", run.columns, settings, {"diverged_at": run.diverged_at})
