@@ -5,6 +5,7 @@ Consumes config.yaml and the files laid over it. Produces nothing.
 
 import functools
 import os
+import shutil
 import sys
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -62,7 +63,7 @@ def code(script):
 def gpus():
     """How many GPUs a job asks for: one if the study may compute on one and this machine shows one."""
     wanted = config["device"]
-    shown = os.path.exists("/proc/driver/nvidia/gpus")
+    shown = shutil.which("nvidia-smi") is not None
     return int(wanted.startswith("cuda") or (wanted == "auto" and shown))
 
 

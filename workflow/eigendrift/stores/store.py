@@ -83,11 +83,7 @@ def read_manifest(store: Path) -> dict[str, Any]:
         found = manifest["schema_version"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path} is missing or damaged; {_rebuild(store)}.") from None
-    if found != SCHEMA_VERSION:
-        raise UserError(
-            f"{path} has schema version {found}, expected {SCHEMA_VERSION}: another version of eigendrift "
-            f"wrote it; {_rebuild(store)}."
-        )
+    _check_version(path, found, store)
     return manifest
 
 
@@ -103,7 +99,7 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
         ``attrs["summary"]`` what the writer summed up.
 
     Raises:
-        UserError: The store is missing, of another kind, or its arrays are not as registered.
+        UserError: The store is missing, of another kind or version, or its arrays are not as registered.
     """
     try:
         dataset: xr.Dataset = xr.open_zarr(path, consolidated=True, chunks=None)
@@ -111,6 +107,7 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
         raise UserError(f"Store {path} is missing or damaged; {_rebuild(path)}.") from None
     if (found := dataset.attrs.get("kind")) != kind:
         raise UserError(f"Store {path} is of kind '{found}', expected '{kind}'; {_rebuild(path)}.")
+    _check_version(path, dataset.attrs.get("schema_version"), path)
     variables = {str(name): variable for name, variable in dataset.variables.items()}
     try:
         for spec in _specs_for(kind, variables):
@@ -134,6 +131,14 @@ def _consolidate(store: Path) -> None:
         # Other readers of zarr v3 ignore the copy, so that it is not in the specification does no harm.
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
         zarr.consolidate_metadata(store)
+
+
+def _check_version(path: Path, found: object, store: Path) -> None:
+    if found != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema version {found}, expected {SCHEMA_VERSION}: another version of eigendrift "
+            f"wrote it; {_rebuild(store)}."
+        )
 
 
 def _rebuild(path: Path) -> str:

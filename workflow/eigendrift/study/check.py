@@ -2,11 +2,13 @@
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.exceptions import best_match
+from jsonschema.exceptions import relevance
+from jsonschema.validators import extend
 
 from eigendrift.errors import UserError
 
@@ -22,14 +24,30 @@ TYPES = {
 }
 LIMITS = {
     "minimum": "of at least {}",
-    "maximum": "of at most {}",
     "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
-    "minItems": "of at least {} items",
-    "minProperties": "with at least {} entries",
+    "minItems": "with {} or more entries",
     "uniqueItems": "without repetitions",
-    "pattern": "that matches {}",
+    "minProperties": "with {} or more entries",
 }
+
+
+def _is_integer(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: object, value: object) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# JSON schema takes 3.0 for an integer, which Python's range does not, and YAML knows .nan and .inf.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
 
 
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -42,9 +60,8 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     Raises:
         UserError: Names the first key that is wrong, what it is and what is allowed.
     """
-    error = best_match(Draft202012Validator(schema).iter_errors(config))
-    if error is not None:
-        raise UserError(_sentence(error))
+    if errors := list(_Validator(schema).iter_errors(config)):
+        raise UserError(_sentence(max(errors, key=relevance)))
     _check_references(config)
     training = config["training"]
     if (count := training["checkpoints"]["count"]) > training["steps"] + 1:
@@ -72,8 +89,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
 def _check_known(key: str, name: str, known: Any, where: str) -> None:
     if name not in known:
         raise UserError(
-            f"Config key '{key}' names '{name}', which '{where}' does not define; expected one of "
-            f"{_listing(known)}."
+            f"Config key '{key}' names '{name}', which is not in '{where}'; expected one of {_listing(known)}."
         )
 
 
@@ -86,14 +102,16 @@ def _sentence(error: ValidationError) -> str:
         case "required":
             missing = next(key for key in schema["required"] if key not in instance)
             return f"Config key '{_key(error, missing)}' is missing; add it as config.yaml shows."
-        case "pattern" if error.parent is not None:
+        case _ if "propertyNames" in error.absolute_schema_path:
+            key = _key(error, instance)
             return (
-                f"Config key '{_key(error, instance)}' has a name that is not allowed, expected lower-case "
-                f"letters, digits, '-' and '_' as in {schema['pattern']}; rename it."
+                f"Config key '{key}' has a name that is not allowed, expected {schema['title']}; rename it."
             )
         case _:
-            found = f"Config key '{_key(error)}' is {_shown(instance)}, expected {_expected(schema)}"
-            return f"{found}{_hint(instance)}."
+            expected = _expected(schema)
+            verb = "contains" if error.path and isinstance(error.path[-1], int) else "is"
+            found = f"Config key '{_key(error)}' {verb} {_shown(instance)}, expected {expected}"
+            return f"{found}{_hint(instance, expected)}."
 
 
 def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
@@ -105,7 +123,8 @@ def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
 
 
 def _key(error: ValidationError, *more: object) -> str:
-    return ".".join(map(str, (*error.absolute_path, *more))) or "(the whole file)"
+    names = [part for part in error.absolute_path if not isinstance(part, int)]
+    return ".".join(map(str, (*names, *more)))
 
 
 def _shown(value: Any) -> str:
@@ -121,20 +140,30 @@ def _expected(schema: Mapping[str, Any]) -> str:
     if "oneOf" in schema:
         return " or ".join(_expected(alternative) for alternative in schema["oneOf"])
     if "const" in schema:
-        return _shown(schema["const"])
+        return str(schema["const"])
     if "enum" in schema:
         return f"one of {_listing(schema['enum'])}"
+    if "pattern" in schema:
+        return str(schema["title"])
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    words = " or ".join(TYPES[name] for name in types)
-    limits = [text.format(schema[name]) for name, text in LIMITS.items() if name in schema]
-    return " ".join([words, *limits])
+    limits = " and ".join(text.format(schema[name]) for name, text in LIMITS.items() if name in schema)
+    return f"{' or '.join(TYPES[name] for name in types)} {limits}".rstrip()
 
 
-def _hint(value: Any) -> str:
-    if not isinstance(value, str):
+def _hint(value: Any, expected: str) -> str:
+    """Say how to write what was meant as a number, if that is what is wrong."""
+    if not isinstance(value, str | float) or not ("number" in expected or "integer" in expected):
         return ""
     try:
-        float(value)
+        number = float(value)
     except ValueError:
         return ""
-    return f"; YAML reads {value} as text, write it without quotes and with a dot, such as 1.0e-3"
+    if not math.isfinite(number):
+        return ""
+    whole = "integer" in expected and number.is_integer()
+    text = str(int(number)) if whole else repr(number)
+    if isinstance(value, str):
+        # Without a dot, YAML would read 1e-08 as text again.
+        dotted = text if "." in text else text.replace("e", ".0e")
+        return f"; YAML reads it as text, write {dotted} without quotes"
+    return f"; write {text}" if whole else ""

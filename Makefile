@@ -1,0 +1,45 @@
+# make figures          every figure and claim of the default study, desk; another with STUDY=smoke
+# make test             the tests
+# make lint             formatters, linters and the type checker
+#
+# Each installs .venv from the lock, requirements.txt, if it is missing or the lock changed.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STUDY :=
+SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY),--configfile workflow/studies/$(STUDY).yaml)
+
+.PHONY: figures test lint lock venv
+
+figures: venv
+	@$(BIN)/python workflow/unlock.py
+	$(SNAKEMAKE)
+
+test: venv
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+# The lock is made by hand, after a change of pyproject.toml: `pip install uv`, then `make lock`.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -o requirements.txt
+
+# The copy of the lock is the last thing put into .venv, so a broken installation is made anew.
+venv:
+	@cmp -s requirements.txt $(VENV)/requirements.txt || { \
+	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	        $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	        python=; \
+	    done; \
+	    [ -n "$$python" ] || { echo 'eigendrift needs Python 3.11 or newer: make PYTHON=/path/to/python3'; exit 1; }; \
+	    echo "Installing $(VENV) from requirements.txt (PyTorch is large: some minutes)"; \
+	    $$python -m venv --clear $(VENV) \
+	    && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	        -r requirements.txt \
+	    && cp requirements.txt $(VENV)/requirements.txt; }
