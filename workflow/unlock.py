@@ -28,5 +28,7 @@ def snakemake_at_work(directory: Path) -> bool:
 if __name__ == "__main__" and LOCKS.is_dir() and any(LOCKS.iterdir()) and not snakemake_at_work(Path.cwd()):
     print("An earlier run was killed: removing the lock that it left behind.", file=sys.stderr)
     subprocess.run(
-        [Path(sys.executable).with_name("snakemake"), "--unlock", "--quiet"], check=True, stderr=subprocess.DEVNULL
+        [Path(sys.executable).with_name("snakemake"), "--unlock", "--quiet"],
+        check=True,
+        stderr=subprocess.DEVNULL,
     )

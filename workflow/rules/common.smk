@@ -18,6 +18,7 @@ sys.path.insert(0, str(WORKFLOW))
 
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config
+from eigendrift.study.order import ordered
 from eigendrift.study.runs import all_runs, null_settings, runs_of, training_settings
 
 try:
@@ -27,6 +28,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+config = ordered(config)
 STUDY = config["study"]
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")

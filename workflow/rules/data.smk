@@ -19,6 +19,7 @@ rule data:
         "../../envs/data.yaml"
     params:
         dataset="{dataset}",
+        scaling=config["input_scaling"],
     message:
         "Loading the data set {wildcards.dataset}"
     script:

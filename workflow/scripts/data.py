@@ -6,10 +6,12 @@ from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.data.registry import load
+    from eigendrift.data.scaling import SCALINGS
     from eigendrift.data.storage import sample_columns
     from eigendrift.stores.store import write_store
 
-    dataset = snakemake.params.dataset
-    samples = load(dataset)
-    summary = {"train": len(samples.train_labels), "test": len(samples.test_labels), "classes": samples.classes}
-    write_store(Path(snakemake.output.store), "data", sample_columns(samples), {"dataset": dataset}, summary)
+    settings = {"dataset": snakemake.params.dataset, "input_scaling": snakemake.params.scaling}
+    samples = SCALINGS[settings["input_scaling"]](load(settings["dataset"]))
+    parts = {"train": len(samples.train_labels), "test": len(samples.test_labels)}
+    summary = {**parts, "classes": samples.classes}
+    write_store(Path(snakemake.output.store), "data", sample_columns(samples), settings, summary)

@@ -19,7 +19,9 @@ with logged(snakemake.log[0]):
     settings = {"training": training, "eigenpairs": solver}
     landscape = Landscape(read_samples(Path(snakemake.input.data)), training["model"], solver, device)
     store = Path(snakemake.output.store)
-    key = progress_key({**settings, "device": device.type}, [*snakemake.input.manifests, *snakemake.input.code])
+    key = progress_key(
+        {**settings, "device": device.type}, [*snakemake.input.manifests, *snakemake.input.code]
+    )
     with resumable(store, key) as progress:
         pairs = decompose(
             landscape,

@@ -3,8 +3,8 @@
 from stage import logged
 
 with logged(snakemake.log[0]):
-    from eigendrift.figures.test_accuracy import draw
     from eigendrift.figures.output import produce
+    from eigendrift.figures.test_accuracy import draw
 
     produce(
         draw,

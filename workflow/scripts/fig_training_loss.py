@@ -3,8 +3,8 @@
 from stage import logged
 
 with logged(snakemake.log[0]):
-    from eigendrift.figures.training_loss import draw
     from eigendrift.figures.output import produce
+    from eigendrift.figures.training_loss import draw
 
     produce(
         draw,

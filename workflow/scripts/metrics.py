@@ -12,6 +12,4 @@ with logged(snakemake.log[0]):
     eigenpairs = open_store(Path(snakemake.input.eigenpairs), "eigenpairs")
     measured = measure_run(trajectory, eigenpairs)
     summary = summarize_run(trajectory, eigenpairs)
-    write_store(
-        Path(snakemake.output.store), "metrics", measured, eigenpairs.attrs["settings"], summary
-    )
+    write_store(Path(snakemake.output.store), "metrics", measured, eigenpairs.attrs["settings"], summary)

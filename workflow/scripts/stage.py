@@ -11,10 +11,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 @contextmanager
 def logged(path: str) -> Iterator[None]:
-    """Send everything that is said to the log; end on a user's error with its sentence, without a traceback."""
+    """Send all messages to the log; end on a user's error with its sentence, without a traceback."""
     from eigendrift.errors import UserError
 
-    with Path(path).open("w", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+    with (
+        Path(path).open("w", encoding="utf-8", buffering=1) as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
         logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         logging.captureWarnings(True)
         try:

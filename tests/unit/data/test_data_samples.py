@@ -30,10 +30,8 @@ def test_accepts_good_arrays_and_counts_classes() -> None:
         (np.zeros((4, 6), np.float32), "sample, row, column"),
         (np.zeros((4, 2, 3)), "float64"),
         (np.zeros((0, 2, 3), np.float32), "non-empty"),
-        (np.full((4, 2, 3), np.nan, np.float32), "from nan to nan"),
-        (np.full((4, 2, 3), np.inf, np.float32), "from inf to inf"),
-        (np.full((4, 2, 3), 1.5, np.float32), "from 1.5 to 1.5"),
-        (np.full((4, 2, 3), -0.5, np.float32), "from -0.5"),
+        (np.full((4, 2, 3), np.nan, np.float32), r"not finite at \(0, 0, 0\)"),
+        (np.full((4, 2, 3), np.inf, np.float32), r"not finite at \(0, 0, 0\)"),
     ],
 )
 def test_refuses_images(part: str, images: np.ndarray, words: str) -> None:

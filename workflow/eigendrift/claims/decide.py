@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from scipy.stats import bootstrap
 
 from eigendrift.claims.estimators import CLAIMS, Claim, Effects
@@ -91,10 +92,8 @@ def _decide(claim: Claim, dataset: str, collection: Collection, settings: Mappin
     effects: Effects = {}
     if not absent:
         effects = claim.effects(runs, collection.baselines[dataset], settings["lag"])
-    usable = {seed: effect for seed, effect in effects.items() if math.isfinite(effect)}
-    excluded = {
-        seed: _why_excluded(collection, dataset, claim, seed) for seed in effects.keys() - usable.keys()
-    }
+    reasons = {seed: _why_excluded(runs, claim, seed, effect) for seed, effect in effects.items()}
+    usable = {seed: effect for seed, effect in effects.items() if reasons[seed] is None}
     values = np.array(list(usable.values()))
     interval = bootstrap_interval(values, settings["confidence"], settings["resamples"])
     smallest = settings["smallest_effect"][claim.name]
@@ -111,7 +110,7 @@ def _decide(claim: Claim, dataset: str, collection: Collection, settings: Mappin
         verdict=verdict,
         n=len(values),
         seeds=usable,
-        excluded=excluded,
+        excluded={seed: why for seed, why in reasons.items() if why is not None},
         reason=reason,
     )
 
@@ -129,10 +128,12 @@ def _verdict(interval: tuple[float, float] | None, smallest: float, absent: list
     return "undecided", f"the interval holds the smallest effect that counts, {smallest:g}"
 
 
-def _why_excluded(collection: Collection, dataset: str, claim: Claim, seed: int) -> str:
-    runs = collection.runs[dataset].sel(seed=seed)
+def _why_excluded(runs: xr.Dataset, claim: Claim, seed: int, effect: float) -> str | None:
     for optimizer in claim.needs:
-        at = float(runs["diverged_at"].sel(optimizer=optimizer))
-        if math.isfinite(at):
+        run = runs.sel(seed=seed, optimizer=optimizer)
+        if math.isnan(float(run["unconverged"])):
+            return f"the study has no run of {optimizer} with this seed"
+        # What a run did before it diverged is no measure of training.
+        if math.isfinite(at := float(run["diverged_at"])):
             return f"{optimizer} diverged at step {at:.0f}"
-    return "no converged eigenpairs to compare"
+    return None if math.isfinite(effect) else "too few converged eigenpairs, of the runs or of the null model"

@@ -1,6 +1,7 @@
 """How large each claimed effect is, seed by seed.
 
-Δ is the displacement of the leading eigenvector over one fixed lag, IPR its inverse participation ratio.
+Δ is the displacement of the leading eigenvector over a lag, as near to one fixed lag as the checkpoints
+allow; IPR is its inverse participation ratio.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,10 @@ import numpy as np
 import xarray as xr
 
 LEADING = 1
+# Rounding float32 eigenvectors moves them about this far; a logarithm of less would be one of rounding.
+RESOLUTION = float(np.finfo(np.float32).eps) ** 2
+# Displacements grow with the lag, so lags that are compared must not differ by more than this factor.
+LARGEST_LAG_RATIO = 2
 Effects = dict[int, float]
 
 
@@ -40,21 +45,33 @@ def lagged_pairs(steps: np.ndarray, lag: float) -> tuple[np.ndarray, np.ndarray]
 
     Args:
         steps: int64 (checkpoint,), ascending.
-        lag: Share of the last step.
+        lag: Share of the last step, above 0.
 
     Returns:
-        Indices of waiting times and of their partners, int64; waiting times whose partner would lie beyond
-        the last checkpoint are left out.
+        Indices of waiting times and of their partners, int64 (pair,). A partner is later than its waiting
+        time, so that checkpoints that lie wider apart than the lag are paired with the next one. Waiting
+        times whose partner would lie beyond the last checkpoint are left out, and pairs whose lag is more
+        than twice the shortest, as the late ones of widely spaced logarithmic checkpoints are.
     """
     target = steps + lag * steps[-1]
     waiting = np.flatnonzero(target <= steps[-1])
     partner = np.abs(steps[None, :] - target[waiting, None]).argmin(1)
-    # Where checkpoints lie wider apart than the lag, the next one is the nearest that is later.
-    return waiting, np.maximum(partner, waiting + 1)
+    partner = np.maximum(partner, waiting + 1)
+    lags = steps[partner] - steps[waiting]
+    comparable = lags <= LARGEST_LAG_RATIO * lags.min()
+    return waiting[comparable], partner[comparable]
 
 
 def lagged_displacement(runs: xr.Dataset, lag: float) -> xr.DataArray:
-    """Return Δ(1)(tw, tw + lag) with dimensions optimizer, seed and waiting; ``step`` is tw."""
+    """Return Δ(1)(tw, tw + lag), at least `RESOLUTION`.
+
+    Args:
+        runs: The runs of a data set, see `Collection`.
+        lag: Share of the last step, see `lagged_pairs`.
+
+    Returns:
+        float64 (optimizer, seed, waiting); the coordinate ``step`` is tw.
+    """
     steps = runs["step"].values
     waiting, partner = lagged_pairs(steps, lag)
     index = {
@@ -62,7 +79,7 @@ def lagged_displacement(runs: xr.Dataset, lag: float) -> xr.DataArray:
         "checkpoint": xr.DataArray(partner, dims="waiting"),
     }
     moved = runs["displacement"].sel(rank=LEADING).drop_vars("step").isel(index)
-    return moved.assign_coords(step=("waiting", steps[waiting]))
+    return moved.clip(min=RESOLUTION).assign_coords(step=("waiting", steps[waiting]))
 
 
 def leading_localization(runs: xr.Dataset) -> xr.DataArray:
@@ -86,7 +103,7 @@ def _halves(moved: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def stabilization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
-    """Estimate C1: log10 of SGD's mean Δ over the first half of waiting times to that over the second."""
+    """Estimate C1: log10 of SGD's mean Δ over the first half of waiting times over that of the second."""
     early, late = _halves(lagged_displacement(runs, lag).sel(optimizer="sgd"))
     return _by_seed(_log10(early / late))
 

@@ -15,7 +15,7 @@ class Samples:
     """Images and labels of a data set, split into a training and a test part.
 
     Attributes:
-        train_images: float32 (sample, row, column), pixels scaled to [0, 1].
+        train_images: float32 (sample, row, column), finite.
         train_labels: int64 (sample,), each of 0 .. classes - 1 at least once.
         test_images: as train_images, with the same rows and columns.
         test_labels: int64 (sample,), 0 .. classes - 1.
@@ -59,7 +59,7 @@ class Samples:
 
 
 def scaled(pixels: NDArray[np.generic], maximum: int) -> NDArray[np.float32]:
-    """Scale raw pixels to [0, 1]; nothing else, so the input is not standardized.
+    """Scale raw pixels to [0, 1].
 
     Args:
         pixels: integers from 0 to `maximum`, of any shape and number type.
@@ -83,13 +83,9 @@ def _check_part(part: str, images: NDArray[np.float32], labels: NDArray[np.int64
             f"{part}_labels is {labels.dtype} of shape {labels.shape}, but must be int64 of shape "
             f"{images.shape[:1]}, one label for each of the images."
         )
-    low, high = float(images.min()), float(images.max())
-    # NaN is the minimum of anything that contains it, and then fails both comparisons.
-    if not (low >= 0 and high <= 1):
-        raise UserError(
-            f"{part}_images goes from {low:g} to {high:g}, but pixels must be finite and from 0 to 1, "
-            "so divide the raw pixels by their maximum."
-        )
+    if not np.isfinite(images).all():
+        where = tuple(int(index) for index in np.argwhere(~np.isfinite(images))[0])
+        raise UserError(f"{part}_images is not finite at {where}, so repair or leave out that image.")
     if labels.min() < 0:
         raise UserError(
             f"{part}_labels contains {labels.min()}, but classes are counted from 0, so renumber them."

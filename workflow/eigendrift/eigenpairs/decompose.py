@@ -33,8 +33,8 @@ class Decomposition:
 
     Attributes:
         columns: The arrays of an eigenpairs store; checkpoints without finite weights are NaN.
-        summary: ``pairs``; ``unconverged``, those that miss the tolerance or may not be the leading ones;
-            ``products``, Hessian-vector products used in all.
+        summary: ``pairs``; ``unconverged``, those that are NaN, miss the tolerance or may not be the leading
+            ones; ``products``, Hessian-vector products used in all.
     """
 
     columns: dict[str, Column]
@@ -80,29 +80,37 @@ class Landscape:
                 "parameters; lower it."
             )
 
-    def eigenpairs_at(self, weights: np.ndarray | None, start: torch.Generator) -> Record:
+    def eigenpairs_at(self, weights: np.ndarray, start: torch.Generator) -> Record:
         """Return the leading eigenpairs as a record of an eigenpairs or null store.
 
         Args:
-            weights: float32 (N,) flat weights; None for the weights that the network has.
+            weights: float32 (N,) flat weights, in ``model.parameters()`` order.
             start: Generator of the solver's random vectors.
+
+        Returns:
+            The record; that of `undefined_record` where the weights or the Hessian are not finite.
         """
-        if weights is not None:
-            if not np.isfinite(weights).all():
-                return undefined_record(self._settings["count"], self.size)
-            flat = torch.from_numpy(weights).to(self._inputs.device)
-            vector_to_parameters(flat, self.model.parameters())
+        undefined = undefined_record(self._settings["count"], self.size)
+        if not np.isfinite(weights).all():
+            return undefined
+        # A copy: the network's parameters become views of it.
+        flat = torch.tensor(weights, device=self._inputs.device)
+        vector_to_parameters(flat, self.model.parameters())
         operator = HessianOperator(
             self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"]
         )
-        pairs = leading_eigenpairs(
-            operator,
-            self._settings["count"],
-            generator=start,
-            tolerance=self._settings["tolerance"],
-            max_products=self._settings["max_products"],
-            basis_size=self._settings["basis_size"],
-        )
+        try:
+            pairs = leading_eigenpairs(
+                operator,
+                self._settings["count"],
+                generator=start,
+                tolerance=self._settings["tolerance"],
+                max_products=self._settings["max_products"],
+                basis_size=self._settings["basis_size"],
+            )
+        except FloatingPointError as error:
+            logger.warning("The Hessian overflows: %s.", error)
+            return undefined
         return {
             "eigenvalue": pairs.eigenvalues.numpy(),
             "eigenvector": pairs.eigenvectors.cpu().numpy(),

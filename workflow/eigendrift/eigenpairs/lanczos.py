@@ -7,7 +7,8 @@ How and why it differs from the textbook:
 - Small residuals prove that pairs are eigenpairs, not that they are the leading ones: a start vector that
   happens to be nearly orthogonal to an eigenvector finds it late, and one copy of a degenerate eigenvalue
   hides the others for ever. So after convergence a fresh random vector explores the complement of the pairs
-  found, long enough for a missing leading pair to show; if one does, the iteration goes on.
+  found, long enough for a missing leading pair to show; if one does, the iteration goes on. This is strong
+  evidence, not proof.
 - Residuals are recomputed with fresh products at the end; the recurrence's own estimate only decides when.
 """
 
@@ -46,7 +47,8 @@ class Eigenpairs:
         residuals: (k,) float64, ‖Hv − λv‖ / |λ1| from fresh products.
         converged: (k,) bool, the residual meets the tolerance and the set was found complete.
         gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over |λ1|.
-        next_eigenvalue: Estimate, from below, of the largest eigenvalue not returned; NaN if there is none.
+        next_eigenvalue: Estimate, from below, of the largest eigenvalue not returned; NaN if there is none or
+            the products ran out before one was seen.
         products: Products used, those of the exploration and of the residuals included.
     """
 
@@ -80,6 +82,7 @@ def leading_eigenpairs(
 
     Raises:
         ValueError: ``count``, ``basis_size`` or ``max_products`` does not fit.
+        FloatingPointError: A product is not finite.
     """
     if not 1 <= count <= operator.size:
         raise ValueError(f"count is {count}, expected 1 to {operator.size}, the size of the operator")
@@ -118,10 +121,10 @@ class _Lanczos:
 
     def solve(self) -> Eigenpairs:
         complete = False
-        while not complete and self._converge():
+        while not complete and self._afford(1) and self._converge():
             complete = self._explore()
         pairs = self._certify(complete)
-        while complete and not pairs.converged.all() and self._afford(self._count + 1):
+        while complete and self._improvable(pairs):
             self._improve(pairs)
             self._converge()
             pairs = self._certify(complete)
@@ -137,8 +140,6 @@ class _Lanczos:
                     return True
             if not self._afford(1):
                 return False
-            if self._size == self._capacity:
-                self._restart((self._count + self._capacity) // 2)
             self._expand()
 
     def _look_converged(self, values: torch.Tensor, vectors: torch.Tensor) -> bool:
@@ -158,7 +159,7 @@ class _Lanczos:
         self._restart(self._count)
         self._direction = self._random_direction()
         for step in range(1, longest + 1):
-            if self._size in (self._operator.size, self._capacity):
+            if self._size == self._operator.size:
                 return True
             if not self._afford(1):
                 return False
@@ -181,7 +182,9 @@ class _Lanczos:
         if edge >= last or edge <= self._lowest:
             return math.inf
         growth = math.acosh(1 + 2 * (last - edge) / (edge - self._lowest))
-        return 1 + math.acosh(EXPLORATION_MARGIN * math.sqrt(self._operator.size)) / growth
+        needed = math.acosh(EXPLORATION_MARGIN * math.sqrt(self._operator.size))
+        # Within rounding of ``last`` the growth is nil.
+        return 1 + needed / growth if growth > 0 else math.inf
 
     def _certify(self, complete: bool) -> Eigenpairs:
         """Compute residuals with fresh products."""
@@ -189,14 +192,15 @@ class _Lanczos:
         k = self._count
         ritz_vectors = self._combine(vectors[:, :k])
         ritz_vectors /= ritz_vectors.norm(dim=1, keepdim=True)
-        images = torch.stack([self._operator @ vector for vector in ritz_vectors])
-        self._products += k
+        images = torch.stack([self._apply(vector) for vector in ritz_vectors])
         eigenvalues = (ritz_vectors.double() * images.double()).sum(1)
+        # Rounding can turn the order of equal eigenvalues.
+        eigenvalues, order = eigenvalues.sort(descending=True, stable=True)
+        ritz_vectors, images = ritz_vectors[order], images[order]
         residuals = (images - eigenvalues.to(images.dtype)[:, None] * ritz_vectors).double().norm(dim=1)
-        scale = eigenvalues.abs().max()
-        relative = torch.where(residuals == 0, residuals, residuals / scale).cpu()
-        eigenvalues = eigenvalues.cpu()
-        following = max(self._next, *values[k:].tolist(), -math.inf) if k < self._operator.size else math.nan
+        eigenvalues, relative = eigenvalues.cpu(), _relative(residuals.cpu(), eigenvalues[0].cpu())
+        known = [self._next, *values[k:].tolist()]
+        following = max(known) if max(known) > -math.inf and k < self._operator.size else math.nan
         return Eigenpairs(
             eigenvalues=eigenvalues,
             eigenvectors=ritz_vectors,
@@ -207,20 +211,32 @@ class _Lanczos:
             products=self._products,
         )
 
+    def _improvable(self, pairs: Eigenpairs) -> bool:
+        """A basis of the whole space has nothing to gain; what remains is rounding."""
+        return not pairs.converged.all() and self._size < self._operator.size and self._afford(2)
+
     def _improve(self, pairs: Eigenpairs) -> None:
         """Go on in the direction of the worst residual, which the exploration had dropped."""
         worst = int(pairs.residuals.argmax())
         vector = pairs.eigenvectors[worst]
-        residual = self._operator @ vector - pairs.eigenvalues[worst].item() * vector
-        self._products += 1
-        if self._size == self._capacity:
-            self._restart((self._count + self._capacity) // 2)
+        residual = self._apply(vector) - pairs.eigenvalues[worst].item() * vector
         self._direction, _ = self._orthogonalize(residual)
+        self._expand()
 
     def _afford(self, products: int) -> bool:
         return self._products + products + self._count <= self._budget
 
+    def _apply(self, vector: torch.Tensor) -> torch.Tensor:
+        self._products += 1
+        image = self._operator @ vector
+        if not torch.isfinite(image).all():
+            raise FloatingPointError("a product with the operator is not finite")
+        return image
+
     def _expand(self) -> None:
+        """Add the direction to the basis, restarted if it is full."""
+        if self._size == self._capacity:
+            self._restart((self._count + self._capacity) // 2)
         norm = self._direction.norm().item()
         scale = self._projected[: self._size, : self._size].abs().max().item() if self._size else 0.0
         if norm <= 10 * torch.finfo(self._operator.dtype).eps * scale:
@@ -230,9 +246,7 @@ class _Lanczos:
         index = self._size
         self._basis[index] = self._direction / norm
         self._size += 1
-        image = self._operator @ self._basis[index]
-        self._products += 1
-        self._direction, coefficients = self._orthogonalize(image)
+        self._direction, coefficients = self._orthogonalize(self._apply(self._basis[index]))
         self._projected[index, : self._size] = coefficients
         self._projected[: self._size, index] = coefficients
 
@@ -269,10 +283,15 @@ class _Lanczos:
 
 
 def _gaps(eigenvalues: torch.Tensor, following: float) -> torch.Tensor:
-    """Distance of each eigenvalue to its nearest neighbour, relative to |λ1|."""
+    """Return the distance of each eigenvalue to its nearest neighbour, relative to |λ1|."""
     below = torch.cat([eigenvalues[1:], torch.tensor([following], dtype=torch.float64)])
     to_below = (eigenvalues - below).abs().nan_to_num(nan=math.inf)
     to_above = torch.cat(
         [torch.tensor([math.inf], dtype=torch.float64), (eigenvalues[:-1] - eigenvalues[1:]).abs()]
     )
-    return torch.minimum(to_below, to_above) / eigenvalues[0].abs()
+    return _relative(torch.minimum(to_below, to_above), eigenvalues[0])
+
+
+def _relative(values: torch.Tensor, leading: torch.Tensor) -> torch.Tensor:
+    """Divide by |λ1|; of the zero operator, whose λ1 is zero, exact zeros remain zero."""
+    return torch.where(values == 0, values, values / leading.abs())

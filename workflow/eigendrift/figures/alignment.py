@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from eigendrift.figures.parts import Plotted, Table, describe, panels
+from eigendrift.figures.parts import Plotted, describe, panels
 from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.metrics.collection import Collection
+
+COLUMNS = ["seed", "step", "rank", "update_alignment", "gradient_alignment"]
 
 
 def draw(collection: Collection) -> Plotted:
@@ -14,11 +16,11 @@ def draw(collection: Collection) -> Plotted:
     Alignments are absolute values, because the sign of an eigenvector is arbitrary.
     """
     figure, axes = panels(1, len(collection.runs))
-    table: Table = []
+    table = []
     for panel, (dataset, runs) in zip(axes[0], collection.runs.items(), strict=True):
         optimizers = [str(name) for name in runs["optimizer"].values]
         for optimizer, line in optimizer_lines(optimizers).items():
-            points = np.abs(runs[["update_alignment", "gradient_alignment"]].sel(optimizer=optimizer))
+            points = runs[["update_alignment", "gradient_alignment"]].sel(optimizer=optimizer).map(np.abs)
             frame = points.to_dataframe().dropna().reset_index()
             panel.plot(
                 frame["update_alignment"],
@@ -31,9 +33,7 @@ def draw(collection: Collection) -> Plotted:
                 linestyle="none",
                 label=title_of(optimizer),
             )
-            columns = ["seed", "step", "rank", "update_alignment", "gradient_alignment"]
-            rows = frame[columns].to_dict("records")
-            table += [{"dataset": dataset, "optimizer": optimizer, **row} for row in rows]
+            table.append(frame[COLUMNS].assign(dataset=dataset, optimizer=optimizer))
         panel.axline((0, 0), slope=1, color="#888888", linewidth=0.8, zorder=0)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=dataset)
         panel.set_xlabel(r"update alignment $|\langle u/|u|,\, v_i \rangle|$")
@@ -41,4 +41,4 @@ def draw(collection: Collection) -> Plotted:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", markerscale=3)
     describe(figure, collection, list(collection.runs), spread=False)
-    return Plotted(figure, pd.DataFrame(table))
+    return Plotted(figure, pd.concat(table)[["dataset", "optimizer", *COLUMNS]])

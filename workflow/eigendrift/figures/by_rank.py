@@ -42,9 +42,7 @@ def draw_by_rank(
             for rank, colour, line in zip(shown, RANK_COLOURS, LINES, strict=False):
                 band = over_seeds(runs[quantity].sel(optimizer=optimizer, rank=rank))
                 draw_band(panel, steps, band, line | {"color": colour}, f"$i = {rank}$")
-                table += band_rows(
-                    "step", steps, band, dataset=dataset, optimizer=optimizer, rank=int(rank)
-                )
+                table += band_rows("step", steps, band, dataset=dataset, optimizer=optimizer, rank=int(rank))
             panel.set_title(f"{title_of(optimizer)}, {dataset}")
             if logarithmic:
                 panel.set_yscale("log")

@@ -5,7 +5,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import Normalize
 
-from eigendrift.figures.parts import Plotted, Table, describe, draw_baseline, over_seeds, panels
+from eigendrift.figures.parts import (
+    Plotted,
+    Table,
+    describe,
+    draw_baseline,
+    over_seeds,
+    panels,
+    plain_log_ticks,
+)
 from eigendrift.figures.style import title_of
 from eigendrift.metrics.collection import Collection
 
@@ -13,6 +21,8 @@ LEADING = 1
 # Dark curves are early, light ones late; the lightest yellow of the map would vanish on paper.
 COLOURS = plt.get_cmap("viridis")
 LIGHTEST = 0.9
+# Of the training; a curve that starts later has hardly any lags to show.
+LATEST = 7 / 8
 
 
 def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
@@ -28,7 +38,8 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
     optimizers = [str(name) for name in runs["optimizer"].values]
     figure, axes = panels(1, len(optimizers))
     table: Table = []
-    chosen = np.unique(np.linspace(0, len(steps) - 2, waiting_times).round().astype(int))
+    latest = LATEST * (len(steps) - 1)
+    chosen = np.unique(np.linspace(0, latest, waiting_times).round().astype(int))
     colours = COLOURS(Normalize(0, steps[chosen].max() / LIGHTEST)(steps[chosen]))
     for panel, optimizer in zip(axes[0], optimizers, strict=True):
         moved = runs["displacement"].sel(optimizer=optimizer, rank=LEADING)
@@ -36,7 +47,9 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
             later = slice(waiting + 1, None)
             band = over_seeds(moved.isel(waiting=waiting, checkpoint=later))
             lags = steps[later] - steps[waiting]
-            panel.plot(lags, band["mean"].values, color=colour, label=f"{steps[waiting]:,}")
+            panel.plot(
+                lags, band["mean"].values, color=colour, marker=".", markersize=3, label=f"{steps[waiting]:,}"
+            )
             table += [
                 {
                     "dataset": dataset,
@@ -54,6 +67,7 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
         for row in draw_baseline(panel, baseline, f"{collection.null_model} null"):
             table.append({"dataset": dataset, "optimizer": optimizer, **row})
         panel.set(xscale="log", yscale="log", xlabel="lag $t$ (steps)", title=title_of(optimizer))
+        plain_log_ticks(panel.xaxis)
     axes[0, 0].set_ylabel(r"displacement $\Delta^{(1)}(t_w,\, t_w + t)$")
     handles, labels_ = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels_, title="waiting time $t_w$\n(steps)", loc="outside right upper")

@@ -11,6 +11,7 @@ from eigendrift.figures.parts import (
     draw_baseline,
     over_seeds,
     panels,
+    plain_log_ticks,
     steps_axis,
 )
 from eigendrift.figures.style import optimizer_lines, title_of
@@ -42,6 +43,7 @@ def draw(collection: Collection) -> Plotted:
             "right", functions=(lambda y, n=parameters: y * n, lambda y, n=parameters: y / n)
         )
         right.set_ylabel("N × IPR")
+        plain_log_ticks(right.yaxis)
     axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
     handles, labels_ = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels_, loc="outside right upper")

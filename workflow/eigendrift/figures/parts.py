@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from eigendrift.figures.style import BASELINE, BASELINE_BAND, PANEL_HEIGHT, PANEL_WIDTH
 from eigendrift.metrics.collection import Collection
@@ -30,7 +32,7 @@ class Plotted:
     table: pd.DataFrame
 
 
-def panels(rows: int, columns: int, *, share_y: bool | str = True) -> tuple[Figure, np.ndarray]:
+def panels(rows: int, columns: int, *, share_y: Literal["row"] | bool = True) -> tuple[Figure, np.ndarray]:
     """Make a grid of panels; the axes come as an object array (rows, columns)."""
     figure, axes = plt.subplots(
         rows,
@@ -60,7 +62,7 @@ def draw_band(axes: Axes, x: np.ndarray, band: xr.Dataset, line: dict[str, Any],
     style = {key: value for key, value in line.items() if key != "marker"}
     axes.plot(x, band["mean"].values, label=label, **style)
     axes.fill_between(
-        x, band["minimum"].values, band["maximum"].values, color=line["color"], alpha=0.2, linewidth=0
+        x, band["minimum"].values, band["maximum"].values, color=line["color"], alpha=0.15, linewidth=0
     )
 
 
@@ -76,7 +78,12 @@ def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) ->
             "seeds": int(n),
         }
         for at, mean, minimum, maximum, n in zip(
-            x, band["mean"].values, band["minimum"].values, band["maximum"].values, band["n"].values, strict=True
+            x,
+            band["mean"].values,
+            band["minimum"].values,
+            band["maximum"].values,
+            band["n"].values,
+            strict=True,
         )
         if n
     ]
@@ -86,13 +93,11 @@ def draw_baseline(axes: Axes, draws: np.ndarray, label: str) -> Table:
     """Draw a null model's median as a dashed red line and its central 90 % as a band; return their row."""
     low, middle, high = np.nanquantile(draws, [0.05, 0.5, 0.95])
     axes.axhspan(low, high, **BASELINE_BAND)
-    axes.axhline(middle, label=label, **BASELINE)
+    axes.axhline(middle, label=f"{label}\n(median, central 90 %)", **BASELINE)
     return [{"quantity": "baseline", "mean": middle, "minimum": low, "maximum": high}]
 
 
-def describe(
-    figure: Figure, collection: Collection, datasets: Sequence[str], *, spread: bool = True
-) -> None:
+def describe(figure: Figure, collection: Collection, datasets: Sequence[str], *, spread: bool = True) -> None:
     """Write under a figure what its reader must know: N, seeds, divergences and masked pairs.
 
     Args:
@@ -110,6 +115,13 @@ def describe(
         )
         lines += collection.notes(dataset)
     figure.supxlabel("\n".join(lines), fontsize=6, color="#555555", ha="left", x=0.01)
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5 of each decade."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def steps_axis(axes: Axes) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import matplotlib as mpl
 
+from eigendrift.errors import UserError
+
 mpl.use("Agg")
 
-HOUSE_STYLE = {
+HOUSE_STYLE: dict[str, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -28,7 +30,7 @@ PANEL_WIDTH = 2.6
 PANEL_HEIGHT = 2.3
 
 # Okabe & Ito's colours, chosen and ordered so that they also differ in lightness; each has its own dashes.
-LINES = (
+LINES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#009E73", "linestyle": (0, (5, 1.5)), "marker": "s"},
     {"color": "#E69F00", "linestyle": (0, (3, 1, 1, 1)), "marker": "^"},
@@ -37,8 +39,8 @@ LINES = (
 )
 KNOWN_OPTIMIZERS = ("sgd", "momentum", "adam")
 NAMES = {"sgd": "SGD", "momentum": "SGD + momentum", "adam": "Adam"}
-BASELINE = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
-BASELINE_BAND = {"color": "#D00000", "alpha": 0.12, "linewidth": 0}
+BASELINE: dict[str, Any] = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
+BASELINE_BAND: dict[str, Any] = {"color": "#D00000", "alpha": 0.12, "linewidth": 0}
 
 
 def optimizer_lines(optimizers: list[str]) -> dict[str, dict[str, Any]]:
@@ -55,8 +57,21 @@ def title_of(optimizer: str) -> str:
 
 @contextmanager
 def house_style(changes: Mapping[str, Any]) -> Iterator[None]:
-    """Draw in the house style, with the configuration's changes laid over it."""
+    """Draw in the house style, with the configuration's changes laid over it.
+
+    Raises:
+        UserError: A change is no rcParam of matplotlib, or has a value that it does not take.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update({**HOUSE_STYLE, **changes})
+        settings: Any = mpl.rcParams
+        settings.update(HOUSE_STYLE)
+        for key, value in changes.items():
+            try:
+                settings[key] = value
+            except (KeyError, ValueError) as error:
+                raise UserError(
+                    f"Config key 'figures.style' sets '{key}' to {value!r}, which matplotlib refuses as an "
+                    f"rcParam: {str(error).splitlines()[0]}; see matplotlib's list of rcParams."
+                ) from None
         yield

@@ -34,7 +34,9 @@ def draw(collection: Collection) -> Plotted:
                 for seed, value in zip(seeds, accuracies, strict=True)
                 if np.isfinite(value)
             ]
-        panel.set_xticks(range(len(optimizers)), [title_of(name).replace(" + ", "\n+ ") for name in optimizers])
+        panel.set_xticks(
+            range(len(optimizers)), [title_of(name).replace(" + ", "\n+ ") for name in optimizers]
+        )
         panel.grid(visible=False, axis="x")
         panel.set(title=dataset, xlim=(-0.5, len(optimizers) - 0.5))
     axes[0, 0].set_ylabel("test accuracy at the last step")

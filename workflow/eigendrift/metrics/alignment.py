@@ -8,14 +8,14 @@ def alignment(directions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
     Args:
         directions: (checkpoint, parameter), such as gradients or updates; a zero vector has no direction.
-        vectors: (checkpoint, rank, parameter), unit eigenvectors.
+        vectors: (checkpoint, rank, parameter), eigenvectors, normalized anew; NaN where undefined.
 
     Returns:
-        float64 (checkpoint, rank), from −1 to 1; NaN where there is no direction.
+        float64 (checkpoint, rank), from −1 to 1; NaN where there is no direction or eigenvector.
     """
     result = np.full(vectors.shape[:2], np.nan)
     for index, (direction, eigenvectors) in enumerate(zip(directions, vectors, strict=True)):
-        wide = direction.astype(np.float64)
+        wide, frame = direction.astype(np.float64), eigenvectors.astype(np.float64)
         if (norm := np.linalg.norm(wide)) > 0:
-            result[index] = eigenvectors.astype(np.float64) @ wide / norm
-    return result
+            result[index] = frame @ wide / (np.linalg.norm(frame, axis=1) * norm)
+    return np.asarray(np.clip(result, -1, 1))

@@ -19,8 +19,7 @@ def measure_baseline(draws: xr.Dataset) -> dict[str, np.ndarray]:
         The arrays of a baseline store. Pairs that are not converged are NaN.
     """
     converged = draws["converged"].values
-    vectors = draws["eigenvector"].values
-    vectors[~converged] = np.nan
+    vectors = np.where(converged[..., None], draws["eigenvector"].values, np.nan)
     overlap = overlaps(vectors)
     one, other = np.triu_indices(len(vectors), k=1)
     return {

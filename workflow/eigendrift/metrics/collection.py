@@ -17,7 +17,8 @@ class Collection:
 
     Attributes:
         runs: For each data set, the metrics with dimensions optimizer and seed in front; ``diverged_at``
-            (optimizer, seed) is NaN for runs that did not diverge; ``attrs["parameters"]`` is N.
+            (optimizer, seed) is NaN for runs that did not diverge; ``unconverged`` (optimizer, seed) counts
+            masked eigenpairs and is NaN for runs that are not there; ``attrs["parameters"]`` is N.
         baselines: For each data set, the baseline of the null model.
         null_model: Name of the null model.
     """
@@ -42,7 +43,7 @@ class Collection:
         return notes
 
 
-def collect(metrics: Iterable[Path], baselines: Iterable[Path]) -> Collection:
+def collect(metrics: Iterable[str | Path], baselines: Iterable[str | Path]) -> Collection:
     """Read the metrics of runs and the baselines of their null model.
 
     Args:
@@ -51,13 +52,13 @@ def collect(metrics: Iterable[Path], baselines: Iterable[Path]) -> Collection:
     """
     grouped: dict[str, dict[str, list[xr.Dataset]]] = defaultdict(lambda: defaultdict(list))
     for path in metrics:
-        run = _labelled(open_store(path, "metrics").load())
+        run = _labelled(open_store(Path(path), "metrics").load())
         grouped[run.attrs["dataset"]][run.attrs["optimizer"]].append(run)
     runs = {dataset: _stack(optimizers) for dataset, optimizers in grouped.items()}
     null = {}
     names = set()
     for path in baselines:
-        baseline = open_store(path, "baseline").load()
+        baseline = open_store(Path(path), "baseline").load()
         null[baseline.attrs["settings"]["dataset"]] = baseline
         names.add(baseline.attrs["settings"]["null_model"])
     return Collection(runs, null, "/".join(sorted(names)))

@@ -4,8 +4,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import gammaln
 
-# Parameters multiplied at a time: float64 copies of whole trajectories would not fit into memory.
-BLOCK = 2**16
+from eigendrift.metrics.blocks import blocks
 
 
 def overlaps(vectors: np.ndarray) -> np.ndarray:
@@ -20,8 +19,7 @@ def overlaps(vectors: np.ndarray) -> np.ndarray:
     checkpoints, ranks, parameters = vectors.shape
     flat = vectors.reshape(checkpoints * ranks, parameters)
     gram = np.zeros((len(flat), len(flat)))
-    for start in range(0, parameters, BLOCK):
-        block = flat[:, start : start + BLOCK].astype(np.float64)
+    for block in blocks(flat):
         gram += block @ block.T
     # Unit vectors in float32 are off by its rounding, which would leave a floor of 1e-7 in displacements.
     norms = np.sqrt(np.diag(gram))
@@ -63,13 +61,14 @@ def tracked_displacement(overlap: np.ndarray) -> np.ndarray:
 
     Between neighbouring checkpoints, eigenvectors are matched one to one such that the sum of their absolute
     overlaps is largest (the assignment problem); identities are followed along the chain of matches. A
-    checkpoint without eigenvectors ends every chain.
+    checkpoint that lacks any of its eigenvectors ends every chain, because the match would be a guess.
 
     Args:
         overlap: float64 (checkpoint, rank, checkpoint, rank), see `overlaps`.
 
     Returns:
-        float64 (waiting, checkpoint, rank), from 0 to 2; rank is the one at the waiting time.
+        float64 (waiting, checkpoint, rank), from 0 to 2; rank is the one at the waiting time. NaN beyond the
+        end of a chain.
     """
     checkpoints, ranks = overlap.shape[:2]
     result = np.full((checkpoints, checkpoints, ranks), np.nan)

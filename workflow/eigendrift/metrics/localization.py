@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from eigendrift.metrics.blocks import blocks
+
 
 def inverse_participation_ratio(vectors: np.ndarray) -> np.ndarray:
     """Return Σ_j v_j⁴ of unit vectors, whose inverse is the effective number of parameters.
@@ -14,8 +16,12 @@ def inverse_participation_ratio(vectors: np.ndarray) -> np.ndarray:
     Returns:
         float64 (…), from 1/N (evenly spread) to 1 (a single parameter).
     """
-    squares = np.square(vectors, dtype=np.float64)
-    return np.asarray((squares**2).sum(-1) / squares.sum(-1) ** 2)
+    second, fourth = np.zeros((2, *vectors.shape[:-1]))
+    for block in blocks(vectors):
+        squares = block**2
+        second += squares.sum(-1)
+        fourth += (squares**2).sum(-1)
+    return np.asarray(fourth / second**2)
 
 
 def isotropic_inverse_participation_ratio(parameters: int) -> float:

@@ -26,8 +26,7 @@ def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.
         The arrays of a metrics store. Pairs that are not converged are NaN.
     """
     converged = eigenpairs["converged"].values
-    vectors = eigenpairs["eigenvector"].values
-    vectors[~converged] = np.nan
+    vectors = np.where(converged[..., None], eigenpairs["eigenvector"].values, np.nan)
     overlap = overlaps(vectors)
     return {
         **{name: trajectory[name].values for name in COPIED},

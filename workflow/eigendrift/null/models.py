@@ -1,9 +1,11 @@
 """Null models by name: each draws leading eigenvectors that know nothing of training."""
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import numpy as np
 import torch
+from torch.nn.utils import parameters_to_vector
 
 from eigendrift.eigenpairs.decompose import Landscape, Record, undefined_record
 from eigendrift.numerics import generator
@@ -20,8 +22,11 @@ def reinitialized(landscape: Landscape, initialization: str, count: int, draw: i
     Keeps the architecture, the data and the distribution of the initial weights; destroys all that training
     does. ``count`` is the landscape's own.
     """
-    initialize(landscape.model, initialization, generator("null", "reinitialized", draw))
-    return landscape.eigenpairs_at(None, generator("null", "start", draw))
+    # A CPU generator cannot draw on another device.
+    model = deepcopy(landscape.model).cpu()
+    initialize(model, initialization, generator("null", "reinitialized", draw))
+    weights = parameters_to_vector(model.parameters()).detach().numpy()
+    return landscape.eigenpairs_at(weights, generator("null", "start", draw))
 
 
 def isotropic(landscape: Landscape, initialization: str, count: int, draw: int) -> Record:

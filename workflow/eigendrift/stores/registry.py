@@ -66,9 +66,11 @@ DATA = StoreSpec(
     "data",
     "One data set, split into training and test samples.",
     (
-        ArraySpec("train_images", ("train_sample", "row", "column"), "float32", "1", "Pixels from 0 to 1."),
+        ArraySpec(
+            "train_images", ("train_sample", "row", "column"), "float32", "1", "Pixels, scaled as set."
+        ),
         ArraySpec("train_labels", ("train_sample",), "int64", "1", "Class of each training sample."),
-        ArraySpec("test_images", ("test_sample", "row", "column"), "float32", "1", "Pixels from 0 to 1."),
+        ArraySpec("test_images", ("test_sample", "row", "column"), "float32", "1", "Pixels, scaled as set."),
         ArraySpec("test_labels", ("test_sample",), "int64", "1", "Class of each test sample."),
     ),
 )

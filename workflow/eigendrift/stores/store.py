@@ -103,7 +103,7 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
     """
     try:
         dataset: xr.Dataset = xr.open_zarr(path, consolidated=True, chunks=None)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"Store {path} is missing or damaged; {_rebuild(path)}.") from None
     if (found := dataset.attrs.get("kind")) != kind:
         raise UserError(f"Store {path} is of kind '{found}', expected '{kind}'; {_rebuild(path)}.")

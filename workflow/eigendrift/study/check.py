@@ -42,7 +42,7 @@ def _is_number(_: object, value: object) -> bool:
 
 
 # JSON schema takes 3.0 for an integer, which Python's range does not, and YAML knows .nan and .inf.
-_Validator = extend(
+_Validator = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": _is_integer, "number": _is_number}
@@ -89,7 +89,8 @@ def _check_references(config: Mapping[str, Any]) -> None:
 def _check_known(key: str, name: str, known: Any, where: str) -> None:
     if name not in known:
         raise UserError(
-            f"Config key '{key}' names '{name}', which is not in '{where}'; expected one of {_listing(known)}."
+            f"Config key '{key}' names '{name}', which is not in '{where}'; expected one of "
+            f"{_listing(known)}."
         )
 
 

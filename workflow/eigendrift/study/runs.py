@@ -58,7 +58,7 @@ def all_runs(config: Mapping[str, Any]) -> dict[str, Run]:
 
 
 def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """Return everything that decides a run's trajectory, in a fixed order of plain values."""
+    """Return everything that decides a run's trajectory, as plain values."""
     optimizer, model, training = (
         config["optimizers"][run.optimizer],
         config["models"][run.model],
@@ -66,22 +66,21 @@ def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
     )
     return {
         "dataset": run.dataset,
-        "model": {"name": run.model, **{key: model[key] for key in sorted(model)}},
-        "optimizer": {"name": run.optimizer, **{key: optimizer[key] for key in sorted(optimizer)}},
+        "model": {"name": run.model, **model},
+        "optimizer": {"name": run.optimizer, **optimizer},
         "batch_size": run.batch_size,
         "seed": run.seed,
         "steps": training["steps"],
-        "checkpoints": {key: training["checkpoints"][key] for key in ("count", "spacing")},
+        "checkpoints": training["checkpoints"],
     }
 
 
 def null_settings(config: Mapping[str, Any], dataset: str, model: str, null_model: str) -> dict[str, Any]:
-    """Return everything that decides the draws of a null model, in a fixed order of plain values."""
-    network = config["models"][model]
+    """Return everything that decides the draws of a null model, as plain values."""
     return {
         "dataset": dataset,
-        "model": {"name": model, **{key: network[key] for key in sorted(network)}},
+        "model": {"name": model, **config["models"][model]},
         "null_model": null_model,
         "draws": config["null_models"]["draws"],
-        "eigenpairs": {key: config["eigenpairs"][key] for key in sorted(config["eigenpairs"])},
+        "eigenpairs": config["eigenpairs"],
     }

@@ -1,0 +1,88 @@
+"""What the tests of the eigenpairs build with."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call, jacrev
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class DenseOperator:
+    """A matrix, seen by its products, which it counts."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, matrix: np.ndarray, dtype: torch.dtype = torch.float64) -> None:
+        self.matrix = torch.tensor(matrix, dtype=dtype)
+        self.size = len(matrix)
+        self.dtype = dtype
+        self.products = 0
+
+    def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
+        self.products += 1
+        return self.matrix @ vector
+
+
+def random_basis(size: int, seed: int = 0) -> np.ndarray:
+    """Orthonormal columns, uniform."""
+    orthonormal, upper = np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))
+    return orthonormal * np.sign(np.diag(upper))
+
+
+def with_spectrum(spectrum: np.ndarray, seed: int = 0) -> np.ndarray:
+    basis = random_basis(len(spectrum), seed)
+    matrix = (basis * spectrum) @ basis.T
+    return (matrix + matrix.T) / 2
+
+
+def leading(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, descending, and unit eigenvectors, in rows."""
+    values, vectors = np.linalg.eigh(matrix)
+    return values[::-1][:count].copy(), vectors.T[::-1][:count].copy()
+
+
+def largest_angle(one: np.ndarray, other: np.ndarray) -> float:
+    """Largest principal angle between spans of orthonormal rows, from its sine, exact when small."""
+    outside = one - (one @ other.T) @ other
+    return float(np.arcsin(min(1.0, np.linalg.norm(outside, 2))))
+
+
+def dense_hessian(model: nn.Module, loss: Loss, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The Hessian of the loss in float64, (N, N), by reverse-over-reverse differentiation."""
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    sizes = [shape.numel() for shape in shapes.values()]
+
+    def of_flat(flat: torch.Tensor) -> torch.Tensor:
+        parts = zip(shapes.items(), flat.split(sizes), strict=True)
+        named = {name: part.view(shape) for (name, shape), part in parts}
+        return loss(functional_call(model, named, inputs.double()), targets)
+
+    flat = parameters_to_vector(model.parameters()).detach().double()
+    return jacrev(jacrev(of_flat))(flat).detach()
+
+
+def trained_on_digits(
+    widths: tuple[int, ...] = (8,), steps: int = 30
+) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """A float64 network after a few steps of gradient descent, with 200 digits and their labels."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    inputs = torch.tensor(digits.data[:200] / 16)
+    targets = torch.tensor(digits.target[:200])
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in zip((64, *widths), widths, strict=False):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Linear(widths[-1], 10)).double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        cross_entropy(model(inputs), targets).backward()
+        optimizer.step()
+    return model, inputs, targets

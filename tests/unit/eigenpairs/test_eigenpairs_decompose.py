@@ -1,0 +1,199 @@
+"""Eigenpairs along a trajectory: records, diverged checkpoints, resuming, and wrong settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from eigendrift.data.samples import Samples
+from eigendrift.data.selection import hessian_sample
+from eigendrift.eigenpairs import decompose as module
+from eigendrift.eigenpairs.decompose import Decomposition, Landscape, decompose, undefined_record
+from eigendrift.errors import UserError
+from eigendrift.numerics import generator
+from eigendrift.stores.progress import Progress
+from eigendrift.stores.store import open_store, write_store
+from eigenpairs_helpers import dense_hessian, largest_angle, leading
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+MODEL = {"hidden_widths": [4], "activation": "tanh", "initialization": "glorot_uniform"}
+SETTINGS = {
+    "count": 3,
+    "samples": "all",
+    "chunk_size": 13,
+    "tolerance": 1e-5,
+    "max_products": 500,
+    "basis_size": 20,
+}
+CPU = torch.device("cpu")
+STEPS = np.array([0, 10, 30, 60])
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    random = np.random.default_rng(0)
+    images = random.random((40, 3, 3), np.float32)
+    labels = np.arange(40) % 3
+    images[np.arange(40), labels, labels] += 1
+    return Samples(images / 2, labels, images[:5] / 2, labels[:5])
+
+
+@pytest.fixture
+def landscape(samples: Samples) -> Landscape:
+    return Landscape(samples, MODEL, SETTINGS, CPU)
+
+
+@pytest.fixture
+def weights(landscape: Landscape) -> np.ndarray:
+    """Four checkpoints; the run diverged before the third."""
+    draws = np.random.default_rng(1).normal(0, 0.7, (4, landscape.size)).astype(np.float32)
+    draws[2] = np.nan
+    return draws
+
+
+@pytest.fixture
+def progress(tmp_path: Path) -> Callable[[str], Progress]:
+    def make(name: str) -> Progress:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return Progress(tmp_path / name)
+
+    return make
+
+
+def columns_of(result: Decomposition) -> dict[str, np.ndarray]:
+    return {name: np.array(list(column)) for name, column in result.columns.items()}
+
+
+def test_records_are_the_leading_pairs_at_each_checkpoint(
+    landscape: Landscape, weights: np.ndarray, samples: Samples, progress: Callable[[str], Progress]
+) -> None:
+    kept = weights.copy()
+    columns = columns_of(decompose(landscape, weights, STEPS, progress("a"), 0, "test"))
+    np.testing.assert_array_equal(weights, kept)
+    inputs, targets = torch.from_numpy(samples.train_images), torch.from_numpy(samples.train_labels)
+    for index in (0, 1, 3):
+        vector_to_parameters(torch.from_numpy(kept[index].copy()), landscape.model.parameters())
+        dense = dense_hessian(landscape.model, cross_entropy, inputs, targets).numpy()
+        values, vectors = leading(dense, 3)
+        np.testing.assert_allclose(columns["eigenvalue"][index], values, atol=1e-5 * values[0])
+        assert largest_angle(columns["eigenvector"][index].astype(float), vectors) < 1e-3
+        assert columns["converged"][index].all()
+        assert (columns["residual"][index] <= 1e-5).all()
+    np.testing.assert_array_equal(columns["rank"], [1, 2, 3])
+    np.testing.assert_array_equal(columns["step"], STEPS)
+
+
+def test_checkpoints_without_finite_weights_are_nan_and_counted(
+    landscape: Landscape, weights: np.ndarray, progress: Callable[[str], Progress]
+) -> None:
+    weights[3, 5] = np.inf
+    result = decompose(landscape, weights, STEPS, progress("a"), 0, "test")
+    columns = columns_of(result)
+    for index in (2, 3):
+        for name in ("eigenvalue", "eigenvector", "residual", "gap", "next_eigenvalue"):
+            assert np.isnan(columns[name][index]).all()
+        assert not columns["converged"][index].any()
+        assert columns["matvecs"][index] == 0
+    products = int(columns["matvecs"].sum())
+    assert products > 0
+    assert result.summary == {"pairs": 12, "unconverged": 6, "products": products}
+
+
+def test_finite_weights_with_an_overflowing_hessian_are_nan(
+    landscape: Landscape, caplog: pytest.LogCaptureFixture
+) -> None:
+    huge = np.full(landscape.size, 3e38, np.float32)
+    record = landscape.eigenpairs_at(huge, generator("test"))
+    expected = undefined_record(3, landscape.size)
+    assert record.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(record[name], value)
+        assert record[name].dtype == value.dtype
+    assert "overflows" in caplog.text
+
+
+def test_store_accepts_the_columns(
+    landscape: Landscape, weights: np.ndarray, progress: Callable[[str], Progress], tmp_path: Path
+) -> None:
+    result = decompose(landscape, weights, STEPS, progress("a"), 0, "test")
+    store = tmp_path / "eigenpairs.zarr"
+    write_store(store, "eigenpairs", result.columns, {}, result.summary)
+    stored = open_store(store, "eigenpairs")
+    for name, column in columns_of(result).items():
+        np.testing.assert_array_equal(stored[name].values, column)
+
+
+def test_an_interrupted_job_resumes_with_the_same_bits(
+    landscape: Landscape,
+    weights: np.ndarray,
+    progress: Callable[[str], Progress],
+    samples: Samples,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = columns_of(decompose(landscape, weights, STEPS, progress("whole"), 0, "test"))
+
+    class Dying(Landscape):
+        left = 2
+
+        def eigenpairs_at(self, *arguments: Any) -> module.Record:
+            if not self.left:
+                raise KeyboardInterrupt
+            self.left -= 1
+            return super().eigenpairs_at(*arguments)
+
+    dying = Dying(samples, MODEL, SETTINGS, CPU)
+    with pytest.raises(KeyboardInterrupt):
+        decompose(dying, weights, STEPS, progress("killed"), 0, "test")
+    dying.left = 2
+    resumed = columns_of(decompose(dying, weights, STEPS, progress("killed"), 0, "test"))
+    assert dying.left == 0
+    for name, column in whole.items():
+        np.testing.assert_array_equal(resumed[name], column)
+
+
+def test_start_vectors_depend_on_seed_and_step_alone(
+    landscape: Landscape, weights: np.ndarray, progress: Callable[[str], Progress]
+) -> None:
+    first = columns_of(decompose(landscape, weights, STEPS, progress("a"), 0, "test"))
+    alone = columns_of(decompose(landscape, weights[1:2], STEPS[1:2], progress("b"), 0, "other"))
+    other = columns_of(decompose(landscape, weights, STEPS, progress("c"), 1, "test"))
+    np.testing.assert_array_equal(alone["eigenvector"][0], first["eigenvector"][1])
+    assert (other["eigenvector"][1] != first["eigenvector"][1]).any()
+
+
+def test_more_pairs_than_parameters_are_refused(samples: Samples) -> None:
+    with pytest.raises(UserError, match=r"'eigenpairs\.count' is 56, .* 55 parameters; lower it"):
+        Landscape(samples, MODEL, SETTINGS | {"count": 56}, CPU)
+    assert Landscape(samples, MODEL, SETTINGS | {"count": 55}, CPU).size == 55
+
+
+def test_more_samples_than_there_are_are_refused(samples: Samples) -> None:
+    with pytest.raises(UserError, match=r"'eigenpairs\.samples' is 41"):
+        Landscape(samples, MODEL, SETTINGS | {"samples": 41}, CPU)
+
+
+def test_the_hessian_is_of_the_chosen_samples(samples: Samples) -> None:
+    landscape = Landscape(samples, MODEL, SETTINGS | {"samples": 12}, CPU)
+    flat = parameters_to_vector(landscape.model.parameters()).detach().numpy()
+    record = landscape.eigenpairs_at(flat, generator("test"))
+    chosen = hessian_sample(samples.train_labels, 12)
+    dense = dense_hessian(
+        landscape.model,
+        cross_entropy,
+        torch.from_numpy(samples.train_images[chosen]),
+        torch.from_numpy(samples.train_labels[chosen]),
+    )
+    values, _ = leading(dense.numpy(), 3)
+    np.testing.assert_allclose(record["eigenvalue"], values, atol=1e-5 * values[0])
+
+
+def test_weights_stay_the_callers_own(landscape: Landscape, weights: np.ndarray) -> None:
+    mine = weights[0].copy()
+    landscape.eigenpairs_at(mine, generator("test"))
+    with torch.no_grad():
+        for parameter in landscape.model.parameters():
+            parameter.zero_()
+    np.testing.assert_array_equal(mine, weights[0])

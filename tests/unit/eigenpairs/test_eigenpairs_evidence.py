@@ -1,0 +1,147 @@
+"""What the solver does to be believed: completeness, honest residuals, and a budget it keeps."""
+
+import numpy as np
+import pytest
+import torch
+from eigendrift.eigenpairs import lanczos
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
+from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spectrum
+
+SIZE = 120
+
+
+def solve(operator: DenseOperator, count: int, **options: float) -> Eigenpairs:
+    generator = torch.Generator().manual_seed(0)
+    merged = {"tolerance": 1e-9, "max_products": 2000, "basis_size": 60} | options
+    return leading_eigenpairs(operator, count, generator=generator, **merged)
+
+
+def hidden_from_the_start(spectrum: np.ndarray, hidden: int) -> np.ndarray:
+    """A matrix whose first eigenvectors are orthogonal to the first random vector that `solve` draws."""
+    start = torch.randn(
+        len(spectrum), dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).numpy()
+    frame = np.random.default_rng(1).normal(size=(len(spectrum), len(spectrum)))
+    frame[:, :hidden] -= np.outer(start, start @ frame[:, :hidden]) / (start @ start)
+    basis, _ = np.linalg.qr(frame)
+    assert abs(start @ basis[:, :hidden]).max() < 1e-12
+    matrix = (basis * spectrum) @ basis.T
+    return (matrix + matrix.T) / 2
+
+
+@pytest.mark.parametrize("basis_size", [10, 60, SIZE])
+@pytest.mark.parametrize("hidden", [1, 3])
+@pytest.mark.parametrize("top", [3.0, 1.01])
+def test_eigenvectors_that_the_start_vector_misses_are_found(
+    top: float, hidden: int, basis_size: int
+) -> None:
+    spectrum = np.concatenate([top - 1e-3 * np.arange(hidden), np.linspace(-1, 1, SIZE - hidden)[::-1]])
+    matrix = hidden_from_the_start(spectrum, hidden)
+    pairs = solve(DenseOperator(matrix), 3, tolerance=1e-4, basis_size=basis_size)
+    values, vectors = leading(matrix, 3)
+    assert pairs.converged.all()
+    np.testing.assert_allclose(pairs.eigenvalues.numpy(), values, atol=1e-3)
+    assert largest_angle(vectors[:hidden], pairs.eigenvectors.numpy()) < 0.05
+
+
+def test_the_tightest_basis_still_explores_far_enough() -> None:
+    """With k + 4 vectors to explore in, the missing eigenvalue shows only after restarts."""
+    spectrum = np.concatenate([[1.02], np.linspace(-1, 1, 399)[::-1]])
+    spectrum[1] = 1.015
+    matrix = hidden_from_the_start(spectrum, 1)
+    pairs = solve(DenseOperator(matrix), 1, basis_size=6, tolerance=1e-6)
+    assert pairs.converged.all()
+    assert pairs.eigenvalues[0].item() == pytest.approx(1.02, abs=1e-6)
+
+
+@pytest.mark.parametrize("max_products", range(6, 120, 3))
+def test_too_few_products_are_said(max_products: int) -> None:
+    spectrum = np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)])
+    matrix = with_spectrum(spectrum)
+    operator = DenseOperator(matrix)
+    pairs = solve(operator, 3, max_products=max_products, basis_size=20)
+    assert operator.products == pairs.products <= max_products
+    if pairs.converged.any():
+        np.testing.assert_allclose(pairs.eigenvalues[pairs.converged].numpy(), [5, 4, 3], atol=1e-8)
+    else:
+        assert max_products < 90
+
+
+def test_smallest_budget_knows_no_next_eigenvalue() -> None:
+    pairs = solve(DenseOperator(with_spectrum(np.linspace(0, 1, SIZE))), 3, max_products=6)
+    assert not pairs.converged.any()
+    assert np.isnan(pairs.next_eigenvalue)
+
+
+def test_budget_that_ends_in_the_exploration_of_a_large_operator_ends() -> None:
+    """A direction just drawn has no meaning as a residual, however small beside λ1."""
+    spectrum = 1e6 * np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)])
+    matrix = with_spectrum(spectrum)
+    needed = solve(DenseOperator(matrix), 3, tolerance=1e-3).products
+    for max_products in range(needed - 8, needed):
+        pairs = solve(DenseOperator(matrix), 3, tolerance=1e-3, max_products=max_products)
+        assert not pairs.converged.any()
+        assert pairs.products <= max_products
+
+
+class LateLiar(DenseOperator):
+    """Another matrix after so many products."""
+
+    honest = 10**9
+
+    def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
+        product = super().__matmul__(vector)
+        return product if self.products <= self.honest else product + 0.1 * vector.roll(1)
+
+
+def test_residuals_are_recomputed_with_fresh_products() -> None:
+    matrix = with_spectrum(np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)]))
+    honest = LateLiar(matrix)
+    needed = solve(honest, 3).products
+    liar = LateLiar(matrix)
+    liar.honest = needed - 3
+    pairs = solve(liar, 3, max_products=needed)
+    assert (pairs.residuals > 1e-3).all()
+    assert not pairs.converged.any()
+
+
+def test_stored_residuals_are_the_true_ones() -> None:
+    matrix = with_spectrum(np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)]))
+    pairs = solve(DenseOperator(matrix), 3, tolerance=1e-3)
+    values, vectors = pairs.eigenvalues.numpy(), pairs.eigenvectors.numpy()
+    residuals = np.linalg.norm(vectors @ matrix - values[:, None] * vectors, axis=1) / values[0]
+    np.testing.assert_allclose(pairs.residuals.numpy(), residuals, rtol=1e-6)
+
+
+def test_residuals_of_negative_spectra_are_relative_to_the_leading_eigenvalue() -> None:
+    matrix = with_spectrum(-np.concatenate([[1.0, 50, 90], np.linspace(100, 200, SIZE - 3)]))
+    pairs = solve(DenseOperator(matrix), 3, tolerance=1e-2, max_products=60)
+    values, vectors = pairs.eigenvalues.numpy(), pairs.eigenvectors.numpy()
+    residuals = np.linalg.norm(vectors @ matrix - values[:, None] * vectors, axis=1)
+    np.testing.assert_allclose(pairs.residuals.numpy(), residuals / abs(values[0]), rtol=1e-6, atol=1e-13)
+
+
+@pytest.mark.parametrize("basis_size", [12, 60])
+def test_residuals_that_the_exploration_left_too_large_are_improved(
+    monkeypatch: pytest.MonkeyPatch, basis_size: int
+) -> None:
+    monkeypatch.setattr(lanczos, "ESTIMATE_MARGIN", 20)
+    matrix = with_spectrum(np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)]))
+    pairs = solve(DenseOperator(matrix), 3, tolerance=1e-6, max_products=400, basis_size=basis_size)
+    assert pairs.converged.all()
+    assert pairs.products < 200
+
+
+def test_a_tolerance_below_rounding_ends_unconverged() -> None:
+    matrix = with_spectrum(np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)]))
+    pairs = solve(DenseOperator(matrix, torch.float32), 3, tolerance=1e-9, max_products=300)
+    assert not pairs.converged.all()
+    assert pairs.products <= 300
+    assert pairs.residuals.max() < 1e-5
+
+
+def test_products_that_are_not_finite_are_an_error() -> None:
+    matrix = np.eye(SIZE)
+    matrix[3, 3] = np.inf
+    with pytest.raises(FloatingPointError, match="not finite"):
+        solve(DenseOperator(matrix), 3)

@@ -1,0 +1,161 @@
+"""The Lanczos solver against dense eigensolvers: spectra of all kinds, and what it refuses."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from eigendrift.eigenpairs.lanczos import Eigenpairs, SymmetricOperator, leading_eigenpairs
+from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spectrum
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+TOLERANCE = 1e-9
+
+
+def solve(operator: SymmetricOperator, count: int, seed: int = 0, **options: Any) -> Eigenpairs:
+    options = {"tolerance": TOLERANCE, "max_products": 2000, "basis_size": 60} | options
+    return leading_eigenpairs(operator, count, generator=torch.Generator().manual_seed(seed), **options)
+
+
+def check(matrix: np.ndarray, pairs: Eigenpairs, tolerance: float = TOLERANCE) -> None:
+    """Compare values, residuals and spans with a dense solver; spans as far as the gap determines them."""
+    count, size = len(pairs.eigenvalues), len(matrix)
+    values, expected = leading(matrix, size)
+    scale = abs(values[0])
+    found, vectors = pairs.eigenvalues.numpy(), pairs.eigenvectors.double().numpy()
+    assert pairs.converged.all()
+    np.testing.assert_allclose(found, values[:count], rtol=0, atol=2 * tolerance * scale)
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(count), atol=1e-7 if tolerance > 1e-8 else 1e-12)
+    true_residuals = np.linalg.norm(vectors @ matrix - found[:, None] * vectors, axis=1)
+    assert (true_residuals <= 2 * tolerance * scale).all()
+    assert (np.diff(found) <= 0).all()
+    if count < size:
+        gap = max(values[count - 1] - values[count], 1e-300)
+        bound = 2 * np.sqrt(count) * tolerance * scale / gap
+        assert bound > 1 or largest_angle(vectors, expected[:count]) < bound + 1e-12
+        assert pairs.next_eigenvalue <= values[count] + tolerance * scale
+    else:
+        assert np.isnan(pairs.next_eigenvalue)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(data=st.data(), size=st.integers(1, 40), seed=st.integers(0, 2**16))
+def test_random_spectra(data: st.DataObject, size: int, seed: int) -> None:
+    count = data.draw(st.integers(1, size))
+    # A grid of few values plants clusters; λ1 is kept off zero, because residuals are relative to it.
+    levels = st.integers(-20, 20).map(lambda level: level / 10 - 0.05)
+    matrix = with_spectrum(np.array(data.draw(st.lists(levels, min_size=size, max_size=size))), seed)
+    capacity = data.draw(st.integers(2 * count + 4, 2 * count + 12))
+    check(matrix, solve(DenseOperator(matrix), count, seed, basis_size=capacity))
+
+
+@pytest.mark.parametrize("count", [1, 2, 28, 29, 30])
+def test_few_and_nearly_all_pairs(count: int) -> None:
+    symmetric = np.random.default_rng(0).normal(size=(30, 30))
+    matrix = symmetric + symmetric.T
+    check(matrix, solve(DenseOperator(matrix), count, basis_size=100))
+
+
+def test_size_one() -> None:
+    pairs = solve(DenseOperator(np.array([[-3.0]])), 1)
+    assert pairs.eigenvalues.tolist() == [-3.0]
+    assert pairs.converged.all()
+    assert pairs.gaps.tolist() == [np.inf]
+
+
+SPECTRA = {
+    "negative": -np.linspace(0.5, 3, 80),
+    "dominated by negative": np.concatenate([[1, 0.9, 0.8], -np.linspace(0.1, 50, 77)]),
+    "rank 3": np.concatenate([[3, 2, -4], np.zeros(77)]),
+    "rank 6": np.concatenate([[3, 2.5, 2, 1.5, 1, 0.5], np.zeros(74)]),
+    "negative of low rank": np.concatenate([np.full(78, -1.0), [-5, -6]]),
+    "identity": np.ones(80),
+    "bulk and outliers": np.concatenate([[9, 7, 5, 3], np.random.default_rng(1).normal(0, 0.2, 76)]),
+    "twins on top": np.concatenate([[2, 2], np.linspace(-1, 1, 78)]),
+    "five on top": np.concatenate([np.full(5, 2.0), np.linspace(-1, 1, 75)]),
+    "five below a leader": np.concatenate([[3], np.full(5, 2.0), np.linspace(-1, 1, 74)]),
+    "near twins": np.concatenate([[2, 2 - 1e-6], np.linspace(-1, 1, 78)]),
+    "five near": np.concatenate([2 - 1e-6 * np.arange(5), np.linspace(-1, 1, 75)]),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("count", [1, 3, 6])
+@pytest.mark.parametrize("name", SPECTRA)
+def test_spectra_of_all_kinds(name: str, count: int, seed: int) -> None:
+    matrix = with_spectrum(SPECTRA[name], seed)
+    check(matrix, solve(DenseOperator(matrix), count, seed))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("name", "size"), [("twins on top", 2), ("five on top", 5), ("five near", 5)])
+def test_clusters_are_found_in_full(name: str, size: int, seed: int) -> None:
+    matrix = with_spectrum(SPECTRA[name], seed)
+    for basis_size in (2 * size + 4, 60):
+        pairs = solve(DenseOperator(matrix), size, seed, basis_size=basis_size)
+        _, expected = leading(matrix, size)
+        assert largest_angle(pairs.eigenvectors.numpy(), expected) < 1e-7
+
+
+def test_zero_operator() -> None:
+    pairs = solve(DenseOperator(np.zeros((20, 20))), 3)
+    assert pairs.converged.all()
+    for array in (pairs.eigenvalues, pairs.residuals, pairs.gaps):
+        assert array.tolist() == [0.0] * 3
+    vectors = pairs.eigenvectors.numpy()
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(3), atol=1e-13)
+
+
+def test_small_basis_restarts_and_agrees() -> None:
+    matrix = with_spectrum(np.linspace(-1, 1, 150))
+    small = solve(DenseOperator(matrix), 4, basis_size=12)
+    assert small.products > 3 * 12
+    check(matrix, small)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_counts_every_product(dtype: torch.dtype) -> None:
+    operator = DenseOperator(with_spectrum(SPECTRA["five on top"]), dtype)
+    pairs = solve(operator, 5, tolerance=1e-5)
+    assert pairs.products == operator.products
+
+
+def test_float32_meets_a_tolerance_that_it_can() -> None:
+    spectrum = SPECTRA["bulk and outliers"]
+    matrix = with_spectrum(spectrum)
+    pairs = solve(DenseOperator(matrix, torch.float32), 4, tolerance=1e-5)
+    assert pairs.eigenvectors.dtype == torch.float32
+    assert pairs.eigenvalues.dtype == pairs.residuals.dtype == pairs.gaps.dtype == torch.float64
+    check(matrix, pairs, 1e-5)
+
+
+def test_gaps_are_to_the_nearest_neighbour_the_next_included() -> None:
+    spectrum = np.concatenate([[4, 3.5, 2, 1.9], np.linspace(-1, 1, 40)])
+    pairs = solve(DenseOperator(with_spectrum(spectrum)), 3)
+    np.testing.assert_allclose(pairs.gaps.numpy(), np.array([0.5, 0.5, 0.1]) / 4, atol=1e-6)
+    assert pairs.next_eigenvalue == pytest.approx(1.9, abs=1e-3)
+    whole = solve(DenseOperator(np.diag([4.0, 3.0, 1.0])), 3)
+    np.testing.assert_allclose(whole.gaps.numpy(), [0.25, 0.25, 0.5], atol=1e-12)
+
+
+def test_same_seed_same_bits() -> None:
+    matrix = with_spectrum(SPECTRA["bulk and outliers"])
+    one, again, other = (solve(DenseOperator(matrix), 3, seed) for seed in (7, 7, 8))
+    assert torch.equal(one.eigenvectors, again.eigenvectors)
+    assert torch.equal(one.eigenvalues, again.eigenvalues)
+    assert not torch.equal(one.eigenvectors, other.eigenvectors)
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "words"),
+    [
+        (0, {}, "count is 0, expected 1 to 30"),
+        (31, {}, "count is 31, expected 1 to 30"),
+        (3, {"basis_size": 9}, "basis_size is 9, expected at least .* = 10"),
+        (3, {"max_products": 5}, "max_products is 5, expected at least .* = 6"),
+    ],
+)
+def test_refuses_wrong_arguments(count: int, options: dict[str, int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        solve(DenseOperator(np.eye(30)), count, **options)

@@ -1,0 +1,144 @@
+"""Measured runs and baselines against plain loops."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from eigendrift.metrics.baseline import measure_baseline
+from eigendrift.metrics.run import COPIED, measure_run, summarize_run
+from eigendrift.stores.store import open_store, write_store
+
+CHECKPOINTS, RANKS, PARAMETERS = 5, 3, 12
+
+
+def orthonormal(records: int, seed: int) -> np.ndarray:
+    normal = np.random.default_rng(seed).normal(size=(records, PARAMETERS, RANKS))
+    return np.linalg.qr(normal)[0].swapaxes(1, 2).astype(np.float32)
+
+
+@pytest.fixture
+def eigenpairs() -> xr.Dataset:
+    converged = np.ones((CHECKPOINTS, RANKS), bool)
+    converged[1, 2] = False
+    return xr.Dataset(
+        {
+            "eigenvector": (("checkpoint", "rank", "parameter"), orthonormal(CHECKPOINTS, 0)),
+            "eigenvalue": (("checkpoint", "rank"), np.random.default_rng(1).random((CHECKPOINTS, RANKS))),
+            "converged": (("checkpoint", "rank"), converged),
+        },
+        {"rank": np.arange(1, RANKS + 1)},
+    )
+
+
+@pytest.fixture
+def trajectory() -> xr.Dataset:
+    random = np.random.default_rng(2)
+    vectors = {
+        name: (("checkpoint", "parameter"), random.normal(size=(CHECKPOINTS, PARAMETERS)).astype(np.float32))
+        for name in ("gradient", "update")
+    }
+    scalars = {name: ("checkpoint", random.random(CHECKPOINTS)) for name in COPIED[1:]}
+    step = {"step": ("checkpoint", 10 * np.arange(CHECKPOINTS))}
+    return xr.Dataset(vectors | scalars, step, {"summary": {"diverged_at": None}})
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def test_a_run_is_measured_as_a_plain_loop_does(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
+    measured = measure_run(trajectory, eigenpairs)
+    v, ok = eigenpairs["eigenvector"].values, eigenpairs["converged"].values
+    gradient, update = trajectory["gradient"].values, trajectory["update"].values
+    for t in range(CHECKPOINTS):
+        for i in range(RANKS):
+            expected = {
+                "eigenvalue": eigenpairs["eigenvalue"].values[t, i],
+                "inverse_participation_ratio": (v[t, i].astype(float) ** 4).sum(),
+                "gradient_alignment": cosine(gradient[t], v[t, i]),
+                "update_alignment": cosine(update[t], v[t, i]),
+                "final_overlap": abs(cosine(v[t, i], v[-1, i])),
+            }
+            for name, value in expected.items():
+                found = measured[name][t, i]
+                assert found == pytest.approx(value, rel=1e-6) if ok[t, i] else np.isnan(found), name
+            for s in range(CHECKPOINTS):
+                moved = 2 * (1 - abs(cosine(v[s, i], v[t, i]))) if ok[s, i] and ok[t, i] else np.nan
+                np.testing.assert_allclose(measured["displacement"][s, t, i], moved, atol=1e-14)
+        for s in range(CHECKPOINTS):
+            squares = [cosine(v[s, i], v[t, j]) ** 2 for i in range(RANKS) for j in range(RANKS)]
+            spanned = 1 - sum(squares) / RANKS if ok[s].all() and ok[t].all() else np.nan
+            np.testing.assert_allclose(measured["subspace_displacement"][s, t], spanned, atol=1e-7)
+    for name in COPIED:
+        np.testing.assert_array_equal(measured[name], trajectory[name].values)
+
+
+def test_measuring_leaves_its_input_as_it_was(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
+    before = eigenpairs.copy(deep=True)
+    measure_run(trajectory, eigenpairs)
+    xr.testing.assert_identical(eigenpairs, before)
+
+
+def test_store_accepts_what_was_measured(
+    trajectory: xr.Dataset, eigenpairs: xr.Dataset, tmp_path: Path
+) -> None:
+    measured = measure_run(trajectory, eigenpairs)
+    write_store(tmp_path / "metrics.zarr", "metrics", measured, {})
+    assert open_store(tmp_path / "metrics.zarr", "metrics").sizes["waiting"] == CHECKPOINTS
+
+
+def test_summary_counts_masked_pairs_up_to_a_divergence(
+    trajectory: xr.Dataset, eigenpairs: xr.Dataset
+) -> None:
+    expected = {"parameters": PARAMETERS, "diverged_at": None, "unconverged": 1}
+    assert summarize_run(trajectory, eigenpairs) == expected
+    trajectory.attrs["summary"]["diverged_at"] = 25
+    trajectory["train_loss"][3:] = np.nan
+    eigenpairs["converged"][3:] = False
+    assert summarize_run(trajectory, eigenpairs) == expected | {"diverged_at": 25}
+
+
+def test_a_diverged_run_is_measured_as_far_as_it_goes(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
+    eigenpairs["converged"][:] = True
+    eigenpairs["converged"][3:] = False
+    eigenpairs["eigenvector"][3:] = np.nan
+    trajectory["gradient"][3:] = np.nan
+    measured = measure_run(trajectory, eigenpairs)
+    for name in ("eigenvalue", "inverse_participation_ratio", "gradient_alignment"):
+        assert np.isfinite(measured[name][:3]).all()
+        assert np.isnan(measured[name][3:]).all()
+    for name in ("displacement", "tracked_displacement", "subspace_displacement"):
+        assert np.isfinite(measured[name][:3, :3]).all()
+        assert np.isnan(measured[name][3:]).all()
+        assert np.isnan(measured[name][:, 3:]).all()
+    assert np.isnan(measured["final_overlap"]).all()
+
+
+def test_baseline_is_over_every_pair_of_draws() -> None:
+    draws = 4
+    vectors = orthonormal(draws, 3)
+    converged = np.ones((draws, RANKS), bool)
+    converged[3, 0] = False
+    null = xr.Dataset(
+        {
+            "eigenvector": (("draw", "rank", "parameter"), vectors),
+            "eigenvalue": (("draw", "rank"), np.ones((draws, RANKS))),
+            "converged": (("draw", "rank"), converged),
+        },
+        {"rank": np.arange(1, RANKS + 1), "draw": np.arange(draws)},
+    )
+    before = null.copy(deep=True)
+    baseline = measure_baseline(null)
+    xr.testing.assert_identical(null, before)
+    pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert baseline["displacement"].shape == (6, RANKS)
+    for index, (a, b) in enumerate(pairs):
+        for i in range(RANKS):
+            masked = i == 0 and b == 3
+            expected = np.nan if masked else 2 * (1 - abs(cosine(vectors[a, i], vectors[b, i])))
+            np.testing.assert_allclose(baseline["displacement"][index, i], expected, atol=1e-14)
+        assert np.isnan(baseline["subspace_displacement"][index]) == (b == 3)
+    np.testing.assert_array_equal(np.isnan(baseline["inverse_participation_ratio"]), ~converged)
+    np.testing.assert_array_equal(np.isnan(baseline["eigenvalue"]), ~converged)

@@ -1,0 +1,180 @@
+"""Null models: isotropic draws against closed forms, reinitialized draws against dense Hessians."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from eigendrift.data.samples import Samples
+from eigendrift.eigenpairs.decompose import Landscape, Record
+from eigendrift.metrics.displacement import isotropic_displacement
+from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
+from eigendrift.null import draws as module
+from eigendrift.null.draws import draw_null
+from eigendrift.null.models import NULL_MODELS, isotropic, reinitialized
+from eigendrift.numerics import generator
+from eigendrift.stores.progress import Progress
+from eigendrift.stores.store import open_store, write_store
+from eigendrift.training.models import build_model
+from torch.func import functional_call, jacrev
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector
+
+MODEL = {"hidden_widths": [4], "activation": "relu", "initialization": "glorot_normal"}
+SOLVER = {
+    "count": 3,
+    "samples": "all",
+    "chunk_size": 100,
+    "tolerance": 1e-5,
+    "max_products": 500,
+    "basis_size": 20,
+}
+SIZE = 55
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    images = np.random.default_rng(0).random((40, 3, 3), np.float32)
+    labels = np.arange(40) % 3
+    return Samples(images, labels, images[:5], labels[:5])
+
+
+@pytest.fixture
+def landscape(samples: Samples) -> Landscape:
+    return Landscape(samples, MODEL, SOLVER, torch.device("cpu"))
+
+
+def settings(name: str, draws: int = 4) -> dict[str, object]:
+    return {"null_model": name, "draws": draws, "model": MODEL, "eigenpairs": SOLVER}
+
+
+def progress_in(directory: Path) -> Progress:
+    directory.mkdir(exist_ok=True)
+    return Progress(directory)
+
+
+@pytest.fixture
+def isotropic_draws(landscape: Landscape) -> np.ndarray:
+    """float64 (draw, rank, parameter)."""
+    draws = [isotropic(landscape, "", 3, draw)["eigenvector"] for draw in range(2000)]
+    return np.array(draws, np.float64)
+
+
+def test_isotropic_vectors_are_orthonormal(isotropic_draws: np.ndarray) -> None:
+    gram = isotropic_draws @ isotropic_draws.swapaxes(1, 2)
+    np.testing.assert_allclose(gram, np.broadcast_to(np.eye(3), gram.shape), atol=1e-6)
+
+
+def test_isotropic_vectors_point_everywhere_alike(isotropic_draws: np.ndarray) -> None:
+    """All parameters have mean 0, variance 1/N and no correlations, within five standard errors."""
+    n = len(isotropic_draws)
+    assert np.abs(isotropic_draws.mean(0)).max() < 5 / np.sqrt(SIZE * n)
+    covariance = np.einsum("dri,drj->rij", isotropic_draws, isotropic_draws) / n
+    error = covariance - np.eye(SIZE) / SIZE
+    assert np.abs(error).max() < 5 * np.sqrt(2 / n) / SIZE * 1.2
+
+
+def test_isotropic_moments_are_the_closed_forms(isotropic_draws: np.ndarray) -> None:
+    ratios = SIZE * (isotropic_draws**4).sum(-1)
+    expected = 3 * SIZE / (SIZE + 2)
+    assert SIZE * isotropic_inverse_participation_ratio(SIZE) == pytest.approx(expected)
+    np.testing.assert_allclose(ratios.mean(0), expected, atol=5 * ratios.std() / np.sqrt(len(ratios)))
+    one, other = isotropic_draws[::2], isotropic_draws[1::2]
+    moved = 2 * (1 - np.abs((one * other).sum(-1)))
+    np.testing.assert_allclose(
+        moved.mean(0), isotropic_displacement(SIZE), atol=5 * moved.std() / np.sqrt(len(moved))
+    )
+
+
+def test_isotropic_draws_have_no_spectrum_and_count_as_converged(landscape: Landscape) -> None:
+    record = isotropic(landscape, "", 3, 0)
+    for name in ("eigenvalue", "residual", "gap", "next_eigenvalue"):
+        assert np.isnan(record[name]).all()
+    assert record["converged"].all()
+    assert record["eigenvector"].dtype == np.float32
+
+
+@pytest.mark.parametrize("draw", [0, 1])
+def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
+    landscape: Landscape, samples: Samples, draw: int
+) -> None:
+    record = reinitialized(landscape, "glorot_normal", 3, draw)
+    model = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", draw)).double()
+    names = [name for name, _ in model.named_parameters()]
+    inputs, targets = torch.from_numpy(samples.train_images).double(), torch.from_numpy(samples.train_labels)
+
+    def loss(flat: torch.Tensor) -> torch.Tensor:
+        parts = flat.split([parameter.numel() for parameter in model.parameters()])
+        shaped = [part.view(p.shape) for part, p in zip(parts, model.parameters(), strict=True)]
+        outputs = functional_call(model, dict(zip(names, shaped, strict=True)), inputs)
+        return cross_entropy(outputs, targets)
+
+    dense = jacrev(jacrev(loss))(parameters_to_vector(model.parameters()).detach()).detach().numpy()
+    values, vectors = np.linalg.eigh(dense)
+    np.testing.assert_allclose(record["eigenvalue"], values[::-1][:3], atol=1e-5 * values[-1])
+    overlap = np.abs((record["eigenvector"] * vectors.T[::-1][:3]).sum(1))
+    np.testing.assert_allclose(overlap, 1, atol=1e-5)
+    assert record["converged"].all()
+
+
+@pytest.mark.parametrize("name", NULL_MODELS)
+def test_draws_differ_but_each_is_reproducible(landscape: Landscape, samples: Samples, name: str) -> None:
+    draws = [NULL_MODELS[name](landscape, "glorot_normal", 3, draw) for draw in range(3)]
+    fresh = Landscape(samples, MODEL, SOLVER, torch.device("cpu"))
+    again = NULL_MODELS[name](fresh, "glorot_normal", 3, 2)
+    np.testing.assert_array_equal(again["eigenvector"], draws[2]["eigenvector"])
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        overlap = np.abs((draws[one]["eigenvector"][0] * draws[other]["eigenvector"][0]).sum())
+        assert overlap < 0.99
+
+
+@pytest.mark.parametrize("name", NULL_MODELS)
+def test_an_interrupted_job_resumes_with_the_same_bits(
+    landscape: Landscape, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = draw_null(settings(name), landscape, progress_in(tmp_path / "whole"), "test")
+    model, called = NULL_MODELS[name], []
+
+    def dying(*arguments: object) -> Record:
+        called.append(arguments[-1])
+        if called == [0, 1, 2]:
+            raise KeyboardInterrupt
+        return model(*arguments)
+
+    monkeypatch.setitem(module.NULL_MODELS, name, dying)
+    with pytest.raises(KeyboardInterrupt):
+        draw_null(settings(name), landscape, progress_in(tmp_path / "killed"), "test")
+    resumed = draw_null(settings(name), landscape, progress_in(tmp_path / "killed"), "test")
+    assert called == [0, 1, 2, 2, 3]
+    assert resumed.keys() == whole.keys()
+    for column in whole:
+        np.testing.assert_array_equal(np.array(list(resumed[column])), np.array(list(whole[column])))
+
+
+@pytest.mark.parametrize("name", NULL_MODELS)
+def test_store_accepts_the_columns(landscape: Landscape, tmp_path: Path, name: str) -> None:
+    columns = draw_null(settings(name), landscape, progress_in(tmp_path / "a"), "test")
+    write_store(tmp_path / "null.zarr", "null", columns, {})
+    stored = open_store(tmp_path / "null.zarr", "null")
+    assert stored["draw"].values.tolist() == [0, 1, 2, 3]
+    assert stored["rank"].values.tolist() == [1, 2, 3]
+    assert stored["eigenvector"].shape == (4, 3, SIZE)
+
+
+def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(landscape: Landscape) -> None:
+    """The generator is a CPU one, and the landscape's network may be elsewhere."""
+    before = [parameter.data_ptr() for parameter in landscape.model.parameters()]
+    drawn = []
+
+    class Recording:
+        size = landscape.size
+        model = landscape.model
+
+        def eigenpairs_at(self, weights: np.ndarray, start: torch.Generator) -> Record:
+            drawn.append(weights)
+            return {}
+
+    reinitialized(Recording(), "glorot_normal", 3, 0)  # type: ignore[arg-type]
+    assert [parameter.data_ptr() for parameter in landscape.model.parameters()] == before
+    expected = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", 0))
+    np.testing.assert_array_equal(drawn[0], parameters_to_vector(expected.parameters()).detach().numpy())

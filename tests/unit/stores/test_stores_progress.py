@@ -1,0 +1,232 @@
+"""Progress of unfinished jobs: who owns it, how long it lives, and that one process at a time has it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from eigendrift.stores import progress as module
+from eigendrift.stores.progress import Progress, progress_key, resumable
+
+WORKFLOW = Path(module.__file__).parents[2]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "trajectory.zarr"
+
+
+def directory_of(store: Path) -> Path:
+    return store.with_name(".trajectory-progress")
+
+
+def record(value: int) -> dict[str, np.ndarray]:
+    return {"weights": np.full(5, value, np.float32), "loss": np.array(value / 7)}
+
+
+def interrupted(store: Path, key: str = "key", records: int = 3, state: bytes = b"state") -> None:
+    """A job that saves some records and a state, and fails."""
+
+    def write_state(path: Path) -> None:
+        path.write_bytes(state)
+
+    with pytest.raises(InterruptedError), resumable(store, key) as progress:  # noqa: PT012
+        for index in range(records):
+            progress.save(index, record(index))
+        progress.replace_state(write_state)
+        raise InterruptedError
+
+
+class TestSurvival:
+    def test_an_interrupted_job_finds_its_records_and_state(self, store: Path) -> None:
+        interrupted(store)
+        with resumable(store, "key") as progress:
+            assert progress.completed() == 3
+            assert progress.state_path.read_bytes() == b"state"
+            for index in range(3):
+                for name, values in progress.load(index).items():
+                    assert values.dtype == record(index)[name].dtype
+                    np.testing.assert_array_equal(values, record(index)[name])
+
+    def test_another_key_throws_everything_away(self, store: Path) -> None:
+        interrupted(store, "old")
+        with resumable(store, "new") as progress:
+            assert progress.completed() == 0
+            assert not progress.state_path.exists()
+
+    def test_success_deletes_it(self, store: Path) -> None:
+        with resumable(store, "key") as progress:
+            progress.save(0, record(0))
+            assert directory_of(store).exists()
+        assert list(store.parent.iterdir()) == []
+
+    def test_records_count_up_to_the_first_gap(self, tmp_path: Path) -> None:
+        progress = Progress(tmp_path)
+        for index in (0, 1, 3):
+            progress.save(index, record(index))
+        assert progress.completed() == 2
+
+    def test_a_state_that_fails_to_be_written_leaves_the_old_one(self, store: Path) -> None:
+        def fail(path: Path) -> None:
+            path.write_bytes(b"half")
+            raise InterruptedError
+
+        interrupted(store)
+        with pytest.raises(InterruptedError), resumable(store, "key") as progress:
+            progress.replace_state(fail)
+        with resumable(store, "key") as progress:
+            assert progress.state_path.read_bytes() == b"state"
+
+    @pytest.mark.parametrize("deleted", range(5))
+    def test_a_kill_while_records_are_thrown_away_leaves_none_to_the_old_key(
+        self, deleted: int, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        interrupted(store, "old")
+        unlink, calls = Path.unlink, iter(range(100))
+
+        def killed_after_some(path: Path, missing_ok: bool = False) -> None:
+            if next(calls) == deleted:
+                raise InterruptedError
+            unlink(path, missing_ok)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", killed_after_some)
+            with pytest.raises(InterruptedError), resumable(store, "new"):
+                pass
+        with resumable(store, "old") as progress:
+            assert progress.completed() in (0, 3)
+            assert progress.state_path.exists() == (progress.completed() == 3)
+
+    @pytest.mark.parametrize("deleted", range(7))
+    def test_a_kill_while_a_finished_job_cleans_up_does_not_block_the_next(
+        self, deleted: int, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        interrupted(store)
+        unlink, calls = Path.unlink, iter(range(100))
+
+        def killed_after_some(path: Path, missing_ok: bool = False) -> None:
+            if next(calls) == deleted:
+                raise InterruptedError
+            unlink(path, missing_ok)
+
+        with monkeypatch.context() as patch, pytest.raises(InterruptedError):  # noqa: PT012
+            patch.setattr(Path, "unlink", killed_after_some)
+            with resumable(store, "key"):
+                pass
+            raise InterruptedError
+        with resumable(store, "key") as progress:
+            assert progress.completed() in (0, 3)
+            assert progress.state_path.exists() == (progress.completed() == 3)
+
+
+class TestColumn:
+    def test_is_a_sequence_that_reads_one_record_at_a_time(self, tmp_path: Path) -> None:
+        progress = Progress(tmp_path)
+        for index in range(4):
+            progress.save(index, record(index))
+        column = progress.column("weights", 4)
+        assert len(column) == 4
+        np.testing.assert_array_equal(np.array(list(column))[:, 0], [0, 1, 2, 3])
+        np.testing.assert_array_equal(np.array(column[1:3])[:, 0], [1, 2])
+        (tmp_path / "record-00000.npz").unlink()
+        np.testing.assert_array_equal(column[3], record(3)["weights"])
+        with pytest.raises(IndexError):
+            column[4]
+
+
+class TestKey:
+    def test_depends_on_settings_and_on_the_content_of_files(self, tmp_path: Path) -> None:
+        code = tmp_path / "code.py"
+        code.write_text("one")
+        first = progress_key({"a": 1, "b": 2}, [code])
+        assert progress_key({"b": 2, "a": 1}, [str(code)]) == first
+        assert progress_key({"a": 1, "b": 3}, [code]) != first
+        assert progress_key({"a": 1, "b": 2}, []) != first
+        code.write_text("two")
+        assert progress_key({"a": 1, "b": 2}, [code]) != first
+
+    def test_depends_on_the_numerical_packages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = progress_key({}, [])
+        monkeypatch.setattr(module, "package_versions", lambda: {"torch": "0"})
+        assert progress_key({}, []) != first
+
+
+def start(store: Path, body: str) -> subprocess.Popen[str]:
+    """Start a process that holds the progress of ``store`` while it runs ``body``."""
+    code = (
+        "import logging, sys, time; from pathlib import Path; import numpy as np\n"
+        "from eigendrift.stores.progress import resumable\n"
+        "logging.basicConfig(stream=sys.stdout, level=logging.INFO, format='%(message)s')\n"
+        f"with resumable(Path({str(store)!r}), 'key') as progress:\n"
+    ) + "".join(f"    {line}\n" for line in body.splitlines())
+    environment = os.environ | {"PYTHONPATH": str(WORKFLOW), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def said(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"the process ended without saying {words!r}")
+
+
+class TestProcesses:
+    def test_a_second_process_waits_and_finds_the_first_ones_progress_gone(self, store: Path) -> None:
+        signalled = store.parent / "go"
+        with start(
+            store,
+            "progress.save(0, {'a': np.zeros(2)})\n"
+            "print('holding')\n"
+            f"while not Path({str(signalled)!r}).exists(): time.sleep(0.01)\n",
+        ) as first:
+            said(first, "holding")
+            with start(store, "print('completed', progress.completed())") as second:
+                said(second, "Another process is at work")
+                time.sleep(0.1)
+                assert second.poll() is None
+                signalled.touch()
+                said(second, "completed 0")
+            assert second.returncode == 0
+        assert first.returncode == 0
+        assert list(store.parent.iterdir()) == [signalled]
+
+    def test_killed_in_the_middle_it_goes_on(self, store: Path) -> None:
+        with start(
+            store,
+            "for index in range(10 ** 6):\n"
+            "    progress.save(index, {'a': np.arange(1000) + index})\n"
+            "    if index >= 5: print('saved', index)",
+        ) as job:
+            said(job, "saved 20")
+            job.send_signal(signal.SIGKILL)
+        assert job.returncode == -signal.SIGKILL
+        with resumable(store, "key") as progress:
+            done = progress.completed()
+            assert done > 20
+            for index in range(done):
+                np.testing.assert_array_equal(progress.load(index)["a"], np.arange(1000) + index)
+
+    def test_a_crowd_takes_turns(self, store: Path) -> None:
+        """Many processes come while others delete the directory; no two are ever inside together."""
+        inside = store.parent.parent / "inside"
+        body = (
+            f"Path({str(inside)!r}).open('x').close()\n"
+            "progress.save(0, {'a': np.zeros(2)})\n"
+            "time.sleep(0.005)\n"
+            f"Path({str(inside)!r}).unlink()"
+        )
+        code = (
+            "from pathlib import Path; import numpy as np, time\n"
+            "from eigendrift.stores.progress import resumable\n"
+            "for _ in range(30):\n"
+            f"    with resumable(Path({str(store)!r}), 'key') as progress:\n"
+        ) + "".join(f"        {line}\n" for line in body.splitlines())
+        environment = os.environ | {"PYTHONPATH": str(WORKFLOW)}
+        crowd = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
+        assert [process.wait() for process in crowd] == [0, 0, 0]
+        assert list(store.parent.iterdir()) == []

@@ -1,0 +1,243 @@
+"""What a store does not take, and what happens to what it took until then."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from eigendrift.errors import UserError
+from eigendrift.stores import store as module
+from eigendrift.stores.store import manifest_path, open_store, read_manifest, write_store
+from store_helpers import columns_of
+
+TESTS, WORKFLOW = Path(__file__).parent, Path(module.__file__).parents[2]
+
+
+def changed(name: str, change: Callable[[np.ndarray], Any]) -> dict[str, Any]:
+    columns = columns_of("eigenpairs")
+    return columns | {name: change(columns[name])}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in columns_of("eigenpairs").items() if key != name}
+
+
+class TestWriting:
+    @pytest.mark.parametrize(
+        ("columns", "words"),
+        [
+            (changed("eigenvalue", lambda a: a.astype(np.float32)), "'eigenvalue' has shape .*float32"),
+            (changed("eigenvector", lambda a: a.astype(np.float64)), "'eigenvector' has .*float64"),
+            (changed("eigenvalue", lambda a: a[..., None]), r"'eigenvalue' has shape \(4, 2, 1\)"),
+            (changed("gap", lambda a: a[:, :1]), "'gap' has 1 along 'rank', other arrays 2"),
+            (changed("eigenvector", lambda a: a[:3]), "'eigenvector' has 3 along 'checkpoint'"),
+            (changed("eigenvector", lambda a: [*a[:3], a[3].astype(np.float64)]), "record 3 of array"),
+            (changed("eigenvector", lambda a: [*a[:3], a[3][:1]]), "record 3 of array"),
+            (without("residual"), "'residual' is missing from a store of kind 'eigenpairs'"),
+            (columns_of("eigenpairs") | {"colour": np.zeros(4)}, "'eigenpairs' has no array 'colour'"),
+        ],
+    )
+    def test_refused(self, columns: dict[str, Any], words: str, tmp_path: Path) -> None:
+        store = tmp_path / "e.zarr"
+        with pytest.raises(ValueError, match=words):
+            write_store(store, "eigenpairs", columns, {})
+        assert not store.exists()
+        assert not manifest_path(store).exists()
+
+
+class FailsAt:
+    """Records of which one cannot be read."""
+
+    def __init__(self, records: np.ndarray, index: int) -> None:
+        self._records, self._index = records, index
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index == self._index:
+            raise InterruptedError
+        return self._records[index]
+
+
+class TestWholeOrNotAtAll:
+    def test_a_failure_on_the_way_leaves_nothing(self, tmp_path: Path) -> None:
+        store = tmp_path / "e.zarr"
+        with pytest.raises(InterruptedError):
+            write_store(store, "eigenpairs", changed("eigenvector", lambda a: FailsAt(a, 2)), {})
+        assert not store.exists()
+        assert not manifest_path(store).exists()
+        write_store(store, "eigenpairs", columns_of("eigenpairs"), {})
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "e.zarr"]
+
+    def test_a_failure_on_the_way_leaves_what_stood_there(self, tmp_path: Path) -> None:
+        store = tmp_path / "e.zarr"
+        write_store(store, "eigenpairs", columns_of("eigenpairs"), {})
+        before = manifest_path(store).read_bytes()
+        with pytest.raises(InterruptedError):
+            write_store(store, "eigenpairs", changed("eigenvector", lambda a: FailsAt(a, 2)), {})
+        assert manifest_path(store).read_bytes() == before
+        np.testing.assert_array_equal(
+            open_store(store, "eigenpairs")["gap"].values, columns_of("eigenpairs")["gap"]
+        )
+
+    @pytest.mark.parametrize("blocked", ["publish_directory", "write_json"])
+    def test_an_old_manifest_never_vouches_for_a_new_store(
+        self, blocked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = tmp_path / "e.zarr"
+        write_store(store, "eigenpairs", columns_of("eigenpairs"), {})
+
+        def fail(*_: object) -> None:
+            raise InterruptedError
+
+        monkeypatch.setattr(module, blocked, fail)
+        with pytest.raises(InterruptedError):
+            write_store(store, "eigenpairs", columns_of("eigenpairs", seed=1), {})
+        assert not manifest_path(store).exists()
+        assert open_store(store, "eigenpairs")["gap"].shape == (4, 2)
+
+    def test_killed_at_any_moment_the_store_is_the_old_one_or_the_new_one(self, tmp_path: Path) -> None:
+        store = tmp_path / "e.zarr"
+        code = (
+            "import itertools, sys; from pathlib import Path\n"
+            "from eigendrift.stores.store import write_store; from store_helpers import columns_of\n"
+            "both = [columns_of('eigenpairs', seed) for seed in (0, 1)]\n"
+            "for columns in itertools.cycle(both):\n"
+            f"    write_store(Path({str(store)!r}), 'eigenpairs', columns, {{}})"
+        )
+        wholes = [columns_of("eigenpairs", seed) for seed in (0, 1)]
+        write_store(store, "eigenpairs", wholes[0], {})
+        moments = np.random.default_rng(0)
+        for _ in range(3):
+            writer = subprocess.Popen(
+                [sys.executable, "-c", code], env={"PYTHONPATH": f"{WORKFLOW}:{TESTS}"}, cwd=tmp_path
+            )
+            started = time.monotonic()
+            before = store.stat().st_ino
+            while store.exists() and store.stat().st_ino == before and time.monotonic() - started < 20:
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0, 0.1))
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+            if store.exists():
+                read = open_store(store, "eigenpairs").load()
+                assert any(
+                    all(np.array_equal(read[name].values, values) for name, values in whole.items())
+                    for whole in wholes
+                )
+            write_store(store, "eigenpairs", wholes[0], {})
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "e.zarr"]
+
+
+def rewrite_manifest(store: Path, **changes: object) -> None:
+    path = manifest_path(store)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+MANIFEST_DAMAGES: dict[str, Callable[[Path], object]] = {
+    "missing": lambda store: manifest_path(store).unlink(),
+    "cut": lambda store: manifest_path(store).write_text(manifest_path(store).read_text()[:100]),
+    "not_text": lambda store: manifest_path(store).write_bytes(b"\xff\xfe\x00"),
+    "a_list": lambda store: manifest_path(store).write_text("[]"),
+    "no_version": lambda store: manifest_path(store).write_text("{}"),
+    "version": lambda store: rewrite_manifest(store, schema_version=99),
+}
+
+
+def edit_group(store: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = store / "zarr.json"
+    metadata = json.loads(path.read_text())
+    change(metadata)
+    path.write_text(json.dumps(metadata))
+
+
+def arrays_of(metadata: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = metadata["consolidated_metadata"]["metadata"]
+    return found
+
+
+STORE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (shutil.rmtree, "is missing or damaged"),
+    "empty": (lambda store: (shutil.rmtree(store), store.mkdir()), "is missing or damaged"),
+    "no_group": (lambda store: (store / "zarr.json").unlink(), "is missing or damaged"),
+    "cut": (lambda store: (store / "zarr.json").write_text("{"), "is missing or damaged"),
+    "a_list": (lambda store: (store / "zarr.json").write_text("[]"), "is missing or damaged"),
+    "nothing": (lambda store: (store / "zarr.json").write_text("{}"), "is missing or damaged"),
+    "no_arrays": (lambda store: edit_group(store, lambda m: m.pop("consolidated_metadata")), "is missing or"),
+    "array_half": (
+        lambda store: edit_group(store, lambda m: arrays_of(m)["gap"].pop("shape")),
+        "is missing or",
+    ),
+    "array_gone": (lambda store: edit_group(store, lambda m: arrays_of(m).pop("gap")), "'gap' is missing"),
+    "array_more": (
+        lambda store: edit_group(store, lambda m: arrays_of(m).update(colour=arrays_of(m)["gap"])),
+        "no array 'colour'",
+    ),
+    "shape": (
+        lambda store: edit_group(store, lambda m: arrays_of(m)["gap"].update(shape=[4, 3])),
+        "is missing or damaged",
+    ),
+    "dtype": (
+        lambda store: edit_group(store, lambda m: arrays_of(m)["gap"].update(data_type="float32")),
+        "'gap' is .* of float32",
+    ),
+    "dims": (
+        lambda store: edit_group(store, lambda m: arrays_of(m)["gap"].update(dimension_names=["a", "b"])),
+        r"'gap' is \('a', 'b'\)",
+    ),
+    "kind": (
+        lambda store: edit_group(store, lambda m: m["attributes"].update(kind="null")),
+        "is of kind 'null', expected 'eigenpairs'",
+    ),
+    "version": (
+        lambda store: edit_group(store, lambda m: m["attributes"].update(schema_version=99)),
+        "schema version 99, expected 1",
+    ),
+    "foreign": (
+        lambda store: (shutil.rmtree(store), zarr.create_group(store, zarr_format=3)),
+        "is missing or damaged",
+    ),
+}
+
+
+class TestReading:
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Path:
+        path = tmp_path / "e.zarr"
+        write_store(path, "eigenpairs", columns_of("eigenpairs"), {})
+        return path
+
+    @pytest.mark.parametrize("damage", MANIFEST_DAMAGES)
+    def test_manifest_refused(self, damage: str, store: Path) -> None:
+        MANIFEST_DAMAGES[damage](store)
+        words = "schema version 99, expected 1" if damage == "version" else "e.json is missing or damaged"
+        with pytest.raises(UserError, match=words) as refusal:
+            read_manifest(store)
+        assert f"delete {store} and {manifest_path(store)}" in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+    @pytest.mark.parametrize("damage", STORE_DAMAGES)
+    def test_store_refused(self, damage: str, store: Path) -> None:
+        harm, words = STORE_DAMAGES[damage]
+        harm(store)
+        with pytest.raises(UserError, match=words) as refusal:
+            open_store(store, "eigenpairs")
+        assert f"delete {store} and {manifest_path(store)}" in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+    def test_a_damaged_chunk_is_not_read(self, store: Path) -> None:
+        chunk = store / "gap" / "c" / "0" / "0"
+        content = bytearray(chunk.read_bytes())
+        content[len(content) // 2] ^= 1
+        chunk.write_bytes(content)
+        with pytest.raises(ValueError, match="checksum"):
+            open_store(store, "eigenpairs")["gap"].load()

@@ -1,0 +1,148 @@
+"""What is written is read back, by this library and by xarray alone."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from eigendrift.stores.registry import STORES
+from eigendrift.stores.store import manifest_path, open_store, read_manifest, write_store
+from store_helpers import SIZES, columns_of
+
+RECORDED = [(kind, spec) for kind in STORES for spec in STORES[kind].arrays if spec.recorded]
+
+
+def written(path: Path, kind: str) -> Path:
+    store = path / f"{kind}.zarr"
+    write_store(store, kind, columns_of(kind), {"seed": 3}, {"note": None})
+    return store
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_round_trip(kind: str, tmp_path: Path) -> None:
+    store = written(tmp_path, kind)
+    read = open_store(store, kind)
+    for name, values in columns_of(kind).items():
+        assert read[name].dtype == values.dtype
+        np.testing.assert_array_equal(read[name].values, values)
+    assert read.attrs["settings"] == {"seed": 3}
+    assert read.attrs["summary"] == {"note": None}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{kind}.json", f"{kind}.zarr"]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_plain_xarray_reads_names_units_and_coordinates(kind: str, tmp_path: Path) -> None:
+    read = xr.open_zarr(written(tmp_path, kind))
+    for spec in STORES[kind].arrays:
+        assert read[spec.name].dims == spec.dims
+        assert read[spec.name].attrs["units"] == spec.unit
+        assert read[spec.name].attrs["long_name"] == spec.meaning
+    names = {spec.name for spec in STORES[kind].arrays}
+    assert set(read.coords) == names & {"step", "rank", "draw"}
+
+
+@pytest.mark.parametrize(("kind", "spec"), RECORDED, ids=lambda value: getattr(value, "name", value))
+def test_large_arrays_have_one_compressed_and_checked_chunk_per_record(
+    kind: str, spec: object, tmp_path: Path
+) -> None:
+    store = written(tmp_path, kind)
+    metadata = json.loads((store / spec.name / "zarr.json").read_text())  # type: ignore[attr-defined]
+    shape = [SIZES[dim] for dim in spec.dims]  # type: ignore[attr-defined]
+    assert metadata["zarr_format"] == 3
+    assert metadata["chunk_grid"]["configuration"]["chunk_shape"] == [1, *shape[1:]]
+    assert [codec["name"] for codec in metadata["codecs"]] == ["bytes", "zstd", "crc32c"]
+    chunks = [path for path in (store / spec.name / "c").rglob("*") if path.is_file()]  # type: ignore[attr-defined]
+    assert len(chunks) == shape[0]
+
+
+def test_every_array_is_compressed_and_checked(tmp_path: Path) -> None:
+    for kind in STORES:
+        for _, array in zarr.open_group(written(tmp_path, kind), mode="r").arrays():
+            assert [type(codec).__name__ for codec in array.compressors] == ["ZstdCodec", "Crc32cCodec"]
+
+
+def test_second_moment_may_be_missing(tmp_path: Path) -> None:
+    columns = columns_of("trajectory")
+    del columns["second_moment"]
+    write_store(tmp_path / "trajectory.zarr", "trajectory", columns, {})
+    assert "second_moment" not in open_store(tmp_path / "trajectory.zarr", "trajectory")
+
+
+def test_reading_one_checkpoint_touches_one_chunk(tmp_path: Path) -> None:
+    store = written(tmp_path, "eigenpairs")
+    read = open_store(store, "eigenpairs")
+    chunks = sorted((store / "eigenvector" / "c").iterdir())
+    for index, chunk in enumerate(chunks):
+        if index != 2:
+            (chunk / "0" / "0").write_bytes(b"broken")
+    expected = columns_of("eigenpairs")["eigenvector"]
+    np.testing.assert_array_equal(read["eigenvector"][2].values, expected[2])
+    with pytest.raises(ValueError, match="checksum"):
+        read["eigenvector"][1].load()
+
+
+def test_a_lost_chunk_of_floats_does_not_pass_for_data(tmp_path: Path) -> None:
+    columns = columns_of("trajectory")
+    columns["weights"][:] = 0
+    write_store(tmp_path / "t.zarr", "trajectory", columns, {})
+    (tmp_path / "t.zarr" / "weights" / "c" / "1" / "0").unlink()
+    weights = open_store(tmp_path / "t.zarr", "trajectory")["weights"].values
+    assert np.isnan(weights).all(axis=1).tolist() == [False, True, False, False]
+
+
+def test_arrays_without_records_are_cut_into_chunks_of_bounded_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eigendrift.stores.store.CHUNK_BYTES", 60)
+    store = written(tmp_path, "data")
+    images = zarr.open_group(store, mode="r")["train_images"]
+    assert images.chunks == (2, 2, 3)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(
+        open_store(store, "data")["train_images"].values, columns_of("data")["train_images"]
+    )
+
+
+def test_the_same_content_gives_the_same_manifest_to_the_byte(tmp_path: Path) -> None:
+    contents = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        contents.append(manifest_path(written(tmp_path / name, "eigenpairs")).read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_manifest_says_shapes_settings_versions_and_summary(tmp_path: Path) -> None:
+    manifest = read_manifest(written(tmp_path, "eigenpairs"))
+    assert manifest["kind"] == "eigenpairs"
+    assert manifest["schema_version"] == 1
+    assert manifest["settings"] == {"seed": 3}
+    assert manifest["summary"] == {"note": None}
+    assert manifest["arrays"]["eigenvector"]["shape"] == [4, 2, 11]
+    assert manifest["arrays"]["eigenvector"]["dims"] == ["checkpoint", "rank", "parameter"]
+    assert set(manifest["versions"]) == {"eigendrift", "python", "numpy", "scipy", "torch", "zarr"}
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_the_digest_depends_on_every_array(kind: str, tmp_path: Path) -> None:
+    digests = set()
+    for number, changed in enumerate([None, *columns_of(kind)]):
+        columns = columns_of(kind)
+        if changed:
+            bits = np.ascontiguousarray(columns[changed]).view(np.uint8)
+            bits.flat[-1] ^= 1
+            assert zlib.crc32(bits) != zlib.crc32(columns_of(kind)[changed])
+            columns[changed] = bits.view(columns[changed].dtype)
+        store = tmp_path / f"{number}.zarr"
+        write_store(store, kind, columns, {})
+        digests.add(read_manifest(store)["digest"])
+    assert len(digests) == 1 + len(columns_of(kind))
+
+
+def test_an_environment_without_torch_writes_a_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eigendrift.stores.files.NUMERICAL_PACKAGES", ("numpy", "not_installed"))
+    versions = read_manifest(written(tmp_path, "data"))["versions"]
+    assert set(versions) == {"eigendrift", "python", "numpy"}

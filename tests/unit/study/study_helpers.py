@@ -1,0 +1,42 @@
+"""The shipped configuration, and how to change it."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[3]
+DELETED = object()
+
+
+def read(path: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / path).read_text())
+    return content
+
+
+SCHEMA = read("workflow/schemas/config.schema.yaml")
+CONFIG = read("config.yaml")
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay one configuration over another as Snakemake does: groups merge, all else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = merged(base[key], value) if both else value
+    return result
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The default configuration with one key changed, or deleted."""
+    config = copy.deepcopy(CONFIG)
+    *groups, last = path.split(".")
+    place = config
+    for group in groups:
+        place = place[group]
+    if value is DELETED:
+        del place[last]
+    else:
+        place[last] = value
+    return config

@@ -1,0 +1,113 @@
+"""The architecture, held against the code."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eigendrift.stores.document import document
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "workflow/eigendrift"
+# Leftmost first: a room imports from itself and from those before it.
+ROOMS = [
+    ["errors"],
+    ["numerics", "tracking"],
+    ["study"],
+    ["stores"],
+    ["data"],
+    ["training"],
+    ["eigenpairs"],
+    ["null"],
+    ["metrics"],
+    ["claims", "figures"],
+]
+PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
+MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")
+
+
+def room_of(module):
+    return module.split(".")[1]
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_modules_import_only_to_the_left(path):
+    own = path.relative_to(LIBRARY).with_suffix("").parts[0]
+    for module in imported(path):
+        assert module.split(".")[0] != "snakemake"
+        if module.startswith("eigendrift."):
+            other = room_of(module)
+            assert own == other or PLACE[other] < PLACE[own], f"{own} imports {other}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_files_and_functions_are_short(path):
+    assert len(path.read_text().splitlines()) <= 300
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            assert not body or body[-1].end_lineno - body[0].lineno < 40, node.name
+
+
+def test_scripts_are_thin_and_the_snakefile_is_a_table_of_contents():
+    for script in (ROOT / "workflow/scripts").glob("*.py"):
+        assert len(script.read_text().splitlines()) <= 60, script.name
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 40
+
+
+def test_reading_the_workflow_imports_no_torch():
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['torchvision'] = None\n"
+        "from snakemake.cli import main\n"
+        "main(['--list-rules', '--cores', '1'])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "eigenpairs" in result.stdout
+
+
+def leaves(schema, path=()):
+    for key, part in schema.get("properties", {}).items():
+        yield from leaves(part, (*path, key))
+    if "properties" not in schema and path:
+        yield path
+
+
+def test_every_key_of_the_schema_is_read():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    sources = [*LIBRARY.rglob("*.py"), *(ROOT / "workflow/rules").glob("*.smk")]
+    code = "\n".join(path.read_text() for path in sources if path.name != "check.py")
+    for path in leaves(schema):
+        key = path[-1]
+        assert re.search(rf"""["']{key}["']|\b{key}: """, code), f"nobody reads {'.'.join(path)}"
+
+
+def test_the_page_about_stores_is_up_to_date():
+    assert (ROOT / "results/README.md").read_text() == document()
+
+
+def test_environments_agree_with_the_lock():
+    lock = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M))
+    names = {"pytorch": "torch"}
+    environments = list((ROOT / "envs").glob("*.yaml"))
+    assert len(environments) == 4
+    for environment in environments:
+        for dependency in yaml.safe_load(environment.read_text())["dependencies"]:
+            name, pin = dependency.split("=")
+            if name != "python":
+                assert lock[names.get(name, name)].startswith(f"{pin}."), dependency

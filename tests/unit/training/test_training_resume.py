@@ -1,0 +1,144 @@
+"""Interrupted at any moment and resumed, a run has the same bits as one that was left alone."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from eigendrift.stores.progress import Progress
+from eigendrift.training import trajectory as module
+from training_helpers import OPTIMIZERS, arrays, assert_same_bits, exploding, run, settings_of
+
+WORKFLOW, TESTS = Path(module.__file__).parents[2], Path(__file__).parent
+
+
+class InterruptedProgress(Progress):
+    """Progress that fails before or after its n-th write."""
+
+    def __init__(self, directory: Path, writes: int, written: bool) -> None:
+        super().__init__(directory)
+        self._left, self._written = writes, written
+
+    def _count(self, write: Callable[[], None]) -> None:
+        self._left -= 1
+        if self._left < 0 and not self._written:
+            raise InterruptedError
+        write()
+        if self._left < 0:
+            raise InterruptedError
+
+    def save(self, index: int, record: Mapping[str, np.ndarray]) -> None:
+        self._count(lambda: super(InterruptedProgress, self).save(index, record))
+
+    def replace_state(self, write: Callable[[Path], object]) -> None:
+        self._count(lambda: super(InterruptedProgress, self).replace_state(write))
+
+
+@pytest.fixture
+def saving_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STEPS_BETWEEN_CHECKS", 3)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_SAVES", -1.0)
+
+
+def interrupted(settings: dict[str, Any], directory: Path, writes: int, written: bool) -> bool:
+    """Run until a write fails; False if the run ends before."""
+    try:
+        run(settings, directory, lambda path: InterruptedProgress(path, writes, written))
+    except InterruptedError:
+        return True
+    return False
+
+
+@pytest.mark.usefixtures("saving_often")
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("settings_for", [settings_of, exploding])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_interrupted_at_every_write(
+    name: str, settings_for: Callable[[str], dict[str, Any]], written: bool, tmp_path: Path
+) -> None:
+    settings = settings_for(name) | {"checkpoints": {"count": 4, "spacing": "linear"}}
+    whole = run(settings, tmp_path / "whole")
+    assert (whole.diverged_at is None) == (settings_for is settings_of)
+    for writes in itertools.count():
+        directory = tmp_path / str(writes)
+        if not interrupted(settings, directory, writes, written):
+            break
+        torch.manual_seed(writes)
+        assert_same_bits(run(settings, directory), whole)
+    assert writes >= 7
+
+
+@pytest.mark.usefixtures("saving_often")
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_interrupted_again_and_again(name: str, tmp_path: Path) -> None:
+    settings = settings_of(name, checkpoints={"count": 4, "spacing": "linear"})
+    whole = run(settings, tmp_path / "whole")
+    moments = np.random.default_rng(0)
+    times = 0
+    while interrupted(settings, tmp_path / "again", int(moments.integers(1, 4)), bool(moments.integers(2))):
+        times += 1
+    assert times > 3
+    assert_same_bits(run(settings, tmp_path / "again"), whole)
+
+
+def test_how_often_progress_is_saved_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of("adam", checkpoints={"count": 3, "spacing": "linear"})
+    whole = run(settings, tmp_path / "seldom")
+    for steps in (1, 7):
+        monkeypatch.setattr(module, "STEPS_BETWEEN_CHECKS", steps)
+        assert_same_bits(run(settings, tmp_path / str(steps)), whole)
+
+
+def test_a_resumed_run_does_not_start_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of("adam")
+    interrupted(settings, tmp_path, writes=30, written=True)
+    steps = []
+    take = module.BatchOrder.indices
+    monkeypatch.setattr(
+        module.BatchOrder, "indices", lambda order, step: steps.append(step) or take(order, step)
+    )
+    run(settings, tmp_path)
+    assert steps == list(range(15, 21))
+
+
+LONG = {"steps": 4000, "checkpoints": {"count": 40, "spacing": "logarithmic"}}
+JOB = """
+import sys; from pathlib import Path
+from eigendrift import numerics; from eigendrift.training import trajectory
+from training_helpers import run, settings_of
+numerics.configure()
+trajectory.STEPS_BETWEEN_CHECKS, trajectory.SECONDS_BETWEEN_SAVES = 10, -1.0
+print('started', flush=True)
+run(settings_of({name!r}, **{settings!r}), Path({directory!r}))
+"""
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_killed_at_a_random_moment(name: str, tmp_path: Path) -> None:
+    job = JOB.format(name=name, settings=LONG, directory=str(tmp_path / "killed"))
+    environment = os.environ | {"PYTHONPATH": f"{WORKFLOW}{os.pathsep}{TESTS}"}
+    moments = np.random.default_rng(list(name.encode()))
+    state = Progress(tmp_path / "killed").state_path
+    with subprocess.Popen(
+        [sys.executable, "-c", job], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        while process.poll() is None and not state.exists():
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < torch.load(state, weights_only=True)["step"] < 4000
+    settings = settings_of(name, **LONG)
+    resumed = run(settings, tmp_path / "killed")
+    assert_same_bits(resumed, run(settings, tmp_path / "whole"))
+    assert len(arrays(resumed)["step"]) == 40

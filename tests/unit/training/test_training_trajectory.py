@@ -1,0 +1,210 @@
+"""A recorded run against the same run computed by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from eigendrift.numerics import generator
+from eigendrift.stores.store import open_store, write_store
+from eigendrift.training.batches import BatchOrder
+from eigendrift.training.models import build_model
+from eigendrift.training.optimizers import OPTIMIZERS as OPTIMIZER_SPECS
+from eigendrift.training.trajectory import Trajectory
+from torch.nn.functional import cross_entropy
+from training_helpers import (
+    CPU,
+    OPTIMIZERS,
+    SAMPLES,
+    arrays,
+    assert_same_bits,
+    exploding,
+    loss,
+    run,
+    scores,
+    settings_of,
+)
+
+Recorded = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module", params=OPTIMIZERS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def trajectories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trajectory]:
+    """One run of each optimizer, seen at every step."""
+    return {each: run(settings_of(each), tmp_path_factory.mktemp(each)) for each in OPTIMIZERS}
+
+
+@pytest.fixture(scope="module")
+def recorded(trajectories: dict[str, Trajectory]) -> dict[str, Recorded]:
+    return {each: arrays(trajectory) for each, trajectory in trajectories.items()}
+
+
+def test_is_a_trajectory_store(trajectories: dict[str, Trajectory], name: str, tmp_path: Path) -> None:
+    write_store(tmp_path / "t.zarr", "trajectory", trajectories[name].columns, settings_of(name))
+    read = open_store(tmp_path / "t.zarr", "trajectory")
+    assert read["weights"].shape == (21, 12 * 5 + 5 + 5 * 3 + 3)
+    assert ("second_moment" in read) == (name == "adam")
+    for array in ("weights", "gradient", "update"):
+        assert read[array].dtype == np.float32
+    assert read["step"].values.tolist() == list(range(21))
+    assert trajectories[name].diverged_at is None
+
+
+def test_checkpoint_0_is_the_initial_weights_and_all_optimizers_share_them(
+    recorded: dict[str, Recorded],
+) -> None:
+    model = build_model(settings_of("sgd")["model"], (3, 4), 3, generator("weights", 0))
+    initial = torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+    for each in OPTIMIZERS:
+        np.testing.assert_array_equal(recorded[each]["weights"][0], initial)
+
+
+def test_all_optimizers_see_the_same_batches(recorded: dict[str, Recorded]) -> None:
+    gradients = [recorded[each]["gradient"][0] for each in OPTIMIZERS]
+    np.testing.assert_array_equal(gradients[0], gradients[1])
+    np.testing.assert_array_equal(gradients[0], gradients[2])
+
+
+def test_gradient_is_that_of_the_batch_at_the_recorded_weights(
+    recorded: dict[str, Recorded], name: str
+) -> None:
+    order = BatchOrder(50, 8, 0, CPU)
+    for step, (weights, gradient) in enumerate(
+        zip(recorded[name]["weights"], recorded[name]["gradient"], strict=True)
+    ):
+        batch = order.indices(step).numpy()
+        flat = torch.from_numpy(weights).double().requires_grad_()
+        loss(flat, SAMPLES.train_images[batch], SAMPLES.train_labels[batch]).backward()  # type: ignore[no-untyped-call]
+        assert flat.grad is not None
+        np.testing.assert_allclose(gradient, flat.grad.numpy(), rtol=1e-4, atol=1e-7)
+
+
+def test_update_leads_from_each_checkpoint_to_the_next(recorded: dict[str, Recorded], name: str) -> None:
+    weights, update = recorded[name]["weights"], recorded[name]["update"]
+    np.testing.assert_array_equal(weights[1:] - weights[:-1], update[:-1])
+    assert (update[-1] != 0).any()
+
+
+def test_update_is_what_the_optimizers_definition_says(recorded: dict[str, Recorded], name: str) -> None:
+    settings = OPTIMIZERS[name]
+    rate = settings["learning_rate"]
+    mean = square = np.zeros(recorded[name]["weights"].shape[1])
+    for step, gradient in enumerate(recorded[name]["gradient"].astype(np.float64)):
+        if name == "sgd":
+            expected = -rate * gradient
+        elif name == "momentum":
+            mean = settings["momentum"] * mean + gradient
+            expected = -rate * mean
+        else:
+            beta1, beta2 = settings["beta1"], settings["beta2"]
+            mean = beta1 * mean + (1 - beta1) * gradient
+            square = beta2 * square + (1 - beta2) * gradient**2
+            unbiased = mean / (1 - beta1 ** (step + 1)), square / (1 - beta2 ** (step + 1))
+            expected = -rate * unbiased[0] / (np.sqrt(unbiased[1]) + settings["epsilon"])
+        # Weights of size 1 in float32 hold an update to about 1e-7.
+        np.testing.assert_allclose(recorded[name]["update"][step], expected, rtol=1e-4, atol=3e-7)
+
+
+def test_the_first_updates_in_closed_form(recorded: dict[str, Recorded]) -> None:
+    gradient = recorded["sgd"]["gradient"][0].astype(np.float64)
+    np.testing.assert_allclose(recorded["sgd"]["update"][0], -0.1 * gradient, atol=1e-7)
+    np.testing.assert_allclose(recorded["momentum"]["update"][0], -0.05 * gradient, atol=1e-7)
+    sure = np.abs(gradient) > 1e-4
+    np.testing.assert_allclose(
+        recorded["adam"]["update"][0][sure], -0.01 * np.sign(gradient[sure]), rtol=1e-3
+    )
+
+
+def test_second_moment_is_the_running_mean_of_squares_before_the_step(recorded: dict[str, Recorded]) -> None:
+    expected = np.zeros(recorded["adam"]["weights"].shape[1])
+    for gradient, moment in zip(recorded["adam"]["gradient"], recorded["adam"]["second_moment"], strict=True):
+        np.testing.assert_allclose(moment, expected, rtol=1e-5, atol=1e-12)
+        expected = 0.99 * expected + 0.01 * gradient.astype(np.float64) ** 2
+    assert set(recorded["sgd"]) == set(recorded["momentum"]) == set(recorded["adam"]) - {"second_moment"}
+
+
+@pytest.mark.parametrize("chunk", [10_000, 7])
+def test_losses_and_accuracies_are_over_the_whole_sets(
+    chunk: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eigendrift.training.trajectory.EVALUATION_CHUNK", chunk)
+    found = arrays(run(settings_of(name, checkpoints={"count": 3, "spacing": "linear"}), tmp_path))
+    for index, weights in enumerate(found["weights"]):
+        flat = torch.from_numpy(weights).double()
+        for part, images, labels in (
+            ("train", SAMPLES.train_images, SAMPLES.train_labels),
+            ("test", SAMPLES.test_images, SAMPLES.test_labels),
+        ):
+            assert found[f"{part}_loss"][index] == pytest.approx(loss(flat, images, labels).item(), rel=1e-5)
+            right = (scores(flat, images).argmax(1).numpy() == labels).mean()
+            assert found[f"{part}_accuracy"][index] == right
+
+
+def test_fewer_checkpoints_see_the_same_run(recorded: dict[str, Recorded], name: str, tmp_path: Path) -> None:
+    few = arrays(run(settings_of(name, checkpoints={"count": 5, "spacing": "logarithmic"}), tmp_path))
+    for array, values in few.items():
+        np.testing.assert_array_equal(values, recorded[name][array][few["step"]], err_msg=array)
+
+
+def test_full_batches(tmp_path: Path) -> None:
+    found = arrays(
+        run(
+            settings_of("sgd", batch_size="full", steps=3, checkpoints={"count": 4, "spacing": "linear"}),
+            tmp_path,
+        )
+    )
+    for weights, gradient in zip(found["weights"], found["gradient"], strict=True):
+        flat = torch.from_numpy(weights).double().requires_grad_()
+        loss(flat, SAMPLES.train_images, SAMPLES.train_labels).backward()  # type: ignore[no-untyped-call]
+        assert flat.grad is not None
+        np.testing.assert_allclose(gradient, flat.grad.numpy(), rtol=1e-4, atol=1e-7)
+
+
+def test_the_seed_decides_every_bit(trajectories: dict[str, Trajectory], name: str, tmp_path: Path) -> None:
+    torch.manual_seed(1234)
+    assert_same_bits(run(settings_of(name), tmp_path / "same"), trajectories[name])
+    other = arrays(run(settings_of(name, seed=1), tmp_path / "other"))
+    assert not np.array_equal(other["weights"][0], arrays(trajectories[name])["weights"][0])
+
+
+def diverged_in_a_plain_loop(settings: dict[str, Any]) -> int:
+    model = build_model(settings["model"], (3, 4), 3, generator("weights", settings["seed"]))
+    optimizer = OPTIMIZER_SPECS[settings["optimizer"]["name"]].build(
+        model.parameters(), settings["optimizer"]
+    )
+    order = BatchOrder(50, 8, settings["seed"], CPU)
+    images, labels = torch.from_numpy(SAMPLES.train_images), torch.from_numpy(SAMPLES.train_labels)
+    for step in range(61):
+        batch = order.indices(step)
+        optimizer.zero_grad()
+        value = cross_entropy(model(images[batch]), labels[batch])
+        if not torch.isfinite(value):
+            return step
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    raise AssertionError("this run does not diverge")
+
+
+@pytest.mark.parametrize("count", [2, 5, 61])
+def test_divergence_is_told_at_its_first_step_and_leaves_nan_behind(
+    count: int, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = exploding(name, count)
+    trajectory = run(settings, tmp_path)
+    at = diverged_in_a_plain_loop(settings)
+    assert 2 < at < 60
+    assert trajectory.diverged_at == at
+    assert f"test diverged: its loss is not finite at step {at}." in caplog.text
+    found = arrays(trajectory)
+    reached = found.pop("step") < at
+    for array, values in found.items():
+        assert np.isfinite(values[0]).all(), array
+        assert np.isnan(values[~reached]).all(), array
+    assert np.isfinite(found["train_loss"][reached]).all()
+    write_store(tmp_path / "t.zarr", "trajectory", trajectory.columns, settings, {"diverged_at": at})

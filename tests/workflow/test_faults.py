@@ -1,0 +1,129 @@
+"""Kills, divergence and wrong configurations, as a user meets them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
+LONG = ("--config", "training={steps: 4000, checkpoints: {count: 9, spacing: linear}}")
+
+
+def kill_while(clone, target, appears):
+    """Start snakemake in its own process group and kill all of it once a file appears."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--configfile", "workflow/studies/smoke.yaml", target, *LONG],
+        cwd=clone.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(clone.path.glob(appears)):
+        assert process.poll() is None, "snakemake ended before it could be killed"
+        assert time.monotonic() < deadline, f"{appears} did not appear"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_killed_study_goes_on_with_the_same_bits(fresh):
+    target = f"{RUN}/eigenpairs.json"
+    undisturbed = fresh.snakemake(target, *LONG)
+    assert undisturbed.returncode == 0, undisturbed.stdout
+    kinds = ("trajectory", "eigenpairs")
+    expected = {kind: (fresh.path / RUN / f"{kind}.json").read_bytes() for kind in kinds}
+    assert fresh.snakemake("--delete-all-output", target, *LONG).returncode == 0
+    assert not (fresh.path / RUN / "trajectory.json").exists()
+
+    for appears in (".trajectory-progress/record-00004.npz", ".eigenpairs-progress/record-00003.npz"):
+        kill_while(fresh, target, f"{RUN}/{appears}")
+        unlock = subprocess.run(
+            [sys.executable, "workflow/unlock.py"], cwd=fresh.path, capture_output=True, text=True, check=True
+        )
+        assert "An earlier run was killed" in unlock.stderr
+    result = fresh.snakemake(target, *LONG)
+    assert result.returncode == 0, result.stdout
+    log = (fresh.path / "results/smoke/logs/eigenpairs" / f"{RUN.split('runs/')[1]}.log").read_text()
+    assert "Resuming from" in log
+    assert {kind: (fresh.path / RUN / f"{kind}.json").read_bytes() for kind in kinds} == expected
+    assert not list((fresh.path / RUN).glob(".*progress"))
+
+
+def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
+    locks = fresh.path / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/smoke/claims.json\n")
+    # Anything that works in this directory and carries snakemake in its command line.
+    living = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)", "snakemake"], cwd=fresh.path
+    )
+    try:
+        subprocess.run([sys.executable, "workflow/unlock.py"], cwd=fresh.path, check=True)
+        assert list(locks.iterdir())
+    finally:
+        living.kill()
+        living.wait()
+    subprocess.run([sys.executable, "workflow/unlock.py"], cwd=fresh.path, check=True)
+    assert not list(locks.iterdir())
+
+
+@pytest.mark.xdist_group("smoke")
+def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
+    before = (smoke.path / "config.yaml").read_text()
+    changed = before.replace("learning_rate: 0.05", "learning_rate: 1000000.0")
+    assert changed != before
+    (smoke.path / "config.yaml").write_text(changed)
+    try:
+        result = smoke.snakemake()
+        assert result.returncode == 0, result.stdout
+        results = smoke.path / "results/smoke"
+        run = results / "runs/digits/mlp-8/sgd/batch64-lr1000000.0/seed0"
+        diverged_at = json.loads((run / "trajectory.json").read_text())["summary"]["diverged_at"]
+        assert 0 < diverged_at < 60
+        claims = json.loads((results / "claims.json").read_text())
+        assert f"digits: sgd seed 0 diverged at step {diverged_at}" in claims["notes"]
+        c1 = claims["claims"][0]
+        assert c1["verdict"] == "undecided"
+        assert c1["excluded"]["0"] == f"sgd diverged at step {diverged_at}"
+        loss = pd.read_csv(results / "figures/fig04_training_loss.csv")
+        assert loss.query("optimizer == 'sgd'")["step"].max() < diverged_at
+        assert loss.query("optimizer == 'adam'")["step"].max() == 60
+    finally:
+        (smoke.path / "config.yaml").write_text(before)
+        smoke.snakemake()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("trainin={steps: 5}", "Config key 'trainin' is not known; did you mean 'training'?"),
+        ("training={stepps: 5}", "Config key 'training.stepps' is not known; did you mean 'steps'?"),
+        ("training={steps: -5}", "Config key 'training.steps' is -5, expected an integer of at least 1"),
+        ("training={steps: many}", "Config key 'training.steps' is \"many\", expected an integer"),
+        (
+            "experiments={main: {datasets: [cifar10]}}",
+            "expected one of mnist5k, digits, mnist, fashion_mnist",
+        ),
+        ("experiments={main: {optimizers: [lion]}}", "'lion'"),
+    ],
+)
+def test_a_wrong_config_is_refused_with_one_sentence(wrong, sentence):
+    from conftest import ROOT  # noqa: PLC0415
+
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dry-run", "--config", wrong],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Job stats" not in result.stderr + result.stdout

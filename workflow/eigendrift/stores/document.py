@@ -1,0 +1,48 @@
+"""The registry as a page for readers: `python -m eigendrift.stores.document > results/README.md`."""
+
+from eigendrift.stores.registry import STORES, StoreSpec
+
+INTRODUCTION = """\
+# What lies here
+
+`<study>/` holds the results of one study, `desk` by default. Everything in it can be made again by `make figures`.
+
+| path | what |
+| --- | --- |
+| `data/<dataset>.zarr` | the samples |
+| `runs/<dataset>/<model>/<optimizer>/batch<b>-lr<lr>/seed<s>/` | `trajectory.zarr`, `eigenpairs.zarr`, `metrics.zarr` of one run |
+| `null/<dataset>/<model>/<null>.zarr`, `<null>-baseline.zarr` | draws from a null model; their displacement and localization |
+| `figures/figNN_<name>.png`, `.pdf`, `.csv` | figures as numbered in the paper; the csv holds the numbers plotted |
+| `claims.json`, `claims.csv` | verdicts on the paper's claims |
+| `logs/`, `benchmarks/` | what each job said, and how long it took |
+
+A store is a zarr v3 group: `xarray.open_zarr("results/desk/runs/…/metrics.zarr")` reads it as it is. Beside each
+store lies a manifest, a `.json` of the same name: settings, summary, shapes, a digest of the content, and versions
+of what computed it. Arrays with a dimension `parameter` have one chunk per checkpoint or draw.
+N parameters stand in `model.parameters()` order; `rank` 1 is the largest eigenvalue; `waiting` is a checkpoint that
+displacements start from.
+
+This page is generated from the registry that every store is checked against:
+`python -m eigendrift.stores.document > results/README.md`, with `workflow/` on the `PYTHONPATH`.
+"""
+
+
+def document() -> str:
+    """Return the page, in Markdown."""
+    return INTRODUCTION + "".join(map(_section, STORES.values()))
+
+
+def _section(spec: StoreSpec) -> str:
+    rows = "".join(
+        f"| {array.name}{' (optional)' * array.optional} | {', '.join(array.dims)} | {array.dtype} "
+        f"| {array.unit} | {array.meaning.replace('|', chr(0x2223))} |\n"
+        for array in spec.arrays
+    )
+    return (
+        f"\n## {spec.kind}\n\n{spec.meaning}\n\n"
+        f"| array | dimensions | dtype | unit | meaning |\n| --- | --- | --- | --- | --- |\n{rows}"
+    )
+
+
+if __name__ == "__main__":
+    print(document(), end="")
