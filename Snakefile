@@ -32,3 +32,5 @@ rule all:
         ),
         expand("results/{study}/claims.{ending}", study=STUDY, ending=["json", "csv"]),
         manifests_of(BASELINES),
+    message:
+        f"Figures and claims of the study {STUDY} are in results/{STUDY}"

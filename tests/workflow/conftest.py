@@ -29,7 +29,7 @@ class Clone:
     ) -> subprocess.CompletedProcess[str]:
         """Run snakemake as a user would; the output holds stdout and stderr."""
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--configfile", study, *arguments],
+            [sys.executable, "-m", "snakemake", f"--configfile={study}", *arguments],
             cwd=self.path,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import xarray as xr
+
 from eigendrift.metrics.collection import Collection
 
 STEPS = np.arange(0, 1010, 10)

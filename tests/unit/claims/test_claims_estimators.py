@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from claims_helpers import STEPS, as_the_paper_says, baseline_of, runs_of
+
 from eigendrift.claims.estimators import (
     CLAIMS,
     RESOLUTION,

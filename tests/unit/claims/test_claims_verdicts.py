@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from claims_helpers import SETTINGS, as_the_paper_says, baseline_of, collection_of, runs_of
+
 from eigendrift.claims.decide import Verdict, bootstrap_interval, decide_claims
 from eigendrift.claims.output import write_claims
 

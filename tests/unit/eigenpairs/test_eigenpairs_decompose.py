@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from eigenpairs_helpers import dense_hessian, largest_angle, leading
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
 from eigendrift.data.samples import Samples
 from eigendrift.data.selection import hessian_sample
 from eigendrift.eigenpairs import decompose as module
@@ -15,9 +19,6 @@ from eigendrift.errors import UserError
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.store import open_store, write_store
-from eigenpairs_helpers import dense_hessian, largest_angle, leading
-from torch.nn.functional import cross_entropy
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 MODEL = {"hidden_widths": [4], "activation": "tanh", "initialization": "glorot_uniform"}
 SETTINGS = {

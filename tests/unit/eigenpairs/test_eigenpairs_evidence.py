@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spectrum
+
 from eigendrift.eigenpairs import lanczos
 from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
-from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spectrum
 
 SIZE = 120
 

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from eigendrift.eigenpairs.hessian import HessianOperator
 from eigenpairs_helpers import dense_hessian
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from eigendrift.eigenpairs.hessian import HessianOperator
 
 SAMPLES = 11
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from eigendrift.eigenpairs.lanczos import Eigenpairs, SymmetricOperator, leading_eigenpairs
 from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from eigendrift.eigenpairs.lanczos import Eigenpairs, SymmetricOperator, leading_eigenpairs
 
 TOLERANCE = 1e-9
 

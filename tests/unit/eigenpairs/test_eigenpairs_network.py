@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from eigendrift.eigenpairs.hessian import HessianOperator
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigenpairs_helpers import dense_hessian, largest_angle, leading, trained_on_digits
 from torch import nn
 from torch.nn.functional import cross_entropy
+
+from eigendrift.eigenpairs.hessian import HessianOperator
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 
 COUNT = 5
 Network = tuple[nn.Module, torch.Tensor, torch.Tensor]

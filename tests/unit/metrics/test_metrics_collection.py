@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from eigendrift.metrics.collection import Collection, collect
 from eigendrift.stores.registry import STORES
 from eigendrift.stores.store import write_store

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from eigendrift.metrics import blocks
 from eigendrift.metrics.displacement import (
     displacement,
@@ -10,8 +13,6 @@ from eigendrift.metrics.displacement import (
     subspace_displacement,
     tracked_displacement,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 property_test = settings(max_examples=40, deadline=None, derandomize=True)
 sizes = {

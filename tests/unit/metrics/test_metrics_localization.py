@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
 from eigendrift.metrics import blocks
 from eigendrift.metrics.alignment import alignment
 from eigendrift.metrics.localization import (
     inverse_participation_ratio,
     isotropic_inverse_participation_ratio,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 property_test = settings(max_examples=60, deadline=None, derandomize=True)
 vectors_of = st.integers(1, 40).flatmap(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+
 from eigendrift.metrics.baseline import measure_baseline
 from eigendrift.metrics.run import COPIED, measure_run, summarize_run
 from eigendrift.stores.store import open_store, write_store

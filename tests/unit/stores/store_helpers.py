@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from eigendrift.stores.registry import STORES, ArraySpec
 
 SIZES = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from eigendrift.stores import progress as module
 from eigendrift.stores.progress import Progress, progress_key, resumable
 
@@ -230,3 +231,20 @@ class TestProcesses:
         crowd = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
         assert [process.wait() for process in crowd] == [0, 0, 0]
         assert list(store.parent.iterdir()) == []
+
+
+def test_a_directory_that_a_finishing_job_deletes_under_our_hands_is_made_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.parent.mkdir()
+    mkdir, deletions = Path.mkdir, iter([True, True, False])
+
+    def deleted_at_once(path: Path, *args: int, **options: bool) -> None:
+        mkdir(path, *args, **options)
+        if next(deletions):
+            path.rmdir()
+
+    monkeypatch.setattr(module.Path, "mkdir", deleted_at_once)
+    with resumable(store, "key") as progress:
+        progress.save(0, record(0))
+        assert progress.completed() == 1

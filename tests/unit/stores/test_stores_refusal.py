@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from store_helpers import columns_of
+
 from eigendrift.errors import UserError
 from eigendrift.stores import store as module
 from eigendrift.stores.store import manifest_path, open_store, read_manifest, write_store
-from store_helpers import columns_of
 
 TESTS, WORKFLOW = Path(__file__).parent, Path(module.__file__).parents[2]
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from store_helpers import SIZES, columns_of
+
 from eigendrift.stores.registry import STORES
 from eigendrift.stores.store import manifest_path, open_store, read_manifest, write_store
-from store_helpers import SIZES, columns_of
 
 RECORDED = [(kind, spec) for kind in STORES for spec in STORES[kind].arrays if spec.recorded]
 

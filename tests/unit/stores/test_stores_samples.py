@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from eigendrift.data.samples import Samples
 from eigendrift.data.selection import hessian_sample
 from eigendrift.data.storage import read_samples, sample_columns

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import yaml
+from study_helpers import CONFIG, DELETED, SCHEMA, changed, merged, read
+
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config
-from study_helpers import CONFIG, DELETED, SCHEMA, changed, merged, read
 
 TOP = ", ".join(SCHEMA["properties"])
 NAME = "text of lower-case letters, digits, '-' and '_'"
@@ -36,7 +37,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "experiments.main.seed",
         3,
-        "'experiments.main.seed' is not known; did you mean 'seeds'? Allowed here: datasets, model, optimizers, "
+        "'experiments.main.seed' is not known; did you mean 'seeds'? Allowed here: datasets, model, "
+        "optimizers, "
         "batch_size, seeds.",
     ),
     (
@@ -69,13 +71,15 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "optimizers.sgd.learning_rate",
         "1e-3",
-        "'optimizers.sgd.learning_rate' is \"1e-3\", expected a number above 0; YAML reads it as text, write 0.001 "
+        "'optimizers.sgd.learning_rate' is \"1e-3\", expected a number above 0; YAML reads it as "
+        "text, write 0.001 "
         "without quotes.",
     ),
     (
         "optimizers.adam.epsilon",
         "1e-8",
-        "'optimizers.adam.epsilon' is \"1e-8\", expected a number above 0; YAML reads it as text, write 1.0e-08 "
+        "'optimizers.adam.epsilon' is \"1e-8\", expected a number above 0; YAML reads it as text, "
+        "write 1.0e-08 "
         "without quotes.",
     ),
     (
@@ -149,7 +153,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "experiments.main.datasets",
         ["mnist50k"],
-        "'experiments.main.datasets' contains \"mnist50k\", expected one of mnist5k, digits, mnist, fashion_mnist.",
+        "'experiments.main.datasets' contains \"mnist50k\", expected one of mnist5k, digits, mnist, "
+        "fashion_mnist.",
     ),
     (
         "null_models.names",
@@ -159,7 +164,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "figures.null_model",
         "gaussian",
-        "'figures.null_model' names 'gaussian', which is not in 'null_models.names'; expected one of isotropic, "
+        "'figures.null_model' names 'gaussian', which is not in 'null_models.names'; expected one "
+        "of isotropic, "
         "reinitialized.",
     ),
     (
@@ -186,13 +192,15 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "training.checkpoints.count",
         8002,
-        "'training.checkpoints.count' is 8002, but a run of 8000 steps has only 8001 moments to look at; lower it "
+        "'training.checkpoints.count' is 8002, but a run of 8000 steps has only 8001 moments to "
+        "look at; lower it "
         "or raise 'training.steps'.",
     ),
     (
         "eigenpairs.basis_size",
         9,
-        "'eigenpairs.basis_size' is 9, expected at least 2 × count + 4 = 10; raise it or lower 'eigenpairs.count'.",
+        "'eigenpairs.basis_size' is 9, expected at least 2 × count + 4 = 10; raise it or lower "
+        "'eigenpairs.count'.",
     ),
 ]
 
@@ -245,3 +253,10 @@ def test_right_values_pass(key: str, value: Any) -> None:
 def test_the_shipped_studies_pass() -> None:
     check_config(CONFIG, SCHEMA)
     check_config(merged(CONFIG, read("workflow/studies/smoke.yaml")), SCHEMA)
+
+
+def test_a_name_that_yaml_reads_as_a_number_is_refused() -> None:
+    with pytest.raises(UserError) as refusal:
+        check_config(changed("models", CONFIG["models"] | {8: NETWORK}), SCHEMA)
+    expected = f"Config key 'models.8' has a name that is not allowed, expected {NAME}; rename it."
+    assert str(refusal.value) == expected

@@ -3,9 +3,10 @@
 import json
 import re
 
+from study_helpers import CONFIG, changed, merged
+
 from eigendrift.study.order import ordered
 from eigendrift.study.runs import Run, all_runs, null_settings, runs_of, training_settings
-from study_helpers import CONFIG, changed, merged
 
 SMALL = merged(CONFIG, {"experiments": {"main": {"optimizers": ["adam", "sgd"], "seeds": 2}}})
 WIDE = {"hidden_widths": [64], "activation": "relu", "initialization": "glorot_uniform"}

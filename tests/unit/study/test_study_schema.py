@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from study_helpers import ROOT, SCHEMA
+
 from eigendrift.data.registry import DATASETS
+from eigendrift.data.scaling import SCALINGS
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.training.models import ACTIVATIONS, INITIALIZATIONS
 from eigendrift.training.optimizers import OPTIMIZERS
-from jsonschema import Draft202012Validator
-from study_helpers import ROOT, SCHEMA
 
 PROPERTIES = SCHEMA["properties"]
 NETWORK = PROPERTIES["models"]["additionalProperties"]["properties"]
@@ -68,6 +70,7 @@ def test_every_key_is_required_except_optimizers_that_a_study_does_not_use() -> 
 
 
 def test_the_schema_knows_what_the_registries_know() -> None:
+    assert PROPERTIES["input_scaling"]["enum"] == list(SCALINGS)
     assert EXPERIMENT["datasets"]["items"]["enum"] == list(DATASETS)
     assert list(PROPERTIES["optimizers"]["properties"]) == list(OPTIMIZERS)
     assert NETWORK["activation"]["enum"] == list(ACTIVATIONS)

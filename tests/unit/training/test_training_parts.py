@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_helpers import CPU
+
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator, resolve_device, seed_from
 from eigendrift.training.batches import BatchOrder
 from eigendrift.training.checkpoints import checkpoint_steps
 from eigendrift.training.models import ACTIVATIONS, INITIALIZATIONS, build_model
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from training_helpers import CPU
 
 MLP = {"hidden_widths": [400], "activation": "relu", "initialization": "glorot_uniform"}
 

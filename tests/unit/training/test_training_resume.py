@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from training_helpers import OPTIMIZERS, arrays, assert_same_bits, exploding, run, settings_of
+
 from eigendrift.stores.progress import Progress
 from eigendrift.training import trajectory as module
-from training_helpers import OPTIMIZERS, arrays, assert_same_bits, exploding, run, settings_of
 
 WORKFLOW, TESTS = Path(module.__file__).parents[2], Path(__file__).parent
 

@@ -4,6 +4,7 @@ import io
 import logging
 
 import pytest
+
 from eigendrift import tracking
 from eigendrift.tracking import tracked
 

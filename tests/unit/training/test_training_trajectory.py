@@ -6,12 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from eigendrift.numerics import generator
-from eigendrift.stores.store import open_store, write_store
-from eigendrift.training.batches import BatchOrder
-from eigendrift.training.models import build_model
-from eigendrift.training.optimizers import OPTIMIZERS as OPTIMIZER_SPECS
-from eigendrift.training.trajectory import Trajectory
 from torch.nn.functional import cross_entropy
 from training_helpers import (
     CPU,
@@ -25,6 +19,13 @@ from training_helpers import (
     scores,
     settings_of,
 )
+
+from eigendrift.numerics import generator
+from eigendrift.stores.store import open_store, write_store
+from eigendrift.training.batches import BatchOrder
+from eigendrift.training.models import build_model
+from eigendrift.training.optimizers import OPTIMIZERS as OPTIMIZER_SPECS
+from eigendrift.training.trajectory import Trajectory
 
 Recorded = dict[str, np.ndarray]
 

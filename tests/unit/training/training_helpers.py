@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from eigendrift.data.samples import Samples
 from eigendrift.stores.progress import Progress
 from eigendrift.training.trajectory import Trajectory, train
@@ -90,9 +91,7 @@ def assert_same_bits(left: Trajectory, right: Trajectory) -> None:
 def parameters(flat: torch.Tensor, widths: list[int]) -> list[torch.Tensor]:
     """Cut flat weights into matrices and biases, layer after layer."""
     shapes = [
-        shape
-        for fan_in, fan_out in itertools.pairwise(widths)
-        for shape in ((fan_out, fan_in), (fan_out,))
+        shape for fan_in, fan_out in itertools.pairwise(widths) for shape in ((fan_out, fan_in), (fan_out,))
     ]
     pieces = flat.split([int(np.prod(shape)) for shape in shapes])
     return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
