@@ -123,7 +123,7 @@ def test_fig03_baseline_is_the_null_models_median(results):
     baseline = xr.open_zarr(results / "null/digits/mlp-8/reinitialized-baseline.zarr")
     expected = np.median(baseline["inverse_participation_ratio"].sel(rank=1))
     shown = table(results, "fig03_localization").query("quantity == 'baseline'")
-    assert shown["mean"].item() == pytest.approx(expected)
+    assert shown["median"].item() == pytest.approx(expected)
 
 
 def test_fig05_is_the_accuracy_at_the_end(results, metrics):

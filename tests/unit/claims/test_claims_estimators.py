@@ -131,7 +131,7 @@ def test_attribution_is_the_smaller_contrast_in_spreads_of_the_null() -> None:
             {"sgd": 0.03, "adam": 0.03 * 10 ** (local * local_spread)},
             noise=0,
         )
-        np.testing.assert_allclose(values(attribution, runs, baseline), min(moved, local))
+        np.testing.assert_allclose(values(attribution, runs, baseline), min(moved, local) / np.sqrt(2))
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eigendrift.data import directory, full_mnist
 from idx_helpers import Mirror, idx_bytes
 from numpy.typing import NDArray
+
+from eigendrift.data import directory, full_mnist
 
 
 @pytest.fixture

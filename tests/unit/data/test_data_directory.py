@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from eigendrift.data import directory, full_mnist, registry
 from eigendrift.errors import UserError
 

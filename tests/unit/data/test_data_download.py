@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torchvision
+from idx_helpers import Mirror
+
 from eigendrift.data import download, full_mnist
 from eigendrift.data.samples import Samples
 from eigendrift.errors import UserError
-from idx_helpers import Mirror
 
 pytestmark = pytest.mark.usefixtures("no_variable")
 

@@ -6,11 +6,12 @@ import struct
 
 import numpy as np
 import pytest
-from eigendrift.data import idx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from idx_helpers import idx_bytes
+
+from eigendrift.data import idx
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
 GOOD = idx_bytes(IMAGES)

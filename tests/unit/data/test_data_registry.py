@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from eigendrift.data import registry
 from eigendrift.errors import UserError
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from eigendrift.data.samples import Samples, scaled
 from eigendrift.errors import UserError
 

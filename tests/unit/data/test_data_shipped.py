@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from eigendrift.data import registry
 from eigendrift.data.samples import Samples
 

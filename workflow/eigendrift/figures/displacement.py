@@ -3,6 +3,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from eigendrift.figures.parts import (
@@ -10,12 +12,14 @@ from eigendrift.figures.parts import (
     Table,
     describe,
     draw_baseline,
+    draw_isotropic,
     over_seeds,
     panels,
     plain_log_ticks,
 )
 from eigendrift.figures.style import title_of
 from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.displacement import isotropic_displacement
 
 LEADING = 1
 # Dark curves are early, light ones late; the lightest yellow of the map would vanish on paper.
@@ -34,42 +38,46 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
         waiting_times: How many waiting times to show, spread evenly over the checkpoints.
     """
     runs = collection.runs[dataset]
-    steps = runs["step"].values
     optimizers = [str(name) for name in runs["optimizer"].values]
+    latest = LATEST * (runs.sizes["checkpoint"] - 1)
+    waiting = np.unique(np.linspace(0, latest, waiting_times).round().astype(int))
+    baseline = collection.baselines[dataset]["displacement"].sel(rank=LEADING).values
     figure, axes = panels(1, len(optimizers))
     table: Table = []
-    latest = LATEST * (len(steps) - 1)
-    chosen = np.unique(np.linspace(0, latest, waiting_times).round().astype(int))
-    colours = COLOURS(Normalize(0, steps[chosen].max() / LIGHTEST)(steps[chosen]))
     for panel, optimizer in zip(axes[0], optimizers, strict=True):
         moved = runs["displacement"].sel(optimizer=optimizer, rank=LEADING)
-        for waiting, colour in zip(chosen, colours, strict=True):
-            later = slice(waiting + 1, None)
-            band = over_seeds(moved.isel(waiting=waiting, checkpoint=later))
-            lags = steps[later] - steps[waiting]
-            panel.plot(
-                lags, band["mean"].values, color=colour, marker=".", markersize=3, label=f"{steps[waiting]:,}"
-            )
-            table += [
-                {
-                    "dataset": dataset,
-                    "optimizer": optimizer,
-                    "quantity": "displacement",
-                    "waiting_time": steps[waiting],
-                    "lag": lag,
-                    "mean": mean,
-                    "seeds": seeds,
-                }
-                for lag, mean, seeds in zip(lags, band["mean"].values, band["n"].values, strict=True)
-                if seeds
-            ]
-        baseline = collection.baselines[dataset]["displacement"].sel(rank=LEADING).values
-        for row in draw_baseline(panel, baseline, f"{collection.null_model} null"):
-            table.append({"dataset": dataset, "optimizer": optimizer, **row})
+        rows = _draw_curves(panel, moved, runs["step"].values, waiting)
+        rows += draw_baseline(panel, baseline, f"{collection.null_model} null")
+        rows += draw_isotropic(panel, isotropic_displacement(runs.attrs["parameters"]))
+        table += [{"dataset": dataset, "optimizer": optimizer, **row} for row in rows]
         panel.set(xscale="log", yscale="log", xlabel="lag $t$ (steps)", title=title_of(optimizer))
         plain_log_ticks(panel.xaxis)
     axes[0, 0].set_ylabel(r"displacement $\Delta^{(1)}(t_w,\, t_w + t)$")
-    handles, labels_ = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels_, title="waiting time $t_w$\n(steps)", loc="outside right upper")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, title="waiting time $t_w$\n(steps)", loc="outside right upper")
     describe(figure, collection, [dataset], spread=False)
     return Plotted(figure, pd.DataFrame(table))
+
+
+def _draw_curves(panel: Axes, moved: xr.DataArray, steps: np.ndarray, waiting: np.ndarray) -> Table:
+    """Draw the mean over seeds, a curve for each waiting time; return the numbers."""
+    table: Table = []
+    colours = COLOURS(Normalize(0, max(1, steps[waiting].max()) / LIGHTEST)(steps[waiting]))
+    for start, colour in zip(waiting, colours, strict=True):
+        band = over_seeds(moved.isel(waiting=start, checkpoint=slice(start + 1, None)))
+        lags = steps[start + 1 :] - steps[start]
+        panel.plot(
+            lags, band["mean"].values, color=colour, marker=".", markersize=3, label=f"{steps[start]:,}"
+        )
+        table += [
+            {
+                "quantity": "displacement",
+                "waiting_time": steps[start],
+                "lag": lag,
+                "mean": mean,
+                "seeds": seeds,
+            }
+            for lag, mean, seeds in zip(lags, band["mean"].values, band["n"].values, strict=True)
+            if seeds
+        ]
+    return table

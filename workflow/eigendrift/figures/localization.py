@@ -9,6 +9,7 @@ from eigendrift.figures.parts import (
     describe,
     draw_band,
     draw_baseline,
+    draw_isotropic,
     over_seeds,
     panels,
     plain_log_ticks,
@@ -16,6 +17,7 @@ from eigendrift.figures.parts import (
 )
 from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 
 LEADING = 1
 
@@ -34,7 +36,9 @@ def draw(collection: Collection) -> Plotted:
             labels = {"dataset": dataset, "optimizer": optimizer, "quantity": "inverse_participation_ratio"}
             table += band_rows("step", steps, band, **labels)
         baseline = collection.baselines[dataset]["inverse_participation_ratio"].sel(rank=LEADING).values
-        for row in draw_baseline(panel, baseline, f"{collection.null_model} null"):
+        null = draw_baseline(panel, baseline, f"{collection.null_model} null")
+        null += draw_isotropic(panel, isotropic_inverse_participation_ratio(runs.attrs["parameters"]))
+        for row in null:
             table.append({"dataset": dataset, **row})
         panel.set(yscale="log", title=dataset)
         steps_axis(panel)

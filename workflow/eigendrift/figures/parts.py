@@ -13,7 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from eigendrift.figures.style import BASELINE, BASELINE_BAND, PANEL_HEIGHT, PANEL_WIDTH
+from eigendrift.figures.style import BASELINE, BASELINE_BAND, ISOTROPIC, PANEL_HEIGHT, PANEL_WIDTH
 from eigendrift.metrics.collection import Collection
 
 Table = list[dict[str, Any]]
@@ -90,11 +90,17 @@ def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) ->
 
 
 def draw_baseline(axes: Axes, draws: np.ndarray, label: str) -> Table:
-    """Draw a null model's median as a dashed red line and its central 90 % as a band; return their row."""
+    """Draw a null model's median as a dashed red line and its central 90 % as a band; return the numbers."""
     low, middle, high = np.nanquantile(draws, [0.05, 0.5, 0.95])
     axes.axhspan(low, high, **BASELINE_BAND)
     axes.axhline(middle, label=f"{label}\n(median, central 90 %)", **BASELINE)
-    return [{"quantity": "baseline", "mean": middle, "minimum": low, "maximum": high}]
+    return [{"quantity": "baseline", "median": middle, "low": low, "high": high}]
+
+
+def draw_isotropic(axes: Axes, mean: float) -> Table:
+    """Draw the mean over isotropic vectors as a thin dotted line; return the number."""
+    axes.axhline(mean, label="isotropic vectors (mean)", **ISOTROPIC)
+    return [{"quantity": "isotropic", "mean": mean}]
 
 
 def describe(figure: Figure, collection: Collection, datasets: Sequence[str], *, spread: bool = True) -> None:

@@ -40,6 +40,7 @@ LINES: tuple[dict[str, Any], ...] = (
 KNOWN_OPTIMIZERS = ("sgd", "momentum", "adam")
 NAMES = {"sgd": "SGD", "momentum": "SGD + momentum", "adam": "Adam"}
 BASELINE: dict[str, Any] = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
+ISOTROPIC: dict[str, Any] = {"color": "#777777", "linestyle": (0, (1, 2)), "linewidth": 1.0}
 BASELINE_BAND: dict[str, Any] = {"color": "#D00000", "alpha": 0.12, "linewidth": 0}
 
 

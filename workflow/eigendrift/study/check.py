@@ -75,6 +75,11 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
             f"Config key 'eigenpairs.basis_size' is {solver['basis_size']}, expected at least "
             f"2 × count + 4 = {2 * solver['count'] + 4}; raise it or lower 'eigenpairs.count'."
         )
+    if solver["max_products"] < 2 * solver["count"]:
+        raise UserError(
+            f"Config key 'eigenpairs.max_products' is {solver['max_products']}, expected at least "
+            f"2 × count = {2 * solver['count']}; raise it or lower 'eigenpairs.count'."
+        )
 
 
 def _check_references(config: Mapping[str, Any]) -> None:
