@@ -58,8 +58,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "training.steps",
         "8000",
-        "'training.steps' is \"8000\", expected an integer of at least 1; YAML reads it as text, write 8000 "
-        "without quotes.",
+        "'training.steps' is \"8000\", expected an integer of at least 1; it is read as text, write 8000 "
+        "without quotes and in a file, not after --config.",
     ),
     ("training", 3, "'training' is 3, expected a group of keys."),
     ("experiments.main", None, "'experiments.main' is null, expected a group of keys."),
@@ -71,16 +71,14 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "optimizers.sgd.learning_rate",
         "1e-3",
-        "'optimizers.sgd.learning_rate' is \"1e-3\", expected a number above 0; YAML reads it as "
-        "text, write 0.001 "
-        "without quotes.",
+        "'optimizers.sgd.learning_rate' is \"1e-3\", expected a number above 0; it is read as "
+        "text, write 0.001 without quotes and in a file, not after --config.",
     ),
     (
         "optimizers.adam.epsilon",
         "1e-8",
-        "'optimizers.adam.epsilon' is \"1e-8\", expected a number above 0; YAML reads it as text, "
-        "write 1.0e-08 "
-        "without quotes.",
+        "'optimizers.adam.epsilon' is \"1e-8\", expected a number above 0; it is read as text, "
+        "write 1.0e-08 without quotes and in a file, not after --config.",
     ),
     (
         "optimizers.sgd.learning_rate",
@@ -200,6 +198,12 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "eigenpairs.basis_size",
         9,
         "'eigenpairs.basis_size' is 9, expected at least 2 × count + 4 = 10; raise it or lower "
+        "'eigenpairs.count'.",
+    ),
+    (
+        "eigenpairs.max_products",
+        5,
+        "'eigenpairs.max_products' is 5, expected at least 2 × count = 6; raise it or lower "
         "'eigenpairs.count'.",
     ),
 ]

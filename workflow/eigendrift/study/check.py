@@ -171,5 +171,6 @@ def _hint(value: Any, expected: str) -> str:
     if isinstance(value, str):
         # Without a dot, YAML would read 1e-08 as text again.
         dotted = text if "." in text else text.replace("e", ".0e")
-        return f"; YAML reads it as text, write {dotted} without quotes"
+        # Snakemake makes text of the numbers inside a --config value.
+        return f"; it is read as text, write {dotted} without quotes and in a file, not after --config"
     return f"; write {text}" if whole else ""
