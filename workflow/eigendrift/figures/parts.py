@@ -13,7 +13,14 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from eigendrift.figures.style import BASELINE, BASELINE_BAND, ISOTROPIC, PANEL_HEIGHT, PANEL_WIDTH
+from eigendrift.figures.style import (
+    BASELINE,
+    BASELINE_BAND,
+    ISOTROPIC,
+    LEGEND_WIDTH,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+)
 from eigendrift.metrics.collection import Collection
 
 Table = list[dict[str, Any]]
@@ -32,12 +39,19 @@ class Plotted:
     table: pd.DataFrame
 
 
-def panels(rows: int, columns: int, *, share_y: Literal["row"] | bool = True) -> tuple[Figure, np.ndarray]:
-    """Make a grid of panels; the axes come as an object array (rows, columns)."""
+def panels(
+    rows: int, columns: int, *, share_y: Literal["row"] | bool = True, legend: bool = True
+) -> tuple[Figure, np.ndarray]:
+    """Make a grid of panels, with room for a legend on the right.
+
+    Returns:
+        The figure, and its axes as an object array (rows, columns).
+    """
+    width = PANEL_WIDTH * columns + (LEGEND_WIDTH if legend else 0)
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(PANEL_WIDTH * columns + 0.6, PANEL_HEIGHT * rows + 0.5),
+        figsize=(width, PANEL_HEIGHT * rows + 0.5),
         squeeze=False,
         sharex="row",
         sharey=share_y,

@@ -28,6 +28,7 @@ HOUSE_STYLE: dict[str, Any] = {
 }
 PANEL_WIDTH = 2.6
 PANEL_HEIGHT = 2.3
+LEGEND_WIDTH = 1.7
 
 # Okabe & Ito's colours, chosen and ordered so that they also differ in lightness; each has its own dashes.
 LINES: tuple[dict[str, Any], ...] = (

@@ -12,7 +12,7 @@ SPREAD = 0.3
 
 def draw(collection: Collection) -> Plotted:
     """Draw the final test accuracy, a point for each run, a panel for each data set."""
-    figure, axes = panels(1, len(collection.runs), share_y=False)
+    figure, axes = panels(1, len(collection.runs), share_y=False, legend=False)
     table: Table = []
     for panel, (dataset, runs) in zip(axes[0], collection.runs.items(), strict=True):
         optimizers = [str(name) for name in runs["optimizer"].values]
