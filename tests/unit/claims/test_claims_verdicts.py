@@ -159,7 +159,7 @@ def test_files_are_strict_json_and_a_table_and_do_not_change(tmp_path: Path) -> 
     table = pd.read_csv(tmp_path / "one.csv")
     expected = "claim dataset verdict effect low high smallest_effect unit n reason"
     assert list(table.columns) == expected.split()
-    assert table["low"].isna().tolist() == [True, True, False, True]
+    assert table["low"].isna().tolist() == [True, True, False, False]
     assert table["low"][2] == pytest.approx(third["interval"][0])
 
 
