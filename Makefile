@@ -16,7 +16,7 @@ figures: venv
 	$(SNAKEMAKE)
 
 test: venv
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: venv
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ import time
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, Clone
+from clone import ROOT, Clone
 
 RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
 
