@@ -99,7 +99,7 @@ rule fig04:
 rule fig05:
     input:
         **MEASURED,
-        code=code("fig_test_accuracy"),
+        code=code("fig_accuracy"),
     output:
         **picture("fig05_test_accuracy"),
     log:
@@ -112,7 +112,7 @@ rule fig05:
     message:
         "Figure 5: test accuracy"
     script:
-        "../scripts/fig_test_accuracy.py"
+        "../scripts/fig_accuracy.py"
 
 
 rule fig06:

@@ -1,16 +1,9 @@
 """Figure: leading eigenvalues."""
 
+from picture import picture
 from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.figures.eigenvalues import draw
-    from eigendrift.figures.output import produce
 
-    produce(
-        draw,
-        snakemake.input.metrics,
-        snakemake.input.baselines,
-        snakemake.params.settings,
-        snakemake.params.style,
-        dict(snakemake.output.items()),
-    )
+    picture(draw, snakemake)

@@ -1,10 +1,12 @@
-"""Figure: test accuracy."""
+"""What every figure's script ends with."""
 
-from stage import logged
+from collections.abc import Callable
+from typing import Any
 
-with logged(snakemake.log[0]):
+
+def picture(draw: Callable[..., Any], snakemake: Any) -> None:
+    """Draw a figure from the rule's stores and save its files."""
     from eigendrift.figures.output import produce
-    from eigendrift.figures.test_accuracy import draw
 
     produce(
         draw,
