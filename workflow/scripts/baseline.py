@@ -6,7 +6,8 @@ from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.metrics.baseline import measure_baseline
-    from eigendrift.stores.store import open_store, write_store
+    from eigendrift.stores.reading import open_store
+    from eigendrift.stores.writing import write_store
 
     draws = open_store(Path(snakemake.input.draws), "null")
     settings, summary = draws.attrs["settings"], draws.attrs["summary"]

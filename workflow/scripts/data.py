@@ -8,7 +8,7 @@ with logged(snakemake.log[0]):
     from eigendrift.data.registry import load
     from eigendrift.data.scaling import SCALINGS
     from eigendrift.data.storage import sample_columns
-    from eigendrift.stores.store import write_store
+    from eigendrift.stores.writing import write_store
 
     settings = {"dataset": snakemake.params.dataset, "input_scaling": snakemake.params.scaling}
     samples = SCALINGS[settings["input_scaling"]](load(settings["dataset"]))

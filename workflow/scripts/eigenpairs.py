@@ -9,7 +9,8 @@ with logged(snakemake.log[0]):
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.decompose import Landscape, decompose
     from eigendrift.stores.progress import progress_key, resumable
-    from eigendrift.stores.store import open_store, write_store
+    from eigendrift.stores.reading import open_store
+    from eigendrift.stores.writing import write_store
 
     solver = snakemake.params.solver
     numerics.configure(snakemake.threads)

@@ -6,7 +6,8 @@ from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.metrics.run import measure_run, summarize_run
-    from eigendrift.stores.store import open_store, write_store
+    from eigendrift.stores.reading import open_store
+    from eigendrift.stores.writing import write_store
 
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
     eigenpairs = open_store(Path(snakemake.input.eigenpairs), "eigenpairs")

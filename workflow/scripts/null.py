@@ -10,7 +10,7 @@ with logged(snakemake.log[0]):
     from eigendrift.eigenpairs.decompose import Landscape
     from eigendrift.null.draws import draw_null
     from eigendrift.stores.progress import progress_key, resumable
-    from eigendrift.stores.store import write_store
+    from eigendrift.stores.writing import write_store
 
     settings = snakemake.params.settings
     numerics.configure(snakemake.threads)

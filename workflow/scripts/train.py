@@ -8,7 +8,7 @@ with logged(snakemake.log[0]):
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
     from eigendrift.stores.progress import progress_key, resumable
-    from eigendrift.stores.store import write_store
+    from eigendrift.stores.writing import write_store
     from eigendrift.training.trajectory import train
 
     settings = snakemake.params.settings

@@ -18,7 +18,8 @@ from eigendrift.eigenpairs.decompose import Decomposition, Landscape, decompose,
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
-from eigendrift.stores.store import open_store, write_store
+from eigendrift.stores.reading import open_store
+from eigendrift.stores.writing import write_store
 
 MODEL = {"hidden_widths": [4], "activation": "tanh", "initialization": "glorot_uniform"}
 SETTINGS = {

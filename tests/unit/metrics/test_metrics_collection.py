@@ -8,7 +8,7 @@ import pytest
 
 from eigendrift.metrics.collection import Collection, collect
 from eigendrift.stores.registry import STORES
-from eigendrift.stores.store import write_store
+from eigendrift.stores.writing import write_store
 
 SIZES = {"checkpoint": 4, "waiting": 4, "rank": 2, "draw": 3, "pair": 3}
 

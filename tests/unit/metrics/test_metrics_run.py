@@ -8,7 +8,8 @@ import xarray as xr
 
 from eigendrift.metrics.baseline import measure_baseline
 from eigendrift.metrics.run import COPIED, measure_run, summarize_run
-from eigendrift.stores.store import open_store, write_store
+from eigendrift.stores.reading import open_store
+from eigendrift.stores.writing import write_store
 
 CHECKPOINTS, RANKS, PARAMETERS = 5, 3, 12
 

@@ -18,7 +18,8 @@ from eigendrift.null.draws import draw_null
 from eigendrift.null.models import NULL_MODELS, isotropic, reinitialized
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
-from eigendrift.stores.store import open_store, write_store
+from eigendrift.stores.reading import open_store
+from eigendrift.stores.writing import write_store
 from eigendrift.training.models import build_model
 
 MODEL = {"hidden_widths": [4], "activation": "relu", "initialization": "glorot_normal"}

@@ -16,8 +16,10 @@ import zarr
 from store_helpers import columns_of
 
 from eigendrift.errors import UserError
-from eigendrift.stores import store as module
-from eigendrift.stores.store import manifest_path, open_store, read_manifest, write_store
+from eigendrift.stores import writing as module
+from eigendrift.stores.files import manifest_path
+from eigendrift.stores.reading import open_store, read_manifest
+from eigendrift.stores.writing import write_store
 
 TESTS, WORKFLOW = Path(__file__).parent, Path(module.__file__).parents[2]
 
@@ -104,13 +106,14 @@ class TestWholeOrNotAtAll:
         with pytest.raises(InterruptedError):
             write_store(store, "eigenpairs", columns_of("eigenpairs", seed=1), {})
         assert not manifest_path(store).exists()
-        assert open_store(store, "eigenpairs")["gap"].shape == (4, 2)
+        with pytest.raises(UserError, match=r"e\.json is missing or damaged"):
+            open_store(store, "eigenpairs")
 
     def test_killed_at_any_moment_the_store_is_the_old_one_or_the_new_one(self, tmp_path: Path) -> None:
         store = tmp_path / "e.zarr"
         code = (
             "import itertools, sys; from pathlib import Path\n"
-            "from eigendrift.stores.store import write_store; from store_helpers import columns_of\n"
+            "from eigendrift.stores.writing import write_store; from store_helpers import columns_of\n"
             "both = [columns_of('eigenpairs', seed) for seed in (0, 1)]\n"
             "for columns in itertools.cycle(both):\n"
             f"    write_store(Path({str(store)!r}), 'eigenpairs', columns, {{}})"
@@ -129,7 +132,7 @@ class TestWholeOrNotAtAll:
             time.sleep(moments.uniform(0, 0.1))
             writer.send_signal(signal.SIGKILL)
             writer.wait()
-            if store.exists():
+            if store.exists() and manifest_path(store).exists():
                 read = open_store(store, "eigenpairs").load()
                 assert any(
                     all(np.array_equal(read[name].values, values) for name, values in whole.items())
@@ -185,7 +188,7 @@ STORE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "shape": (
         lambda store: edit_group(store, lambda m: arrays_of(m)["gap"].update(shape=[4, 3])),
-        "is missing or damaged",
+        "chunk c/0/1 of array 'gap' is missing",
     ),
     "dtype": (
         lambda store: edit_group(store, lambda m: arrays_of(m)["gap"].update(data_type="float32")),
@@ -240,5 +243,17 @@ class TestReading:
         content = bytearray(chunk.read_bytes())
         content[len(content) // 2] ^= 1
         chunk.write_bytes(content)
-        with pytest.raises(ValueError, match="checksum"):
+        with pytest.raises(UserError, match=r"chunk c/0/0 of array 'gap' does not have the content"):
             open_store(store, "eigenpairs")["gap"].load()
+
+    def test_a_lost_chunk_is_refused(self, store: Path) -> None:
+        (store / "eigenvector" / "c" / "1" / "0" / "0").unlink()
+        with pytest.raises(UserError, match="chunk c/1/0/0 of array 'eigenvector' is missing"):
+            open_store(store, "eigenpairs")
+
+    def test_a_store_beside_another_ones_manifest_is_refused(self, store: Path, tmp_path: Path) -> None:
+        other = tmp_path / "other.zarr"
+        write_store(other, "eigenpairs", columns_of("eigenpairs", seed=1), {})
+        manifest_path(other).replace(manifest_path(store))
+        with pytest.raises(UserError, match="not of one piece"):
+            open_store(store, "eigenpairs")

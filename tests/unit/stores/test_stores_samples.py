@@ -9,7 +9,7 @@ from eigendrift.data.samples import Samples
 from eigendrift.data.selection import hessian_sample
 from eigendrift.data.storage import read_samples, sample_columns
 from eigendrift.errors import UserError
-from eigendrift.stores.store import write_store
+from eigendrift.stores.writing import write_store
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(5), [10, 20, 30, 40, 100]))
 

@@ -21,7 +21,8 @@ from training_helpers import (
 )
 
 from eigendrift.numerics import generator
-from eigendrift.stores.store import open_store, write_store
+from eigendrift.stores.reading import open_store
+from eigendrift.stores.writing import write_store
 from eigendrift.training.batches import BatchOrder
 from eigendrift.training.models import build_model
 from eigendrift.training.optimizers import OPTIMIZERS as OPTIMIZER_SPECS

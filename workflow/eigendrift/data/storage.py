@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from eigendrift.data.samples import Samples
-from eigendrift.stores.store import open_store
+from eigendrift.stores.reading import open_store
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 

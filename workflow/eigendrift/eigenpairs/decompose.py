@@ -18,7 +18,7 @@ from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
-from eigendrift.stores.store import Column
+from eigendrift.stores.writing import Column
 from eigendrift.tracking import tracked
 from eigendrift.training.models import build_model
 

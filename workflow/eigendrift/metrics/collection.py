@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from eigendrift.stores.store import open_store
+from eigendrift.stores.reading import open_store
 
 
 @dataclass(frozen=True)

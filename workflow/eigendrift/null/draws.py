@@ -8,7 +8,7 @@ import numpy as np
 from eigendrift.eigenpairs.decompose import Landscape, record_columns
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.stores.progress import Progress
-from eigendrift.stores.store import Column
+from eigendrift.stores.writing import Column
 from eigendrift.tracking import tracked
 
 

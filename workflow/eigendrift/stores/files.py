@@ -14,6 +14,11 @@ from eigendrift import __version__
 NUMERICAL_PACKAGES = ("numpy", "scipy", "torch", "zarr")
 
 
+def manifest_path(store: Path) -> Path:
+    """Return where the manifest of a store lies: beside it, with the ending .json."""
+    return store.with_suffix(".json")
+
+
 def package_versions() -> dict[str, str]:
     """Return the versions of what computes the numbers, as far as the stage's environment has it."""
     return {

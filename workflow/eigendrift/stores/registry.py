@@ -4,6 +4,7 @@ Stores are checked against this registry when they are written and when they are
 generated from it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SCHEMA_VERSION = 1
@@ -179,3 +180,17 @@ METRICS = StoreSpec(
 )
 
 STORES = {spec.kind: spec for spec in (DATA, TRAJECTORY, EIGENPAIRS, NULL, BASELINE, METRICS)}
+
+
+def specs_for(kind: str, names: Iterable[str]) -> list[ArraySpec]:
+    """Return the specifications of the named arrays, in the registry's order.
+
+    Raises:
+        ValueError: An array is unknown, or one that is not optional is missing.
+    """
+    specs, given = STORES[kind].arrays, set(names)
+    if unknown := given - {spec.name for spec in specs}:
+        raise ValueError(f"a store of kind '{kind}' has no array '{min(unknown)}'")
+    if missing := {spec.name for spec in specs if not spec.optional} - given:
+        raise ValueError(f"array '{min(missing)}' is missing from a store of kind '{kind}'")
+    return [spec for spec in specs if spec.name in given]

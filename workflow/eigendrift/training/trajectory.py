@@ -15,7 +15,7 @@ from torch.nn.utils import parameters_to_vector
 from eigendrift.data.samples import Samples
 from eigendrift.numerics import generator, seed_from
 from eigendrift.stores.progress import Progress
-from eigendrift.stores.store import Column
+from eigendrift.stores.writing import Column
 from eigendrift.tracking import Tracker, tracked
 from eigendrift.training.batches import BatchOrder
 from eigendrift.training.checkpoints import checkpoint_steps
