@@ -7,13 +7,20 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STUDY :=
-SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY),--configfile workflow/studies/$(STUDY).yaml)
+# desk is config.yaml itself; the other studies are laid over it.
+STUDY_FILE := $(patsubst %,workflow/studies/%.yaml,$(filter-out desk,$(STUDY)))
+STUDIES := desk $(basename $(notdir $(wildcard workflow/studies/*.yaml)))
+SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY_FILE),--configfile $(STUDY_FILE))
 
-.PHONY: figures test lint lock venv
+.PHONY: figures test lint lock study venv
 
-figures: venv
+figures: study venv
 	@$(BIN)/python workflow/unlock.py
 	$(SNAKEMAKE)
+
+study:
+	@[ -z '$(STUDY_FILE)' ] || [ -f '$(STUDY_FILE)' ] || { \
+	    echo "There is no study '$(STUDY)'; choose one of: $(STUDIES), or run snakemake --configfile FILE."; exit 1; }
 
 test: venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
@@ -32,6 +39,8 @@ lock:
 
 # The copy of the lock is the last thing put into .venv, so a broken installation is made anew.
 venv:
+	@case '$(CURDIR)' in *' '*) \
+	    echo "Snakemake cannot start jobs below a path with spaces: move '$(CURDIR)' elsewhere."; exit 1;; esac
 	@cmp -s requirements.txt $(VENV)/requirements.txt || { \
 	    for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
 	        $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \

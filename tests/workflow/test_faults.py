@@ -23,8 +23,8 @@ def lengthen(clone):
     path.write_text(yaml.safe_dump(study))
 
 
-def kill_while(clone, target, appears):
-    """Start snakemake in its own process group and kill all of it once a file appears."""
+def kill_while(clone, target, appears, *, group=True):
+    """Start snakemake in its own process group and kill it, or all of the group, once a file appears."""
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--configfile=workflow/studies/smoke.yaml", target],
         cwd=clone.path,
@@ -37,7 +37,10 @@ def kill_while(clone, target, appears):
         assert process.poll() is None, "snakemake ended before it could be killed"
         assert time.monotonic() < deadline, f"{appears} did not appear"
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    if group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
     process.wait()
 
 
@@ -65,22 +68,43 @@ def test_a_killed_study_goes_on_with_the_same_bits(fresh):
     assert not list((fresh.path / RUN).glob(".*progress"))
 
 
+def test_jobs_that_outlive_their_snakemake_are_ended_and_resumed(fresh):
+    lengthen(fresh)
+    target = f"{RUN}/trajectory.json"
+    kill_while(fresh, target, f"{RUN}/.trajectory-progress/record-00003.npz", group=False)
+    unlock = subprocess.run(
+        [sys.executable, "workflow/unlock.py"], cwd=fresh.path, capture_output=True, text=True, check=True
+    )
+    assert "ending the 1 jobs" in unlock.stderr
+    result = fresh.snakemake(target)
+    assert result.returncode == 0, result.stdout
+    log = (fresh.path / "results/smoke/logs/train" / f"{RUN.split('runs/')[1]}.log").read_text()
+    assert "Resuming from" in log
+
+
 def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
     locks = fresh.path / ".snakemake/locks"
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text("results/smoke/claims.json\n")
-    # Anything that works in this directory and carries snakemake in its command line.
-    living = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)", "snakemake"], cwd=fresh.path
-    )
+    # A stand-in that looks like a snakemake at work here; one that only reads its files does not.
+    sleeping = fresh.path / "snakemake"
+    sleeping.write_text("import time; time.sleep(60)")
+    living = subprocess.Popen([sys.executable, "snakemake"], cwd=fresh.path)
+    reader = subprocess.Popen(["tail", "-f", ".snakemake/locks/0.output.lock"], cwd=fresh.path)
     try:
         subprocess.run([sys.executable, "workflow/unlock.py"], cwd=fresh.path, check=True)
         assert list(locks.iterdir())
     finally:
         living.kill()
         living.wait()
-    subprocess.run([sys.executable, "workflow/unlock.py"], cwd=fresh.path, check=True)
-    assert not list(locks.glob("*"))
+        sleeping.unlink()
+    try:
+        subprocess.run([sys.executable, "workflow/unlock.py"], cwd=fresh.path, check=True)
+        assert not list(locks.glob("*"))
+        assert reader.poll() is None
+    finally:
+        reader.kill()
+        reader.wait()
 
 
 @pytest.mark.xdist_group("smoke")

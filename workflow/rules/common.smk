@@ -16,8 +16,9 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
 
+from eigendrift.data.registry import DATASETS
 from eigendrift.errors import UserError
-from eigendrift.study.check import check_config
+from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.order import ordered
 from eigendrift.study.runs import all_runs, null_settings, runs_of, training_settings
 
@@ -25,6 +26,14 @@ try:
     check_config(
         config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     )
+    check_sizes(
+        config, {name: spec.training_samples for name, spec in DATASETS.items()}
+    )
+    if config["figures"]["style"]:
+        # matplotlib takes a while to import, and hardly any study changes the style.
+        from eigendrift.figures.style import check_style
+
+        check_style(config["figures"]["style"])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -32,13 +41,13 @@ config = ordered(config)
 STUDY = config["study"]
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
-DATASETS = list(dict.fromkeys(run.dataset for run in MAIN))
+SHOWN = list(dict.fromkeys(run.dataset for run in MAIN))
 
 # Where a user keeps files says nothing about their content, which is verified by digest. As a parameter it
 # would rerun the whole study when a directory moves; as a variable it reaches the jobs and reruns nothing.
-if config["data_dir"]:
-    os.environ.setdefault(
-        "EIGENDRIFT_DATA", str(Path(config["data_dir"]).expanduser().resolve())
+if config["data_dir"] and not os.environ.get("EIGENDRIFT_DATA"):
+    os.environ.update(
+        EIGENDRIFT_DATA=str(Path(config["data_dir"]).expanduser().resolve())
     )
 
 
@@ -84,7 +93,7 @@ def manifests_of(stores):
 
 BASELINES = [
     baseline_of(dataset, null)
-    for dataset in DATASETS
+    for dataset in SHOWN
     for null in config["null_models"]["names"]
 ]
 
@@ -93,7 +102,7 @@ def measured():
     """What claims and figures read: the main experiment's metrics and the chosen null model's baselines."""
     metrics = [store_of(run, "metrics") for run in MAIN]
     baselines = [
-        baseline_of(dataset, config["figures"]["null_model"]) for dataset in DATASETS
+        baseline_of(dataset, config["figures"]["null_model"]) for dataset in SHOWN
     ]
     return {
         "manifests": manifests_of(metrics + baselines),

@@ -13,7 +13,7 @@ FIGURES = [
     "fig06_eigenvalues",
     "fig07_convergence",
 ]
-if len(DATASETS) > 1:
+if len(SHOWN) > 1:
     FIGURES.append("fig09_displacement")
 
 
@@ -29,7 +29,7 @@ rule fig01:
         "../../envs/figures.yaml"
     params:
         settings={
-            "dataset": DATASETS[0],
+            "dataset": SHOWN[0],
             "waiting_times": config["figures"]["waiting_times"],
         },
         style=config["figures"]["style"],
@@ -153,7 +153,7 @@ rule fig07:
         "../scripts/fig_convergence.py"
 
 
-if len(DATASETS) > 1:
+if len(SHOWN) > 1:
 
     use rule fig01 as fig09 with:
         output:
@@ -162,7 +162,7 @@ if len(DATASETS) > 1:
             "results/{study}/logs/figures/fig09.log",
         params:
             settings={
-                "dataset": DATASETS[1],
+                "dataset": SHOWN[1],
                 "waiting_times": config["figures"]["waiting_times"],
             },
             style=config["figures"]["style"],

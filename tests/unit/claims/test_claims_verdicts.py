@@ -75,7 +75,7 @@ def test_seeds_without_a_run_or_without_eigenpairs_are_left_out_with_the_reason(
     runs["displacement"].loc[{"optimizer": "sgd", "seed": 0}] = np.nan
     verdict = decide(runs)["C2"]
     assert verdict.excluded == {
-        0: "too few converged eigenpairs, of the runs or of the null model",
+        0: "too few checkpoints or converged eigenpairs, of the runs or of the null model",
         4: "the study has no run of adam with this seed",
     }
     assert verdict.n == 3

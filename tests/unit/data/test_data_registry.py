@@ -38,3 +38,9 @@ def test_environment_is_read_in_one_place() -> None:
         path.name for path in package.glob("*.py") if re.search(r"os\.environ|getenv", path.read_text())
     ]
     assert readers == ["directory.py"]
+
+
+@pytest.mark.parametrize("name", ["mnist5k", "digits"])
+def test_the_registry_knows_the_size_of_the_training_part(name: str) -> None:
+    spec = registry.DATASETS[name]
+    assert len(spec.load(None).train_labels) == spec.training_samples

@@ -7,7 +7,7 @@ import yaml
 from study_helpers import CONFIG, DELETED, SCHEMA, changed, merged, read
 
 from eigendrift.errors import UserError
-from eigendrift.study.check import check_config
+from eigendrift.study.check import check_config, check_sizes
 
 TOP = ", ".join(SCHEMA["properties"])
 NAME = "text of lower-case letters, digits, '-' and '_'"
@@ -264,3 +264,22 @@ def test_a_name_that_yaml_reads_as_a_number_is_refused() -> None:
         check_config(changed("models", CONFIG["models"] | {8: NETWORK}), SCHEMA)
     expected = f"Config key 'models.8' has a name that is not allowed, expected {NAME}; rename it."
     assert str(refusal.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("eigenpairs.samples", 1001, "'eigenpairs.samples' is 1001, but the training set of digits has 1000"),
+        ("experiments.main.batch_size", 1001, "'experiments.main.batch_size' is 1001, but the training set"),
+        ("eigenpairs.samples", 1000, None),
+        ("experiments.main.batch_size", "full", None),
+    ],
+)
+def test_sizes_are_held_against_the_training_sets(key, value, sentence):
+    config = changed(key, value)
+    sizes = {"mnist5k": 4000, "digits": 1000}
+    if sentence is None:
+        check_sizes(config, sizes)
+    else:
+        with pytest.raises(UserError, match=sentence):
+            check_sizes(config, sizes)

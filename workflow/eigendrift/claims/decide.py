@@ -14,6 +14,7 @@ from eigendrift.metrics.collection import Collection
 
 FEWEST_SEEDS = 2
 RESAMPLING_SEED = 0
+NOT_ENOUGH = "too few checkpoints or converged eigenpairs, of the runs or of the null model"
 
 
 @dataclass(frozen=True)
@@ -136,4 +137,4 @@ def _why_excluded(runs: xr.Dataset, claim: Claim, seed: int, effect: float) -> s
         # What a run did before it diverged is no measure of training.
         if math.isfinite(at := float(run["diverged_at"])):
             return f"{optimizer} diverged at step {at:.0f}"
-    return None if math.isfinite(effect) else "too few converged eigenpairs, of the runs or of the null model"
+    return None if math.isfinite(effect) else NOT_ENOUGH

@@ -1,6 +1,7 @@
 """The data sets by name; to add one, write its loader and add a line."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -8,13 +9,26 @@ from eigendrift.data import full_mnist, shipped
 from eigendrift.data.samples import Samples
 from eigendrift.errors import UserError
 
-# A loader takes the directory of the user's own copies, if there is one. It imports the packages it needs
-# when called, so that the names are at hand wherever the configuration is checked.
-DATASETS: dict[str, Callable[[Path | None], Samples]] = {
-    "mnist5k": shipped.mnist5k,
-    "digits": shipped.digits,
-    "mnist": partial(full_mnist.load, "mnist"),
-    "fashion_mnist": partial(full_mnist.load, "fashion_mnist"),
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """One data set.
+
+    Attributes:
+        load: Takes the directory of the user's own copies, if there is one. It imports the packages it needs
+            when called, so that the names are at hand wherever the configuration is checked.
+        training_samples: Size of the training part, for the same check.
+    """
+
+    load: Callable[[Path | None], Samples]
+    training_samples: int
+
+
+DATASETS = {
+    "mnist5k": DatasetSpec(shipped.mnist5k, 4_000),
+    "digits": DatasetSpec(shipped.digits, 1_437),
+    "mnist": DatasetSpec(partial(full_mnist.load, "mnist"), 60_000),
+    "fashion_mnist": DatasetSpec(partial(full_mnist.load, "fashion_mnist"), 60_000),
 }
 
 
@@ -34,4 +48,4 @@ def load(name: str, data_dir: Path | None = None) -> Samples:
     """
     if name not in DATASETS:
         raise UserError(f"The data set {name!r} is unknown, so choose one of {', '.join(DATASETS)}.")
-    return DATASETS[name](data_dir)
+    return DATASETS[name].load(data_dir)

@@ -40,5 +40,5 @@ def draw(collection: Collection) -> Plotted:
         panel.grid(visible=False, axis="x")
         panel.set(title=dataset, xlim=(-0.5, len(optimizers) - 0.5))
     axes[0, 0].set_ylabel("test accuracy at the last step")
-    describe(figure, collection, list(collection.runs), spread=False)
+    describe(figure, collection, list(collection.runs), "point: a run")
     return Plotted(figure, pd.DataFrame(table))

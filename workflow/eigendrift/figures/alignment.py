@@ -7,11 +7,13 @@ from eigendrift.figures.parts import Plotted, describe, panels
 from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.metrics.collection import Collection
 
+RANKS = 3
+SHOWN = f"point: one of the {RANKS} leading ranks at a checkpoint of a run"
 COLUMNS = ["seed", "step", "rank", "update_alignment", "gradient_alignment"]
 
 
 def draw(collection: Collection) -> Plotted:
-    """Draw update alignment against gradient alignment; a point for each checkpoint, seed and rank.
+    """Draw update alignment against gradient alignment; a point for each checkpoint, seed and leading rank.
 
     Alignments are absolute values, because the sign of an eigenvector is arbitrary.
     """
@@ -20,16 +22,18 @@ def draw(collection: Collection) -> Plotted:
     for panel, (dataset, runs) in zip(axes[0], collection.runs.items(), strict=True):
         optimizers = [str(name) for name in runs["optimizer"].values]
         for optimizer, line in optimizer_lines(optimizers).items():
-            points = runs[["update_alignment", "gradient_alignment"]].sel(optimizer=optimizer).map(np.abs)
+            measured = runs.sel(optimizer=optimizer).isel(rank=slice(RANKS))
+            points = measured[["update_alignment", "gradient_alignment"]].map(np.abs)
             frame = points.to_dataframe().dropna().reset_index()
             panel.plot(
                 frame["update_alignment"],
                 frame["gradient_alignment"],
                 color=line["color"],
                 marker=line["marker"],
-                markersize=2,
-                markeredgewidth=0,
-                alpha=0.5,
+                markersize=3,
+                markerfacecolor="none",
+                markeredgewidth=0.5,
+                alpha=0.7,
                 linestyle="none",
                 label=title_of(optimizer),
             )
@@ -39,6 +43,6 @@ def draw(collection: Collection) -> Plotted:
         panel.set_xlabel(r"update alignment $|\langle u/|u|,\, v_i \rangle|$")
     axes[0, 0].set_ylabel(r"gradient alignment $|\langle g/|g|,\, v_i \rangle|$")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", markerscale=3)
-    describe(figure, collection, list(collection.runs), spread=False)
+    figure.legend(handles, labels, loc="outside right upper", markerscale=2)
+    describe(figure, collection, list(collection.runs), SHOWN)
     return Plotted(figure, pd.concat(table)[["dataset", "optimizer", *COLUMNS]])

@@ -3,11 +3,13 @@
 import pandas as pd
 
 from eigendrift.figures.parts import (
+    MEAN_AND_RANGE,
     Plotted,
     Table,
     band_rows,
     describe,
     draw_band,
+    logarithmic,
     over_seeds,
     panels,
     steps_axis,
@@ -20,7 +22,7 @@ RANK_COLOURS = ("#1a1a1a", "#6f6f6f", "#a8a8a8")
 
 
 def draw_by_rank(
-    collection: Collection, quantity: str, ranks: int, label: str, *, logarithmic: bool
+    collection: Collection, quantity: str, ranks: int, label: str, *, log_scale: bool
 ) -> Plotted:
     """Draw one quantity of the leading ranks against the step.
 
@@ -29,7 +31,7 @@ def draw_by_rank(
         quantity: Name of an array (checkpoint, rank) of the metrics stores.
         ranks: How many ranks to show at most.
         label: Label of the y axis.
-        logarithmic: Whether the y axis is logarithmic.
+        log_scale: Whether the y axis is logarithmic.
     """
     columns = max(runs.sizes["optimizer"] for runs in collection.runs.values())
     figure, axes = panels(len(collection.runs), columns, share_y="row")
@@ -44,11 +46,11 @@ def draw_by_rank(
                 draw_band(panel, steps, band, line | {"color": colour}, f"$i = {rank}$")
                 table += band_rows("step", steps, band, dataset=dataset, optimizer=optimizer, rank=int(rank))
             panel.set_title(f"{title_of(optimizer)}, {dataset}")
-            if logarithmic:
-                panel.set_yscale("log")
+            if log_scale:
+                logarithmic(panel, "y")
             steps_axis(panel)
         row[0].set_ylabel(label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
-    describe(figure, collection, list(collection.runs))
+    describe(figure, collection, list(collection.runs), MEAN_AND_RANGE)
     return Plotted(figure, pd.DataFrame(table))

@@ -10,4 +10,4 @@ RANKS = 3
 def draw(collection: Collection) -> Plotted:
     """Draw |⟨v_i(t), v_i(T)⟩| of the top 3, a row for each data set and a column for each optimizer."""
     label = r"overlap with the end, $|\langle v_i(t),\, v_i(T) \rangle|$"
-    return draw_by_rank(collection, "final_overlap", RANKS, label, logarithmic=False)
+    return draw_by_rank(collection, "final_overlap", RANKS, label, log_scale=False)

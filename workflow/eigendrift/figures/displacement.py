@@ -13,6 +13,7 @@ from eigendrift.figures.parts import (
     describe,
     draw_baseline,
     draw_isotropic,
+    logarithmic,
     over_seeds,
     panels,
     plain_log_ticks,
@@ -39,7 +40,8 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
     """
     runs = collection.runs[dataset]
     optimizers = [str(name) for name in runs["optimizer"].values]
-    latest = LATEST * (runs.sizes["checkpoint"] - 1)
+    last = runs.sizes["checkpoint"] - 1
+    latest = min(LATEST * last, last - 1)
     waiting = np.unique(np.linspace(0, latest, waiting_times).round().astype(int))
     baseline = collection.baselines[dataset]["displacement"].sel(rank=LEADING).values
     figure, axes = panels(1, len(optimizers))
@@ -50,12 +52,15 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
         rows += draw_baseline(panel, baseline, f"{collection.null_model} null")
         rows += draw_isotropic(panel, isotropic_displacement(runs.attrs["parameters"]))
         table += [{"dataset": dataset, "optimizer": optimizer, **row} for row in rows]
-        panel.set(xscale="log", yscale="log", xlabel="lag $t$ (steps)", title=title_of(optimizer))
-        plain_log_ticks(panel.xaxis)
+        panel.set(xlabel="lag $t$ (steps)", title=f"{title_of(optimizer)}, {dataset}")
+        logarithmic(panel, "x")
+        logarithmic(panel, "y")
+        if panel.get_xscale() == "log":
+            plain_log_ticks(panel.xaxis)
     axes[0, 0].set_ylabel(r"displacement $\Delta^{(1)}(t_w,\, t_w + t)$")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, title="waiting time $t_w$\n(steps)", loc="outside right upper")
-    describe(figure, collection, [dataset], spread=False)
+    describe(figure, collection, [dataset], "curve: mean")
     return Plotted(figure, pd.DataFrame(table))
 
 

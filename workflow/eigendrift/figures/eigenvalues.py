@@ -9,4 +9,4 @@ RANKS = 3
 
 def draw(collection: Collection) -> Plotted:
     """Draw the top-3 Hessian eigenvalues, a row for each data set and a column for each optimizer."""
-    return draw_by_rank(collection, "eigenvalue", RANKS, r"eigenvalue $\lambda_i$", logarithmic=True)
+    return draw_by_rank(collection, "eigenvalue", RANKS, r"eigenvalue $\lambda_i$ (nat)", log_scale=True)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from eigendrift.figures.parts import (
+    MEAN_AND_RANGE,
     Plotted,
     Table,
     band_rows,
@@ -10,6 +11,7 @@ from eigendrift.figures.parts import (
     draw_band,
     draw_baseline,
     draw_isotropic,
+    logarithmic,
     over_seeds,
     panels,
     plain_log_ticks,
@@ -40,7 +42,8 @@ def draw(collection: Collection) -> Plotted:
         null += draw_isotropic(panel, isotropic_inverse_participation_ratio(runs.attrs["parameters"]))
         for row in null:
             table.append({"dataset": dataset, **row})
-        panel.set(yscale="log", title=dataset)
+        panel.set(title=dataset)
+        logarithmic(panel, "y")
         steps_axis(panel)
         parameters = runs.attrs["parameters"]
         right = panel.secondary_yaxis(
@@ -51,5 +54,5 @@ def draw(collection: Collection) -> Plotted:
     axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
     handles, labels_ = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels_, loc="outside right upper")
-    describe(figure, collection, list(collection.runs))
+    describe(figure, collection, list(collection.runs), MEAN_AND_RANGE)
     return Plotted(figure, pd.DataFrame(table))

@@ -25,6 +25,8 @@ from eigendrift.metrics.collection import Collection
 
 Table = list[dict[str, Any]]
 
+MEAN_AND_RANGE = "line: mean, band: minimum to maximum over seeds"
+
 
 @dataclass(frozen=True)
 class Plotted:
@@ -105,6 +107,8 @@ def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) ->
 
 def draw_baseline(axes: Axes, draws: np.ndarray, label: str) -> Table:
     """Draw a null model's median as a dashed red line and its central 90 % as a band; return the numbers."""
+    if not np.isfinite(draws).any():
+        return []
     low, middle, high = np.nanquantile(draws, [0.05, 0.5, 0.95])
     axes.axhspan(low, high, **BASELINE_BAND)
     axes.axhline(middle, label=f"{label}\n(median, central 90 %)", **BASELINE)
@@ -117,24 +121,32 @@ def draw_isotropic(axes: Axes, mean: float) -> Table:
     return [{"quantity": "isotropic", "mean": mean}]
 
 
-def describe(figure: Figure, collection: Collection, datasets: Sequence[str], *, spread: bool = True) -> None:
+def describe(figure: Figure, collection: Collection, datasets: Sequence[str], shown: str) -> None:
     """Write under a figure what its reader must know: N, seeds, divergences and masked pairs.
 
     Args:
         figure: The figure.
         collection: The measured runs.
         datasets: The data sets that it shows.
-        spread: Whether the figure shows means and ranges over seeds.
+        shown: What its lines, bands or points are.
     """
     lines = []
     for dataset in datasets:
         runs = collection.runs[dataset]
+        seeds = runs.sizes["seed"]
         lines.append(
-            f"{dataset}: N = {runs.attrs['parameters']:,} parameters, {runs.sizes['seed']} seeds"
-            + ("; line: mean, band: minimum to maximum" if spread else "")
+            f"{dataset}: N = {runs.attrs['parameters']:,} parameters, "
+            f"{seeds} seed{'s' * (seeds > 1)}; {shown}"
         )
         lines += collection.notes(dataset)
     figure.supxlabel("\n".join(lines), fontsize=6, color="#555555", ha="left", x=0.01)
+
+
+def logarithmic(axes: Axes, direction: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, unless the panel has nothing that could be shown on it."""
+    low, high = axes.dataLim.intervalx if direction == "x" else axes.dataLim.intervaly
+    if 0 < high < np.inf and low <= high:
+        axes.set(**{f"{direction}scale": "log"})
 
 
 def plain_log_ticks(axis: Axis) -> None:

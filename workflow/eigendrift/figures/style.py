@@ -57,17 +57,14 @@ def title_of(optimizer: str) -> str:
     return NAMES.get(optimizer, optimizer)
 
 
-@contextmanager
-def house_style(changes: Mapping[str, Any]) -> Iterator[None]:
-    """Draw in the house style, with the configuration's changes laid over it.
+def check_style(changes: Mapping[str, Any]) -> None:
+    """Check the configuration's changes to the style.
 
     Raises:
         UserError: A change is no rcParam of matplotlib, or has a value that it does not take.
     """
+    settings: Any = mpl.rcParams
     with mpl.rc_context():
-        mpl.rcdefaults()
-        settings: Any = mpl.rcParams
-        settings.update(HOUSE_STYLE)
         for key, value in changes.items():
             try:
                 settings[key] = value
@@ -76,4 +73,12 @@ def house_style(changes: Mapping[str, Any]) -> Iterator[None]:
                     f"Config key 'figures.style' sets '{key}' to {value!r}, which matplotlib refuses as an "
                     f"rcParam: {str(error).splitlines()[0]}; see matplotlib's list of rcParams."
                 ) from None
+
+
+@contextmanager
+def house_style(changes: Mapping[str, Any]) -> Iterator[None]:
+    """Draw in the house style, with the configuration's changes, see `check_style`, laid over it."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update({**HOUSE_STYLE, **changes})  # type: ignore[dict-item]
         yield

@@ -3,11 +3,13 @@
 import pandas as pd
 
 from eigendrift.figures.parts import (
+    MEAN_AND_RANGE,
     Plotted,
     Table,
     band_rows,
     describe,
     draw_band,
+    logarithmic,
     over_seeds,
     panels,
     steps_axis,
@@ -27,10 +29,11 @@ def draw(collection: Collection) -> Plotted:
             band = over_seeds(runs["train_loss"].sel(optimizer=optimizer))
             draw_band(panel, steps, band, line, title_of(optimizer))
             table += band_rows("step", steps, band, dataset=dataset, optimizer=optimizer)
-        panel.set(yscale="log", title=dataset)
+        panel.set(title=dataset)
+        logarithmic(panel, "y")
         steps_axis(panel)
     axes[0, 0].set_ylabel("training loss (nat)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
-    describe(figure, collection, list(collection.runs))
+    describe(figure, collection, list(collection.runs), MEAN_AND_RANGE)
     return Plotted(figure, pd.DataFrame(table))

@@ -40,6 +40,9 @@ class Collection:
         ]
         if unconverged := int(runs["unconverged"].sum()):
             notes.append(f"{dataset}: {unconverged} unconverged eigenpairs are left out")
+        draws = self.baselines[dataset]["inverse_participation_ratio"]
+        if unconverged := int(draws.isnull().sum()):
+            notes.append(f"{dataset}: {unconverged} unconverged eigenpairs of the null model are left out")
         return notes
 
 

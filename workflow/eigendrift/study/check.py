@@ -82,6 +82,30 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         )
 
 
+def check_sizes(config: Mapping[str, Any], training_samples: Mapping[str, int]) -> None:
+    """Check that batches and the Hessian's sample fit into the training sets.
+
+    Args:
+        config: A configuration that `check_config` accepts.
+        training_samples: Size of the training set of each data set.
+
+    Raises:
+        UserError: Names the key, its value and the data set that is too small.
+    """
+    hessian = config["eigenpairs"]["samples"]
+    for name, experiment in config["experiments"].items():
+        for dataset in experiment["datasets"]:
+            for key, size, everything in (
+                (f"experiments.{name}.batch_size", experiment["batch_size"], "full"),
+                ("eigenpairs.samples", hessian, "all"),
+            ):
+                if size != everything and size > training_samples[dataset]:
+                    raise UserError(
+                        f"Config key '{key}' is {size}, but the training set of {dataset} has "
+                        f"{training_samples[dataset]} samples; lower it or set it to '{everything}'."
+                    )
+
+
 def _check_references(config: Mapping[str, Any]) -> None:
     for name, experiment in config["experiments"].items():
         for optimizer in experiment["optimizers"]:

@@ -1,0 +1,72 @@
+"""Figures of runs that have nothing to show, or only one of everything."""
+
+import importlib
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from eigendrift.errors import UserError
+from eigendrift.figures.style import check_style, house_style
+from eigendrift.metrics.collection import Collection
+from eigendrift.stores.registry import BASELINE, METRICS
+
+FIGURES = {
+    "displacement": {"dataset": "digits", "waiting_times": 3},
+    "alignment": {},
+    "localization": {},
+    "training_loss": {},
+    "accuracy": {},
+    "eigenvalues": {},
+    "convergence": {},
+}
+
+
+def collection(value: float, checkpoints: int = 3) -> Collection:
+    """Runs of one optimizer and seed, and a baseline, in which every measurement is ``value``."""
+    sizes = {"checkpoint": checkpoints, "waiting": checkpoints, "rank": 2, "draw": 3, "pair": 3}
+
+    def filled(spec):
+        return xr.DataArray(np.full([sizes[dim] for dim in spec.dims], value), dims=spec.dims)
+
+    run = xr.Dataset(
+        {spec.name: filled(spec) for spec in METRICS.arrays if spec.name not in {"step", "rank"}}
+    )
+    run = run.assign(diverged_at=np.nan, unconverged=6).expand_dims(optimizer=["sgd"], seed=[0])
+    run = run.assign_coords(step=("checkpoint", 10 * np.arange(checkpoints)), rank=[1, 2])
+    run.attrs["parameters"] = 100
+    null = xr.Dataset({spec.name: filled(spec) for spec in BASELINE.arrays if spec.dims != (spec.name,)})
+    return Collection({"digits": run}, {"digits": null.assign_coords(rank=[1, 2])}, "reinitialized")
+
+
+@pytest.mark.parametrize(("name", "settings"), FIGURES.items())
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_nothing_to_show_is_an_empty_panel(tmp_path, name, settings, value):
+    draw = importlib.import_module(f"eigendrift.figures.{name}").draw
+    with house_style({}):
+        plotted = draw(collection(value), **settings)
+        plotted.figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("checkpoints", [2, 3, 5, 9])
+def test_every_waiting_time_in_the_legend_has_a_curve(checkpoints):
+    draw = importlib.import_module("eigendrift.figures.displacement").draw
+    with house_style({}):
+        plotted = draw(collection(0.5, checkpoints), dataset="digits", waiting_times=8)
+    labels = [text.get_text().replace(",", "") for text in plotted.figure.legends[0].get_texts()]
+    shown = {int(label) for label in labels if label.isdigit()}
+    assert shown == set(plotted.table["waiting_time"].dropna().astype(int))
+
+
+def test_masked_null_draws_are_counted():
+    notes = collection(np.nan).notes("digits")
+    assert "digits: 6 unconverged eigenpairs are left out" in notes
+    assert "digits: 6 unconverged eigenpairs of the null model are left out" in notes
+
+
+@pytest.mark.parametrize(("key", "value"), [("font.szie", 8), ("font.size", "wide")])
+def test_a_wrong_style_is_refused_by_name(key, value):
+    check_style({"font.size": 9})
+    with pytest.raises(UserError, match=f"'figures.style' sets '{key}' to"):
+        check_style({key: value})
