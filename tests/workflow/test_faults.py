@@ -19,7 +19,7 @@ def lengthen(clone):
     """Make the smoke study long enough to be killed in the middle of each stage."""
     path = clone.path / "workflow/studies/smoke.yaml"
     study = yaml.safe_load(path.read_text())
-    study["training"] = {"steps": 4000, "checkpoints": {"count": 9}}
+    study["training"] = {"steps": 4000, "checkpoints": {"count": 41}}
     path.write_text(yaml.safe_dump(study))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from eigendrift.figures.parts import Plotted, Table, describe, panels
+from eigendrift.figures.parts import Plotted, Table, dataset_title, describe, panels
 from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.metrics.collection import Collection
 
@@ -38,7 +38,7 @@ def draw(collection: Collection) -> Plotted:
             range(len(optimizers)), [title_of(name).replace(" + ", "\n+ ") for name in optimizers]
         )
         panel.grid(visible=False, axis="x")
-        panel.set(title=dataset, xlim=(-0.5, len(optimizers) - 0.5))
+        panel.set(title=dataset_title(dataset, runs), xlim=(-0.5, len(optimizers) - 0.5))
     axes[0, 0].set_ylabel("test accuracy at the last step")
     describe(figure, collection, list(collection.runs), "point: a run")
     return Plotted(figure, pd.DataFrame(table))

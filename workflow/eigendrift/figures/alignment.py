@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from eigendrift.figures.parts import Plotted, describe, panels
+from eigendrift.figures.parts import Plotted, dataset_title, describe, panels
 from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.metrics.collection import Collection
 
@@ -39,7 +39,7 @@ def draw(collection: Collection) -> Plotted:
             )
             table.append(frame[COLUMNS].assign(dataset=dataset, optimizer=optimizer))
         panel.axline((0, 0), slope=1, color="#888888", linewidth=0.8, zorder=0)
-        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=dataset)
+        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=dataset_title(dataset, runs))
         panel.set_xlabel(r"update alignment $|\langle u/|u|,\, v_i \rangle|$")
     axes[0, 0].set_ylabel(r"gradient alignment $|\langle g/|g|,\, v_i \rangle|$")
     handles, labels = axes[0, 0].get_legend_handles_labels()

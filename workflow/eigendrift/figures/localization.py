@@ -7,6 +7,7 @@ from eigendrift.figures.parts import (
     Plotted,
     Table,
     band_rows,
+    dataset_title,
     describe,
     draw_band,
     draw_baseline,
@@ -42,7 +43,7 @@ def draw(collection: Collection) -> Plotted:
         null += draw_isotropic(panel, isotropic_inverse_participation_ratio(runs.attrs["parameters"]))
         for row in null:
             table.append({"dataset": dataset, **row})
-        panel.set(title=dataset)
+        panel.set(title=dataset_title(dataset, runs))
         logarithmic(panel, "y")
         steps_axis(panel)
         parameters = runs.attrs["parameters"]

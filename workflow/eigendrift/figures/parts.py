@@ -61,6 +61,11 @@ def panels(
     return figure, axes
 
 
+def dataset_title(dataset: str, runs: xr.Dataset) -> str:
+    """Return the title of a panel that shows one data set: its name, and N of the network on it."""
+    return f"{dataset} (N = {runs.attrs['parameters']:,})"
+
+
 def over_seeds(values: xr.DataArray) -> xr.Dataset:
     """Return mean, minimum, maximum and number of the finite values over seeds."""
     return xr.Dataset(

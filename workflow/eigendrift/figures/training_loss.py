@@ -7,6 +7,7 @@ from eigendrift.figures.parts import (
     Plotted,
     Table,
     band_rows,
+    dataset_title,
     describe,
     draw_band,
     logarithmic,
@@ -29,7 +30,7 @@ def draw(collection: Collection) -> Plotted:
             band = over_seeds(runs["train_loss"].sel(optimizer=optimizer))
             draw_band(panel, steps, band, line, title_of(optimizer))
             table += band_rows("step", steps, band, dataset=dataset, optimizer=optimizer)
-        panel.set(title=dataset)
+        panel.set(title=dataset_title(dataset, runs))
         logarithmic(panel, "y")
         steps_axis(panel)
     axes[0, 0].set_ylabel("training loss (nat)")
