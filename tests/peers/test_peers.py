@@ -14,6 +14,9 @@ from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.numerics import generator
 from eigendrift.training.models import build_model
 
+# What other libraries warn of at import is theirs to mend.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
 COUNT = 5
 MISSING = "another library is not installed: pip install '.[peers]'"
 # What a product in each dtype resolves, relative to the largest eigenvalue.
@@ -66,7 +69,6 @@ def through_scipy(product, size, dtype):
     return values[::-1], vectors[:, ::-1].T
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_dense_hessian(problem, ours):
     model, inputs, targets = problem
     operator, pairs = ours
