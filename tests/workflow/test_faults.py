@@ -23,6 +23,12 @@ def lengthen(clone):
     path.write_text(yaml.safe_dump(study))
 
 
+def clean_up(clone):
+    """Do what `make figures` does first; return what it says."""
+    command = [sys.executable, "workflow/unlock.py"]
+    return subprocess.run(command, cwd=clone.path, capture_output=True, text=True, check=True).stderr
+
+
 def kill_while(clone, target, appears, *, group=True):
     """Start snakemake in its own process group and kill it, or all of the group, once a file appears."""
     process = subprocess.Popen(
@@ -56,10 +62,7 @@ def test_a_killed_study_goes_on_with_the_same_bits(fresh):
 
     for appears in (".trajectory-progress/record-00004.npz", ".eigenpairs-progress/record-00003.npz"):
         kill_while(fresh, target, f"{RUN}/{appears}")
-        unlock = subprocess.run(
-            [sys.executable, "workflow/unlock.py"], cwd=fresh.path, capture_output=True, text=True, check=True
-        )
-        assert "An earlier run was killed" in unlock.stderr
+        assert "An earlier run was killed" in clean_up(fresh)
     result = fresh.snakemake(target)
     assert result.returncode == 0, result.stdout
     log = (fresh.path / "results/smoke/logs/eigenpairs" / f"{RUN.split('runs/')[1]}.log").read_text()
@@ -72,10 +75,7 @@ def test_jobs_that_outlive_their_snakemake_are_ended_and_resumed(fresh):
     lengthen(fresh)
     target = f"{RUN}/trajectory.json"
     kill_while(fresh, target, f"{RUN}/.trajectory-progress/record-00003.npz", group=False)
-    unlock = subprocess.run(
-        [sys.executable, "workflow/unlock.py"], cwd=fresh.path, capture_output=True, text=True, check=True
-    )
-    assert "ending the 1 jobs" in unlock.stderr
+    assert "ending the 1 jobs" in clean_up(fresh)
     result = fresh.snakemake(target)
     assert result.returncode == 0, result.stdout
     log = (fresh.path / "results/smoke/logs/train" / f"{RUN.split('runs/')[1]}.log").read_text()
@@ -92,14 +92,14 @@ def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
     living = subprocess.Popen([sys.executable, "snakemake"], cwd=fresh.path)
     reader = subprocess.Popen(["tail", "-f", ".snakemake/locks/0.output.lock"], cwd=fresh.path)
     try:
-        subprocess.run([sys.executable, "workflow/unlock.py"], cwd=fresh.path, check=True)
+        clean_up(fresh)
         assert list(locks.iterdir())
     finally:
         living.kill()
         living.wait()
         sleeping.unlink()
     try:
-        subprocess.run([sys.executable, "workflow/unlock.py"], cwd=fresh.path, check=True)
+        clean_up(fresh)
         assert not list(locks.glob("*"))
         assert reader.poll() is None
     finally:

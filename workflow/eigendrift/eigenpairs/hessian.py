@@ -20,7 +20,6 @@ class HessianOperator:
 
     Attributes:
         size: N, the number of parameters.
-        products: Products computed so far.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class HessianOperator:
         self._samples = len(inputs)
         self._kept = self._gradient(*self._chunks[0]) if len(self._chunks) == 1 else None
         self.size = sum(parameter.numel() for parameter in self._parameters)
-        self.products = 0
 
     @property
     def device(self) -> torch.device:
@@ -62,7 +60,6 @@ class HessianOperator:
 
     def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
         """Return Hv for a vector (N,) on the model's device and in its dtype."""
-        self.products += 1
         if self._kept is not None:
             return self._differentiate(self._kept, vector, keep=True)
         total = torch.zeros_like(vector)
