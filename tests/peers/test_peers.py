@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eigendrift.data.registry import load
-from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.numerics import generator
 from eigendrift.training.models import build_model
 
@@ -43,7 +43,7 @@ def problem(request):
 @pytest.fixture(scope="module")
 def ours(problem):
     model, inputs, targets = problem
-    operator = HessianOperator(model, cross_entropy, inputs, targets, 130)
+    operator = hessian_operator(model, cross_entropy, inputs, targets, 130)
     return operator, leading_eigenpairs(
         operator, COUNT, generator=generator("start"), tolerance=TOLERANCE[operator.dtype], basis_size=60
     )

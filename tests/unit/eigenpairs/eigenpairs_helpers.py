@@ -23,9 +23,9 @@ class DenseOperator:
         self.dtype = dtype
         self.products = 0
 
-    def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
-        self.products += 1
-        return self.matrix @ vector
+    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        self.products += 1 if vectors.dim() == 1 else len(vectors)
+        return vectors @ self.matrix
 
 
 def random_basis(size: int, seed: int = 0) -> np.ndarray:

@@ -95,13 +95,13 @@ def test_checkpoints_without_finite_weights_are_nan_and_counted(
     result = decompose(landscape, weights, STEPS, progress("a"), 0, "test")
     columns = columns_of(result)
     for index in (2, 3):
-        for name in ("eigenvalue", "eigenvector", "residual", "gap", "next_eigenvalue"):
+        for name in ("eigenvalue", "eigenvector", "residual", "gap", "next_eigenvalue", "miss_probability"):
             assert np.isnan(columns[name][index]).all()
         assert not columns["converged"][index].any()
-        assert columns["matvecs"][index] == 0
+        assert columns["matvecs"][index] == columns["search_matvecs"][index] == 0
     products = int(columns["matvecs"].sum())
     assert products > 0
-    assert result.summary == {"pairs": 12, "unconverged": 6, "products": products}
+    assert result.summary == {"pairs": 12, "unconverged": 6, "uncertain": 0, "products": products}
 
 
 def test_finite_weights_with_an_overflowing_hessian_are_nan(

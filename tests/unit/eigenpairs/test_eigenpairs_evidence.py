@@ -6,7 +6,8 @@ import torch
 from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spectrum
 
 from eigendrift.eigenpairs import lanczos
-from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.pairs import Eigenpairs
 
 SIZE = 120
 

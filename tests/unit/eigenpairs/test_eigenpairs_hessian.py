@@ -1,4 +1,6 @@
-"""The Hessian operator against dense Hessians."""
+"""The Hessian operators against dense Hessians."""
+
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -7,10 +9,22 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from eigendrift.eigenpairs.hessian import HessianOperator
+from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, HessianOperator
+from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.training.models import ACTIVATIONS
 
 SAMPLES = 11
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+Build = Callable[..., HessianOperator]
+
+
+def double_backward(model: nn.Module, *data: object) -> HessianOperator:
+    return DoubleBackwardHessian(model, cross_entropy, *data)
+
+
+@pytest.fixture(params=[double_backward, PerceptronHessian], ids=["double backward", "perceptron"])
+def build(request: pytest.FixtureRequest) -> Build:
+    return request.param
 
 
 @pytest.fixture(params=list(ACTIVATIONS))
@@ -38,17 +52,17 @@ def matrix_of(operator: HessianOperator) -> torch.Tensor:
 
 @pytest.mark.parametrize("chunk_size", [None, 1, 4, 7, SAMPLES, 100])
 def test_products_are_those_of_the_dense_hessian_whatever_the_chunks(
-    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
 ) -> None:
-    operator = HessianOperator(model, cross_entropy, inputs, targets, chunk_size)
+    operator = build(model, inputs, targets, chunk_size)
     expected = dense_hessian(model, cross_entropy, inputs, targets)
     torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
 
 
 def test_products_are_symmetric_and_linear(
-    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
 ) -> None:
-    operator = HessianOperator(model, cross_entropy, inputs, targets, 4)
+    operator = build(model, inputs, targets, 4)
     u, v = torch.randn(2, operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(u @ (operator @ v), v @ (operator @ u), rtol=1e-12, atol=0)
     combined = 2 * (operator @ u) - 3 * (operator @ v)
@@ -56,9 +70,9 @@ def test_products_are_symmetric_and_linear(
 
 
 def test_products_are_differences_of_the_gradient(
-    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
 ) -> None:
-    operator = HessianOperator(model, cross_entropy, inputs, targets)
+    operator = build(model, inputs, targets)
     direction = torch.randn(operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     product = operator @ direction
     weights = parameters_to_vector(model.parameters()).detach()
@@ -76,19 +90,21 @@ def test_products_are_differences_of_the_gradient(
 
 
 def test_float32_products_are_those_of_float64_rounded(
-    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
 ) -> None:
-    wide = matrix_of(HessianOperator(model, cross_entropy, inputs, targets, 4))
-    narrow = matrix_of(HessianOperator(model.float(), cross_entropy, inputs.float(), targets, 4))
+    wide = matrix_of(build(model, inputs, targets, 4))
+    narrow = matrix_of(build(model.float(), inputs.float(), targets, 4))
     assert narrow.dtype == torch.float32
     torch.testing.assert_close(narrow.double(), wide, rtol=0, atol=1e-6 * wide.abs().max().item())
 
 
-def test_rows_follow_the_order_of_parameters(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_rows_follow_the_order_of_parameters(
+    build: Build, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
     """The loss of a linear classifier has a closed form: blocks of p(1 − p) x xᵀ, weights before biases."""
     torch.manual_seed(5)
-    model = nn.Linear(3, 3).double()
-    operator = HessianOperator(model, cross_entropy, inputs, targets, 4)
+    model = nn.Sequential(nn.Linear(3, 3)).double()
+    operator = build(model, inputs, targets, 4)
     p = model(inputs).softmax(1).detach()
     curvature = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
     weights = torch.einsum("nab,ni,nj->aibj", curvature, inputs, inputs).reshape(9, 9) / SAMPLES
@@ -99,27 +115,136 @@ def test_rows_follow_the_order_of_parameters(inputs: torch.Tensor, targets: torc
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
 def test_parameters_that_the_loss_does_not_curve_have_zero_rows(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+    build: Build, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
 ) -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 3)).double()
     with torch.no_grad():
         model[0].weight.zero_()
         model[0].bias.fill_(-1.0)
-    matrix = matrix_of(HessianOperator(model, cross_entropy, inputs, targets, chunk_size))
+    matrix = matrix_of(build(model, inputs, targets, chunk_size))
     assert not matrix[:14].any()
     assert matrix[14:, 14:].any()
 
 
 def test_knows_its_size_device_and_dtype(
-    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
 ) -> None:
-    operator = HessianOperator(model, cross_entropy, inputs, targets)
+    operator = build(model, inputs, targets)
     assert operator.size == sum(p.numel() for p in model.parameters())
     assert (operator.device, operator.dtype) == (torch.device("cpu"), torch.float64)
 
 
-def test_leaves_the_model_as_it_was(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_leaves_the_model_as_it_was(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
     before = parameters_to_vector(model.parameters()).detach().clone()
-    matrix_of(HessianOperator(model, cross_entropy, inputs, targets, 4))
+    matrix_of(build(model, inputs, targets, 4))
     assert torch.equal(parameters_to_vector(model.parameters()), before)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("rows", [1, 2, 50])
+def test_products_with_a_block_are_those_with_its_rows(
+    build: Build,
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    rows: int,
+    chunk_size: int | None,
+) -> None:
+    operator = build(model, inputs, targets, chunk_size)
+    block = torch.randn(rows, operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    products = operator @ block
+    assert products.shape == block.shape
+    one_by_one = torch.stack([operator @ row for row in block])
+    torch.testing.assert_close(products, one_by_one, rtol=0, atol=1e-15)
+
+
+def test_products_are_the_callers_own(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    operator = build(model, inputs, targets)
+    vector = torch.ones(operator.size, dtype=torch.float64)
+    first = operator @ vector
+    kept = first.clone()
+    operator @ -vector
+    assert torch.equal(first, kept)
+    assert torch.equal(vector, torch.ones(operator.size, dtype=torch.float64))
+
+
+def test_layers_without_biases(build: Build, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 3), nn.Tanh()).double()
+    model.append(nn.Linear(3, 3, bias=False).double())
+    expected = dense_hessian(model, cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix_of(build(model, inputs, targets, 4)), expected, rtol=0, atol=1e-12)
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.outer(inputs + self.inner(inputs).sigmoid())
+
+
+def mean_squared_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return (outputs - nn.functional.one_hot(targets, 3)).square().mean()
+
+
+def shared_weights() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    return nn.Sequential(layer, nn.Tanh(), layer)
+
+
+def convolution() -> nn.Module:
+    features = nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Conv1d(1, 3, 2), nn.Tanh(), nn.Flatten())
+    return nn.Sequential(*features, nn.Linear(6, 3))
+
+
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "branches": Residual,
+    "convolution": convolution,
+    "shared weights": shared_weights,
+    "another activation": lambda: nn.Sequential(nn.Linear(3, 4), nn.Softplus(), nn.Linear(4, 3)),
+    "activation at the end": lambda: nn.Sequential(nn.Linear(3, 3), nn.Tanh()),
+    "linear layers alone": lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 3)),
+}
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_network_has_a_hessian(
+    name: str, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    torch.manual_seed(1)
+    model = OTHERS[name]().double()
+    operator = hessian_operator(model, cross_entropy, inputs, targets, chunk_size)
+    expected = dense_hessian(model, cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+def test_any_mean_loss_has_a_hessian(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    operator = hessian_operator(model, mean_squared_error, inputs, targets, 4)
+    expected = dense_hessian(model, mean_squared_error, inputs, targets)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+def test_the_cross_entropy_of_a_perceptron_has_the_fast_operator(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    assert isinstance(hessian_operator(model, cross_entropy, inputs, targets), PerceptronHessian)
+    for name, other in OTHERS.items():
+        operator = hessian_operator(other().double(), cross_entropy, inputs, targets)
+        assert isinstance(operator, DoubleBackwardHessian), name
+    probabilities = nn.functional.one_hot(targets, 3).double()
+    soft = hessian_operator(model, cross_entropy, inputs, probabilities)
+    assert isinstance(soft, DoubleBackwardHessian)
+    torch.testing.assert_close(
+        matrix_of(soft),
+        matrix_of(hessian_operator(model, cross_entropy, inputs, targets)),
+        rtol=0,
+        atol=1e-13,
+    )

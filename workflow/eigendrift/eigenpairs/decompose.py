@@ -13,8 +13,8 @@ from torch.nn.utils import vector_to_parameters
 
 from eigendrift.data.samples import Samples
 from eigendrift.data.selection import hessian_sample
-from eigendrift.eigenpairs.hessian import HessianOperator
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
@@ -34,7 +34,8 @@ class Decomposition:
     Attributes:
         columns: The arrays of an eigenpairs store; checkpoints without finite weights are NaN.
         summary: ``pairs``; ``unconverged``, those that are NaN, miss the tolerance or may not be the leading
-            ones; ``products``, Hessian-vector products used in all.
+            ones; ``uncertain``, checkpoints whose search for missing pairs left more doubt than is aimed for,
+            because eigenvalues lie close to the last one; ``products``, Hessian-vector products used in all.
     """
 
     columns: dict[str, Column]
@@ -96,7 +97,7 @@ class Landscape:
         # A copy: the network's parameters become views of it.
         flat = torch.tensor(weights, device=self._inputs.device)
         vector_to_parameters(flat, self.model.parameters())
-        operator = HessianOperator(
+        operator = hessian_operator(
             self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"]
         )
         try:
@@ -118,7 +119,9 @@ class Landscape:
             "converged": pairs.converged.numpy(),
             "gap": pairs.gaps.numpy(),
             "next_eigenvalue": np.array(pairs.next_eigenvalue),
+            "miss_probability": np.array(pairs.miss_probability),
             "matvecs": np.array(pairs.products),
+            "search_matvecs": np.array(pairs.search_products),
         }
 
 
@@ -129,7 +132,9 @@ def undefined_record(count: int, size: int) -> Record:
         "eigenvector": np.full((count, size), np.nan, np.float32),
         "converged": np.zeros(count, bool),
         "next_eigenvalue": np.array(np.nan),
+        "miss_probability": np.array(np.nan),
         "matvecs": np.array(0),
+        "search_matvecs": np.array(0),
     }
 
 
@@ -163,11 +168,12 @@ def decompose(
             tracker.reach(index + 1, f"λ1 {record['eigenvalue'][0]:.3g}")
     columns = record_columns(progress, len(steps))
     columns["step"] = np.asarray(steps)
-    converged, matvecs = np.asarray(columns["converged"]), np.asarray(columns["matvecs"])
+    converged, doubt = np.asarray(columns["converged"]), np.asarray(columns["miss_probability"])
     summary = {
         "pairs": converged.size,
         "unconverged": int((~converged).sum()),
-        "products": int(matvecs.sum()),
+        "uncertain": int((doubt > MISS_PROBABILITY).sum()),
+        "products": int(np.sum(columns["matvecs"])),
     }
     logger.info("%s: %s", label, ", ".join(f"{value} {name}" for name, value in summary.items()))
     return Decomposition(columns, summary)

@@ -1,25 +1,87 @@
-"""Exact products of the Hessian of a mean loss with vectors."""
+"""The Hessian of a mean loss, known by its exact products with vectors."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Prepared = TypeVar("Prepared")
 
 
-class HessianOperator:
-    r"""The Hessian of the mean loss over a fixed sample, known by its products.
+class HessianOperator(ABC, Generic[Prepared]):
+    r"""The Hessian of the mean loss over a fixed sample.
 
     .. math::  H = \frac{1}{n} \sum_{i=1}^{n} \nabla^2_\theta \, \ell(f_\theta(x_i), y_i)
 
-    for the N parameters in ``model.parameters()`` order. The product is exact (Pearlmutter 1994): it
-    differentiates :math:`\langle \nabla L, v \rangle` once more. The sample is worked on in chunks, each
-    weighted by its share of the sample, so the result does not depend on the chunk size. If one chunk holds
-    the whole sample, its gradient's graph is kept and every product costs one backward pass.
+    for the N parameters in ``model.parameters()`` order, as they are at construction. The sample is worked on
+    in chunks, each weighted by its share of the sample, so the result does not depend on the chunk size, and
+    memory beyond the sample itself does not grow with the sample. What a product needs besides the vector is
+    prepared once if one chunk holds the whole sample, and otherwise anew for every chunk.
 
     Attributes:
         size: N, the number of parameters.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        chunk_size: int | None = None,
+    ) -> None:
+        """Prepare the operator.
+
+        Args:
+            model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
+            inputs: (n, …) on the model's device.
+            targets: (n, …) on the model's device.
+            chunk_size: Samples that one pass works on; None for all at once.
+        """
+        self._parameters = list(model.parameters())
+        self.size = sum(parameter.numel() for parameter in self._parameters)
+        chunk = len(inputs) if chunk_size is None else chunk_size
+        self._chunks = list(zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True))
+        self._samples = len(inputs)
+        self._kept = self._prepare(*self._chunks[0]) if len(self._chunks) == 1 else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where vectors must be."""
+        return self._parameters[0].device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype that vectors must have."""
+        return self._parameters[0].dtype
+
+    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N)."""
+        block = vectors if vectors.dim() > 1 else vectors[None]
+        if self._kept is not None:
+            return self._products(self._kept, block).view_as(vectors)
+        total = torch.zeros_like(block)
+        for inputs, targets in self._chunks:
+            products = self._products(self._prepare(inputs, targets), block)
+            total.add_(products, alpha=len(inputs) / self._samples)
+        return total.view_as(vectors)
+
+    @abstractmethod
+    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> Prepared:
+        """Compute what the products over one chunk need besides the vectors."""
+
+    @abstractmethod
+    def _products(self, prepared: Prepared, block: torch.Tensor) -> torch.Tensor:
+        """Return the products (b, N) of the mean loss over one chunk with b rows (b, N)."""
+
+
+class DoubleBackwardHessian(HessianOperator[torch.Tensor]):
+    r"""The Hessian of any network and any mean loss.
+
+    Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994); what is prepared is the
+    gradient with its graph.
     """
 
     def __init__(
@@ -41,40 +103,18 @@ class HessianOperator:
         """
         self._model = model
         self._loss = loss
-        self._parameters = list(model.parameters())
-        chunk = len(inputs) if chunk_size is None else chunk_size
-        self._chunks = list(zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True))
-        self._samples = len(inputs)
-        self._kept = self._gradient(*self._chunks[0]) if len(self._chunks) == 1 else None
-        self.size = sum(parameter.numel() for parameter in self._parameters)
+        super().__init__(model, inputs, targets, chunk_size)
 
-    @property
-    def device(self) -> torch.device:
-        """Where vectors must be."""
-        return self._parameters[0].device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype that vectors must have."""
-        return self._parameters[0].dtype
-
-    def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
-        """Return Hv for a vector (N,) on the model's device and in its dtype."""
-        if self._kept is not None:
-            return self._differentiate(self._kept, vector, keep=True)
-        total = torch.zeros_like(vector)
-        for inputs, targets in self._chunks:
-            product = self._differentiate(self._gradient(inputs, targets), vector, keep=False)
-            total.add_(product, alpha=len(inputs) / self._samples)
-        return total
-
-    def _gradient(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = self._loss(self._model(inputs), targets)
         gradients = torch.autograd.grad(loss, self._parameters, create_graph=True)
         return torch.cat([gradient.flatten() for gradient in gradients])
 
-    def _differentiate(self, gradient: torch.Tensor, vector: torch.Tensor, *, keep: bool) -> torch.Tensor:
-        products = torch.autograd.grad(
-            gradient, self._parameters, vector, retain_graph=keep, materialize_grads=True
-        )
-        return torch.cat([product.flatten() for product in products])
+    def _products(self, prepared: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
+        products = torch.empty_like(block)
+        for vector, product in zip(block, products, strict=True):
+            parts = torch.autograd.grad(
+                prepared, self._parameters, vector, retain_graph=True, materialize_grads=True
+            )
+            torch.cat([part.flatten() for part in parts], out=product)
+        return products

@@ -1,64 +1,34 @@
-"""Leading eigenpairs of a symmetric operator by Lanczos iteration (Lanczos 1950).
+"""Eigenpairs from one end of a symmetric operator's spectrum by Lanczos iteration (Lanczos 1950).
 
 How and why it differs from the textbook:
 
-- Every new vector is orthogonalized against the whole basis, twice, so no spurious copies appear.
+- Every new vector is orthogonalized against the whole basis, so no spurious copies appear.
 - When the basis is full it restarts thick (Wu & Simon 2000): the best Ritz vectors stay.
 - Small residuals prove that pairs are eigenpairs, not that they are the leading ones: a start vector that
   happens to be nearly orthogonal to an eigenvector finds it late, and one copy of a degenerate eigenvalue
-  hides the others for ever. So after convergence a fresh random vector explores the complement of the pairs
-  found, long enough for a missing leading pair to show; if one does, the iteration goes on. This is strong
-  evidence, not proof.
+  hides the others for ever. So after convergence the pairs are locked and a fresh random vector searches
+  their complement, until the chance that a missing pair stays hidden is small; if one shows, the iteration
+  goes on with it.
 - Residuals are recomputed with fresh products at the end; the recurrence's own estimate only decides when.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, get_args
 
 import torch
 
-# A random vector in N dimensions has a component of about 1/√N along a given direction. The exploration is
-# long enough to find one with a hundredth of that: one in 125 random vectors has less.
-EXPLORATION_MARGIN = 100.0
+from eigendrift.eigenpairs.completeness import ZEROS, chance_of_a_miss
+from eigendrift.eigenpairs.krylov import KrylovBasis
+from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
+
+End = Literal["largest", "smallest", "largest_magnitude"]
+
 # The target for estimated residuals lies below the tolerance, so that the recomputed ones meet it.
 ESTIMATE_MARGIN = 0.5
-
-
-class SymmetricOperator(Protocol):
-    """What the solver needs of an operator: its size, where vectors live, and products."""
-
-    @property
-    def size(self) -> int: ...  # noqa: D102
-    @property
-    def device(self) -> torch.device: ...  # noqa: D102
-    @property
-    def dtype(self) -> torch.dtype: ...  # noqa: D102
-    def __matmul__(self, vector: torch.Tensor) -> torch.Tensor: ...
-
-
-@dataclass(frozen=True)
-class Eigenpairs:
-    """Leading eigenpairs and the evidence for them.
-
-    Attributes:
-        eigenvalues: (k,) float64 on the CPU, descending.
-        eigenvectors: (k, N) unit rows, in the operator's dtype and on its device; any sign.
-        residuals: (k,) float64, ‖Hv − λv‖ / |λ1| from fresh products.
-        converged: (k,) bool, the residual meets the tolerance and the set was found complete.
-        gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over |λ1|.
-        next_eigenvalue: Estimate, from below, of the largest eigenvalue not returned; NaN if there is none or
-            the products ran out before one was seen.
-        products: Products used, those of the exploration and of the residuals included.
-    """
-
-    eigenvalues: torch.Tensor
-    eigenvectors: torch.Tensor
-    residuals: torch.Tensor
-    converged: torch.Tensor
-    gaps: torch.Tensor
-    next_eigenvalue: float
-    products: int
+# The search ends once a missing pair would have shown with a probability of 99 %. That bounds the worst
+# case; of thousands of planted spectra none came back with a pair missing.
+MISS_PROBABILITY = 0.01
 
 
 def leading_eigenpairs(
@@ -69,8 +39,9 @@ def leading_eigenpairs(
     tolerance: float = 1e-4,
     max_products: int = 1000,
     basis_size: int = 80,
+    end: End = "largest",
 ) -> Eigenpairs:
-    """Return the ``count`` algebraically largest eigenvalues of ``operator`` and their eigenvectors.
+    """Return ``count`` eigenpairs of ``operator`` from one end of its spectrum, the leading ones by default.
 
     Args:
         operator: Symmetric operator of size N.
@@ -79,9 +50,10 @@ def leading_eigenpairs(
         tolerance: Largest accepted residual ‖Hv − λv‖ / |λ1|.
         max_products: Products allowed; pairs that need more come back marked as not converged.
         basis_size: Basis vectors held at once, at least 2k + 4 where N allows it.
+        end: The algebraically largest eigenvalues, the smallest, or those of largest magnitude.
 
     Raises:
-        ValueError: ``count``, ``basis_size`` or ``max_products`` does not fit.
+        ValueError: ``count``, ``basis_size``, ``max_products`` or ``end`` does not fit.
         FloatingPointError: A product is not finite.
     """
     if not 1 <= count <= operator.size:
@@ -90,39 +62,39 @@ def leading_eigenpairs(
         raise ValueError(f"basis_size is {basis_size}, expected at least 2 × count + 4 = {2 * count + 4}")
     if max_products < 2 * count:
         raise ValueError(f"max_products is {max_products}, expected at least 2 × count = {2 * count}")
-    return _Lanczos(operator, count, generator, tolerance, max_products, basis_size).solve()
+    if end not in get_args(End):
+        raise ValueError(f"end is '{end}', expected one of {', '.join(get_args(End))}")
+    basis = KrylovBasis(operator, min(basis_size, operator.size), generator)
+    return _Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()
 
 
 class _Lanczos:
-    """The iteration: an orthonormal basis, the operator projected on it, and the direction to go next."""
+    """The iteration: converge, search for what is missing, certify.
+
+    Everything is ordered by score, which grows towards the wanted end of the spectrum.
+    """
 
     def __init__(
-        self,
-        operator: SymmetricOperator,
-        count: int,
-        generator: torch.Generator,
-        tolerance: float,
-        max_products: int,
-        basis_size: int,
+        self, basis: KrylovBasis, size: int, count: int, tolerance: float, max_products: int, end: End
     ) -> None:
-        self._operator = operator
+        self._basis = basis
+        self._size = size
         self._count = count
-        self._generator = generator
         self._tolerance = tolerance
         self._budget = max_products
-        self._capacity = min(basis_size, operator.size)
-        self._basis = torch.empty(self._capacity, operator.size, dtype=operator.dtype, device=operator.device)
-        self._projected = torch.zeros(self._capacity, self._capacity, dtype=torch.float64)
-        self._size = 0
-        self._products = 0
-        self._direction = self._random_direction()
+        self._end = end
+        self._scale = 0.0
         self._lowest = math.inf
-        self._next = -math.inf
+        self._following = torch.tensor([], dtype=torch.float64)
+        self._miss_probability = math.nan
+        self._search_products = 0
 
     def solve(self) -> Eigenpairs:
         complete = False
         while not complete and self._afford(1) and self._converge():
-            complete = self._explore()
+            before = self._basis.products
+            complete = self._search()
+            self._search_products += self._basis.products - before
         pairs = self._certify(complete)
         while complete and self._improvable(pairs):
             self._improve(pairs)
@@ -131,167 +103,133 @@ class _Lanczos:
         return pairs
 
     def _converge(self) -> bool:
-        """Grow the basis until the leading pairs look converged; False if the products run out."""
+        """Grow the basis until the wanted pairs look converged; False if the products run out."""
         while True:
-            if self._size >= self._count:
+            if self._basis.size >= self._count:
                 values, vectors = self._ritz()
-                if self._look_converged(values, vectors):
-                    self._next = max(self._next, *values[self._count :].tolist(), -math.inf)
+                if self._look_converged(vectors):
+                    self._note_following(values[self._count :])
                     return True
             if not self._afford(1):
                 return False
-            self._expand()
+            self._grow()
 
-    def _look_converged(self, values: torch.Tensor, vectors: torch.Tensor) -> bool:
-        if self._size == self._operator.size:
+    def _look_converged(self, vectors: torch.Tensor) -> bool:
+        if self._basis.spans_everything:
             return True
-        estimates = self._direction.norm().item() * vectors[-1, : self._count].abs()
-        return bool((estimates <= ESTIMATE_MARGIN * self._tolerance * values[0].abs()).all())
+        estimates = self._basis.remainder * vectors[-1, : self._count].abs()
+        return bool((estimates <= ESTIMATE_MARGIN * self._tolerance * self._scale).all())
 
-    def _explore(self) -> bool:
-        """Look for leading pairs that the iteration missed; False if one shows or the products run out."""
-        if self._size == self._operator.size:
-            return True
-        values, _ = self._ritz()
-        found = values[: self._count].clone()
-        margin = self._tolerance * found[0].abs()
-        longest = self._products
-        self._restart(self._count)
-        self._direction = self._random_direction()
-        for step in range(1, longest + 1):
-            if self._size == self._operator.size:
-                return True
+    def _search(self) -> bool:
+        """Look for pairs that the iteration missed; False if one shows or the products run out.
+
+        It takes no more products than the iteration did: what an eigenvalue too close to the k-th leaves
+        uncertain is in the miss probability.
+        """
+        k = self._count
+        values, vectors = self._ritz()
+        found = self._score(values[:k])
+        target = found + self._tolerance * self._scale
+        longest, spread, cycles = self._basis.products, 0.0, [0]
+        self._miss_probability = 0.0 if self._basis.spans_everything else 1.0
+        if not self._basis.spans_everything:
+            self._basis.restart(values[:k], vectors[:, :k])
+            self._basis.turn()
+        while self._miss_probability > MISS_PROBABILITY and sum(cycles) < longest:
             if not self._afford(1):
                 return False
-            self._expand()
+            if self._basis.full:
+                cycles.append(0)
+            self._grow()
+            cycles[-1] += 1
             values, _ = self._ritz()
-            if bool((values[: self._count] - found > margin).any()):
+            if bool((self._score(values[:k]) > target).any()):
                 return False
-            edge = values[self._count].item()
-            self._next = max(self._next, edge)
-            if step >= self._exploration_steps(found[-1].item(), edge):
-                return True
+            self._note_following(values[k:])
+            if sum(cycles) == 1:
+                spread = math.sqrt(self._size) * self._basis.stretch
+            self._miss_probability = self._chance_of_a_miss(target[-1].item(), cycles, spread)
         return True
 
-    def _exploration_steps(self, last: float, edge: float) -> float:
-        """Steps after which an eigenvalue above ``last`` outgrows a spectrum that ends at ``edge``.
-
-        A Krylov polynomial of degree m amplifies it by T_m(1 + 2γ), γ = (last − edge) / (edge − lowest),
-        T the Chebyshev polynomial (Saad 2011, Numerical Methods for Large Eigenvalue Problems, sec. 6.6).
-        """
-        if edge >= last or edge <= self._lowest:
-            return math.inf
-        growth = math.acosh(1 + 2 * (last - edge) / (edge - self._lowest))
-        needed = math.acosh(EXPLORATION_MARGIN * math.sqrt(self._operator.size))
-        # Within rounding of ``last`` the growth is nil.
-        return 1 + needed / growth if growth > 0 else math.inf
+    def _chance_of_a_miss(self, target: float, cycles: list[int], spread: float) -> float:
+        if self._basis.spans_everything:
+            return 0.0
+        others = self._score(self._following)
+        lowest = -others[0].item() if self._end == "largest_magnitude" else self._lowest
+        return chance_of_a_miss(target, others.tolist(), lowest, cycles, self._size, spread)
 
     def _certify(self, complete: bool) -> Eigenpairs:
         """Compute residuals with fresh products."""
-        values, vectors = self._ritz()
         k = self._count
-        ritz_vectors = self._combine(vectors[:, :k])
-        ritz_vectors /= ritz_vectors.norm(dim=1, keepdim=True)
-        images = torch.stack([self._apply(vector) for vector in ritz_vectors])
-        eigenvalues = (ritz_vectors.double() * images.double()).sum(1)
+        values, coefficients = self._ritz()
+        self._note_following(values[k:])
+        vectors = self._basis.combine(coefficients[:, :k])
+        vectors /= vectors.norm(dim=1, keepdim=True)
+        images = self._basis.apply(vectors)
+        eigenvalues = torch.stack([v.double() @ w.double() for v, w in zip(vectors, images, strict=True)])
+        images -= eigenvalues.to(images.dtype)[:, None] * vectors
+        residuals = torch.linalg.vector_norm(images, dim=1, dtype=torch.float64)
         # Rounding can turn the order of equal eigenvalues.
-        eigenvalues, order = eigenvalues.sort(descending=True, stable=True)
-        ritz_vectors, images = ritz_vectors[order], images[order]
-        residuals = (images - eigenvalues.to(images.dtype)[:, None] * ritz_vectors).double().norm(dim=1)
-        eigenvalues, relative = eigenvalues.cpu(), _relative(residuals.cpu(), eigenvalues[0].cpu())
-        known = [self._next, *values[k:].tolist()]
-        following = max(known) if max(known) > -math.inf and k < self._operator.size else math.nan
+        order = self._score(eigenvalues).argsort(descending=True, stable=True)
+        eigenvalues, residuals = eigenvalues[order].cpu(), residuals[order].cpu()
+        scale = self._scale if self._end == "smallest" else eigenvalues[0].abs().item()
+        following = self._following[0].item() if len(self._following) and k < self._size else math.nan
         return Eigenpairs(
             eigenvalues=eigenvalues,
-            eigenvectors=ritz_vectors,
-            residuals=relative,
-            converged=(relative <= self._tolerance) & complete,
-            gaps=_gaps(eigenvalues, following),
+            eigenvectors=vectors[order],
+            residuals=relative(residuals, scale),
+            converged=(relative(residuals, scale) <= self._tolerance) & complete,
+            gaps=relative(gaps(eigenvalues, following), scale),
             next_eigenvalue=following,
-            products=self._products,
+            miss_probability=self._miss_probability if complete else math.nan,
+            scale=scale,
+            products=self._basis.products,
+            search_products=self._search_products,
         )
 
     def _improvable(self, pairs: Eigenpairs) -> bool:
         """A basis of the whole space has nothing to gain; what remains is rounding."""
-        return not pairs.converged.all() and self._size < self._operator.size and self._afford(2)
+        return not pairs.converged.all() and not self._basis.spans_everything and self._afford(2)
 
     def _improve(self, pairs: Eigenpairs) -> None:
-        """Go on in the direction of the worst residual, which the exploration had dropped."""
+        """Go on in the direction of the worst residual, which the search had dropped."""
         worst = int(pairs.residuals.argmax())
         vector = pairs.eigenvectors[worst]
-        residual = self._apply(vector) - pairs.eigenvalues[worst].item() * vector
-        self._direction, _ = self._orthogonalize(residual)
-        self._expand()
+        self._basis.steer(self._basis.apply(vector) - pairs.eigenvalues[worst].item() * vector)
+        self._grow()
 
     def _afford(self, products: int) -> bool:
-        return self._products + products + self._count <= self._budget
+        return self._basis.products + products + self._count <= self._budget
 
-    def _apply(self, vector: torch.Tensor) -> torch.Tensor:
-        self._products += 1
-        image = self._operator @ vector
-        if not torch.isfinite(image).all():
-            raise FloatingPointError("a product with the operator is not finite")
-        return image
-
-    def _expand(self) -> None:
-        """Add the direction to the basis, restarted if it is full."""
-        if self._size == self._capacity:
-            self._restart((self._count + self._capacity) // 2)
-        norm = self._direction.norm().item()
-        scale = self._projected[: self._size, : self._size].abs().max().item() if self._size else 0.0
-        if norm <= 10 * torch.finfo(self._operator.dtype).eps * scale:
-            # The basis spans an invariant subspace; a random vector leads out of it.
-            self._direction = self._random_direction()
-            norm = self._direction.norm().item()
-        index = self._size
-        self._basis[index] = self._direction / norm
-        self._size += 1
-        self._direction, coefficients = self._orthogonalize(self._apply(self._basis[index]))
-        self._projected[index, : self._size] = coefficients
-        self._projected[: self._size, index] = coefficients
-
-    def _orthogonalize(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the part of a vector outside the basis, and its coefficients in it, float64 on the CPU."""
-        basis = self._basis[: self._size]
-        first = basis @ vector
-        vector = vector - first @ basis
-        second = basis @ vector
-        return vector - second @ basis, (first.double() + second.double()).cpu()
+    def _grow(self) -> None:
+        """Expand the basis, restarted if it is full."""
+        if self._basis.full:
+            keep = (self._count + self._basis.size) // 2
+            values, vectors = self._ritz()
+            self._basis.restart(values[:keep], vectors[:, :keep])
+        self._basis.expand()
 
     def _ritz(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return Ritz values, descending, and the coefficients of their vectors, in columns."""
-        values, vectors = torch.linalg.eigh(self._projected[: self._size, : self._size])
-        self._lowest = min(self._lowest, values[0].item())
-        return values.flip(0), vectors.flip(1)
+        """Return Ritz values, the best score first, and the coefficients of their vectors, in columns."""
+        values, vectors = self._basis.ritz()
+        scores, order = self._score(values).sort(descending=True, stable=True)
+        values, vectors = values[order], vectors[:, order]
+        self._lowest = min(self._lowest, scores[-1].item())
+        if self._end == "smallest":
+            self._scale = max(self._scale, values.abs().max().item())
+        else:
+            self._scale = values[0].abs().item()
+        return values, vectors
 
-    def _combine(self, coefficients: torch.Tensor) -> torch.Tensor:
-        weights = coefficients.T.to(dtype=self._basis.dtype, device=self._basis.device)
-        return weights @ self._basis[: self._size]
+    def _note_following(self, values: torch.Tensor) -> None:
+        """Keep the outermost estimates of the eigenvalues after the k-th: Ritz values lie inside of them."""
+        values, known = values[: ZEROS + 1], self._following
+        self._following = torch.cat([values, known[len(values) :]])
+        both = min(len(values), len(known))
+        inside = self._score(known[:both]) > self._score(values[:both])
+        self._following[:both] = torch.where(inside, known[:both], values[:both])
 
-    def _restart(self, keep: int) -> None:
-        """Replace the basis by its ``keep`` leading Ritz vectors."""
-        values, vectors = self._ritz()
-        self._basis[:keep] = self._combine(vectors[:, :keep])
-        self._projected.zero_()
-        self._projected[:keep, :keep] = torch.diag(values[:keep])
-        self._size = keep
-
-    def _random_direction(self) -> torch.Tensor:
-        vector = torch.randn(self._operator.size, dtype=torch.float64, generator=self._generator)
-        outside, _ = self._orthogonalize(vector.to(self._operator.device, self._operator.dtype))
-        return outside
-
-
-def _gaps(eigenvalues: torch.Tensor, following: float) -> torch.Tensor:
-    """Return the distance of each eigenvalue to its nearest neighbour, relative to |λ1|."""
-    below = torch.cat([eigenvalues[1:], torch.tensor([following], dtype=torch.float64)])
-    to_below = (eigenvalues - below).abs().nan_to_num(nan=math.inf)
-    to_above = torch.cat(
-        [torch.tensor([math.inf], dtype=torch.float64), (eigenvalues[:-1] - eigenvalues[1:]).abs()]
-    )
-    return _relative(torch.minimum(to_below, to_above), eigenvalues[0])
-
-
-def _relative(values: torch.Tensor, leading: torch.Tensor) -> torch.Tensor:
-    """Divide by |λ1|; of the zero operator, whose λ1 is zero, exact zeros remain zero."""
-    return torch.where(values == 0, values, values / leading.abs())
+    def _score(self, values: torch.Tensor) -> torch.Tensor:
+        if self._end == "largest_magnitude":
+            return values.abs()
+        return values if self._end == "largest" else -values

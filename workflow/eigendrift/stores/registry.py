@@ -104,12 +104,19 @@ TRAJECTORY = StoreSpec(
 _PAIR = (
     ("eigenvalue", "float64", "nat", "Algebraically largest eigenvalues of the Hessian, descending."),
     ("residual", "float64", "1", "‖Hv − λv‖ / |λ1|, recomputed with a fresh product."),
-    ("converged", "bool", "1", "Whether the residual meets the tolerance and the pairs proved complete."),
+    (
+        "converged",
+        "bool",
+        "1",
+        "Whether the residual meets the tolerance and no leading pair is known missing.",
+    ),
     ("gap", "float64", "1", "Distance to the nearest other eigenvalue, relative to |λ1|."),
 )
 _SOLVER = (
     ("next_eigenvalue", "float64", "nat", "Estimate of the largest eigenvalue not returned."),
+    ("miss_probability", "float64", "1", "Chance that a missing leading pair hid from the search for it."),
     ("matvecs", "int64", "1", "Hessian-vector products used."),
+    ("search_matvecs", "int64", "1", "Those among them that the search for missing pairs used."),
 )
 
 

@@ -1,0 +1,137 @@
+"""A Krylov basis that stays orthonormal, and the operator projected on it."""
+
+import math
+
+import torch
+
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
+
+# Gram-Schmidt leaves rounding of what it removed. It is repeated while it removes more than this share of
+# what remains, three times at most: in exact arithmetic twice is enough (Parlett 1998, sec. 6.9).
+SHARE_REMOVED = 0.1
+PASSES = 3
+
+
+class KrylovBasis:
+    """An orthonormal basis, the projected operator, and the direction in which the basis grows next.
+
+    Every new vector is orthogonalized against the whole basis (full reorthogonalization), so no spurious
+    copies of eigenvalues appear. Large vectors stay in the operator's dtype and on its device; what is
+    projected is float64 on the CPU.
+
+    Attributes:
+        size: Basis vectors, m.
+        products: Products with the operator so far.
+        remainder: Length of the direction. If it comes from a product, β of the Lanczos recurrence.
+    """
+
+    def __init__(self, operator: SymmetricOperator, capacity: int, generator: torch.Generator) -> None:
+        """Start with an empty basis and a random direction.
+
+        Args:
+            operator: Symmetric operator of size N.
+            capacity: Basis vectors held at most.
+            generator: CPU generator of random directions, so that they agree on every device.
+        """
+        self.size = 0
+        self.products = 0
+        self._operator = operator
+        self._generator = generator
+        self._vectors = torch.empty(capacity, operator.size, dtype=operator.dtype, device=operator.device)
+        self._projected = torch.zeros(capacity, capacity, dtype=torch.float64)
+        # Whether the direction is what remains of the newest basis vector's image.
+        self._chained = False
+        self.turn()
+
+    @property
+    def full(self) -> bool:
+        """Whether the basis holds as many vectors as it can."""
+        return self.size == len(self._vectors)
+
+    @property
+    def spans_everything(self) -> bool:
+        """Whether nothing lies outside the basis."""
+        return self.size == self._operator.size
+
+    @property
+    def stretch(self) -> float:
+        """Length of the newest basis vector's image, what lies along older ones left out."""
+        return math.hypot(self._projected[self.size - 1, self.size - 1].item(), self.remainder)
+
+    def apply(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return fresh products with a vector (N,) or with rows (b, N).
+
+        Raises:
+            FloatingPointError: A product is not finite.
+        """
+        self.products += vectors.numel() // self._operator.size
+        images = self._operator @ vectors
+        if not images.sum().isfinite():
+            raise FloatingPointError("a product with the operator is not finite")
+        return images
+
+    def expand(self) -> None:
+        """Add the direction to the basis; what remains of the new vector's image is the next direction."""
+        scale = self._projected[: self.size, : self.size].abs().max().item() if self.size else 0.0
+        if self.remainder <= 10 * torch.finfo(self._operator.dtype).eps * scale:
+            # The basis spans an invariant subspace; a random vector leads out of it.
+            self.turn()
+        index, before = self.size, self.remainder
+        vector = self._vectors[index] = self._direction / before
+        self.size += 1
+        image = self.apply(vector)
+        coefficients = torch.zeros(self.size, dtype=torch.float64)
+        if self._chained:
+            # The recurrence knows the largest components; one pass over the basis is then enough.
+            coefficients[index - 1] = before
+            image = torch.sub(image, self._vectors[index - 1], alpha=before)
+            coefficients[index] = (vector @ image).item()
+            image.sub_(vector, alpha=coefficients[index].item())
+        coefficients += self._point(image)
+        self._chained = True
+        self._projected[index, : self.size] = coefficients
+        self._projected[: self.size, index] = coefficients
+
+    def turn(self) -> None:
+        """Point in a fresh random direction."""
+        vector = torch.randn(self._operator.size, dtype=torch.float64, generator=self._generator)
+        self.steer(vector.to(self._operator.device, self._operator.dtype))
+
+    def steer(self, vector: torch.Tensor) -> None:
+        """Point where a vector (N,) leads out of the basis."""
+        self._point(vector)
+        self._chained = False
+
+    def ritz(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return Ritz values (m,), ascending, and in columns (m, m) the coefficients of their vectors."""
+        values, vectors = torch.linalg.eigh(self._projected[: self.size, : self.size])
+        return values, vectors
+
+    def combine(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Return the vectors (b, N) with coefficients (m, b) in the basis."""
+        weights = coefficients.T.to(dtype=self._vectors.dtype, device=self._vectors.device)
+        return weights @ self._vectors[: self.size]
+
+    def restart(self, values: torch.Tensor, coefficients: torch.Tensor) -> None:
+        """Replace the basis by Ritz vectors, given their values (b,) and coefficients (m, b)."""
+        keep = len(values)
+        self._vectors[:keep] = self.combine(coefficients)
+        self._projected.zero_()
+        self._projected[:keep, :keep] = torch.diag(values)
+        self.size = keep
+        self._chained = False
+
+    def _point(self, vector: torch.Tensor) -> torch.Tensor:
+        """Make the part of a vector outside the basis the direction; return the coefficients of the rest."""
+        basis = self._vectors[: self.size]
+        coefficients = torch.zeros(self.size, dtype=torch.float64)
+        for _ in range(PASSES):
+            removed = basis @ vector
+            vector = vector - removed @ basis
+            removed = removed.double().cpu()
+            coefficients += removed
+            self.remainder = vector.norm().item()
+            if removed.norm().item() <= SHARE_REMOVED * self.remainder:
+                break
+        self._direction = vector
+        return coefficients

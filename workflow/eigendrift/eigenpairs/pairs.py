@@ -1,0 +1,55 @@
+"""Eigenpairs and the evidence for them."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Eigenpairs:
+    """Eigenpairs from one end of the spectrum, the outermost first, and the evidence for them.
+
+    Attributes:
+        eigenvalues: (k,) float64 on the CPU; leading ones are descending.
+        eigenvectors: (k, N) unit rows, in the operator's dtype and on its device; any sign.
+        residuals: (k,) float64, ‖Hv − λv‖ from fresh products over ``scale``.
+        converged: (k,) bool, the residual meets the tolerance and the search for missing pairs was finished.
+        gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over ``scale``.
+        next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none
+            or the products ran out before one was seen.
+        miss_probability: Chance that an eigenvalue further out than the k-th, by more than the tolerance,
+            stayed hidden from the search; NaN if the search was not finished.
+        scale: What residuals and gaps are relative to: |λ1|; for the smallest eigenvalues, which may be
+            zero, the largest |Ritz value|.
+        products: Products used in all.
+        search_products: Those among them that the search for missing pairs used.
+    """
+
+    eigenvalues: torch.Tensor
+    eigenvectors: torch.Tensor
+    residuals: torch.Tensor
+    converged: torch.Tensor
+    gaps: torch.Tensor
+    next_eigenvalue: float
+    miss_probability: float
+    scale: float
+    products: int
+    search_products: int
+
+
+def gaps(eigenvalues: torch.Tensor, following: float) -> torch.Tensor:
+    """Return the distance (k,) of each eigenvalue to its nearest neighbour; the next eigenvalue counts."""
+    known = (
+        eigenvalues
+        if math.isnan(following)
+        else torch.cat([eigenvalues, eigenvalues.new_tensor([following])])
+    )
+    distances = (eigenvalues[:, None] - known[None, :]).abs()
+    distances.fill_diagonal_(math.inf)
+    return distances.min(1).values
+
+
+def relative(values: torch.Tensor, scale: float) -> torch.Tensor:
+    """Divide by the scale; of the zero operator, whose scale is zero, exact zeros remain zero."""
+    return torch.where(values == 0, values, values / scale)
