@@ -221,9 +221,9 @@ def test_any_network_has_a_hessian(
 ) -> None:
     torch.manual_seed(1)
     model = OTHERS[name]().double()
-    operator = hessian_operator(model, cross_entropy, inputs, targets, chunk_size)
+    matrix = matrix_of(hessian_operator(model, cross_entropy, inputs, targets, chunk_size))
     expected = dense_hessian(model, cross_entropy, inputs, targets)
-    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-12)
 
 
 def test_any_mean_loss_has_a_hessian(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> None:
