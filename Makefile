@@ -1,5 +1,6 @@
 # make figures          every figure and claim of the default study, desk; another with STUDY=smoke
 # make test             the tests
+# make bench            the eigendecomposition timed against other libraries, on an idle machine
 # make lint             formatters, linters and the type checker
 #
 # Each installs .venv from the lock, requirements.txt, if it is missing or the lock changed.
@@ -12,7 +13,7 @@ STUDY_FILE := $(patsubst %,workflow/studies/%.yaml,$(filter-out desk,$(STUDY)))
 STUDIES := desk $(basename $(notdir $(wildcard workflow/studies/*.yaml)))
 SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY_FILE),--configfile $(STUDY_FILE))
 
-.PHONY: figures test lint lock study venv
+.PHONY: figures test bench lint lock study venv
 
 figures: study venv
 	@$(BIN)/python workflow/unlock.py
@@ -24,6 +25,9 @@ study:
 
 test: venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+bench: venv
+	$(BIN)/python -m benchmarks
 
 lint: venv
 	$(BIN)/ruff check .

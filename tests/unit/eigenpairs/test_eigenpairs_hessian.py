@@ -248,3 +248,8 @@ def test_the_cross_entropy_of_a_perceptron_has_the_fast_operator(
         rtol=0,
         atol=1e-13,
     )
+
+
+def test_as_many_targets_as_inputs(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="11 inputs and 10 targets, expected as many of each"):
+        build(model, inputs, torch.arange(10) % 3)

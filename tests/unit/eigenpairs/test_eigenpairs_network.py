@@ -1,5 +1,7 @@
 """A real network's leading eigenpairs against its dense Hessian in float64."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 
 COUNT = 5
@@ -69,3 +72,38 @@ def test_leading_eigenpairs_of_a_network(
     gaps = np.abs(np.diff(values)) / values[0]
     expected = np.minimum(gaps, np.concatenate([[np.inf], gaps[:-1]]))
     np.testing.assert_allclose(pairs.gaps, expected, atol=1e-2)
+
+
+class Copies(nn.Module):
+    """Networks that do not know of each other: their joint Hessian has every eigenvalue once for each."""
+
+    def __init__(self, model: nn.Module, number: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(deepcopy(model) for _ in range(number))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.stack([member(inputs) for member in self.members], -1)
+
+
+@pytest.mark.parametrize(("copies", "count"), [(1, 20), (2, 10), (5, 10), (5, 13)])
+def test_float64_eigenvalues_are_those_of_the_dense_hessian(copies: int, count: int) -> None:
+    """Up to 2,000 parameters; clusters of two and of five are planted by copies of a network."""
+    model, inputs, targets = trained_on_digits((26 if copies == 1 else 5,), steps=60)
+    joint = model if copies == 1 else Copies(model, copies)
+    joint_targets = targets if copies == 1 else targets[:, None].expand(-1, copies)
+    operator = hessian_operator(joint, cross_entropy, inputs, joint_targets)
+    assert 700 < operator.size <= 2000
+    pairs = leading_eigenpairs(
+        operator, count, generator=torch.Generator().manual_seed(0), tolerance=1e-8, basis_size=100
+    )
+    dense = dense_hessian(model, cross_entropy, inputs, targets).numpy() / copies
+    values, vectors = leading(dense, len(dense))
+    values = np.repeat(values, copies)
+    assert pairs.converged.all()
+    np.testing.assert_allclose(pairs.eigenvalues, values[:count], rtol=1e-9)
+    # Parts of joint eigenvectors that belong to one member are eigenvectors of that member.
+    whole = (count // copies) * copies
+    parts = pairs.eigenvectors[:whole].numpy().reshape(whole, copies, -1)
+    for member in range(copies):
+        part, _ = np.linalg.qr(parts[:, member].T)
+        assert largest_angle(part.T[: whole // copies], vectors[: whole // copies]) < 1e-5

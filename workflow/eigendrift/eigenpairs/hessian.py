@@ -39,7 +39,12 @@ class HessianOperator(ABC, Generic[Prepared]):
             inputs: (n, …) on the model's device.
             targets: (n, …) on the model's device.
             chunk_size: Samples that one pass works on; None for all at once.
+
+        Raises:
+            ValueError: Inputs and targets differ in length, or there are none.
         """
+        if not len(inputs) == len(targets) > 0:
+            raise ValueError(f"{len(inputs)} inputs and {len(targets)} targets, expected as many of each")
         self._parameters = list(model.parameters())
         self.size = sum(parameter.numel() for parameter in self._parameters)
         chunk = len(inputs) if chunk_size is None else chunk_size

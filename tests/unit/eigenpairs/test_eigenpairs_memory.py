@@ -1,0 +1,81 @@
+"""Memory, measured in processes of their own: bounded by a chunk, and small for large networks."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIBRARY = Path(__file__).resolve().parents[3] / "workflow"
+MEBIBYTE = 2**20
+
+SETUP = """
+import resource
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from eigendrift.eigenpairs.hessian import DoubleBackwardHessian
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.numerics import configure
+
+configure()
+random = torch.Generator().manual_seed(0)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * {unit}
+
+def network(*widths):
+    layers = [nn.Flatten()]
+    for fan_in, fan_out in zip(widths, widths[1:]):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+def sample(count, width):
+    return torch.randn(count, width, generator=random), torch.arange(count) % 10
+
+small = network(20, 20, 10)
+data = sample(50, 20)
+leading_eigenpairs(hessian_operator(small, cross_entropy, *data), 2, generator=random)
+"""
+
+
+def peak_of(code: str) -> int:
+    """Bytes that a program needs at its peak beyond what it printed first."""
+    # Linux counts in kibibytes, macOS in bytes.
+    program = SETUP.replace("{unit}", "1" if sys.platform == "darwin" else "1024") + code
+    environment = {"PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    before, after = map(int, result.stdout.split())
+    return after - before
+
+
+@pytest.mark.parametrize("operator", ["hessian_operator", "DoubleBackwardHessian"])
+def test_memory_beyond_the_sample_is_that_of_a_chunk(operator: str) -> None:
+    code = """
+model, inputs = network(200, 500, 500, 10), sample({count}, 200)
+print(peak())
+{operator}(model, cross_entropy, *inputs, 1000) @ torch.ones(3, sum(p.numel() for p in model.parameters()))
+print(peak())
+"""
+    few, many = (peak_of(code.format(operator=operator, count=count)) for count in (2_000, 40_000))
+    # The activations of all samples are 150 MiB for each of the three vectors.
+    assert many < few + 64 * MEBIBYTE
+
+
+def test_a_million_parameters_stay_within_two_gibibytes() -> None:
+    used = peak_of("""
+model, data = network(784, 800, 450, 10), sample(1000, 784)
+assert sum(p.numel() for p in model.parameters()) > 990_000
+print(peak())
+pairs = leading_eigenpairs(hessian_operator(model, cross_entropy, *data), 15, generator=random)
+assert pairs.converged.all()
+print(peak())
+""")
+    assert used < 2048 * MEBIBYTE
+
+
+def test_the_measure_sees_what_is_used() -> None:
+    used = peak_of("print(peak()); block = torch.ones(2**26); print(peak())")
+    assert 0.9 * 2**28 < used < 1.2 * 2**28
