@@ -25,7 +25,7 @@ from eigendrift.eigenpairs.symmetric import SymmetricOperator
 End = Literal["largest", "smallest", "largest_magnitude"]
 
 # The target for estimated residuals lies below the tolerance, so that the recomputed ones meet it.
-ESTIMATE_MARGIN = 0.5
+ESTIMATE_MARGIN = 0.8
 # The search ends once a missing pair would have shown with a probability of 99 %. That bounds the worst
 # case; of thousands of planted spectra none came back with a pair missing.
 MISS_PROBABILITY = 0.01
