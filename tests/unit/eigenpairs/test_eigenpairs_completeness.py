@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from eigenpairs_helpers import DenseOperator, with_spectrum
+from scipy.stats import norm
 from torch.nn.functional import cross_entropy
 
 from eigendrift.data.registry import load
-from eigendrift.eigenpairs.completeness import chance_of_a_miss
+from eigendrift.eigenpairs.completeness import Search, chance_of_a_miss, log_growth
 from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.numerics import generator
@@ -29,51 +30,78 @@ class DiagonalOperator(DenseOperator):
         return vectors * self.matrix
 
 
-def krylov_value(start: np.ndarray, spectrum: np.ndarray, steps: int) -> float:
-    """The largest Ritz value after so many steps from a start vector."""
+def largest_ritz_value(start: np.ndarray, spectrum: np.ndarray, steps: int) -> float:
     powers = np.polynomial.chebyshev.chebvander(spectrum, steps - 1) * start[:, None]
     basis, _ = np.linalg.qr(powers)
     return float(np.linalg.eigvalsh(basis.T @ (spectrum[:, None] * basis))[-1])
 
 
-@pytest.mark.parametrize("target", [1.05, 1.3])
-def test_components_above_the_bound_show(target: float) -> None:
-    """A component of 3/A along the missing eigenvector lifts the largest Ritz value above the rest."""
+@pytest.mark.parametrize("degree", [0, 1, 2, 5, 30])
+def test_growth_is_that_of_the_chebyshev_polynomial(degree: int) -> None:
+    coefficients = np.zeros(degree + 1)
+    coefficients[degree] = 1
+    for target in (1.001, 1.3, 4.0):
+        # The interval [-1, 1], moved to [2, 6].
+        found = log_growth(4 + 2 * target, [6.0], 2.0, degree)
+        expected = np.polynomial.chebyshev.chebval(target, coefficients)
+        assert math.exp(found) == pytest.approx(expected)
+
+
+def test_no_polynomial_grows_above_what_is_not_below() -> None:
+    assert log_growth(1.0, [1.0, 0.5], -1.0, 10) == 0
+    assert log_growth(1.0, [0.5], -1.0, -1) == -math.inf
+    assert log_growth(1e9, [0.5], -1.0, 2000) < 1e5
+
+
+def test_a_value_beside_the_target_costs_a_zero() -> None:
+    beside, known = (log_growth(1.0001, others, -1.0, 25) for others in ([1.0], [1.0, 0.5]))
+    assert beside < 1
+    assert known == pytest.approx(log_growth(1.0001, [0.5], -1.0, 24) + math.log(0.0001 / 2), rel=1e-6)
+
+
+def test_chances_are_those_of_a_normal_variable() -> None:
+    draws = np.abs(np.random.default_rng(0).normal(size=100_000))
+    for amplification in (0.5, 2.0, 20.0):
+        share = (draws < 1 / amplification).mean()
+        assert chance_of_a_miss(math.log(amplification)) == pytest.approx(share, rel=0.05)
+    assert chance_of_a_miss(-math.inf) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "shown", "steps"),
+    [(1.05, 1.04, 20), (1.05, 1.04, 40), (1.3, 1.2, 8), (1.3, 1.2, 12), (1.3, 1.2, 18)],
+)
+def test_components_above_the_bound_show(target: float, shown: float, steps: int) -> None:
+    """The component that a chance belongs to lifts the largest Ritz value above ``shown``."""
     spectrum = np.concatenate([[target], REST])
-    random = np.random.default_rng(0)
-    for steps in (6, 12, 18):
-        chance = chance_of_a_miss(target, [1.0], -1.0, [steps], SIZE, float(np.linalg.norm(REST)))
-        if chance > 0.5:
-            continue
-        # For small chances erf(1 / A√2) ≈ √(2/π) / A.
-        component = 3 * chance * math.sqrt(math.pi / 2)
-        start = np.concatenate([[component], random.normal(size=SIZE - 1)])
-        assert krylov_value(start, spectrum, steps) > 1 + (target - 1) / 2
+    search = Search(target, shown, SIZE, 0)
+    chance = search.chance_of_a_miss([1.0], -1.0, steps, float(np.linalg.norm(REST)))
+    assert 0 < chance < 0.9
+    component = norm.ppf((1 + chance) / 2)
+    start = np.concatenate([[component], np.random.default_rng(0).normal(size=SIZE - 1)])
+    assert largest_ritz_value(start, spectrum, steps) > shown
 
 
 def test_more_steps_larger_gaps_and_fewer_parameters_leave_less_doubt() -> None:
-    def chance(steps: int = 12, edge: float = 0.8, size: int = SIZE) -> float:
-        return chance_of_a_miss(1.0, [edge], -0.2, [steps], size, 0.3 * math.sqrt(size))
+    def chance(steps: int = 14, edge: float = 0.8, size: int = SIZE) -> float:
+        return Search(1.0, 0.99, size, 0).chance_of_a_miss([edge], -0.2, steps, 0.3 * math.sqrt(size))
 
-    assert chance(steps=12) < chance(steps=8) < chance(steps=4) <= 1
+    assert chance(steps=14) < chance(steps=8) < chance(steps=4) <= 1
     assert chance(edge=0.5) < chance(edge=0.8) < chance(edge=0.95)
     assert chance(size=SIZE) < chance(size=100 * SIZE)
-    assert chance_of_a_miss(1.0, [1.0], -1, [50], SIZE, 1.0) == pytest.approx(1)
-    assert chance_of_a_miss(1.0, [], -1, [50], SIZE, 1.0) == pytest.approx(1)
+    assert Search(1.0, 1.0, SIZE, 0).chance_of_a_miss([0.5], -1.0, 50, 1.0) == 1
 
 
 def test_restarts_multiply_polynomials_of_their_own_degrees() -> None:
-    whole = chance_of_a_miss(1.1, [1.0], -1.0, [30], SIZE, 10.0)
-    parts = chance_of_a_miss(1.1, [1.0], -1.0, [10, 10, 10], SIZE, 10.0)
-    last = chance_of_a_miss(1.1, [1.0], -1.0, [10], SIZE, 10.0)
-    assert whole < parts < last
+    def chance(*cycles: int) -> float:
+        search = Search(1.1, 1.05, SIZE, 0)
+        for steps in cycles[:-1]:
+            search.chance_of_a_miss([1.0], -1.0, steps, 10.0)
+            search.restarted(5)
+        assert search.unbroken == (len(cycles) == 1)
+        return search.chance_of_a_miss([1.0], -1.0, cycles[-1], 10.0)
 
-
-def test_a_value_beside_the_target_costs_a_zero_not_the_search() -> None:
-    alone = chance_of_a_miss(1.001, [1.0], -1.0, [25], SIZE, 10.0)
-    known = chance_of_a_miss(1.001, [1.0, 0.5], -1.0, [25], SIZE, 10.0)
-    assert alone > 0.3
-    assert known < MISS_PROBABILITY
+    assert chance(30) < chance(10, 10, 10) < chance(10)
 
 
 SPECTRA = {

@@ -44,9 +44,14 @@ class KrylovBasis:
         self.turn()
 
     @property
+    def capacity(self) -> int:
+        """Basis vectors held at most."""
+        return len(self._vectors)
+
+    @property
     def full(self) -> bool:
         """Whether the basis holds as many vectors as it can."""
-        return self.size == len(self._vectors)
+        return self.size == self.capacity
 
     @property
     def spans_everything(self) -> bool:
@@ -102,10 +107,18 @@ class KrylovBasis:
         self._point(vector)
         self._chained = False
 
-    def ritz(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return Ritz values (m,), ascending, and in columns (m, m) the coefficients of their vectors."""
-        values, vectors = torch.linalg.eigh(self._projected[: self.size, : self.size])
+    def ritz(self, first: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return Ritz values (m,), ascending, and in columns (m, m) the coefficients of their vectors.
+
+        Args:
+            first: Index of the first basis vector that counts; those before are projected out.
+        """
+        values, vectors = torch.linalg.eigh(self._projected[first : self.size, first : self.size])
         return values, vectors
+
+    def vector(self, index: int) -> torch.Tensor:
+        """Return a basis vector (N,)."""
+        return self._vectors[index]
 
     def combine(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Return the vectors (b, N) with coefficients (m, b) in the basis."""
@@ -130,7 +143,8 @@ class KrylovBasis:
             vector = vector - removed @ basis
             removed = removed.double().cpu()
             coefficients += removed
-            self.remainder = vector.norm().item()
+            # In float64, because a sum of a million squares in float32 is off by 1e-5.
+            self.remainder = torch.linalg.vector_norm(vector, dtype=torch.float64).item()
             if removed.norm().item() <= SHARE_REMOVED * self.remainder:
                 break
         self._direction = vector

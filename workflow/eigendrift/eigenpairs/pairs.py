@@ -18,8 +18,8 @@ class Eigenpairs:
         gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over ``scale``.
         next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none
             or the products ran out before one was seen.
-        miss_probability: Chance that an eigenvalue further out than the k-th, by more than the tolerance,
-            stayed hidden from the search; NaN if the search was not finished.
+        miss_probability: Chance that an eigenvalue further out than the k-th, by twice the tolerance, stayed
+            hidden from the search; NaN if the search was not finished.
         scale: What residuals and gaps are relative to: |λ1|; for the smallest eigenvalues, which may be
             zero, the largest |Ritz value|.
         products: Products used in all.

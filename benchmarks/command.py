@@ -1,0 +1,153 @@
+"""Measure, print the table, and write it; see README.md."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from benchmarks import ROOT
+from benchmarks.compare import Settings, compare, report
+from benchmarks.growth import QUICK_SERIES, Series, full_series, measure_growth
+from benchmarks.methods import check_installed
+from benchmarks.plot import draw
+from benchmarks.problems import PROBLEMS, QUICK_PROBLEMS, Problem, make_checkpoint, unavailable
+from benchmarks.rows import Row
+from benchmarks.table import describe_machine, report_page, write_csv, write_machine
+from benchmarks.targets import judge_targets
+from eigendrift.errors import UserError
+from eigendrift.numerics import configure
+
+COUNTS = (3, 15)
+QUICK_COUNTS = (3,)
+GROWTH = "growth"
+SECTIONS = (*(problem.name for problem in PROBLEMS), GROWTH)
+FULL_OUTPUT = ROOT / "benchmarks/results"
+FIGURES = {"cpu": "benchmark.png", "cuda": "benchmark-cuda.png"}
+# What is not the full benchmark must not overwrite its results; git ignores this folder.
+OTHER_OUTPUT = ROOT / "results/benchmark"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: problems, numbers of pairs, growth, and what is left out for want of data."""
+
+    problems: tuple[Problem, ...]
+    counts: tuple[int, ...]
+    growth: Series | None
+    left_out: tuple[str, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark from the command line."""
+    options = _parse(arguments)
+    try:
+        check_installed()
+        devices = _devices(options.device)
+        output = _output(options)
+        plan = _plan(options)
+    except UserError as error:
+        sys.exit(str(error))
+    configure(os.cpu_count() or 1)
+    for reason in plan.left_out:
+        report(f"Left out: {reason}")
+    if not plan.problems and plan.growth is None:
+        sys.exit("There is nothing left to measure.")
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        for device in devices:
+            settings = Settings(device, options.threads, options.repeats, options.budget, options.limit)
+            _measure(plan, settings, Path(folder), output)
+    report(f"Written to {output}")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tiny network, once: whether everything works")
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, metavar="SECTION", help=f"some of: {', '.join(SECTIONS)}"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), help="default: the CPU, then the GPU if there is one"
+    )
+    parser.add_argument(
+        "--threads", type=_positive, default=1, help="of each method; a job of the workflow gets 1"
+    )
+    parser.add_argument("--repeats", type=_positive, help="default: 5; with --quick 1")
+    parser.add_argument(
+        "--budget", type=float, default=15, help="seconds after which a method is not repeated"
+    )
+    parser.add_argument("--limit", type=float, default=120, help="seconds after which a run is stopped")
+    parser.add_argument("--output", type=Path, help="folder for the results")
+    options = parser.parse_args(arguments)
+    if options.repeats is None:
+        options.repeats = 1 if options.quick else 5
+    return options
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(text)
+
+
+def _devices(asked: str | None) -> list[str]:
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise UserError("--device is cuda, but this machine shows no CUDA device; leave it out, or say cpu.")
+    return [asked] if asked else ["cpu", "cuda"] if there else ["cpu"]
+
+
+def _output(options: argparse.Namespace) -> Path:
+    output: Path = options.output or (OTHER_OUTPUT if options.quick or options.only else FULL_OUTPUT)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be made ({error.strerror}), so name another.") from error
+    return output
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    if options.quick:
+        return Plan(QUICK_PROBLEMS, QUICK_COUNTS, QUICK_SERIES, ())
+    asked = [problem for problem in PROBLEMS if not options.only or problem.name in options.only]
+    grows = not options.only or GROWTH in options.only
+    datasets = {problem.dataset for problem in asked} | ({"mnist"} if grows else set())
+    reasons = {dataset: unavailable(dataset) for dataset in datasets}
+    left_out = [
+        f"{problem.name}, for want of {problem.dataset}: {reasons[problem.dataset]}."
+        for problem in asked
+        if reasons[problem.dataset]
+    ]
+    growth = None
+    if grows:
+        growth = full_series("mnist5k", 4_000) if reasons["mnist"] else full_series("mnist", 60_000)
+        if reasons["mnist"]:
+            left_out.append(f"growth beyond 4,000 samples, for want of mnist: {reasons['mnist']}.")
+    there = tuple(problem for problem in asked if not reasons[problem.dataset])
+    return Plan(there, COUNTS, growth, tuple(left_out))
+
+
+def _measure(plan: Plan, settings: Settings, folder: Path, output: Path) -> None:
+    """Measure on one device; the files are written anew after every problem."""
+    machine = describe_machine(settings.device, settings.threads)
+    write_machine(output / f"machine-{settings.device}.json", machine)
+    rows: list[Row] = []
+    page = ""
+    for problem in plan.problems:
+        rows += compare(make_checkpoint(problem, folder), plan.counts, settings)
+        page = report_page(rows, judge_targets(rows), list(plan.left_out), machine)
+        write_csv(output / f"eigenpairs-{settings.device}.csv", rows)
+        (output / f"eigenpairs-{settings.device}.md").write_text(page, encoding="utf-8")
+    if page:
+        print(page, flush=True)
+    if plan.growth is not None:
+        grown = measure_growth(plan.growth, folder, replace(settings, repeats=min(settings.repeats, 3)))
+        write_csv(output / f"growth-{settings.device}.csv", grown)
+    if plan.problems:
+        figures = ROOT / "docs" if output == FULL_OUTPUT else output
+        growth = output / f"growth-{settings.device}.csv" if plan.growth else None
+        draw(output / f"eigenpairs-{settings.device}.csv", growth, figures / FIGURES[settings.device])

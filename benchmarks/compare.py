@@ -1,0 +1,168 @@
+"""All methods on one checkpoint, interleaved, and what came of it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TypeGuard
+
+import torch
+
+from benchmarks.bound import matrix_product_rate, product_operations
+from benchmarks.judge import Judge, Reference, Verdict
+from benchmarks.methods import METHODS, OURS, Method
+from benchmarks.problems import Checkpoint
+from benchmarks.rows import Row, with_ratios
+from benchmarks.worker import MIB, Failure, Run, Worker
+
+Results = dict[str, list[Run | Failure]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        threads: Of each method, on the CPU.
+        repeats: Runs of each method.
+        budget: Seconds after which a method is not repeated any more.
+        limit: Seconds after which a run is stopped.
+    """
+
+    device: str
+    threads: int
+    repeats: int
+    budget: float
+    limit: float
+
+
+def compare(checkpoint: Checkpoint, counts: Sequence[int], settings: Settings) -> list[Row]:
+    """Run all methods that apply to a checkpoint for each number of pairs, in ascending order."""
+    methods = [method for method in METHODS if checkpoint.parameters <= method.largest]
+    report(f"{checkpoint.problem.name}: float64 reference")
+    judge = Judge(checkpoint, torch.device(settings.device))
+    reference = judge.reference(max(counts))
+    workers = {name: _worker(checkpoint, name, settings) for name in (method.name for method in methods)}
+    stopped: dict[str, Failure] = {}
+    rows = []
+    try:
+        for worker in workers.values():
+            worker.wait()
+        for count in counts:
+            rates: list[float] = []
+            results = _measure(workers, count, settings, stopped, rates)
+            stopped |= {name: last for name, (*_, last) in results.items() if _is_over(last)}
+            solved = [_row(checkpoint, method, count, results[method.name]) for method in methods]
+            judged = [
+                _judged(row, results[row.method], judge, reference) if row.repeats else row for row in solved
+            ]
+            operations = product_operations(checkpoint.widths, checkpoint.problem.samples)
+            rows += with_ratios(judged, operations, median(rates))
+    finally:
+        for worker in workers.values():
+            worker.stop()
+    return rows
+
+
+def interleave(
+    names: Sequence[str], solve: Callable[[str], Run | Failure], repeats: int, budget: float
+) -> Results:
+    """Repeat round after round over all methods, so that what disturbs the machine meets all alike.
+
+    A method drops out when it fails, or when one more run like its last would exceed its budget of seconds.
+    """
+    results: Results = {name: [] for name in names}
+    for _ in range(repeats):
+        for name in names:
+            done = results[name]
+            if not done or _may_go_on(done, budget):
+                done.append(solve(name))
+    return results
+
+
+def _may_go_on(done: list[Run | Failure], budget: float) -> bool:
+    spent = sum(run.seconds for run in done)
+    return spent + done[-1].seconds <= budget and not isinstance(done[-1], Failure)
+
+
+def _is_over(result: Run | Failure) -> TypeGuard[Failure]:
+    return isinstance(result, Failure) and result.seconds < float("inf")
+
+
+def _worker(checkpoint: Checkpoint, method: str, settings: Settings) -> Worker:
+    return Worker(checkpoint, method, settings.device, settings.threads)
+
+
+def _measure(
+    workers: dict[str, Worker],
+    count: int,
+    settings: Settings,
+    stopped: dict[str, Failure],
+    rates: list[float],
+) -> Results:
+    """Time all methods, and the machine's rate before each turn of ours."""
+
+    def solve(name: str) -> Run | Failure:
+        if name == OURS.name:
+            rates.append(matrix_product_rate(torch.device(settings.device), settings.threads))
+        # More pairs take longer, so what was stopped before needs no second try.
+        result = stopped[name] if name in stopped else workers[name].run(count, settings.limit)
+        shown = result.reason if isinstance(result, Failure) else f"{result.seconds:.3g} s"
+        report(f"k = {count}, {name}: {shown}")
+        return result
+
+    return interleave(list(workers), solve, settings.repeats, settings.budget)
+
+
+def _row(checkpoint: Checkpoint, method: Method, count: int, results: list[Run | Failure]) -> Row:
+    problem = checkpoint.problem
+    row = Row(
+        problem=problem.name,
+        network=checkpoint.network,
+        parameters=checkpoint.parameters,
+        dataset=problem.dataset,
+        samples=problem.samples,
+        k=count,
+        method=method.name,
+        version=method.version,
+    )
+    runs = [result for result in results if isinstance(result, Run)]
+    failure = next((result for result in results if isinstance(result, Failure)), None)
+    if failure is not None:
+        # A method that fails once is not to be relied on.
+        at_least = failure.seconds if _is_over(failure) else None
+        return replace(row, note=failure.reason, at_least=at_least)
+    seconds = [run.seconds for run in runs]
+    return replace(
+        row,
+        repeats=len(runs),
+        seconds=median(seconds),
+        fastest=min(seconds),
+        slowest=max(seconds),
+        products=runs[-1].answer.products,
+        memory_mib=max(run.memory for run in runs) / MIB,
+    )
+
+
+def _judged(row: Row, results: list[Run | Failure], judge: Judge, reference: Reference) -> Row:
+    """Add the verdict on the last run: all runs of a method begin with the same random vectors."""
+    last = results[-1]
+    assert isinstance(last, Run)
+    verdict: Verdict = judge.verdict(last.answer, reference)
+    if verdict.convicts_reference:
+        report(f"{row.problem}, k = {row.k}: {row.method} found a pair that the float64 reference misses")
+    return replace(
+        row,
+        residual=verdict.residual,
+        shortfall=verdict.missing,
+        overlap=verdict.overlap,
+        accurate=verdict.accurate,
+        complete=verdict.complete,
+        note="found a pair that the reference misses" if verdict.convicts_reference else "",
+    )
+
+
+def report(message: str) -> None:
+    """Tell how far the benchmark is."""
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,156 @@
+"""What is decomposed: trained networks, and the samples that their Hessians are taken over."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from benchmarks.bound import computing_with
+from eigendrift.data.directory import VARIABLE, data_directory, layout
+from eigendrift.data.full_mnist import DIGESTS
+from eigendrift.data.registry import load
+from eigendrift.data.samples import Samples
+from eigendrift.data.scaling import SCALINGS
+from eigendrift.data.selection import hessian_sample
+from eigendrift.errors import UserError
+from eigendrift.numerics import generator
+from eigendrift.training.batches import BatchOrder
+from eigendrift.training.models import build_model
+from eigendrift.training.optimizers import OPTIMIZERS
+
+SEED = 0
+# As in the default study: SGD, a quarter of the way through its steps.
+OPTIMIZER = "sgd"
+LEARNING_RATE = 0.05
+BATCH_SIZE = 64
+STEPS = 2_000
+SCALING = "standardized"
+MODEL = {"activation": "relu", "initialization": "glorot_uniform"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network after training on a data set, and how many of its samples the Hessian is over.
+
+    Attributes:
+        name: As the command line knows it.
+        dataset: One of the library's data sets; the network is trained on its whole training part.
+        hidden: Widths of the hidden layers.
+        samples: Size of the Hessian's sample.
+        steps: Training steps.
+    """
+
+    name: str
+    dataset: str
+    hidden: tuple[int, ...]
+    samples: int
+    steps: int = STEPS
+
+
+PROBLEMS = (
+    Problem("digits", "digits", (32, 32), 1_437),
+    Problem("small-4000", "mnist5k", (32, 32), 4_000),
+    Problem("small-60000", "mnist", (32, 32), 60_000),
+    Problem("large-4000", "mnist5k", (256, 256), 4_000),
+    Problem("large-60000", "mnist", (256, 256), 60_000),
+)
+QUICK_PROBLEMS = (Problem("digits", "digits", (8,), 200, steps=50),)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A problem's weights and sample as files, the same bits for every method.
+
+    Attributes:
+        problem: What they belong to.
+        folder: Holds ``inputs.npy``, ``targets.npy`` and ``weights.npy``.
+        widths: Of all layers, from the inputs to the classes.
+    """
+
+    problem: Problem
+    folder: Path
+    widths: tuple[int, ...]
+
+    @property
+    def network(self) -> str:
+        """The network's widths, such as ``784-32-32-10``."""
+        return "-".join(map(str, self.widths))
+
+    @property
+    def parameters(self) -> int:
+        """N, weights and biases."""
+        return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(self.widths))
+
+    def load(
+        self, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+        """Return the network in evaluation mode, the inputs and the labels."""
+        inputs, targets, weights = (
+            torch.from_numpy(np.load(self.folder / f"{name}.npy"))
+            for name in ("inputs", "targets", "weights")
+        )
+        model = _network(self.problem.hidden, inputs, self.widths[-1]).to(device, dtype)
+        vector_to_parameters(weights.to(device, dtype), model.parameters())
+        return model.eval(), inputs.to(device, dtype), targets.to(device)
+
+
+def make_checkpoint(problem: Problem, folder: Path) -> Checkpoint:
+    """Train a problem's network and write what methods need below ``folder``."""
+    samples = _samples(problem.dataset)
+    chosen = hessian_sample(samples.train_labels, problem.samples)
+    target = folder / "-".join(map(str, (problem.dataset, *problem.hidden, problem.samples)))
+    target.mkdir(parents=True, exist_ok=True)
+    np.save(target / "inputs.npy", samples.train_images[chosen])
+    np.save(target / "targets.npy", samples.train_labels[chosen])
+    np.save(target / "weights.npy", _trained(problem.dataset, problem.hidden, problem.steps))
+    pixels = samples.train_images[0].size
+    return Checkpoint(problem, target, (pixels, *problem.hidden, samples.classes))
+
+
+def unavailable(dataset: str) -> str | None:
+    """Return why a data set is not at hand and how to get it; None if it is. Nothing is downloaded."""
+    if dataset in DIGESTS:
+        if data_directory(None) is None:
+            return f"set {VARIABLE} to a directory that holds {layout(dataset, list(DIGESTS[dataset]))}"
+        try:
+            _samples(dataset)
+        except UserError as error:
+            return str(error)
+    return None
+
+
+@lru_cache(maxsize=2)
+def _samples(dataset: str) -> Samples:
+    return SCALINGS[SCALING](load(dataset))
+
+
+@lru_cache
+def _trained(dataset: str, hidden: tuple[int, ...], steps: int) -> np.ndarray:
+    """Return flat weights, float32 (N,), after some steps of mini-batch training on the CPU.
+
+    One thread: small batches gain nothing from more, and the bits do not depend on the machine's cores.
+    """
+    samples = _samples(dataset)
+    images, labels = torch.from_numpy(samples.train_images), torch.from_numpy(samples.train_labels)
+    model = _network(hidden, images, samples.classes)
+    optimizer = OPTIMIZERS[OPTIMIZER].build(model.parameters(), {"learning_rate": LEARNING_RATE})
+    order = BatchOrder(len(labels), BATCH_SIZE, SEED, torch.device("cpu"))
+    with computing_with(1):
+        for step in range(steps):
+            batch = order.indices(step)
+            optimizer.zero_grad()
+            cross_entropy(model(images[batch]), labels[batch]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return parameters_to_vector(model.parameters()).detach().numpy()
+
+
+def _network(hidden: tuple[int, ...], images: torch.Tensor, classes: int) -> nn.Module:
+    _, rows, columns = images.shape
+    settings = {**MODEL, "hidden_widths": hidden}
+    return build_model(settings, (rows, columns), classes, generator("weights", SEED))

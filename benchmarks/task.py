@@ -1,0 +1,40 @@
+"""What a method is asked for and what it answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+# Of residuals, ‖Hv − λv‖ / λ1.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for: the k leading eigenpairs of one Hessian."""
+
+    model: nn.Module
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    count: int
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a method found.
+
+    Attributes:
+        values: float64 (k,), descending.
+        vectors: (k, N), one eigenvector a row, as the method returns it.
+        products: Hessian-vector products used; None if it cannot be known.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    products: int | None
