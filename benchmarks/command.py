@@ -16,8 +16,9 @@ from benchmarks.growth import QUICK_SERIES, Series, full_series, measure_growth
 from benchmarks.methods import check_installed
 from benchmarks.plot import draw
 from benchmarks.problems import PROBLEMS, QUICK_PROBLEMS, Problem, make_checkpoint, unavailable
+from benchmarks.products import measure_products
 from benchmarks.rows import Row
-from benchmarks.table import describe_machine, report_page, write_csv, write_machine
+from benchmarks.table import describe_machine, products_page, report_page, write_csv, write_machine
 from benchmarks.targets import judge_targets
 from eigendrift.errors import UserError
 from eigendrift.numerics import configure
@@ -25,7 +26,8 @@ from eigendrift.numerics import configure
 COUNTS = (3, 15)
 QUICK_COUNTS = (3,)
 GROWTH = "growth"
-SECTIONS = (*(problem.name for problem in PROBLEMS), GROWTH)
+PRODUCTS = "products"
+SECTIONS = (*(problem.name for problem in PROBLEMS), PRODUCTS, GROWTH)
 FULL_OUTPUT = ROOT / "benchmarks/results"
 FIGURES = {"cpu": "benchmark.png", "cuda": "benchmark-cuda.png"}
 # What is not the full benchmark must not overwrite its results; git ignores this folder.
@@ -34,10 +36,11 @@ OTHER_OUTPUT = ROOT / "results/benchmark"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: problems, numbers of pairs, growth, and what is left out for want of data."""
+    """What is measured, and what is left out for want of data."""
 
     problems: tuple[Problem, ...]
     counts: tuple[int, ...]
+    products: tuple[Problem, ...]
     growth: Series | None
     left_out: tuple[str, ...]
 
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     configure(os.cpu_count() or 1)
     for reason in plan.left_out:
         report(f"Left out: {reason}")
-    if not plan.problems and plan.growth is None:
+    if not plan.problems and not plan.products and plan.growth is None:
         sys.exit("There is nothing left to measure.")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         for device in devices:
@@ -78,9 +81,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=_positive, help="default: 5; with --quick 1")
     parser.add_argument(
-        "--budget", type=float, default=15, help="seconds after which a method is not repeated"
+        "--budget", type=float, default=10, help="seconds after which a method is not repeated"
     )
-    parser.add_argument("--limit", type=float, default=120, help="seconds after which a run is stopped")
+    parser.add_argument("--limit", type=float, default=60, help="seconds after which a run is stopped")
     parser.add_argument("--output", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
     if options.repeats is None:
@@ -112,9 +115,10 @@ def _output(options: argparse.Namespace) -> Path:
 
 def _plan(options: argparse.Namespace) -> Plan:
     if options.quick:
-        return Plan(QUICK_PROBLEMS, QUICK_COUNTS, QUICK_SERIES, ())
+        return Plan(QUICK_PROBLEMS, QUICK_COUNTS, QUICK_PROBLEMS, QUICK_SERIES, ())
     asked = [problem for problem in PROBLEMS if not options.only or problem.name in options.only]
     grows = not options.only or GROWTH in options.only
+    products = PROBLEMS if not options.only or PRODUCTS in options.only else ()
     datasets = {problem.dataset for problem in asked} | ({"mnist"} if grows else set())
     reasons = {dataset: unavailable(dataset) for dataset in datasets}
     left_out = [
@@ -128,7 +132,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         if reasons["mnist"]:
             left_out.append(f"growth beyond 4,000 samples, for want of mnist: {reasons['mnist']}.")
     there = tuple(problem for problem in asked if not reasons[problem.dataset])
-    return Plan(there, COUNTS, growth, tuple(left_out))
+    return Plan(there, COUNTS, products, growth, tuple(left_out))
 
 
 def _measure(plan: Plan, settings: Settings, folder: Path, output: Path) -> None:
@@ -144,6 +148,12 @@ def _measure(plan: Plan, settings: Settings, folder: Path, output: Path) -> None
         (output / f"eigenpairs-{settings.device}.md").write_text(page, encoding="utf-8")
     if page:
         print(page, flush=True)
+    if plan.products:
+        multiplied = measure_products(folder, settings, plan.products)
+        write_csv(output / f"products-{settings.device}.csv", multiplied)
+        products = products_page(multiplied, machine)
+        (output / f"products-{settings.device}.md").write_text(products, encoding="utf-8")
+        print(products, flush=True)
     if plan.growth is not None:
         grown = measure_growth(plan.growth, folder, replace(settings, repeats=min(settings.repeats, 3)))
         write_csv(output / f"growth-{settings.device}.csv", grown)

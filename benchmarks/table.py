@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks.methods import METHODS
+from benchmarks.products import ProductRow
 from benchmarks.rows import Row
 from benchmarks.targets import Target
 from benchmarks.task import TOLERANCE
@@ -77,6 +78,21 @@ def report_page(rows: list[Row], targets: list[Target], left_out: list[str], mac
         lines += ["", "Targets, each for ours:", "", *_aligned(*targets_table(targets))]
     lines += [f"\nLeft out: {reason}" for reason in left_out]
     return "\n".join(lines) + "\n"
+
+
+def products_page(rows: Sequence[ProductRow], machine: dict[str, Any]) -> str:
+    """Return the table of single products, in Markdown."""
+    on = machine.get("gpu", f"{machine['processor']}, threads: {machine['threads of each method']}")
+    header = ["network", "samples", "way", "block", "ms for each vector", "of the bound", "deviation"]
+    cells = [
+        [
+            *(row.network, f"{row.samples:,}", row.way, str(row.block)),
+            *(_number(row.milliseconds), f"{row.of_bound:.0%}", f"{row.deviation:.1e}"),
+        ]
+        for row in rows
+    ]
+    first = f"Hessian-vector products, measured on {on}, by `make bench`; README.md says how."
+    return "\n".join([first, "", *_aligned(header, cells)]) + "\n"
 
 
 def eigenpairs_table(rows: Iterable[Row], per_second: bool = False) -> tuple[list[str], list[list[str]]]:
