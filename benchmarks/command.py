@@ -83,7 +83,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--budget", type=float, default=10, help="seconds after which a method is not repeated"
     )
-    parser.add_argument("--limit", type=float, default=60, help="seconds after which a run is stopped")
+    parser.add_argument("--limit", type=float, default=100, help="seconds after which a run is stopped")
     parser.add_argument("--output", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
     if options.repeats is None:
