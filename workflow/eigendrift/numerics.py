@@ -22,8 +22,8 @@ def configure(threads: int = 1) -> None:
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
     torch.use_deterministic_algorithms(True)
-    # Nothing here reads memory before it is written; filling it all the same would cost a pass over each basis.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    # Nothing here reads memory before it is written; to fill it costs a pass over every Krylov basis.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
 
