@@ -61,7 +61,7 @@ def test_no_scratch_is_left(results):
 
 def test_stores_open_as_they_are(results):
     for store in results.rglob("*.zarr"):
-        assert xr.open_zarr(store).attrs["schema_version"] == 1
+        assert xr.open_zarr(store).attrs["schema_version"] == 2
 
 
 def test_fig01_shows_the_displacement_between_stored_eigenvectors(results):

@@ -204,7 +204,7 @@ STORE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "version": (
         lambda store: edit_group(store, lambda m: m["attributes"].update(schema_version=99)),
-        "schema version 99, expected 1",
+        "schema version 99, expected 2",
     ),
     "foreign": (
         lambda store: (shutil.rmtree(store), zarr.create_group(store, zarr_format=3)),
@@ -223,7 +223,7 @@ class TestReading:
     @pytest.mark.parametrize("damage", MANIFEST_DAMAGES)
     def test_manifest_refused(self, damage: str, store: Path) -> None:
         MANIFEST_DAMAGES[damage](store)
-        words = "schema version 99, expected 1" if damage == "version" else "e.json is missing or damaged"
+        words = "schema version 99, expected 2" if damage == "version" else "e.json is missing or damaged"
         with pytest.raises(UserError, match=words) as refusal:
             read_manifest(store)
         assert f"delete {store} and {manifest_path(store)}" in str(refusal.value)

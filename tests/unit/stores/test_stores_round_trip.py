@@ -111,7 +111,7 @@ def test_the_same_content_gives_the_same_manifest_to_the_byte(tmp_path: Path) ->
 def test_manifest_says_shapes_settings_versions_and_summary(tmp_path: Path) -> None:
     manifest = read_manifest(written(tmp_path, "eigenpairs"))
     assert manifest["kind"] == "eigenpairs"
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     assert manifest["settings"] == {"seed": 3}
     assert manifest["summary"] == {"note": None}
     assert manifest["arrays"]["eigenvector"]["shape"] == [4, 2, 11]
