@@ -77,15 +77,24 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--device", choices=("cpu", "cuda"), help="default: the CPU, then the GPU if there is one"
     )
     parser.add_argument(
-        "--threads", type=_positive, default=1, help="of each method; a job of the workflow gets 1"
+        "--threads",
+        type=_positive,
+        default=1,
+        help="of each method; default: 1, what a job of the workflow gets",
     )
     parser.add_argument("--repeats", type=_positive, help="default: 5; with --quick 1")
     parser.add_argument(
-        "--budget", type=float, default=10, help="seconds after which a method is not repeated"
+        "--budget", type=float, default=10, help="seconds after which a method is not repeated; default: 10"
     )
-    parser.add_argument("--limit", type=float, default=100, help="seconds after which a run is stopped")
+    parser.add_argument(
+        "--limit", type=float, default=100, help="seconds after which a run is stopped; default: 100"
+    )
     parser.add_argument("--output", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
+    if options.quick and options.only:
+        parser.error("--quick has a problem of its own, so leave out --only, or leave out --quick")
+    if not (options.budget >= 0 and options.limit > 0):
+        parser.error("--budget and --limit are seconds, so give positive numbers")
     if options.repeats is None:
         options.repeats = 1 if options.quick else 5
     return options

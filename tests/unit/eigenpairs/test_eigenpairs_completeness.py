@@ -140,6 +140,22 @@ def test_without_the_search_pairs_would_be_missing(monkeypatch: pytest.MonkeyPat
     assert misses(spectrum_of("twins at the end"), 15, range(10), torch.float64) == 10
 
 
+def test_the_aim_is_one_in_a_hundred() -> None:
+    assert MISS_PROBABILITY == 0.01
+
+
+def test_what_is_resolved_makes_the_search_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = DiagonalOperator(spectrum_of("geometric"))
+
+    def searched() -> int:
+        generator = torch.Generator().manual_seed(0)
+        return leading_eigenpairs(operator, 5, generator=generator).search_products
+
+    short = searched()
+    monkeypatch.setattr("eigendrift.eigenpairs.lanczos.LARGEST_HIDDEN", -math.inf)
+    assert searched() > short
+
+
 def test_the_evidence_is_told() -> None:
     spectrum = spectrum_of("geometric")
     pairs = leading_eigenpairs(DiagonalOperator(spectrum), 5, generator=torch.Generator().manual_seed(0))

@@ -7,7 +7,7 @@ import torch
 from eigenpairs_helpers import dense_hessian
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import parameters_to_vector, prune, vector_to_parameters
 
 from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, HessianOperator
 from eigendrift.eigenpairs.operators import hessian_operator
@@ -230,6 +230,110 @@ def test_any_mean_loss_has_a_hessian(model: nn.Module, inputs: torch.Tensor, tar
     operator = hessian_operator(model, mean_squared_error, inputs, targets, 4)
     expected = dense_hessian(model, mean_squared_error, inputs, targets)
     torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+class LoudFlatten(nn.Flatten):
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(inputs)
+
+
+def double(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+    return 2 * output
+
+
+def plain() -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3)).double()
+
+
+def hooked_layer() -> nn.Module:
+    model = plain()
+    model[1].register_forward_hook(double)
+    return model
+
+
+def hooked_network() -> nn.Module:
+    model = plain()
+    model.register_forward_hook(double)
+    return model
+
+
+def own_forward() -> nn.Module:
+    model = plain()
+    layer = model[1]
+    layer.forward = lambda inputs: 2 * nn.functional.linear(inputs, layer.weight, layer.bias)
+    return model
+
+
+def pruned() -> nn.Module:
+    model = plain()
+    prune.random_unstructured(model[1], "weight", amount=0.5)
+    return model
+
+
+def normalized() -> nn.Module:
+    model = plain()
+    nn.utils.parametrizations.weight_norm(model[1])
+    return model
+
+
+LOOK_ALIKES = {
+    "hooked layer": hooked_layer,
+    "hooked network": hooked_network,
+    "own forward": own_forward,
+    "pruned": pruned,
+    "normalized": normalized,
+    "in place": lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 3)).double(),
+    "another flatten": lambda: nn.Sequential(LoudFlatten(), *plain()[1:]).double(),
+}
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_what_only_looks_like_a_perceptron_is_none(
+    name: str, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    assert isinstance(hessian_operator(plain(), cross_entropy, inputs, targets), PerceptronHessian)
+    operator = hessian_operator(LOOK_ALIKES[name](), cross_entropy, inputs, targets)
+    assert isinstance(operator, DoubleBackwardHessian)
+    assert (operator @ torch.ones(operator.size, dtype=torch.float64)).isfinite().all()
+
+
+def test_labels_that_do_not_count_are_left_to_automatic_differentiation(inputs: torch.Tensor) -> None:
+    ignored = torch.tensor([0, 1, -100] * 4)[: len(inputs)]
+    operator = hessian_operator(plain(), cross_entropy, inputs, ignored)
+    assert isinstance(operator, DoubleBackwardHessian)
+
+
+def test_a_single_product_before_a_block(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
+    operator = build(model, inputs, torch.arange(SAMPLES) % 3)
+    block = torch.randn(5, operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    single = operator @ block[0]
+    torch.testing.assert_close((operator @ block)[0], single, rtol=0, atol=1e-15)
+
+
+def test_one_chunk_is_prepared_once(
+    build: Build, model: nn.Module, inputs: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = build(model, inputs, torch.arange(SAMPLES) % 3)
+    monkeypatch.setattr(operator, "_prepare", None)
+    assert (operator @ torch.ones(operator.size, dtype=torch.float64)).isfinite().all()
+
+
+def test_works_where_gradients_are_off(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    with torch.no_grad():
+        matrix = matrix_of(build(model, inputs, targets, 4))
+    torch.testing.assert_close(matrix, matrix_of(build(model, inputs, targets)), rtol=0, atol=1e-13)
+
+
+def test_frozen_parameters_and_empty_chunks_are_refused(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    with pytest.raises(ValueError, match="chunk_size is 0, expected at least 1"):
+        build(model, inputs, targets, 0)
+    model[0].bias.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"'0\.bias' does not require a gradient"):
+        build(model, inputs, targets)
 
 
 def test_the_cross_entropy_of_a_perceptron_has_the_fast_operator(

@@ -101,6 +101,14 @@ def test_clusters_are_found_in_full(name: str, size: int, seed: int) -> None:
         assert largest_angle(pairs.eigenvectors.numpy(), expected) < 1e-7
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_smallest_budget_there_is(count: int) -> None:
+    operator = DenseOperator(with_spectrum(np.linspace(-1, 1, 30)))
+    pairs = solve(operator, count, max_products=2 * count)
+    assert pairs.products == operator.products <= 2 * count
+    assert not pairs.converged.any()
+
+
 def test_zero_operator() -> None:
     pairs = solve(DenseOperator(np.zeros((20, 20))), 3)
     assert pairs.converged.all()
@@ -157,8 +165,10 @@ def test_same_seed_same_bits() -> None:
         (31, {}, "count is 31, expected 1 to 30"),
         (3, {"basis_size": 9}, "basis_size is 9, expected at least .* = 10"),
         (3, {"max_products": 5}, "max_products is 5, expected at least .* = 6"),
+        (3, {"tolerance": 0.0}, "tolerance is 0.0, expected a positive number"),
+        (3, {"tolerance": float("nan")}, "tolerance is nan, expected a positive number"),
     ],
 )
-def test_refuses_wrong_arguments(count: int, options: dict[str, int], words: str) -> None:
+def test_refuses_wrong_arguments(count: int, options: dict[str, float], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         solve(DenseOperator(np.eye(30)), count, **options)

@@ -16,10 +16,10 @@ class HessianOperator(ABC, Generic[Prepared]):
 
     .. math::  H = \frac{1}{n} \sum_{i=1}^{n} \nabla^2_\theta \, \ell(f_\theta(x_i), y_i)
 
-    for the N parameters in ``model.parameters()`` order, as they are at construction. The sample is worked on
-    in chunks, each weighted by its share of the sample, so the result does not depend on the chunk size, and
-    memory beyond the sample itself does not grow with the sample. What a product needs besides the vector is
-    prepared once if one chunk holds the whole sample, and otherwise anew for every chunk.
+    for the N parameters in ``model.parameters()`` order, which must not change while the operator is in use.
+    The sample is worked on in chunks, each weighted by its share of the sample, so the result does not depend
+    on the chunk size, and memory beyond the sample itself does not grow with the sample. What a product needs
+    besides the vector is prepared once if one chunk holds the whole sample, otherwise anew for every chunk.
 
     Attributes:
         size: N, the number of parameters.
@@ -41,10 +41,16 @@ class HessianOperator(ABC, Generic[Prepared]):
             chunk_size: Samples that one pass works on; None for all at once.
 
         Raises:
-            ValueError: Inputs and targets differ in length, or there are none.
+            ValueError: Inputs and targets differ in length, or there are none; a chunk holds no sample; or
+                a parameter is frozen.
         """
         if not len(inputs) == len(targets) > 0:
             raise ValueError(f"{len(inputs)} inputs and {len(targets)} targets, expected as many of each")
+        if chunk_size is not None and chunk_size < 1:
+            raise ValueError(f"chunk_size is {chunk_size}, expected at least 1, or None")
+        frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+        if frozen:
+            raise ValueError(f"parameter '{frozen[0]}' does not require a gradient, expected all of them to")
         self._parameters = list(model.parameters())
         self.size = sum(parameter.numel() for parameter in self._parameters)
         chunk = len(inputs) if chunk_size is None else chunk_size
@@ -110,9 +116,10 @@ class DoubleBackwardHessian(HessianOperator[torch.Tensor]):
         self._loss = loss
         super().__init__(model, inputs, targets, chunk_size)
 
+    @torch.enable_grad()
     def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = self._loss(self._model(inputs), targets)
-        gradients = torch.autograd.grad(loss, self._parameters, create_graph=True)
+        gradients = torch.autograd.grad(loss, self._parameters, create_graph=True, materialize_grads=True)
         return torch.cat([gradient.flatten() for gradient in gradients])
 
     def _products(self, prepared: torch.Tensor, block: torch.Tensor) -> torch.Tensor:

@@ -71,7 +71,7 @@ class KrylovBasis:
         """
         self.products += vectors.numel() // self._operator.size
         images = self._operator @ vectors
-        if not images.sum().isfinite():
+        if not images.isfinite().all():
             raise FloatingPointError("a product with the operator is not finite")
         return images
 

@@ -54,7 +54,7 @@ def leading_eigenpairs(
         end: The algebraically largest eigenvalues, the smallest, or those of largest magnitude.
 
     Raises:
-        ValueError: ``count``, ``basis_size``, ``max_products`` or ``end`` does not fit.
+        ValueError: ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit.
         FloatingPointError: A product is not finite.
     """
     if not 1 <= count <= operator.size:
@@ -63,6 +63,8 @@ def leading_eigenpairs(
         raise ValueError(f"basis_size is {basis_size}, expected at least 2 × count + 4 = {2 * count + 4}")
     if max_products < 2 * count:
         raise ValueError(f"max_products is {max_products}, expected at least 2 × count = {2 * count}")
+    if not tolerance > 0:
+        raise ValueError(f"tolerance is {tolerance}, expected a positive number")
     if end not in get_args(End):
         raise ValueError(f"end is '{end}', expected one of {', '.join(get_args(End))}")
     basis = KrylovBasis(operator, min(basis_size, operator.size), generator)
@@ -92,10 +94,12 @@ class _Lanczos:
 
     def solve(self) -> Eigenpairs:
         complete = False
-        while not complete and self._afford(2) and self._converge():
+        while not complete and self._converge():
             before = self._basis.products
             complete = self._search()
             self._search_products += self._basis.products - before
+            if not self._afford(2):
+                break
         pairs = self._certify(complete)
         while complete and self._improvable(pairs):
             self._improve(pairs)
@@ -240,9 +244,9 @@ class _Lanczos:
             self._restart()
         self._basis.expand()
 
-    def _restart(self, keep: int | None = None) -> None:
-        """Keep so many of the best Ritz vectors, half of those that are not wanted by default."""
-        keep = (self._count + self._basis.size) // 2 if keep is None else keep
+    def _restart(self) -> None:
+        """Keep the wanted Ritz vectors and the better half of the others."""
+        keep = (self._count + self._basis.size) // 2
         values, vectors = self._ritz()
         self._basis.restart(values[:keep], vectors[:, :keep])
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, Loss
-from eigendrift.eigenpairs.perceptron import PerceptronHessian, is_perceptron
+from eigendrift.eigenpairs.perceptron import PerceptronHessian, fits_perceptron, is_perceptron
 
 
 def hessian_operator(
@@ -28,6 +28,6 @@ def hessian_operator(
         `PerceptronHessian` for the cross-entropy of a multilayer perceptron with class labels, otherwise
         `DoubleBackwardHessian`: the same matrix, to rounding.
     """
-    if loss is cross_entropy and targets.dtype == torch.int64 and is_perceptron(model):
+    if loss is cross_entropy and is_perceptron(model) and fits_perceptron(model, inputs, targets):
         return PerceptronHessian(model, inputs, targets, chunk_size)
     return DoubleBackwardHessian(model, loss, inputs, targets, chunk_size)

@@ -14,12 +14,14 @@ class Eigenpairs:
         eigenvalues: (k,) float64 on the CPU; leading ones are descending.
         eigenvectors: (k, N) unit rows, in the operator's dtype and on its device; any sign.
         residuals: (k,) float64, ‖Hv − λv‖ from fresh products over ``scale``.
-        converged: (k,) bool, the residual meets the tolerance and the search for missing pairs was finished.
+        converged: (k,) bool, the residual meets the tolerance, and the search for missing pairs came to its
+            end and found none; ``miss_probability`` says how much that is worth.
         gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over ``scale``.
         next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none
             or the products ran out before one was seen.
         miss_probability: Chance that an eigenvalue further out than the k-th, by twice the tolerance, stayed
-            hidden from the search; NaN if the search was not finished.
+            hidden from the search; NaN if the products ran out in it. Above 1 % where eigenvalues lie so
+            close to the k-th that the search would have been longer than all that went before.
         scale: What residuals and gaps are relative to: |λ1|; for the smallest eigenvalues, which may be
             zero, the largest |Ritz value|.
         products: Products used in all.

@@ -1,6 +1,8 @@
 """The Hessian of a multilayer perceptron's cross-entropy, its products written out."""
 
+from copy import deepcopy
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import prod
 
 import torch
@@ -85,7 +87,8 @@ class PerceptronHessian(HessianOperator[_Pass]):
             targets: int64 (n,) class labels on the model's device.
             chunk_size: Samples that one pass works on; None for all at once.
         """
-        layers = _layers(model)
+        # A copy: what is prepared stays of one piece with the weights.
+        layers = deepcopy(_layers(model))
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         self._activations = [layer for layer in layers if not isinstance(layer, nn.Linear)]
         self._together = max(1, COLUMNS // max(layer.out_features for layer in self._linear))
@@ -201,21 +204,42 @@ class PerceptronHessian(HessianOperator[_Pass]):
 
 
 def is_perceptron(model: nn.Module) -> bool:
-    """Tell whether a network is linear layers with one known elementwise activation between each two."""
+    """Tell whether a network is linear layers with one known elementwise activation between each two.
+
+    Whatever could make a layer compute anything else, such as hooks or parametrizations, tells against it.
+    """
     layers = _layers(model)
     linear, between = layers[::2], layers[1::2]
+    own = [parameter for layer in linear for parameter in layer.parameters()]
     return (
         len(layers) % 2 == 1
         and all(type(layer) is nn.Linear for layer in linear)
         and all(type(layer) in ACTIVATIONS.values() for layer in between)
-        and len(list(model.parameters())) == sum(len(list(layer.parameters())) for layer in linear)
+        and not any(getattr(layer, "inplace", False) for layer in between)
+        and all(_is_plain(module) for module in model.modules())
+        and all(one is other for one, other in zip_longest(own, model.parameters()))
     )
+
+
+def fits_perceptron(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> bool:
+    """Tell whether a sample is one vector for each class label."""
+    vectors = inputs.dim() == 2 or (inputs.dim() > 2 and isinstance(next(model.children()), nn.Flatten))  # noqa: PLR2004
+    return vectors and targets.dim() == 1 and targets.dtype == torch.int64 and bool((targets >= 0).all())
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
     """Return the layers of a sequence without a leading nn.Flatten; of anything else, nothing."""
     layers = list(model) if type(model) is nn.Sequential else []
-    return layers[1:] if layers and isinstance(layers[0], nn.Flatten) else layers
+    first = layers[0] if layers else None
+    flattens = type(first) is nn.Flatten and first.start_dim == 1 and first.end_dim == -1
+    return layers[1:] if flattens else layers
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Tell whether a module computes what its class says and nothing else."""
+    hooks = (value for name, value in vars(module).items() if name.endswith("_hooks"))
+    plain = {"weight", "bias"} if isinstance(module, nn.Linear) else set()
+    return not any(hooks) and "forward" not in vars(module) and set(module._parameters) <= plain
 
 
 def _derivatives(

@@ -108,13 +108,18 @@ _PAIR = (
         "converged",
         "bool",
         "1",
-        "Whether the residual meets the tolerance and no leading pair is known missing.",
+        "Whether the residual meets the tolerance and the search found no pair missing.",
     ),
     ("gap", "float64", "1", "Distance to the nearest other eigenvalue, relative to |λ1|."),
 )
 _SOLVER = (
     ("next_eigenvalue", "float64", "nat", "Estimate of the largest eigenvalue not returned."),
-    ("miss_probability", "float64", "1", "Chance that a missing leading pair hid from the search for it."),
+    (
+        "miss_probability",
+        "float64",
+        "1",
+        "Chance that a missing pair hid from the search; NaN if that was cut short.",
+    ),
     ("matvecs", "int64", "1", "Hessian-vector products used."),
     ("search_matvecs", "int64", "1", "Those among them that the search for missing pairs used."),
 )
