@@ -9,6 +9,8 @@ from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
+
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -86,3 +88,9 @@ def trained_on_digits(
         cross_entropy(model(inputs), targets).backward()
         optimizer.step()
     return model, inputs, targets
+
+
+def matrix_of(operator: SymmetricOperator) -> torch.Tensor:
+    """All products with unit vectors, one at a time."""
+    identity = torch.eye(operator.size, dtype=operator.dtype)
+    return torch.stack([operator @ column for column in identity])
