@@ -1,6 +1,7 @@
 """How surely the solver knows that nothing is missing: the bound, and what it is worth in practice."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def spectrum_of(name: str) -> np.ndarray:
     return np.sort(np.concatenate([SPECTRA[name], bulk]))[::-1].copy()
 
 
-def misses(spectrum: np.ndarray, count: int, seeds: range, dtype: torch.dtype) -> int:
+def misses(spectrum: np.ndarray, count: int, seeds: Iterable[int], dtype: torch.dtype) -> int:
     operator = DiagonalOperator(spectrum, dtype)
     number = 0
     for seed in seeds:
@@ -138,6 +139,21 @@ def test_nothing_is_missing_from_spectra_built_to_provoke_it(name: str, dtype: t
 def test_without_the_search_pairs_would_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eigendrift.eigenpairs.lanczos.MISS_PROBABILITY", 2.0)
     assert misses(spectrum_of("twins at the end"), 15, range(10), torch.float64) == 10
+
+
+# Of the first 4,000 start vectors 189 miss a pair of this spectrum; these are the first of them.
+UNLUCKY = [28, 30, 32, 50, 52, 70, 87, 91, 103, 139, 149, 178, 189, 204, 208, 213, 252, 260, 344, 348]
+
+
+def test_start_vectors_that_miss_a_pair_are_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    # As after training with Adam: the 15th and the 16th differ by a hundredth of themselves.
+    lead = [*np.geomspace(0.7, 0.04, 14), 0.0309, 0.0306, *np.geomspace(0.028, 0.001, 80)]
+    spectrum = np.sort(np.concatenate([lead, random.normal(0, 3e-4, 1500)]))[::-1].copy()
+    assert misses(spectrum, 15, UNLUCKY, torch.float64) == 0
+    monkeypatch.setattr("eigendrift.eigenpairs.lanczos.MISS_PROBABILITY", 2.0)
+    # Rounding on another machine may turn the luck of one.
+    assert misses(spectrum, 15, UNLUCKY, torch.float64) > len(UNLUCKY) - 3
 
 
 def test_the_aim_is_one_in_a_hundred() -> None:
