@@ -15,7 +15,7 @@ from torch.nn.utils import parameters_to_vector
 
 from benchmarks.bound import computing_with, matrix_product_rate, product_operations, synchronize
 from benchmarks.compare import Settings, report
-from benchmarks.problems import PROBLEMS, Problem, make_checkpoint
+from benchmarks.problems import Problem, make_checkpoint
 from eigendrift.eigenpairs.hessian import DoubleBackwardHessian
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.numerics import generator
@@ -50,9 +50,7 @@ class ProductRow:
     deviation: float
 
 
-def measure_products(
-    folder: Path, settings: Settings, problems: tuple[Problem, ...] = PROBLEMS
-) -> list[ProductRow]:
+def measure_products(folder: Path, settings: Settings, problems: tuple[Problem, ...]) -> list[ProductRow]:
     """Measure every way on the problems with few samples, round after round over all ways."""
     rows = []
     for problem in problems:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from eigenpairs_helpers import DenseOperator, dense_hessian, trained_on_digits, with_spectrum
+from eigenpairs_helpers import DenseOperator, with_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
@@ -176,16 +176,6 @@ def test_quadrature_is_as_near_as_its_degree_promises(steps: int, seed: int, hea
     present = result.weights[0] > 0
     distance = wasserstein_distance(values, result.nodes[0, present], weights, result.weights[0, present])
     assert distance <= 2 * np.pi * np.ptp(spectrum) / (4 * 2 * steps)
-
-
-@pytest.fixture(scope="module")
-def network() -> Network:
-    return trained_on_digits()
-
-
-@pytest.fixture(scope="module")
-def dense(network: Network) -> np.ndarray:
-    return dense_hessian(network[0], cross_entropy, *network[1:]).numpy()
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])

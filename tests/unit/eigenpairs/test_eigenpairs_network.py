@@ -27,16 +27,6 @@ class CountingOperator(PerceptronHessian):
         return super().__matmul__(vectors)
 
 
-@pytest.fixture(scope="module")
-def network() -> Network:
-    return trained_on_digits()
-
-
-@pytest.fixture(scope="module")
-def dense(network: Network) -> np.ndarray:
-    return dense_hessian(network[0], cross_entropy, *network[1:]).numpy()
-
-
 @pytest.mark.parametrize(
     ("dtype", "tolerance", "value_error", "angle"),
     [(torch.float64, 1e-7, 1e-6, 1e-4), (torch.float32, 1e-5, 1e-5, 1e-3)],

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from eigenpairs_helpers import DenseOperator, dense_hessian, trained_on_digits, with_spectrum
+from eigenpairs_helpers import DenseOperator, with_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -123,16 +123,6 @@ def test_standard_error_is_that_of_random_signs_on_the_rest(localized: bool, pro
     # So for any sketch the estimate is right on average, and as far off as it says.
     assert abs(np.mean(deviations)) < 3 / 10
     assert abs(np.mean(np.square(deviations)) - 1) < 3 * np.sqrt(2 / 100)
-
-
-@pytest.fixture(scope="module")
-def network() -> Network:
-    return trained_on_digits()
-
-
-@pytest.fixture(scope="module")
-def dense(network: Network) -> np.ndarray:
-    return dense_hessian(network[0], cross_entropy, *network[1:]).numpy()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.linalg import eigh_tridiagonal
 
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,13 @@ def spectral_density(
     nodes, weights = np.full((probes, most), np.nan), np.zeros((probes, most))
     products = 0
     for probe in range(probes):
-        diagonal, beside = _tridiagonal(operator, _random_signs(operator, generator), most)
+        signs = random_signs(operator.size, generator).to(operator.device, operator.dtype)
+        diagonal, beside = _tridiagonal(operator, signs, most)
         values, vectors = eigh_tridiagonal(diagonal, beside)
         nodes[probe, : len(values)] = values
         weights[probe, : len(values)] = vectors[0] ** 2
         products += len(diagonal)
     return SpectralDensity(nodes, weights, products)
-
-
-def _random_signs(operator: SymmetricOperator, generator: torch.Generator) -> torch.Tensor:
-    signs = 2 * torch.randint(2, (operator.size,), dtype=torch.int8, generator=generator) - 1
-    return signs.to(operator.device, operator.dtype)
 
 
 def _tridiagonal(
@@ -118,9 +114,7 @@ def _tridiagonal(
     largest = 0.0
     for step in range(steps):
         basis[step] = direction / norms[-1]
-        image = operator @ basis[step]
-        if not torch.isfinite(image).all():
-            raise FloatingPointError("a product with the operator is not finite")
+        image = finite_product(operator, basis[step])
         largest = max(largest, _norm(image))
         diagonal.append((basis[step].double() @ image.double()).item())
         direction = _outside(image, basis[: step + 1])

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product
 
 # Gram-Schmidt leaves rounding of what it removed. It is repeated while it removes more than this share of
 # what remains, three times at most: in exact arithmetic twice is enough (Parlett 1998, sec. 6.9).
@@ -70,10 +70,7 @@ class KrylovBasis:
             FloatingPointError: A product is not finite.
         """
         self.products += vectors.numel() // self._operator.size
-        images = self._operator @ vectors
-        if not images.isfinite().all():
-            raise FloatingPointError("a product with the operator is not finite")
-        return images
+        return finite_product(self._operator, vectors)
 
     def expand(self) -> None:
         """Add the direction to the basis; what remains of the new vector's image is the next direction."""

@@ -138,13 +138,13 @@ class _Lanczos:
         uncertain is in the miss probability.
         """
         k = self._count
-        values, _ = self._ritz()
+        values, vectors = self._ritz()
         margin = self._tolerance * self._scale
         shown = self._score(values[:k]) + margin
         last = shown[-1].item()
         longest = 2 * self._basis.products
         if not self._basis.spans_everything:
-            self._keep_resolved(last)
+            self._keep_resolved(last, values, vectors)
             self._basis.turn()
         search = Search(last + margin, last, self._size, self._basis.size)
         self._miss_probability = 0.0 if self._basis.spans_everything else 1.0
@@ -164,12 +164,11 @@ class _Lanczos:
             self._miss_probability = self._doubt(search)
         return True
 
-    def _keep_resolved(self, beyond: float) -> None:
+    def _keep_resolved(self, beyond: float, values: torch.Tensor, vectors: torch.Tensor) -> None:
         """Keep the wanted Ritz vectors, and those in which no eigenvector from beyond a score can hide.
 
         Of an eigenvector whose value is at a distance, a Ritz vector holds at most residual / distance.
         """
-        values, vectors = self._ritz()
         residuals = self._basis.remainder * vectors[-1].abs()
         resolved = residuals <= LARGEST_HIDDEN * (beyond - self._score(values))
         resolved[: self._count] = True

@@ -24,3 +24,20 @@ class SymmetricOperator(Protocol):
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N)."""
         ...
+
+
+def finite_product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
+    """Return the products with a vector (N,) or with rows (b, N).
+
+    Raises:
+        FloatingPointError: A product is not finite.
+    """
+    images = operator @ vectors
+    if not torch.isfinite(images).all():
+        raise FloatingPointError("a product with the operator is not finite")
+    return images
+
+
+def random_signs(size: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw int8 (N,), entries 1 or −1 with equal probability, on the CPU."""
+    return 2 * torch.randint(2, (size,), dtype=torch.int8, generator=generator) - 1

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs
 
 # One for the sketch, one for its share, and two random vectors, without which there is no standard error.
 FEWEST_PRODUCTS = 4
@@ -64,7 +64,8 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
     basis = _captured(operator, rank, generator)
     captured = _quadratic_forms(operator, basis).sum().item()
     count = products - 2 * rank
-    probes = _block(operator, (_random_signs(operator.size, generator) for _ in range(count)), count)
+    # Signs vary the estimate less than Gaussian vectors do; they are exact on a diagonal.
+    probes = _block(operator, (random_signs(operator.size, generator) for _ in range(count)), count)
     probes -= (probes @ basis.T) @ basis
     rest = _quadratic_forms(operator, probes)
     return Trace(captured + rest.mean().item(), rest.std().item() / math.sqrt(count), products)
@@ -76,14 +77,9 @@ def _captured(operator: SymmetricOperator, rank: int, generator: torch.Generator
     S is Gaussian: then H S has the range of any H of no larger rank, while few random signs often coincide.
     """
     normal = (torch.randn(operator.size, dtype=torch.float64, generator=generator) for _ in range(rank))
-    sketch = _apply(operator, _block(operator, normal, rank))
+    sketch = finite_product(operator, _block(operator, normal, rank))
     columns: torch.Tensor = torch.linalg.qr(sketch.T).Q
     return columns.T.contiguous()
-
-
-def _random_signs(size: int, generator: torch.Generator) -> torch.Tensor:
-    """Signs vary the estimate less than Gaussian vectors do; they are exact on a diagonal."""
-    return 2 * torch.randint(2, (size,), dtype=torch.int8, generator=generator) - 1
 
 
 def _block(operator: SymmetricOperator, vectors: Iterator[torch.Tensor], count: int) -> torch.Tensor:
@@ -96,14 +92,7 @@ def _block(operator: SymmetricOperator, vectors: Iterator[torch.Tensor], count: 
 
 def _quadratic_forms(operator: SymmetricOperator, block: torch.Tensor) -> torch.Tensor:
     """Return vᵀHv of each row (b, N), float64 (b,) on the CPU."""
-    images = _apply(operator, block)
+    images = finite_product(operator, block)
     # Row by row, because float64 copies of both blocks would be the largest tensors here.
     forms = [row.double() @ image.double() for row, image in zip(block, images, strict=True)]
     return torch.stack(forms).cpu()
-
-
-def _apply(operator: SymmetricOperator, block: torch.Tensor) -> torch.Tensor:
-    images = operator @ block
-    if not torch.isfinite(images).all():
-        raise FloatingPointError("a product with the operator is not finite")
-    return images
