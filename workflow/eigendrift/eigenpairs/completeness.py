@@ -9,101 +9,61 @@ is computed here is the chance that a hidden one stayed hidden all the same.
 import math
 from collections.abc import Sequence
 
-# More values than these between the pairs found and the rest are not told apart by their own zeros.
-ZEROS = 12
-
-
-def chance_of_a_miss(log_amplification: float) -> float:
-    """Return the probability that a component, standard normal, is too small to show: |ω| < 1 / A.
-
-    Args:
-        log_amplification: Logarithm of A, what the component is multiplied by against the rest.
-    """
-    return math.erf(math.exp(min(-log_amplification, 100.0)) / math.sqrt(2))
-
-
-def log_growth(target: float, others: Sequence[float], lowest: float, degree: int) -> float:
-    r"""Return how much a polynomial can amplify what lies at ``target`` against the rest, as a logarithm.
-
-    Of polynomials p of a degree d that are at most 1 on the interval [a, b] the Chebyshev polynomial is
-    largest outside, p(μ) = cosh(d arcosh(1 + 2(μ − b)/(b − a))) (Saad 2011, Numerical Methods for Large
-    Eigenvalue Problems, sec. 4.4). Zeros at the first of the others cost a degree each and move b below them;
-    the best number of them is taken.
-
-    Args:
-        target: μ.
-        others: Values of the rest, descending; the first is b.
-        lowest: a.
-        degree: d; less than nothing amplifies nothing.
-    """
-    best, zeros = -math.inf if degree < 0 else 0.0, 0.0
-    for used, edge in enumerate(others[: ZEROS + 1]):
-        if edge >= target or used > degree:
-            break
-        if edge > lowest:
-            growth = (degree - used) * math.acosh(1 + 2 * (target - edge) / (edge - lowest))
-            # The logarithm of cosh, without overflow.
-            best = max(best, zeros + growth + math.log1p(math.exp(-2 * growth)) - math.log(2))
-            zeros += math.log((target - edge) / (edge - lowest))
-    return best
+import torch
 
 
 class Search:
-    r"""What Lanczos steps from a random vector in the complement of a basis tell.
+    r"""What Lanczos steps from a random vector ω in the complement of a basis tell.
 
-    The Krylov space of d + 1 steps contains p(B) ω for every polynomial p of degree d, B the operator in the
-    complement, ω the random vector. There the component along a hidden eigenvector, standard normal, is
-    multiplied by p(μ), and the length of the rest is at most
+    Let B be the operator in the complement, and u an eigenvector of it with eigenvalue μ. Every basis vector
+    since :math:`v_0 = \omega / |\omega|` is a polynomial of B applied to it, :math:`v_j = q_j(B) v_0`, so u's
+    component in it is :math:`q_j(\mu) \langle u, v_0 \rangle`, and the recurrence that made the vectors gives
+    :math:`q_j(\mu)`. They are orthonormal and u has length 1, hence
 
-    .. math::  \sqrt{N} \max |p| \quad\text{or, for}\ x p(x), \quad \|B\|_F \max |p|.
+    .. math::  |\langle u, \omega \rangle| \le |\omega| \, \Big(\sum_j q_j(\mu)^2\Big)^{-1/2},
 
-    A Ritz value exceeds σ < μ once the squared ratio of the two is (σ − a) / (μ − σ), a the spectrum's end.
-
-    Attributes:
-        first: Vectors of the basis that the Krylov space is outside of.
-        unbroken: Whether all of the space is still there, no restart has cut it.
+    at most the Christoffel function of what the steps have seen. The component of a random vector is standard
+    normal, and seldom so small once the sum is large (van Dorsselaer, Hochstenbach & van der Vorst 2001, SIAM
+    J. Matrix Anal. Appl. 22, who take one polynomial of the sum). Beyond the outermost Ritz value the sum
+    grows with μ, so what holds at a target holds further out as well.
     """
 
-    def __init__(self, target: float, shown: float, size: int, first: int) -> None:
+    def __init__(self, targets: Sequence[float], length: float, before: int) -> None:
         """Begin.
 
         Args:
-            target: μ, eigenvalues from here on are looked for.
-            shown: σ, a Ritz value above it shows one.
-            size: N.
-            first: Vectors in the basis before the random one.
+            targets: μ, one for each end of the spectrum that is searched; eigenvalues from here on outwards
+                are looked for.
+            length: |ω|.
+            before: Vectors in the basis before the random one; they hold nothing of u.
         """
-        self.first = first
-        self.unbroken = True
-        self._target = target
-        self._shown = shown
-        self._log_size = math.log(size) / 2
-        self._weight: float | None = None
-        self._earlier = 0.0
-        self._growth = 0.0
+        self._targets = torch.tensor(targets, dtype=torch.float64)
+        self._length = length
+        # q_j(μ) of every basis vector and of the direction in which the basis grows next, (target, m + 1).
+        self._components = torch.zeros(len(targets), before + 1, dtype=torch.float64)
+        self._components[:, -1] = 1.0
+        self._sums = torch.ones(len(targets), dtype=torch.float64)
 
-    def chance_of_a_miss(self, others: Sequence[float], lowest: float, steps: int, spread: float) -> float:
-        """Return the probability that an eigenvalue from the target on is still hidden.
+    def advance(self, image: torch.Tensor, remainder: float) -> None:
+        """Take a step into account.
 
         Args:
-            others: Upper ends of the Ritz values of B, descending.
-            lowest: Lower end of the spectrum.
-            steps: Lanczos steps since the random vector, or since the last restart.
-            spread: Estimate of the Frobenius norm of B after the first step.
+            image: (m,) components of the newest basis vector's image in the basis.
+            remainder: Length of what of it leads out of the basis.
         """
-        if self._weight is None:
-            known = self._target > 0 and spread > 0
-            self._weight = math.log(self._target / spread) if known else -math.inf
-        if self._target <= self._shown or lowest >= self._shown:
-            return 1.0
-        contrast = math.log((self._shown - lowest) / (self._target - self._shown)) / 2
-        self._growth = log_growth(self._target, others, lowest, steps - 1)
-        plain = self._growth - self._log_size
-        weighted = log_growth(self._target, others, lowest, steps - 2) + self._weight
-        return chance_of_a_miss(self._earlier + max(plain, weighted) - contrast)
+        known = self._components
+        # u is an eigenvector: its component in an image is μ times that in the vector itself.
+        outside = self._targets * known[:, -1] - known @ image
+        self._components = torch.cat([known, (outside / remainder)[:, None]], dim=1)
+        self._sums = torch.maximum(self._sums, self._components.square().sum(1))
 
-    def restarted(self, first: int) -> None:
-        """Go on after a restart: the polynomial of the next steps multiplies that of the steps before."""
-        self._earlier += self._growth
-        self.unbroken = False
-        self.first = first
+    def restart(self, coefficients: torch.Tensor) -> None:
+        """Go on with a basis of combinations of the old one's vectors, given their coefficients (m, b)."""
+        kept, ahead = self._components[:, :-1] @ coefficients, self._components[:, -1:]
+        self._components = torch.cat([kept, ahead], dim=1)
+
+    @property
+    def chance_of_a_miss(self) -> float:
+        """Probability that an eigenvalue from a target on is still hidden."""
+        least = self._sums.nan_to_num(nan=math.inf).min().item()
+        return math.erf(self._length / math.sqrt(2 * least))

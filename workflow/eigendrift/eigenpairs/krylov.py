@@ -59,9 +59,9 @@ class KrylovBasis:
         return self.size == self._operator.size
 
     @property
-    def stretch(self) -> float:
-        """Length of the newest basis vector's image, what lies along older ones left out."""
-        return math.hypot(self._projected[self.size - 1, self.size - 1].item(), self.remainder)
+    def newest_image(self) -> torch.Tensor:
+        """Components (m,) of the newest basis vector's image in the basis."""
+        return self._projected[: self.size, self.size - 1]
 
     def apply(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return fresh products with a vector (N,) or with rows (b, N).

@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 import torch
 
-from eigendrift.eigenpairs.completeness import ZEROS, Search
+from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
@@ -87,8 +87,7 @@ class _Lanczos:
         self._budget = max_products
         self._end = end
         self._scale = 0.0
-        self._lowest = math.inf
-        self._following = torch.tensor([], dtype=torch.float64)
+        self._following = torch.tensor(math.nan, dtype=torch.float64)
         self._miss_probability = math.nan
         self._search_products = 0
 
@@ -137,23 +136,25 @@ class _Lanczos:
         It takes no more products than the iteration did: what an eigenvalue too close to the k-th leaves
         uncertain is in the miss probability.
         """
+        if self._basis.spans_everything:
+            self._miss_probability = 0.0
+            return True
         k = self._count
         values, vectors = self._ritz()
         margin = self._tolerance * self._scale
+        last = self._score(values[:k])[-1].item()
         shown = self._score(values[:k]) + margin
-        last = shown[-1].item()
         longest = 2 * self._basis.products
-        if not self._basis.spans_everything:
-            self._keep_resolved(last, values, vectors)
-            self._basis.turn()
-        search = Search(last + margin, last, self._size, self._basis.size)
-        self._miss_probability = 0.0 if self._basis.spans_everything else 1.0
-        while self._miss_probability > MISS_PROBABILITY and self._basis.products < longest:
+        self._keep_resolved(last + margin, values, vectors)
+        self._basis.turn()
+        ends = {"largest": [1], "smallest": [-1], "largest_magnitude": [1, -1]}[self._end]
+        targets = [end * (last + 2 * margin) for end in ends]
+        search = Search(targets, self._basis.remainder, self._basis.size)
+        while search.chance_of_a_miss > MISS_PROBABILITY and self._basis.products < longest:
             if not self._afford(2):
                 return False
             if self._basis.full:
-                self._restart()
-                search.restarted(self._basis.size)
+                search.restart(self._restart())
             self._basis.expand()
             values, vectors = self._ritz()
             rise = self._score(values[:k]) - shown
@@ -161,7 +162,8 @@ class _Lanczos:
                 self._take_up(int(rise.argmax()), values, vectors)
                 return False
             self._note_following(values[k:])
-            self._miss_probability = self._doubt(search)
+            search.advance(self._basis.newest_image, self._basis.remainder)
+        self._miss_probability = search.chance_of_a_miss
         return True
 
     def _keep_resolved(self, beyond: float, values: torch.Tensor, vectors: torch.Tensor) -> None:
@@ -183,18 +185,6 @@ class _Lanczos:
         self._basis.restart(values[: self._count], vectors[:, : self._count])
         self._basis.steer(self._basis.apply(self._basis.vector(rank)))
 
-    def _doubt(self, search: Search) -> float:
-        if self._basis.spans_everything:
-            return 0.0
-        values, vectors = self._basis.ritz(search.first)
-        # Upper ends of the values outside, which are not yet known well after a few steps.
-        ends = self._score(values) + self._basis.remainder * vectors[-1].abs()
-        others = ends if search.unbroken else self._score(self._following)
-        others = others.sort(descending=True).values
-        lowest = -others[0].item() if self._end == "largest_magnitude" else self._lowest
-        spread = math.sqrt(self._size) * self._basis.stretch
-        return search.chance_of_a_miss(others.tolist(), lowest, self._basis.size - search.first, spread)
-
     def _certify(self, complete: bool) -> Eigenpairs:
         """Compute residuals with fresh products."""
         k = self._count
@@ -210,7 +200,7 @@ class _Lanczos:
         order = self._score(eigenvalues).argsort(descending=True, stable=True)
         eigenvalues, residuals = eigenvalues[order].cpu(), residuals[order].cpu()
         scale = self._scale if self._end == "smallest" else eigenvalues[0].abs().item()
-        following = self._following[0].item() if len(self._following) and k < self._size else math.nan
+        following = self._following.item() if k < self._size else math.nan
         return Eigenpairs(
             eigenvalues=eigenvalues,
             eigenvectors=vectors[order],
@@ -243,18 +233,18 @@ class _Lanczos:
             self._restart()
         self._basis.expand()
 
-    def _restart(self) -> None:
-        """Keep the wanted Ritz vectors and the better half of the others."""
+    def _restart(self) -> torch.Tensor:
+        """Keep the wanted Ritz vectors and the better half of the others; return their coefficients."""
         keep = (self._count + self._basis.size) // 2
         values, vectors = self._ritz()
         self._basis.restart(values[:keep], vectors[:, :keep])
+        return vectors[:, :keep]
 
     def _ritz(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return Ritz values, the best score first, and the coefficients of their vectors, in columns."""
         values, vectors = self._basis.ritz()
-        scores, order = self._score(values).sort(descending=True, stable=True)
+        order = self._score(values).argsort(descending=True, stable=True)
         values, vectors = values[order], vectors[:, order]
-        self._lowest = min(self._lowest, scores[-1].item())
         if self._end == "smallest":
             self._scale = max(self._scale, values.abs().max().item())
         else:
@@ -262,12 +252,9 @@ class _Lanczos:
         return values, vectors
 
     def _note_following(self, values: torch.Tensor) -> None:
-        """Keep the outermost estimates of the eigenvalues after the k-th: Ritz values lie inside of them."""
-        values, known = values[: ZEROS + 1], self._following
-        self._following = torch.cat([values, known[len(values) :]])
-        both = min(len(values), len(known))
-        inside = self._score(known[:both]) > self._score(values[:both])
-        self._following[:both] = torch.where(inside, known[:both], values[:both])
+        """Keep the outermost estimate of the eigenvalue after the k-th: Ritz values lie inside of it."""
+        if len(values) and not self._score(values[0]) <= self._score(self._following):
+            self._following = values[0]
 
     def _score(self, values: torch.Tensor) -> torch.Tensor:
         if self._end == "largest_magnitude":

@@ -15,11 +15,13 @@ from eigendrift.training.models import ACTIVATIONS
 # Vectors of a block are worked on together while their activations in a layer have at most so many columns:
 # wider products are no faster, and memory stays that of a few passes through the network.
 COLUMNS = 128
+# A processor's caches hold the activations of so many rows; more at once run at the speed of its memory.
+CACHED_ROWS = 4_096
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass through the network; the lists of hidden layers are one shorter than those of all layers.
+    """One pass of n rows through the network; the lists of hidden layers are one shorter than those of all.
 
     Attributes:
         inputs: (n, fan-in) of every layer: the sample, then a = σ(z) of each hidden layer.
@@ -28,6 +30,7 @@ class _Pass:
         curvatures: (n, width) of every hidden layer: σ''(z) times the derivative of the mean loss by σ(z);
             None where σ'' vanishes.
         probabilities: (n, classes), softmax of the network's output.
+        shares: (n, classes), the probabilities over the number of samples.
     """
 
     inputs: list[torch.Tensor]
@@ -35,6 +38,7 @@ class _Pass:
     slopes: list[torch.Tensor]
     curvatures: list[torch.Tensor | None]
     probabilities: torch.Tensor
+    shares: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class _Part:
     biases: torch.Tensor | None
 
 
-class PerceptronHessian(HessianOperator[_Pass]):
+class PerceptronHessian(HessianOperator[list[_Pass]]):
     r"""The Hessian of the mean cross-entropy of a multilayer perceptron.
 
     The R operator (Pearlmutter 1994), :math:`R\{f(\theta)\} = \partial_r f(\theta + r v)|_{r=0}`. With
@@ -96,7 +100,12 @@ class PerceptronHessian(HessianOperator[_Pass]):
         super().__init__(model, inputs, targets, chunk_size)
 
     @torch.no_grad()
-    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> _Pass:
+    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> list[_Pass]:
+        rows = CACHED_ROWS if inputs.device.type == "cpu" else len(inputs)
+        parts = zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
+        return [self._pass(*part, len(inputs)) for part in parts]
+
+    def _pass(self, inputs: torch.Tensor, targets: torch.Tensor, samples: int) -> _Pass:
         activations, slopes, bends = [inputs.flatten(1)], [], []
         for layer, activation in zip(self._linear, self._activations, strict=False):
             value, slope, bend = _derivatives(activation, layer(activations[-1]))
@@ -104,24 +113,25 @@ class PerceptronHessian(HessianOperator[_Pass]):
             slopes.append(slope)
             bends.append(bend)
         probabilities = self._linear[-1](activations[-1]).softmax(1)
-        errors = [(probabilities - one_hot(targets, probabilities.shape[1])) / len(inputs)]
+        errors = [(probabilities - one_hot(targets, probabilities.shape[1])) / samples]
         curvatures: list[torch.Tensor | None] = []
         for layer, slope, bend in zip(self._linear[:0:-1], slopes[::-1], bends[::-1], strict=True):
             by_activation = errors[0] @ layer.weight
             curvatures.insert(0, None if bend is None else bend * by_activation)
             errors.insert(0, slope * by_activation)
-        return _Pass(activations, errors, slopes, curvatures, probabilities)
+        return _Pass(activations, errors, slopes, curvatures, probabilities, probabilities / samples)
 
     @torch.no_grad()
-    def _products(self, prepared: _Pass, block: torch.Tensor) -> torch.Tensor:
-        products = torch.empty_like(block)
+    def _products(self, prepared: list[_Pass], block: torch.Tensor) -> torch.Tensor:
+        products = torch.zeros_like(block)
         together = self._together
         for vectors, images in zip(
             torch.split(block, together), torch.split(products, together), strict=True
         ):
-            directions = self._by_layer(vectors)
-            outputs, activations = self._forward(prepared, directions)
-            self._backward(prepared, directions, outputs, activations, self._by_layer(images))
+            directions, parts = self._by_layer(vectors), self._by_layer(images)
+            for rows in prepared:
+                outputs, activations = self._forward(rows, directions)
+                self._backward(rows, directions, outputs, activations, parts)
         return products
 
     def _by_layer(self, block: torch.Tensor) -> list[_Part]:
@@ -169,16 +179,15 @@ class PerceptronHessian(HessianOperator[_Pass]):
         activations: list[torch.Tensor],
         images: list[_Part],
     ) -> None:
-        """Write R{∂L/∂W} and R{∂L/∂b} of every layer to ``images``."""
-        likely = prepared.probabilities[:, None]
+        """Add R{∂L/∂W} and R{∂L/∂b} of every layer to ``images``."""
         error = outputs[-1]  # becomes R{δ} (n, b, fan-out) of the layer at hand
-        error -= (likely * error).sum(2, keepdim=True)
-        error *= likely / len(likely)
+        error -= (prepared.probabilities[:, None] * error).sum(2, keepdim=True)
+        error *= prepared.shares[:, None]
         for index in reversed(range(len(images))):
             image, weights = images[index], directions[index].weights
-            image.weights.copy_((error.flatten(1).T @ prepared.inputs[index]).view_as(weights))
+            image.weights.add_((error.flatten(1).T @ prepared.inputs[index]).view_as(weights))
             if image.biases is not None:
-                image.biases.copy_(error.sum(0))
+                image.biases.add_(error.sum(0))
             if index == 0:
                 return
             given, behind = prepared.errors[index], activations[index - 1]
