@@ -40,8 +40,8 @@ class Search:
         self._targets = torch.tensor(targets, dtype=torch.float64)
         self._length = length
         # q_j(μ) of every basis vector and of the direction in which the basis grows next, (target, m + 1).
-        self._components = torch.zeros(len(targets), before + 1, dtype=torch.float64)
-        self._components[:, -1] = 1.0
+        self.components = torch.zeros(len(targets), before + 1, dtype=torch.float64)
+        self.components[:, -1] = 1.0
         self._sums = torch.ones(len(targets), dtype=torch.float64)
 
     def advance(self, image: torch.Tensor, remainder: float) -> None:
@@ -51,16 +51,16 @@ class Search:
             image: (m,) components of the newest basis vector's image in the basis.
             remainder: Length of what of it leads out of the basis.
         """
-        known = self._components
+        known = self.components
         # u is an eigenvector: its component in an image is μ times that in the vector itself.
         outside = self._targets * known[:, -1] - known @ image
-        self._components = torch.cat([known, (outside / remainder)[:, None]], dim=1)
-        self._sums = torch.maximum(self._sums, self._components.square().sum(1))
+        self.components = torch.cat([known, (outside / remainder)[:, None]], dim=1)
+        self._sums = torch.maximum(self._sums, self.components.square().sum(1))
 
     def restart(self, coefficients: torch.Tensor) -> None:
         """Go on with a basis of combinations of the old one's vectors, given their coefficients (m, b)."""
-        kept, ahead = self._components[:, :-1] @ coefficients, self._components[:, -1:]
-        self._components = torch.cat([kept, ahead], dim=1)
+        kept, ahead = self.components[:, :-1] @ coefficients, self.components[:, -1:]
+        self.components = torch.cat([kept, ahead], dim=1)
 
     @property
     def chance_of_a_miss(self) -> float:

@@ -1,7 +1,5 @@
 """A Krylov basis that stays orthonormal, and the operator projected on it."""
 
-import math
-
 import torch
 
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product

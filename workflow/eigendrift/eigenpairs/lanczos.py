@@ -13,7 +13,7 @@ How and why it differs from the textbook:
 """
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
@@ -23,11 +23,13 @@ from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 End = Literal["largest", "smallest", "largest_magnitude"]
+# A score times the sign is an eigenvalue.
+SIGNS: dict[End, tuple[int, ...]] = {"largest": (1,), "smallest": (-1,), "largest_magnitude": (1, -1)}
 
 # The target for estimated residuals lies below the tolerance, so that the recomputed ones meet it.
 ESTIMATE_MARGIN = 0.8
-# The search ends once a missing pair would have shown with a probability of 99 %.
-MISS_PROBABILITY = 0.01
+# The search ends once a missing pair would have shown with a probability of 99.9 %.
+MISS_PROBABILITY = 0.001
 # How much of a hidden eigenvector a Ritz vector may hold that the search leaves out.
 LARGEST_HIDDEN = 0.25
 
@@ -65,8 +67,8 @@ def leading_eigenpairs(
         raise ValueError(f"max_products is {max_products}, expected at least 2 × count = {2 * count}")
     if not tolerance > 0:
         raise ValueError(f"tolerance is {tolerance}, expected a positive number")
-    if end not in get_args(End):
-        raise ValueError(f"end is '{end}', expected one of {', '.join(get_args(End))}")
+    if end not in SIGNS:
+        raise ValueError(f"end is '{end}', expected one of {', '.join(SIGNS)}")
     basis = KrylovBasis(operator, min(basis_size, operator.size), generator)
     return _Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()
 
@@ -147,8 +149,7 @@ class _Lanczos:
         longest = 2 * self._basis.products
         self._keep_resolved(last + margin, values, vectors)
         self._basis.turn()
-        ends = {"largest": [1], "smallest": [-1], "largest_magnitude": [1, -1]}[self._end]
-        targets = [end * (last + 2 * margin) for end in ends]
+        targets = [sign * (last + 2 * margin) for sign in SIGNS[self._end]]
         search = Search(targets, self._basis.remainder, self._basis.size)
         while search.chance_of_a_miss > MISS_PROBABILITY and self._basis.products < longest:
             if not self._afford(2):

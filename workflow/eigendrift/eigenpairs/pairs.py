@@ -20,7 +20,7 @@ class Eigenpairs:
         next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none
             or the products ran out before one was seen.
         miss_probability: Chance that an eigenvalue further out than the k-th, by twice the tolerance, stayed
-            hidden from the search; NaN if the products ran out in it. Above 1 % where eigenvalues lie so
+            hidden from the search; NaN if the products ran out in it. Above 0.1 % where eigenvalues lie so
             close to the k-th that the search would have been longer than all that went before.
         scale: What residuals and gaps are relative to: |λ1|; for the smallest eigenvalues, which may be
             zero, the largest |Ritz value|.
