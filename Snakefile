@@ -28,7 +28,7 @@ rule all:
             "results/{study}/figures/{name}.{ending}",
             study=STUDY,
             name=FIGURES,
-            ending=PICTURE,
+            ending=["png", "pdf", "csv"],
         ),
         expand("results/{study}/claims.{ending}", study=STUDY, ending=["json", "csv"]),
         manifests_of(BASELINES),

@@ -1,7 +1,7 @@
 """Leading eigenpairs of the Hessian along training.
 
 Consumes data/<dataset>.zarr and runs/<run>/trajectory.zarr.
-Produces runs/<run>/eigenpairs.zarr and its manifest.
+Produces runs/<run>/eigenpairs.zarr and, with more pairs, runs/<run>/wide/eigenpairs.zarr, and their manifests.
 """
 
 
@@ -33,3 +33,21 @@ rule eigenpairs:
         "Leading eigenpairs along {wildcards.run}"
     script:
         "../scripts/eigenpairs.py"
+
+
+use rule eigenpairs as wide_eigenpairs with:
+    output:
+        store=directory("results/{study}/runs/{run}/wide/eigenpairs.zarr"),
+        manifest="results/{study}/runs/{run}/wide/eigenpairs.json",
+    log:
+        "results/{study}/logs/wide_eigenpairs/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/wide_eigenpairs/{run}.tsv"
+    params:
+        solver={
+            **config["eigenpairs"],
+            "count": config["eigenpairs"]["wide_count"],
+        },
+        device=config["device"],
+    message:
+        "Many leading eigenpairs along {wildcards.run}"

@@ -19,7 +19,7 @@ from eigendrift.figures.parts import (
     plain_log_ticks,
 )
 from eigendrift.figures.style import title_of
-from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.collection import Collection, collect
 from eigendrift.metrics.displacement import isotropic_displacement
 
 LEADING = 1
@@ -28,6 +28,8 @@ COLOURS = plt.get_cmap("viridis")
 LIGHTEST = 0.9
 # Of the training; a curve that starts later has hardly any lags to show.
 LATEST = 7 / 8
+
+read = collect
 
 
 def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:

@@ -19,10 +19,12 @@ from eigendrift.figures.parts import (
     steps_axis,
 )
 from eigendrift.figures.style import optimizer_lines, title_of
-from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.collection import Collection, collect
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 
 LEADING = 1
+
+read = collect
 
 
 def draw(collection: Collection) -> Plotted:

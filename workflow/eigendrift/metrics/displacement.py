@@ -93,6 +93,25 @@ def _match(overlap: np.ndarray) -> np.ndarray | None:
     return np.asarray(columns)
 
 
+def weight_displacement(weights: np.ndarray) -> np.ndarray:
+    """Return how far the weights move between any two checkpoints: Δ_w(tw, t) = |θ(t) − θ(tw)|² / N.
+
+    Baity-Jesi et al. 2018 (ICML), not normalized by the noise of the gradient.
+
+    Args:
+        weights: (checkpoint, parameter), flat weights; NaN where a run had diverged.
+
+    Returns:
+        float64 (waiting, checkpoint), at least 0.
+    """
+    result = np.zeros((len(weights), len(weights)))
+    for block in blocks(weights):
+        # Differences first: the weights are much larger than what they move by.
+        for waiting, start in enumerate(block):
+            result[waiting] += ((block - start) ** 2).sum(1)
+    return np.asarray(result / weights.shape[1])
+
+
 def isotropic_displacement(parameters: int) -> float:
     """Return the mean displacement between two independent isotropic unit vectors.
 
