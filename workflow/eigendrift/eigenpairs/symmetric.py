@@ -1,5 +1,6 @@
 """What solvers need of a symmetric operator."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -23,6 +24,35 @@ class SymmetricOperator(Protocol):
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N)."""
+        ...
+
+
+class OperatorStack(Protocol):
+    """Several symmetric operators of size N that are multiplied together.
+
+    Attributes:
+        size: N.
+        device: Where vectors must be.
+        dtype: Dtype that vectors must have.
+    """
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def __getitem__(self, index: int) -> SymmetricOperator:
+        """Return one of them."""
+        ...
+
+    def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
+        """Return the products (r, N) of r vectors (r, N), each with the operator of its index."""
         ...
 
 
