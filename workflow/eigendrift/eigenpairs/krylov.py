@@ -160,6 +160,10 @@ class KrylovBasis:
         self.size = keep
         self._chained = False
 
+    def move(self, vectors: torch.Tensor) -> None:
+        """Go on in other memory (capacity, N) that holds the same vectors."""
+        self._vectors = vectors
+
     def _split(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Return a vector's components in the basis, float64 (m,), what lies outside, and its length."""
         basis = self._vectors[: self.size]

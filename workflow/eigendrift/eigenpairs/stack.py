@@ -14,6 +14,13 @@ from torch.nn.functional import one_hot
 from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, is_perceptron, layers_of
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
+# What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for
+# that keep a GPU busy each by itself, and more small ones than these hardly spare anything.
+MOST_NUMBERS = 2**30
+MOST_NETWORKS = 64
+# Numbers for each unit and sample: four prepared, once more of those selected, and four while multiplying.
+NUMBERS_PER_UNIT = 12
+
 
 @dataclass(frozen=True)
 class _Networks:
@@ -216,6 +223,22 @@ class _One:
             for rows in torch.split(vectors.view(-1, self.size), len(self._stack))
         ]
         return torch.cat(parts).view_as(vectors)
+
+
+def stack_size(model: nn.Module, samples: int, basis_size: int) -> int:
+    """Return how many networks it is worth to put together; it depends on nothing but sizes.
+
+    Args:
+        model: A network that `is_perceptron`.
+        samples: That the Hessian is over.
+        basis_size: Vectors in the Krylov basis of each network.
+    """
+    linear = [layer for layer in layers_of(model) if isinstance(layer, nn.Linear)]
+    units = sum(layer.out_features for layer in linear)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    # Twice the basis: for a moment there are two, when those that have ended are let go of.
+    numbers = NUMBERS_PER_UNIT * units * samples + 2 * basis_size * parameters
+    return max(1, min(MOST_NETWORKS, MOST_NUMBERS // numbers))
 
 
 def _with_biases(output: torch.Tensor, part: Part) -> torch.Tensor:

@@ -65,8 +65,13 @@ def finite_product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.
     images = operator @ vectors
     # One pass: the sum of finite float32 values is finite in float64.
     if not images.sum(dtype=torch.float64).isfinite():
-        raise FloatingPointError("a product with the operator is not finite")
+        raise not_finite()
     return images
+
+
+def not_finite() -> FloatingPointError:
+    """Return the error of a product that is not finite."""
+    return FloatingPointError("a product with the operator is not finite")
 
 
 def random_signs(size: int, generator: torch.Generator) -> torch.Tensor:
