@@ -13,8 +13,8 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from eigendrift.data.samples import Samples
 from eigendrift.data.selection import hessian_sample
-from eigendrift.eigenpairs import decompose as module
-from eigendrift.eigenpairs.decompose import Decomposition, Landscape, decompose, undefined_record
+from eigendrift.eigenpairs.decompose import Decomposition, decompose
+from eigendrift.eigenpairs.landscape import Landscape, Record, undefined_record
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
@@ -140,7 +140,7 @@ def test_an_interrupted_job_resumes_with_the_same_bits(
     class Dying(Landscape):
         left = 2
 
-        def eigenpairs_at(self, *arguments: Any) -> module.Record:
+        def eigenpairs_at(self, *arguments: Any) -> Record:
             if not self.left:
                 raise KeyboardInterrupt
             self.left -= 1

@@ -61,8 +61,8 @@ def test_every_waiting_time_in_the_legend_has_a_curve(checkpoints):
 
 def test_masked_null_draws_are_counted():
     notes = collection(np.nan).notes("digits")
-    assert "digits: 6 unconverged eigenpairs are left out" in notes
-    assert "digits: 6 unconverged eigenpairs of the null model are left out" in notes
+    assert "digits, sgd: without 6 unconverged eigenpairs" in notes
+    assert "digits: without 6 unconverged eigenpairs of the null model" in notes
 
 
 @pytest.mark.parametrize(("key", "value"), [("font.szie", 8), ("font.size", "wide")])
