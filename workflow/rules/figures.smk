@@ -38,6 +38,12 @@ def picture(name, category):
 TIMES = config["figures"]["waiting_times"]
 FIRST = [run for run in MAIN if run.dataset == SHOWN[0]]
 EXAMPLES = [run for run in FIRST if run.seed == 0]
+MINIMA = list(
+    dict.fromkeys(
+        f"results/{STUDY}/minima/{run.dataset}/{run.model}/{run.optimizer}.zarr"
+        for run in MAIN
+    )
+)
 
 FIGURES = {
     "fig01_displacement": shown(
@@ -49,6 +55,12 @@ FIGURES = {
     "fig05_test_accuracy": shown("accuracy", "Training", MAIN),
     "fig06_eigenvalues": shown("eigenvalues", "Training", MAIN),
     "fig07_convergence": shown("convergence", "Displacement", MAIN),
+    "fig08_minima": shown(
+        "minima",
+        "Training",
+        MAIN,
+        {"manifests": manifests_of(MINIMA), "minima": ancient(MINIMA)},
+    ),
 }
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
