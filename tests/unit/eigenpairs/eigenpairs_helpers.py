@@ -1,6 +1,6 @@
 """What the tests of the eigenpairs build with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -28,6 +28,30 @@ class DenseOperator:
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         self.products += 1 if vectors.dim() == 1 else len(vectors)
         return vectors @ self.matrix
+
+
+class DenseStack:
+    """Matrices, seen by their products, which it takes down."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, matrices: Sequence[np.ndarray], dtype: torch.dtype = torch.float64) -> None:
+        self.operators = [DenseOperator(matrix, dtype) for matrix in matrices]
+        self.size = len(matrices[0])
+        self.dtype = dtype
+        self.calls: list[list[int]] = []
+
+    def __len__(self) -> int:
+        return len(self.operators)
+
+    def __getitem__(self, index: int) -> DenseOperator:
+        return self.operators[index]
+
+    def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
+        self.calls.append(list(indices))
+        return torch.stack(
+            [self.operators[index] @ vector for vector, index in zip(vectors, indices, strict=True)]
+        )
 
 
 def random_basis(size: int, seed: int = 0) -> np.ndarray:
