@@ -9,9 +9,23 @@ from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
+from eigendrift.eigenpairs.decompose import Decomposition
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+# A small landscape, for tests of what is made of many decompositions.
+MODEL = {"hidden_widths": [4], "activation": "tanh", "initialization": "glorot_uniform"}
+SETTINGS = {
+    "count": 3,
+    "samples": "all",
+    "chunk_size": 13,
+    "tolerance": 1e-5,
+    "max_products": 500,
+    "basis_size": 20,
+}
+CPU = torch.device("cpu")
+STEPS = np.array([0, 10, 30, 60])
 
 
 class DenseOperator:
@@ -118,3 +132,7 @@ def matrix_of(operator: SymmetricOperator) -> torch.Tensor:
     """All products with unit vectors, one at a time."""
     identity = torch.eye(operator.size, dtype=operator.dtype)
     return torch.stack([operator @ column for column in identity])
+
+
+def columns_of(result: Decomposition) -> dict[str, np.ndarray]:
+    return {name: np.array(list(column)) for name, column in result.columns.items()}
