@@ -162,7 +162,9 @@ def _notes(dataset: str, minima: dict[str, xr.Dataset]) -> list[str]:
     for optimizer, minimum in minima.items():
         diverged = minimum["seed"].values[~np.isfinite(minimum["loss"].values)]
         notes += [f"{dataset}, {optimizer}: seed {seed} diverged" for seed in diverged]
-        unconverged = int((~minimum["converged"]).sum())
-        if unconverged and len(diverged) < minimum.sizes["seed"]:
-            notes.append(f"{dataset}, {optimizer}: {unconverged} unconverged eigenvalues are left out")
+        missing = int((~minimum["converged"]).sum())
+        if missing and len(diverged) < minimum.sizes["seed"]:
+            notes.append(
+                f"{dataset}, {optimizer}: without {missing} unconverged eigenvalue{'s' * (missing > 1)}"
+            )
     return notes
