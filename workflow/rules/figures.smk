@@ -39,6 +39,12 @@ TIMES = config["figures"]["waiting_times"]
 FIRST = [run for run in MAIN if run.dataset == SHOWN[0]]
 EXAMPLES = [run for run in FIRST if run.seed == 0]
 LAST_VECTORS = [store_of(run, "eigenpairs") for run in EXAMPLES]
+MINIMA = list(
+    dict.fromkeys(
+        f"results/{STUDY}/minima/{run.dataset}/{run.model}/{run.optimizer}.zarr"
+        for run in MAIN
+    )
+)
 
 FIGURES = {
     "fig01_displacement": shown(
@@ -50,6 +56,12 @@ FIGURES = {
     "fig05_test_accuracy": shown("accuracy", "Training", MAIN),
     "fig06_eigenvalues": shown("eigenvalues", "Training", MAIN),
     "fig07_convergence": shown("convergence", "Displacement", MAIN),
+    "fig08_minima": shown(
+        "minima",
+        "Training",
+        MAIN,
+        {"manifests": manifests_of(MINIMA), "minima": ancient(MINIMA)},
+    ),
     "fig10_weight_displacement": shown(
         "weight_displacement",
         "Displacement",
@@ -87,7 +99,6 @@ FIGURES = {
         },
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
-    ),
 }
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
