@@ -112,6 +112,17 @@ def test_a_checkpoint_that_overflows_disturbs_no_other_of_its_group(
     assert caplog.text.count("overflows") == 1
 
 
+def test_each_checkpoint_begins_with_its_own_vectors(grouped: Landscape, weights: np.ndarray) -> None:
+    starts = [generator("test", index) for index in range(4)]
+    grouped.eigenpairs_at_each(weights, starts)
+    untouched = [
+        torch.equal(start.get_state(), generator("test", index).get_state())
+        for index, start in enumerate(starts)
+    ]
+    # The third has no finite weights.
+    assert untouched == [False, False, True, False]
+
+
 def test_a_group_without_finite_weights_is_undefined(grouped: Landscape, weights: np.ndarray) -> None:
     weights[:] = np.nan
     records = grouped.eigenpairs_at_each(weights[:2], [generator("a"), generator("b")])

@@ -8,6 +8,8 @@ from math import ceil, sqrt
 import numpy as np
 import pandas as pd
 
+from eigendrift.study.runs import parameters_of
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -81,11 +83,11 @@ def layers_of(vector: np.ndarray, widths: Sequence[int]) -> list[Layer]:
     Raises:
         ValueError: The vector is not as long as such a network has parameters.
     """
+    if len(vector) != (expected := parameters_of(widths)):
+        raise ValueError(f"a network of widths {widths} has {expected} parameters, the vector {len(vector)}")
     layers, first = [], 0
     for number, (inputs, units) in enumerate(pairwise(widths), start=1):
         weights, biases = np.split(vector[first : first + (inputs + 1) * units], [inputs * units])
-        layers.append(Layer(number, first, weights.reshape(units, inputs), biases.reshape(units)))
+        layers.append(Layer(number, first, weights.reshape(units, inputs), biases))
         first += (inputs + 1) * units
-    if first != len(vector):
-        raise ValueError(f"a network of widths {widths} has {first} parameters, the vector {len(vector)}")
     return layers
