@@ -16,6 +16,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/eigenpairs.smk"
 include: "workflow/rules/null.smk"
+include: "workflow/rules/minima.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
@@ -28,7 +29,7 @@ rule all:
             "results/{study}/figures/{name}.{ending}",
             study=STUDY,
             name=FIGURES,
-            ending=PICTURE,
+            ending=["png", "pdf", "csv"],
         ),
         expand("results/{study}/claims.{ending}", study=STUDY, ending=["json", "csv"]),
         manifests_of(BASELINES),

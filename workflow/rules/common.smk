@@ -19,8 +19,15 @@ sys.path.insert(0, str(WORKFLOW))
 from eigendrift.data.registry import DATASETS
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
+from eigendrift.study.facts import facts_of
 from eigendrift.study.order import ordered
-from eigendrift.study.runs import all_runs, null_settings, runs_of, training_settings
+from eigendrift.study.runs import (
+    all_runs,
+    null_settings,
+    runs_of,
+    solver_settings,
+    training_settings,
+)
 
 try:
     check_config(
@@ -60,13 +67,16 @@ wildcard_constraints:
 
 
 @functools.cache
-def code(script):
+def code(script, *modules):
     """The script of a stage and every library module that it imports, also indirectly.
 
-    As inputs they rerun their stage when their content changes, and only then.
+    As inputs they rerun their stage when their content changes, and only then. Modules that the script chooses
+    while it runs are given by name.
     """
     finder = ModuleFinder(path=[str(WORKFLOW / "scripts"), str(WORKFLOW)])
     finder.run_script(str(WORKFLOW / "scripts" / f"{script}.py"))
+    for module in modules:
+        finder.import_hook(module)
     files = (module.__file__ for module in finder.modules.values())
     return sorted(os.path.relpath(file) for file in files if file)
 
@@ -82,8 +92,8 @@ def store_of(run, kind):
     return f"results/{STUDY}/runs/{run.directory}/{kind}.zarr"
 
 
-def baseline_of(dataset, null):
-    return f"results/{STUDY}/null/{dataset}/{config['experiments']['main']['model']}/{null}-baseline.zarr"
+def baseline_of(run, null):
+    return f"results/{STUDY}/null/{run.dataset}/{run.model}/{null}-baseline.zarr"
 
 
 def manifests_of(stores):
@@ -91,19 +101,21 @@ def manifests_of(stores):
     return [store.removesuffix(".zarr") + ".json" for store in stores]
 
 
-BASELINES = [
-    baseline_of(dataset, null)
-    for dataset in SHOWN
-    for null in config["null_models"]["names"]
-]
+BASELINES = list(
+    dict.fromkeys(
+        baseline_of(run, null)
+        for run in MAIN
+        for null in config["null_models"]["names"]
+    )
+)
 
 
-def measured():
-    """What claims and figures read: the main experiment's metrics and the chosen null model's baselines."""
-    metrics = [store_of(run, "metrics") for run in MAIN]
-    baselines = [
-        baseline_of(dataset, config["figures"]["null_model"]) for dataset in SHOWN
-    ]
+def measured(runs, kind="metrics"):
+    """What claims and figures read: the metrics of runs, and the chosen null model's baselines for them."""
+    metrics = [store_of(run, kind) for run in runs]
+    baselines = list(
+        dict.fromkeys(baseline_of(run, config["figures"]["null_model"]) for run in runs)
+    )
     return {
         "manifests": manifests_of(metrics + baselines),
         "metrics": ancient(metrics),
@@ -111,12 +123,4 @@ def measured():
     }
 
 
-MEASURED = measured()
-
-
-PICTURE = ["png", "pdf", "csv"]
-
-
-def picture(name):
-    """The files of one figure; the csv holds the numbers plotted."""
-    return {ending: f"results/{{study}}/figures/{name}.{ending}" for ending in PICTURE}
+MEASURED = measured(MAIN)

@@ -1,7 +1,7 @@
 """Leading eigenpairs of the Hessian along training.
 
 Consumes data/<dataset>.zarr and runs/<run>/trajectory.zarr.
-Produces runs/<run>/eigenpairs.zarr and its manifest.
+Produces runs/<run>/eigenpairs.zarr and, with more pairs, runs/<run>/wide/eigenpairs.zarr, and their manifests.
 """
 
 
@@ -27,9 +27,24 @@ rule eigenpairs:
     resources:
         gpu=gpus(),
     params:
-        solver=config["eigenpairs"],
+        solver=solver_settings(config),
         device=config["device"],
     message:
         "Leading eigenpairs along {wildcards.run}"
     script:
         "../scripts/eigenpairs.py"
+
+
+use rule eigenpairs as wide_eigenpairs with:
+    output:
+        store=directory("results/{study}/runs/{run}/wide/eigenpairs.zarr"),
+        manifest="results/{study}/runs/{run}/wide/eigenpairs.json",
+    log:
+        "results/{study}/logs/wide_eigenpairs/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/wide_eigenpairs/{run}.tsv"
+    params:
+        solver=solver_settings(config, "wide_count"),
+        device=config["device"],
+    message:
+        "Many leading eigenpairs along {wildcards.run}"

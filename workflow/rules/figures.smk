@@ -1,170 +1,142 @@
-"""Figures.
+"""Figures, numbered as in the paper: one rule for each, fig01 to fig21, made from a line of the table below.
 
-Consumes runs/<run>/metrics.zarr of the main experiment and the baselines of the chosen null model.
+Consumes the stores that a figure shows; most read runs/<run>/metrics.zarr and the chosen null model's baselines.
 Produces figures/figNN_<name>.png, .pdf and .csv, the numbers plotted.
 """
 
-FIGURES = [
-    "fig01_displacement",
-    "fig02_alignment",
-    "fig03_localization",
-    "fig04_training_loss",
-    "fig05_test_accuracy",
-    "fig06_eigenvalues",
-    "fig07_convergence",
-]
-if len(SHOWN) > 1:
-    FIGURES.append("fig09_displacement")
+
+def shown(draw, category, runs, stores=None, **settings):
+    """One figure: its module in eigendrift.figures, the runs it is about, what it reads, and its settings."""
+    return {
+        "draw": draw,
+        "category": category,
+        "facts": facts_of(config, runs, DATASETS),
+        "stores": stores or measured(runs),
+        "settings": settings,
+    }
 
 
-rule fig01:
-    input:
-        **MEASURED,
-        code=code("fig_displacement"),
-    output:
-        **picture("fig01_displacement"),
-    log:
-        "results/{study}/logs/figures/fig01.log",
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        settings={
-            "dataset": SHOWN[0],
-            "waiting_times": config["figures"]["waiting_times"],
-        },
-        style=config["figures"]["style"],
-    message:
-        "Figure 1: two-time displacement of the leading eigenvector"
-    script:
-        "../scripts/fig_displacement.py"
-
-
-rule fig02:
-    input:
-        **MEASURED,
-        code=code("fig_alignment"),
-    output:
-        **picture("fig02_alignment"),
-    log:
-        "results/{study}/logs/figures/fig02.log",
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        settings={},
-        style=config["figures"]["style"],
-    message:
-        "Figure 2: update against gradient alignment"
-    script:
-        "../scripts/fig_alignment.py"
-
-
-rule fig03:
-    input:
-        **MEASURED,
-        code=code("fig_localization"),
-    output:
-        **picture("fig03_localization"),
-    log:
-        "results/{study}/logs/figures/fig03.log",
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        settings={},
-        style=config["figures"]["style"],
-    message:
-        "Figure 3: localization of the leading eigenvector"
-    script:
-        "../scripts/fig_localization.py"
-
-
-rule fig04:
-    input:
-        **MEASURED,
-        code=code("fig_training_loss"),
-    output:
-        **picture("fig04_training_loss"),
-    log:
-        "results/{study}/logs/figures/fig04.log",
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        settings={},
-        style=config["figures"]["style"],
-    message:
-        "Figure 4: training loss"
-    script:
-        "../scripts/fig_training_loss.py"
-
-
-rule fig05:
-    input:
-        **MEASURED,
-        code=code("fig_accuracy"),
-    output:
-        **picture("fig05_test_accuracy"),
-    log:
-        "results/{study}/logs/figures/fig05.log",
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        settings={},
-        style=config["figures"]["style"],
-    message:
-        "Figure 5: test accuracy"
-    script:
-        "../scripts/fig_accuracy.py"
-
-
-rule fig06:
-    input:
-        **MEASURED,
-        code=code("fig_eigenvalues"),
-    output:
-        **picture("fig06_eigenvalues"),
-    log:
-        "results/{study}/logs/figures/fig06.log",
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        settings={},
-        style=config["figures"]["style"],
-    message:
-        "Figure 6: leading eigenvalues"
-    script:
-        "../scripts/fig_eigenvalues.py"
-
-
-rule fig07:
-    input:
-        **MEASURED,
-        code=code("fig_convergence"),
-    output:
-        **picture("fig07_convergence"),
-    log:
-        "results/{study}/logs/figures/fig07.log",
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        settings={},
-        style=config["figures"]["style"],
-    message:
-        "Figure 7: convergence to the final basin"
-    script:
-        "../scripts/fig_convergence.py"
-
-
-if len(SHOWN) > 1:
-
-    use rule fig01 as fig09 with:
-        output:
-            **picture("fig09_displacement"),
-        log:
-            "results/{study}/logs/figures/fig09.log",
-        params:
-            settings={
-                "dataset": SHOWN[1],
-                "waiting_times": config["figures"]["waiting_times"],
+def picture(name, category):
+    """The files of one figure, as the report shows them."""
+    number, _, title = name.partition("_")
+    caption = f"../report/{name}.rst"
+    return {
+        ending: report(
+            f"results/{{study}}/figures/{name}.{ending}",
+            caption=caption,
+            category=category,
+            labels={
+                "figure": number.removeprefix("fig"),
+                "shows": title.replace("_", " "),
+                "file": ending,
             },
+        )
+        for ending in ["png", "pdf", "csv"]
+    }
+
+
+TIMES = config["figures"]["waiting_times"]
+FIRST = [run for run in MAIN if run.dataset == SHOWN[0]]
+EXAMPLES = [run for run in FIRST if run.seed == 0]
+LAST_VECTORS = [store_of(run, "eigenpairs") for run in EXAMPLES]
+MINIMA = list(
+    dict.fromkeys(
+        f"results/{STUDY}/minima/{run.dataset}/{run.model}/{run.optimizer}.zarr"
+        for run in MAIN
+    )
+)
+
+FIGURES = {
+    "fig01_displacement": shown(
+        "displacement", "Displacement", FIRST, dataset=SHOWN[0], waiting_times=TIMES
+    ),
+    "fig02_alignment": shown("alignment", "Alignment", MAIN),
+    "fig03_localization": shown("localization", "Localization", MAIN),
+    "fig04_training_loss": shown("training_loss", "Training", MAIN),
+    "fig05_test_accuracy": shown("accuracy", "Training", MAIN),
+    "fig06_eigenvalues": shown("eigenvalues", "Training", MAIN),
+    "fig07_convergence": shown("convergence", "Displacement", MAIN),
+    "fig08_minima": shown(
+        "minima",
+        "Training",
+        MAIN,
+        {"manifests": manifests_of(MINIMA), "minima": ancient(MINIMA)},
+    ),
+    "fig10_weight_displacement": shown(
+        "weight_displacement",
+        "Displacement",
+        FIRST,
+        dataset=SHOWN[0],
+        waiting_times=TIMES,
+    ),
+    "fig11_weight_change_alignment": shown(
+        "weight_change_alignment",
+        "Alignment",
+        FIRST,
+        dataset=SHOWN[0],
+        waiting_times=TIMES,
+    ),
+    "fig12_raw_alignment": shown(
+        "raw_alignment", "Alignment", EXAMPLES, dataset=SHOWN[0]
+    ),
+    "fig13_alignment_means": shown(
+        "alignment_means", "Alignment", FIRST, dataset=SHOWN[0]
+    ),
+    "fig15_wide_localization": shown(
+        "wide_localization",
+        "Localization",
+        EXAMPLES,
+        measured(EXAMPLES, "wide/metrics"),
+        dataset=SHOWN[0],
+    ),
+    "fig16_leading_eigenvector": shown(
+        "leading_eigenvector",
+        "Localization",
+        EXAMPLES,
+        {
+            "manifests": manifests_of(LAST_VECTORS),
+            "eigenpairs": ancient(LAST_VECTORS),
+        },
+        image_shape=list(DATASETS[SHOWN[0]].image_shape),
+        classes=DATASETS[SHOWN[0]].classes,
+}
+if len(SHOWN) > 1:
+    SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
+    FIGURES |= {
+        "fig09_displacement": shown(
+            "displacement",
+            "Displacement",
+            SECOND,
+            dataset=SHOWN[1],
+            waiting_times=TIMES,
+        ),
+        "fig14_alignment_means": shown(
+            "alignment_means", "Alignment", SECOND, dataset=SHOWN[1]
+        ),
+    }
+
+for name, figure in FIGURES.items():
+
+    rule:
+        name:
+            name.partition("_")[0]
+        input:
+            **figure["stores"],
+            code=code("figure", f"eigendrift.figures.{figure['draw']}"),
+        output:
+            **picture(name, figure["category"]),
+        log:
+            f"results/{{study}}/logs/figures/{name}.log",
+        benchmark:
+            f"results/{{study}}/benchmarks/figures/{name}.tsv"
+        conda:
+            "../../envs/figures.yaml"
+        params:
+            draw=figure["draw"],
+            settings=figure["settings"],
             style=config["figures"]["style"],
+            facts=figure["facts"],
         message:
-            "Figure 9: two-time displacement on the second data set"
+            f"Drawing {name}"
+        script:
+            "../scripts/figure.py"

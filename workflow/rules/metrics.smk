@@ -1,7 +1,7 @@
 """Displacement, localization and alignment, of runs and of null models.
 
 Consumes runs/<run>/{trajectory,eigenpairs}.zarr and null/<dataset>/<model>/<null>.zarr.
-Produces runs/<run>/metrics.zarr and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
+Produces runs/<run>/metrics.zarr, runs/<run>/wide/metrics.zarr and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
 """
 
 
@@ -24,6 +24,23 @@ rule metrics:
         "Measuring {wildcards.run}"
     script:
         "../scripts/metrics.py"
+
+
+use rule metrics as wide_metrics with:
+    input:
+        code=code("metrics"),
+        manifests=[rules.train.output.manifest, rules.wide_eigenpairs.output.manifest],
+        trajectory=ancient(rules.train.output.store),
+        eigenpairs=ancient(rules.wide_eigenpairs.output.store),
+    output:
+        store=directory("results/{study}/runs/{run}/wide/metrics.zarr"),
+        manifest="results/{study}/runs/{run}/wide/metrics.json",
+    log:
+        "results/{study}/logs/wide_metrics/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/wide_metrics/{run}.tsv"
+    message:
+        "Measuring many leading eigenpairs along {wildcards.run}"
 
 
 rule baseline:

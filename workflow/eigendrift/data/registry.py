@@ -18,15 +18,19 @@ class DatasetSpec:
         load: Takes the directory of the user's own copies, if there is one. It imports the packages it needs
             when called, so that the names are at hand wherever the configuration is checked.
         training_samples: Size of the training part, for the same check.
+        image_shape: Rows and columns of an image.
+        classes: How many.
     """
 
     load: Callable[[Path | None], Samples]
     training_samples: int
+    image_shape: tuple[int, int] = (28, 28)
+    classes: int = 10
 
 
 DATASETS = {
     "mnist5k": DatasetSpec(shipped.mnist5k, 4_000),
-    "digits": DatasetSpec(shipped.digits, 1_437),
+    "digits": DatasetSpec(shipped.digits, 1_437, image_shape=(8, 8)),
     "mnist": DatasetSpec(partial(full_mnist.load, "mnist"), 60_000),
     "fashion_mnist": DatasetSpec(partial(full_mnist.load, "fashion_mnist"), 60_000),
 }

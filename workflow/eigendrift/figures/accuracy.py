@@ -5,9 +5,11 @@ import pandas as pd
 
 from eigendrift.figures.parts import Plotted, Table, dataset_title, describe, panels
 from eigendrift.figures.style import optimizer_lines, title_of
-from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.collection import Collection, collect
 
 SPREAD = 0.3
+
+read = collect
 
 
 def draw(collection: Collection) -> Plotted:

@@ -5,11 +5,13 @@ import pandas as pd
 
 from eigendrift.figures.parts import Plotted, dataset_title, describe, panels
 from eigendrift.figures.style import optimizer_lines, title_of
-from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.collection import Collection, collect
 
 RANKS = 3
 SHOWN = f"point: one of the {RANKS} leading ranks at a checkpoint of a run"
 COLUMNS = ["seed", "step", "rank", "update_alignment", "gradient_alignment"]
+
+read = collect
 
 
 def draw(collection: Collection) -> Plotted:

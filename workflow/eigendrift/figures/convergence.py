@@ -2,9 +2,11 @@
 
 from eigendrift.figures.by_rank import draw_by_rank
 from eigendrift.figures.parts import Plotted
-from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.collection import Collection, collect
 
 RANKS = 3
+
+read = collect
 
 
 def draw(collection: Collection) -> Plotted:

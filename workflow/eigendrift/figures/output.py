@@ -1,6 +1,6 @@
 """Figures as files: the same bytes whenever the numbers are the same."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,6 @@ from matplotlib import pyplot as plt
 
 from eigendrift.figures.parts import Plotted
 from eigendrift.figures.style import house_style
-from eigendrift.metrics.collection import Collection, collect
 
 # Dates and versions in the files would change their bytes.
 METADATA: dict[str, dict[str, None]] = {
@@ -19,26 +18,24 @@ METADATA: dict[str, dict[str, None]] = {
 
 def produce(
     draw: Callable[..., Plotted],
-    metrics: Iterable[str | Path],
-    baselines: Iterable[str | Path],
+    source: Any,
     settings: Mapping[str, Any],
     style: Mapping[str, Any],
     outputs: Mapping[str, str | Path],
 ) -> None:
-    """Draw a figure from stores and save picture and numbers.
+    """Draw a figure and save picture and numbers.
 
     Args:
-        draw: Makes the figure from a `Collection` and the settings.
-        metrics: Metrics stores of the runs.
-        baselines: Baseline stores, one for each data set.
+        draw: Makes the figure from the source and the settings.
+        source: What the figure's ``read`` made of its stores, such as a `Collection`.
         settings: Keyword arguments of ``draw``.
         style: matplotlib rcParams laid over the house style.
         outputs: Paths of the files ``png``, ``pdf`` and ``csv``.
     """
-    collection: Collection = collect(metrics, baselines)
     with house_style(style):
-        plotted = draw(collection, **settings)
+        plotted = draw(source, **settings)
         for ending, metadata in METADATA.items():
             plotted.figure.savefig(outputs[ending], metadata=metadata)
         plt.close(plotted.figure)
-    plotted.table.to_csv(outputs["csv"], index=False)
+    # Whole numbers stay whole, also in columns that not every row has.
+    plotted.table.convert_dtypes().to_csv(outputs["csv"], index=False)

@@ -16,7 +16,9 @@ from eigendrift.figures.parts import (
     steps_axis,
 )
 from eigendrift.figures.style import optimizer_lines, title_of
-from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.collection import Collection, collect
+
+read = collect
 
 
 def draw(collection: Collection) -> Plotted:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from eigendrift.metrics.blocks import blocks
+
 
 def alignment(directions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Return ⟨g/|g|, v_i⟩, signed; the sign of an eigenvector is arbitrary.
@@ -19,3 +21,27 @@ def alignment(directions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         if (norm := np.linalg.norm(wide)) > 0:
             result[index] = frame @ wide / (np.linalg.norm(frame, axis=1) * norm)
     return np.asarray(np.clip(result, -1, 1))
+
+
+def weight_change_alignment(weights: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return |⟨Δθ/|Δθ|, v_i(tw)⟩| of what the weights change by after tw, Δθ = θ(t) − θ(tw).
+
+    Args:
+        weights: (checkpoint, parameter), flat weights; NaN where a run had diverged.
+        vectors: (checkpoint, rank, parameter), eigenvectors, normalized anew; NaN where undefined.
+
+    Returns:
+        float64 (waiting, checkpoint, rank), from 0 to 1; NaN where there is no change or eigenvector.
+    """
+    checkpoints, ranks, _ = vectors.shape
+    products = np.zeros((checkpoints, checkpoints, ranks))
+    changes, lengths = np.zeros((checkpoints, checkpoints)), np.zeros((checkpoints, ranks))
+    for some, frames in zip(blocks(weights), blocks(vectors), strict=True):
+        lengths += (frames**2).sum(-1)
+        for waiting, start in enumerate(some):
+            change = some - start
+            products[waiting] += change @ frames[waiting].T
+            changes[waiting] += (change**2).sum(1)
+    with np.errstate(invalid="ignore"):
+        cosines = np.abs(products) / np.sqrt(changes[..., None] * lengths[:, None])
+    return np.asarray(np.minimum(cosines, 1))

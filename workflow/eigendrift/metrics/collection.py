@@ -31,19 +31,35 @@ class Collection:
         """Say what a reader of this data set's figures must know: divergences and masked pairs."""
         runs = self.runs[dataset]
         notes = [
-            f"{dataset}: {optimizer} seed {seed} diverged at step {at:.0f}"
-            for optimizer, of_optimizer in zip(
-                runs["optimizer"].values, runs["diverged_at"].values, strict=True
-            )
-            for seed, at in zip(runs["seed"].values, of_optimizer, strict=True)
-            if np.isfinite(at)
+            note
+            for optimizer in runs["optimizer"].values
+            for note in notes_on(runs.sel(optimizer=optimizer), f"{dataset}, {optimizer}")
         ]
-        if unconverged := int(runs["unconverged"].sum()):
-            notes.append(f"{dataset}: {unconverged} unconverged eigenpairs are left out")
         draws = self.baselines[dataset]["inverse_participation_ratio"]
         if unconverged := int(draws.isnull().sum()):
-            notes.append(f"{dataset}: {unconverged} unconverged eigenpairs of the null model are left out")
+            notes.append(f"{dataset}: {_left_out(unconverged)} of the null model")
         return notes
+
+
+def notes_on(runs: xr.Dataset, name: str) -> list[str]:
+    """Say what a reader must know of the runs of one setting: divergences and masked pairs.
+
+    Args:
+        runs: Metrics with the dimension seed, and ``diverged_at`` and ``unconverged`` of each.
+        name: What to call them.
+    """
+    notes = [
+        f"{name}: seed {seed} diverged at step {at:.0f}"
+        for seed, at in zip(runs["seed"].values, runs["diverged_at"].values, strict=True)
+        if np.isfinite(at)
+    ]
+    if unconverged := int(runs["unconverged"].sum()):
+        notes.append(f"{name}: {_left_out(unconverged)}")
+    return notes
+
+
+def _left_out(eigenpairs: int) -> str:
+    return f"without {eigenpairs} unconverged eigenpair{'s' * (eigenpairs > 1)}"
 
 
 def collect(metrics: Iterable[str | Path], baselines: Iterable[str | Path]) -> Collection:
@@ -55,19 +71,27 @@ def collect(metrics: Iterable[str | Path], baselines: Iterable[str | Path]) -> C
     """
     grouped: dict[str, dict[str, list[xr.Dataset]]] = defaultdict(lambda: defaultdict(list))
     for path in metrics:
-        run = _labelled(open_store(Path(path), "metrics").load())
+        run = read_run(Path(path))
         grouped[run.attrs["dataset"]][run.attrs["optimizer"]].append(run)
     runs = {dataset: _stack(optimizers) for dataset, optimizers in grouped.items()}
+    null, null_model = read_baselines(baselines)
+    return Collection(runs, null, null_model)
+
+
+def read_baselines(baselines: Iterable[str | Path]) -> tuple[dict[str, xr.Dataset], str]:
+    """Read baseline stores: the baseline of each data set, and the name of the null model."""
     null = {}
     names = set()
     for path in baselines:
         baseline = open_store(Path(path), "baseline").load()
         null[baseline.attrs["settings"]["dataset"]] = baseline
         names.add(baseline.attrs["settings"]["null_model"])
-    return Collection(runs, null, "/".join(sorted(names)))
+    return null, "/".join(sorted(names))
 
 
-def _labelled(store: xr.Dataset) -> xr.Dataset:
+def read_run(path: Path) -> xr.Dataset:
+    """Read the metrics of one run; its settings become attributes, its seed a coordinate."""
+    store = open_store(path, "metrics").load()
     settings, summary = store.attrs["settings"]["training"], store.attrs["summary"]
     run = store.assign_coords(seed=settings["seed"]).assign(
         diverged_at=np.nan if summary["diverged_at"] is None else float(summary["diverged_at"]),
@@ -76,19 +100,24 @@ def _labelled(store: xr.Dataset) -> xr.Dataset:
     run.attrs = {
         "dataset": settings["dataset"],
         "optimizer": settings["optimizer"]["name"],
+        "batch_size": settings["batch_size"],
+        "learning_rate": settings["optimizer"]["learning_rate"],
         "parameters": summary["parameters"],
     }
     return run
 
 
+def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Put the seeds of one setting together."""
+    stacked: xr.Dataset = xr.concat(
+        list(runs), "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
+    )
+    return stacked
+
+
 def _stack(optimizers: dict[str, list[xr.Dataset]]) -> xr.Dataset:
     stacked: xr.Dataset = xr.concat(
-        [
-            xr.concat(
-                runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
-            )
-            for runs in optimizers.values()
-        ],
+        [one_optimizer(runs) for runs in optimizers.values()],
         "optimizer",
         # An optimizer may have more seeds than another; the missing runs are NaN.
         join="outer",

@@ -93,13 +93,41 @@ def _match(overlap: np.ndarray) -> np.ndarray | None:
     return np.asarray(columns)
 
 
-def isotropic_displacement(parameters: int) -> float:
-    """Return the mean displacement between two independent isotropic unit vectors.
+def weight_displacement(weights: np.ndarray) -> np.ndarray:
+    """Return how far the weights move between any two checkpoints: Δ_w(tw, t) = |θ(t) − θ(tw)|² / N.
 
-    2(1 − E|⟨u, w⟩|) with E|⟨u, w⟩| = Γ(N/2) / (√π Γ((N+1)/2)).
+    Baity-Jesi et al. 2018 (ICML), not normalized by the noise of the gradient.
+
+    Args:
+        weights: (checkpoint, parameter), flat weights; NaN where a run had diverged.
+
+    Returns:
+        float64 (waiting, checkpoint), at least 0.
+    """
+    result = np.zeros((len(weights), len(weights)))
+    for block in blocks(weights):
+        # Differences first: the weights are much larger than what they move by.
+        for waiting, start in enumerate(block):
+            result[waiting] += ((block - start) ** 2).sum(1)
+    return np.asarray(result / weights.shape[1])
+
+
+def isotropic_overlap(parameters: int) -> float:
+    """Return the mean overlap of two independent isotropic unit vectors.
+
+    E|⟨u, w⟩| = Γ(N/2) / (√π Γ((N+1)/2)); one of the two may as well be fixed.
 
     Args:
         parameters: Dimension N, at least 1.
     """
     logarithm = gammaln(parameters / 2) - gammaln((parameters + 1) / 2)
-    return float(2 * (1 - np.exp(logarithm) / np.sqrt(np.pi)))
+    return float(np.exp(logarithm) / np.sqrt(np.pi))
+
+
+def isotropic_displacement(parameters: int) -> float:
+    """Return the mean displacement between two independent isotropic unit vectors, 2(1 − E|⟨u, w⟩|).
+
+    Args:
+        parameters: Dimension N, at least 1.
+    """
+    return 2 * (1 - isotropic_overlap(parameters))

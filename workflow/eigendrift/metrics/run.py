@@ -3,12 +3,13 @@
 import numpy as np
 import xarray as xr
 
-from eigendrift.metrics.alignment import alignment
+from eigendrift.metrics.alignment import alignment, weight_change_alignment
 from eigendrift.metrics.displacement import (
     displacement,
     overlaps,
     subspace_displacement,
     tracked_displacement,
+    weight_displacement,
 )
 from eigendrift.metrics.localization import inverse_participation_ratio
 
@@ -28,6 +29,7 @@ def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.
     converged = eigenpairs["converged"].values
     vectors = np.where(converged[..., None], eigenpairs["eigenvector"].values, np.nan)
     overlap = overlaps(vectors)
+    weights = trajectory["weights"].values
     return {
         **{name: trajectory[name].values for name in COPIED},
         "rank": eigenpairs["rank"].values,
@@ -35,6 +37,8 @@ def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.
         "displacement": displacement(overlap),
         "tracked_displacement": tracked_displacement(overlap),
         "subspace_displacement": subspace_displacement(overlap),
+        "weight_displacement": weight_displacement(weights),
+        "weight_change_alignment": weight_change_alignment(weights, vectors),
         "inverse_participation_ratio": inverse_participation_ratio(vectors),
         "gradient_alignment": alignment(trajectory["gradient"].values, vectors),
         "update_alignment": alignment(trajectory["update"].values, vectors),

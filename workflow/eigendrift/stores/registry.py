@@ -7,7 +7,7 @@ generated from it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ArraySpec:
     @property
     def recorded(self) -> bool:
         """Whether the array is large and therefore stored one chunk per checkpoint or draw."""
-        return self.dims[-1] == "parameter"
+        return self.dims[-1:] == ("parameter",)
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,33 @@ BASELINE = StoreSpec(
     ),
 )
 
+_SEEDS = ("seed",)
+MINIMUM = StoreSpec(
+    "minimum",
+    "The best minimum of one optimizer: of its runs the one whose final loss is lowest, on train and test "
+    "samples together, and the curvature there, over all of these samples.",
+    (
+        RANK,
+        ArraySpec("seed", _SEEDS, "int64", "1", "Number of the initialisation."),
+        ArraySpec("loss", _SEEDS, "float64", "nat", "Final mean cross-entropy over train and test samples."),
+        ArraySpec("accuracy", _SEEDS, "float64", "1", "Final accuracy over train and test samples."),
+        ArraySpec("best", _SEEDS, "bool", "1", "Whether this run has the lowest loss."),
+        ArraySpec("eigenvalue", ("rank",), "float64", "nat", "Leading eigenvalues of the Hessian there."),
+        ArraySpec(
+            "residual", ("rank",), "float64", "1", "‖Hv − λv‖ / |λ1|, recomputed with a fresh product."
+        ),
+        ArraySpec("converged", ("rank",), "bool", "1", "Whether the pair meets the tolerance, none missing."),
+        ArraySpec("curvature", ("point",), "float64", "nat", "Where the spectral density is given."),
+        ArraySpec(
+            "density",
+            ("point",),
+            "float64",
+            "1/nat",
+            "Spectral density of the Hessian, smoothed, of integral 1.",
+        ),
+    ),
+)
+
 _TWO_TIME = ("waiting", "checkpoint")
 METRICS = StoreSpec(
     "metrics",
@@ -184,6 +211,14 @@ METRICS = StoreSpec(
             "As displacement, with identity followed through swaps of ranks; rank is the one at tw.",
         ),
         ArraySpec("subspace_displacement", _TWO_TIME, "float64", "1", "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k."),
+        ArraySpec("weight_displacement", _TWO_TIME, "float64", "1", "Δ_w(tw, t): |θ(t) − θ(tw)|² / N."),
+        ArraySpec(
+            "weight_change_alignment",
+            (*_TWO_TIME, "rank"),
+            "float64",
+            "1",
+            "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw).",
+        ),
         ArraySpec("inverse_participation_ratio", ("checkpoint", "rank"), "float64", "1", "Σ_j v_j⁴."),
         ArraySpec("gradient_alignment", ("checkpoint", "rank"), "float64", "1", "⟨g/|g|, v_i⟩, signed."),
         ArraySpec("update_alignment", ("checkpoint", "rank"), "float64", "1", "⟨u/|u|, v_i⟩, signed."),
@@ -191,7 +226,7 @@ METRICS = StoreSpec(
     ),
 )
 
-STORES = {spec.kind: spec for spec in (DATA, TRAJECTORY, EIGENPAIRS, NULL, BASELINE, METRICS)}
+STORES = {spec.kind: spec for spec in (DATA, TRAJECTORY, EIGENPAIRS, MINIMUM, NULL, BASELINE, METRICS)}
 
 
 def specs_for(kind: str, names: Iterable[str]) -> list[ArraySpec]:

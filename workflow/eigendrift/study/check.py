@@ -11,6 +11,7 @@ from jsonschema.exceptions import relevance
 from jsonschema.validators import extend
 
 from eigendrift.errors import UserError
+from eigendrift.study.runs import all_runs, runs_of, steps_key, steps_of
 
 LONGEST_SHOWN = 80
 TYPES = {
@@ -63,23 +64,19 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     if errors := list(_Validator(schema).iter_errors(config)):
         raise UserError(_sentence(max(errors, key=relevance)))
     _check_references(config)
-    training = config["training"]
-    if (count := training["checkpoints"]["count"]) > training["steps"] + 1:
-        raise UserError(
-            f"Config key 'training.checkpoints.count' is {count}, but a run of {training['steps']} steps has "
-            f"only {training['steps'] + 1} moments to look at; lower it or raise 'training.steps'."
-        )
+    _check_sweeps(config)
+    _check_lengths(config)
     solver = config["eigenpairs"]
-    if solver["basis_size"] < 2 * solver["count"] + 4:
-        raise UserError(
-            f"Config key 'eigenpairs.basis_size' is {solver['basis_size']}, expected at least "
-            f"2 × count + 4 = {2 * solver['count'] + 4}; raise it or lower 'eigenpairs.count'."
-        )
-    if solver["max_products"] < 2 * solver["count"]:
-        raise UserError(
-            f"Config key 'eigenpairs.max_products' is {solver['max_products']}, expected at least "
-            f"2 × count = {2 * solver['count']}; raise it or lower 'eigenpairs.count'."
-        )
+    key = max("count", "wide_count", key=lambda name: solver[name])
+    for limit, least, formula in (
+        ("basis_size", 2 * solver[key] + 4, f"2 × {key} + 4"),
+        ("max_products", 2 * solver[key], f"2 × {key}"),
+    ):
+        if solver[limit] < least:
+            raise UserError(
+                f"Config key 'eigenpairs.{limit}' is {solver[limit]}, expected at least {formula} = {least}; "
+                f"raise it or lower 'eigenpairs.{key}'."
+            )
 
 
 def check_sizes(config: Mapping[str, Any], training_samples: Mapping[str, int]) -> None:
@@ -92,18 +89,34 @@ def check_sizes(config: Mapping[str, Any], training_samples: Mapping[str, int]) 
     Raises:
         UserError: Names the key, its value and the data set that is too small.
     """
-    hessian = config["eigenpairs"]["samples"]
-    for name, experiment in config["experiments"].items():
-        for dataset in experiment["datasets"]:
-            for key, size, everything in (
-                (f"experiments.{name}.batch_size", experiment["batch_size"], "full"),
-                ("eigenpairs.samples", hessian, "all"),
-            ):
-                if size != everything and size > training_samples[dataset]:
-                    raise UserError(
-                        f"Config key '{key}' is {size}, but the training set of {dataset} has "
-                        f"{training_samples[dataset]} samples; lower it or set it to '{everything}'."
-                    )
+    sizes = [
+        (f"experiments.{name}.batch_size", run.batch_size, "full", run.dataset)
+        for name in config["experiments"]
+        for run in runs_of(config, name)
+    ]
+    sizes += [
+        ("eigenpairs.samples", config["eigenpairs"]["samples"], "all", dataset)
+        for experiment in config["experiments"].values()
+        for dataset in experiment["datasets"]
+    ]
+    for key, size, everything, dataset in sizes:
+        if isinstance(size, int) and size > training_samples[dataset]:
+            raise UserError(
+                f"Config key '{key}' asks for {size}, but the training set of {dataset} has "
+                f"{training_samples[dataset]} samples; lower it or set it to '{everything}'."
+            )
+
+
+def _check_lengths(config: Mapping[str, Any]) -> None:
+    """Check that the shortest run is long enough for its checkpoints."""
+    count = config["training"]["checkpoints"]["count"]
+    shortest = min(all_runs(config).values(), key=lambda run: steps_of(config, run))
+    if count > (steps := steps_of(config, shortest)) + 1:
+        raise UserError(
+            f"Config key 'training.checkpoints.count' is {count}, but with batch size {shortest.batch_size} "
+            f"a run of {steps} steps has only {steps + 1} moments to look at; lower it or raise "
+            f"'training.{steps_key(config, shortest)}'."
+        )
 
 
 def _check_references(config: Mapping[str, Any]) -> None:
@@ -111,8 +124,34 @@ def _check_references(config: Mapping[str, Any]) -> None:
         for optimizer in experiment["optimizers"]:
             _check_known(f"experiments.{name}.optimizers", optimizer, config["optimizers"], "optimizers")
         _check_known(f"experiments.{name}.model", experiment["model"], config["models"], "models")
+        for optimizer in experiment.get("learning_rate", {}):
+            _check_known(f"experiments.{name}.learning_rate", optimizer, config["optimizers"], "optimizers")
     names = config["null_models"]["names"]
     _check_known("figures.null_model", config["figures"]["null_model"], names, "null_models.names")
+
+
+def _check_sweeps(config: Mapping[str, Any]) -> None:
+    """Check that the main experiment varies nothing and that a sweep varies one setting."""
+    main = config["experiments"]["main"]
+    if isinstance(main["batch_size"], list):
+        raise UserError(
+            f"Config key 'experiments.main.batch_size' is {_shown(main['batch_size'])}, expected one batch "
+            "size; put others into an experiment of their own, as 'experiments.batch_sizes' of config.yaml "
+            "shows."
+        )
+    if "learning_rate" in main:
+        raise UserError(
+            "Config key 'experiments.main.learning_rate' is not for the main experiment, which takes "
+            "learning rates from 'optimizers'; put others into an experiment of their own, as "
+            "'experiments.learning_rates' of config.yaml shows."
+        )
+    for name, experiment in config["experiments"].items():
+        sizes, rates = experiment["batch_size"], experiment.get("learning_rate", {})
+        if isinstance(sizes, list) and len(sizes) > 1 and any(len(listed) > 1 for listed in rates.values()):
+            raise UserError(
+                f"Config key 'experiments.{name}.learning_rate' varies while 'experiments.{name}.batch_size' "
+                "does, expected one that varies; make two experiments of it."
+            )
 
 
 def _check_known(key: str, name: str, known: Any, where: str) -> None:
@@ -173,7 +212,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
         return str(schema["const"])
     if "enum" in schema:
         return f"one of {_listing(schema['enum'])}"
-    if "pattern" in schema:
+    if "title" in schema:
         return str(schema["title"])
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     limits = " and ".join(text.format(schema[name]) for name, text in LIMITS.items() if name in schema)

@@ -1,7 +1,8 @@
 """The runs of a study: what each one computes and the directory that spells it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 
@@ -35,21 +36,32 @@ class Run:
 
 
 def runs_of(config: Mapping[str, Any], experiment: str) -> list[Run]:
-    """List the runs of one experiment: data sets, then optimizers, then seeds, in the config's order."""
+    """List the runs of one experiment, in the config's order.
+
+    Data sets come first, then optimizers, batch sizes, learning rates, and seeds.
+    """
     chosen = config["experiments"][experiment]
+    own_rates = chosen.get("learning_rate", {})
     return [
         Run(
             dataset=dataset,
             model=chosen["model"],
             optimizer=optimizer,
-            batch_size=chosen["batch_size"],
-            learning_rate=config["optimizers"][optimizer]["learning_rate"],
+            batch_size=batch_size,
+            # 1 and 1.0 are one learning rate, and one directory.
+            learning_rate=float(learning_rate),
             seed=seed,
         )
         for dataset in chosen["datasets"]
         for optimizer in chosen["optimizers"]
+        for batch_size in _listed(chosen["batch_size"])
+        for learning_rate in own_rates.get(optimizer, [config["optimizers"][optimizer]["learning_rate"]])
         for seed in range(chosen["seeds"])
     ]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def all_runs(config: Mapping[str, Any]) -> dict[str, Run]:
@@ -57,22 +69,56 @@ def all_runs(config: Mapping[str, Any]) -> dict[str, Run]:
     return {run.directory: run for name in config["experiments"] for run in runs_of(config, name)}
 
 
+def steps_key(config: Mapping[str, Any], run: Run) -> str:
+    """Return which key of ``training`` the length of a run comes from, see `steps_of`."""
+    usual = config["experiments"]["main"]["batch_size"]
+    return "full_batch_steps" if run.batch_size != usual and "full" in (run.batch_size, usual) else "steps"
+
+
+def steps_of(config: Mapping[str, Any], run: Run) -> int:
+    """Return how many steps a run takes.
+
+    ``training.steps`` is meant for the main experiment's batch size, b. With batches of B samples a run takes
+    steps × b / B, so that it sees as many samples. A full batch would leave too few steps to train at all:
+    where either b or B is the full batch, but not both, ``training.full_batch_steps`` says how many.
+    """
+    steps = int(config["training"][steps_key(config, run)])
+    usual = config["experiments"]["main"]["batch_size"]
+    if isinstance(run.batch_size, str) or isinstance(usual, str):
+        return steps
+    return max(1, round(steps * int(usual) / run.batch_size))
+
+
 def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return everything that decides a run's trajectory, as plain values."""
-    optimizer, model, training = (
-        config["optimizers"][run.optimizer],
-        config["models"][run.model],
-        config["training"],
-    )
+    optimizer = {**config["optimizers"][run.optimizer], "learning_rate": run.learning_rate}
     return {
         "dataset": run.dataset,
-        "model": {"name": run.model, **model},
+        "model": {"name": run.model, **config["models"][run.model]},
         "optimizer": {"name": run.optimizer, **optimizer},
         "batch_size": run.batch_size,
         "seed": run.seed,
-        "steps": training["steps"],
-        "checkpoints": training["checkpoints"],
+        "steps": steps_of(config, run),
+        "checkpoints": config["training"]["checkpoints"],
     }
+
+
+def parameters_of(widths: Sequence[int]) -> int:
+    """Count the parameters, N, of a multilayer perceptron, given the widths of all its layers."""
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
+
+
+def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str, Any]:
+    """Return everything that decides leading eigenpairs, as plain values.
+
+    Args:
+        config: The configuration.
+        pairs: The key of ``eigenpairs`` that says how many: ``count`` or ``wide_count``.
+    """
+    settings = {**config["eigenpairs"], "count": config["eigenpairs"][pairs]}
+    # What asks for one number of pairs must not run again because the other one changed.
+    del settings["wide_count"]
+    return settings
 
 
 def null_settings(config: Mapping[str, Any], dataset: str, model: str, null_model: str) -> dict[str, Any]:
@@ -82,5 +128,5 @@ def null_settings(config: Mapping[str, Any], dataset: str, model: str, null_mode
         "model": {"name": model, **config["models"][model]},
         "null_model": null_model,
         "draws": config["null_models"]["draws"],
-        "eigenpairs": config["eigenpairs"],
+        "eigenpairs": solver_settings(config),
     }

@@ -1,0 +1,60 @@
+"""What a caption must say of the runs that a figure shows, filled from the configuration."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any, Protocol
+
+from eigendrift.study.runs import Run, parameters_of, steps_of
+
+
+class DatasetFacts(Protocol):
+    """What the registry of data sets knows without loading one."""
+
+    @property
+    def training_samples(self) -> int: ...  # noqa: D102
+    @property
+    def image_shape(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def classes(self) -> int: ...  # noqa: D102
+
+
+def facts_of(
+    config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, DatasetFacts]
+) -> dict[str, str]:
+    """Return ``runs``: data, network, N, seeds, steps and Hessian of some runs; ``null``: the null model.
+
+    Args:
+        config: The configuration.
+        runs: Runs that a figure shows.
+        datasets: What is known of each data set.
+    """
+    lines = [
+        _sentence(config, [run for run in runs if run.dataset == name], datasets[name], name)
+        for name in dict.fromkeys(run.dataset for run in runs)
+    ]
+    null = config["null_models"]
+    return {
+        "runs": " ".join(lines),
+        "null": f"the null model '{config['figures']['null_model']}', {null['draws']} draws",
+    }
+
+
+def _sentence(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts, name: str) -> str:
+    seeds = len({run.seed for run in runs})
+    parts = []
+    for model in dict.fromkeys(run.model for run in runs):
+        widths = [prod(dataset.image_shape), *config["models"][model]["hidden_widths"], dataset.classes]
+        parts.append(f"{'-'.join(map(str, widths))} perceptron, N = {parameters_of(widths):,} parameters")
+    samples, checkpoints = config["eigenpairs"]["samples"], config["training"]["checkpoints"]["count"]
+    over = dataset.training_samples if samples == "all" else samples
+    return (
+        f"{name}: {dataset.training_samples:,} training samples, {', '.join(parts)}; "
+        f"{seeds} initialisation{'s' * (seeds > 1)} for each setting; "
+        f"{', '.join(dict.fromkeys(_length(config, run) for run in runs))}; {checkpoints} checkpoints; "
+        f"Hessian over {over:,} training samples."
+    )
+
+
+def _length(config: Mapping[str, Any], run: Run) -> str:
+    batches = "full batches" if run.batch_size == "full" else f"batches of {run.batch_size:,}"
+    return f"{steps_of(config, run):,} steps with {batches}"
