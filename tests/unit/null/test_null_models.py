@@ -154,6 +154,16 @@ def test_an_interrupted_job_resumes_with_the_same_bits(
         np.testing.assert_array_equal(np.array(list(resumed[column])), np.array(list(whole[column])))
 
 
+def test_draws_in_groups_are_the_same_ones(samples: Samples, landscape: Landscape, tmp_path: Path) -> None:
+    alone = draw_null(settings("reinitialized"), landscape, progress_in(tmp_path / "alone"), "test")
+    grouped = Landscape(samples, MODEL, SOLVER, torch.device("cpu"), together=3)
+    together = draw_null(settings("reinitialized"), grouped, progress_in(tmp_path / "grouped"), "test")
+    np.testing.assert_allclose(together["eigenvalue"], alone["eigenvalue"], rtol=1e-4)
+    pairs = zip(together["eigenvector"], alone["eigenvector"], strict=True)
+    for one, other in pairs:
+        np.testing.assert_allclose(np.abs((one * other).sum(1)), 1, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NULL_MODELS)
 def test_store_accepts_the_columns(landscape: Landscape, tmp_path: Path, name: str) -> None:
     columns = draw_null(settings(name), landscape, progress_in(tmp_path / "a"), "test")

@@ -16,6 +16,7 @@ from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.stack import PerceptronStack, stack_size
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
 from eigendrift.eigenpairs.together import leading_eigenpairs_together
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
@@ -84,6 +85,15 @@ class Landscape:
             together = stack_size(self.model, samples_used, settings["basis_size"]) if on_gpu else 1
         self.together = together
 
+    def hessian_at(self, weights: np.ndarray) -> SymmetricOperator:
+        """Return the Hessian at float32 (N,) weights; it is the network's, until asked for at others."""
+        # A copy: the network's parameters become views of it.
+        flat = torch.tensor(weights, device=self._inputs.device)
+        vector_to_parameters(flat, self.model.parameters())
+        return hessian_operator(
+            self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"]
+        )
+
     def eigenpairs_at(self, weights: np.ndarray, start: torch.Generator) -> Record:
         """Return the leading eigenpairs as a record of an eigenpairs or null store.
 
@@ -96,14 +106,10 @@ class Landscape:
         """
         if not np.isfinite(weights).all():
             return undefined_record(self._settings["count"], self.size)
-        # A copy: the network's parameters become views of it.
-        flat = torch.tensor(weights, device=self._inputs.device)
-        vector_to_parameters(flat, self.model.parameters())
-        operator = hessian_operator(
-            self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"]
-        )
         try:
-            return self._record(leading_eigenpairs(operator, generator=start, **self._request))
+            return self._record(
+                leading_eigenpairs(self.hessian_at(weights), generator=start, **self._request)
+            )
         except FloatingPointError as error:
             return self._record(error)
 

@@ -79,7 +79,8 @@ class PerceptronStack:
 
         Args:
             model: A network that `is_perceptron`, of the architecture meant; its own weights do not matter.
-            weights: (C, N) flat weights of the networks, in ``model.parameters()`` order.
+            weights: (C, N) flat weights of the networks, in ``model.parameters()`` order, which must not
+                change while the stack is in use.
             inputs: (n, …) on the device and in the dtype of the weights.
             targets: int64 (n,) class labels on the same device.
 
