@@ -99,6 +99,7 @@ FIGURES = {
         },
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
+    ),
 }
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
