@@ -144,6 +144,11 @@ def describe(figure: Figure, collection: Collection, datasets: Sequence[str], sh
             f"{seeds} seed{'s' * (seeds > 1)}; {shown}"
         )
         lines += collection.notes(dataset)
+    write_below(figure, lines)
+
+
+def write_below(figure: Figure, lines: Sequence[str]) -> None:
+    """Write lines of small print under a figure."""
     figure.supxlabel("\n".join(lines), fontsize=6, color="#555555", ha="left", x=0.01)
 
 
