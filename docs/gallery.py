@@ -51,8 +51,8 @@ HEADS = "| figure | what it shows | made by | caption |\n| --- | --- | --- | ---
 INTRODUCTION = """\
 # Gallery
 
-All figures of the study `{study}` and their captions, numbered as in the paper. `make gallery` takes them from
-the study's report, which has each figure as vector graphics and as a table as well: `make report`.
+All figures of the study `{study}` and their captions, numbered as in the paper. `make gallery` takes them
+from the study's report, which has each figure as vector graphics and as a table as well: `make report`.
 """
 SECTION = """
 ## {heading}
