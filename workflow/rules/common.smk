@@ -21,7 +21,13 @@ from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.facts import facts_of
 from eigendrift.study.order import ordered
-from eigendrift.study.runs import all_runs, null_settings, runs_of, training_settings
+from eigendrift.study.runs import (
+    all_runs,
+    null_settings,
+    runs_of,
+    solver_settings,
+    training_settings,
+)
 
 try:
     check_config(
@@ -86,8 +92,8 @@ def store_of(run, kind):
     return f"results/{STUDY}/runs/{run.directory}/{kind}.zarr"
 
 
-def baseline_of(dataset, null):
-    return f"results/{STUDY}/null/{dataset}/{config['experiments']['main']['model']}/{null}-baseline.zarr"
+def baseline_of(run, null):
+    return f"results/{STUDY}/null/{run.dataset}/{run.model}/{null}-baseline.zarr"
 
 
 def manifests_of(stores):
@@ -95,20 +101,21 @@ def manifests_of(stores):
     return [store.removesuffix(".zarr") + ".json" for store in stores]
 
 
-BASELINES = [
-    baseline_of(dataset, null)
-    for dataset in SHOWN
-    for null in config["null_models"]["names"]
-]
+BASELINES = list(
+    dict.fromkeys(
+        baseline_of(run, null)
+        for run in MAIN
+        for null in config["null_models"]["names"]
+    )
+)
 
 
 def measured(runs, kind="metrics"):
     """What claims and figures read: the metrics of runs, and the chosen null model's baselines for them."""
     metrics = [store_of(run, kind) for run in runs]
-    baselines = [
-        baseline_of(dataset, config["figures"]["null_model"])
-        for dataset in dict.fromkeys(run.dataset for run in runs)
-    ]
+    baselines = list(
+        dict.fromkeys(baseline_of(run, config["figures"]["null_model"]) for run in runs)
+    )
     return {
         "manifests": manifests_of(metrics + baselines),
         "metrics": ancient(metrics),

@@ -27,7 +27,7 @@ rule eigenpairs:
     resources:
         gpu=gpus(),
     params:
-        solver=config["eigenpairs"],
+        solver=solver_settings(config),
         device=config["device"],
     message:
         "Leading eigenpairs along {wildcards.run}"
@@ -44,10 +44,7 @@ use rule eigenpairs as wide_eigenpairs with:
     benchmark:
         "results/{study}/benchmarks/wide_eigenpairs/{run}.tsv"
     params:
-        solver={
-            **config["eigenpairs"],
-            "count": config["eigenpairs"]["wide_count"],
-        },
+        solver=solver_settings(config, "wide_count"),
         device=config["device"],
     message:
         "Many leading eigenpairs along {wildcards.run}"

@@ -39,6 +39,13 @@ def picture(name, category):
 TIMES = config["figures"]["waiting_times"]
 FIRST = [run for run in MAIN if run.dataset == SHOWN[0]]
 EXAMPLES = [run for run in FIRST if run.seed == 0]
+LAST_VECTORS = [store_of(run, "eigenpairs") for run in EXAMPLES]
+MINIMA = list(
+    dict.fromkeys(
+        f"results/{STUDY}/minima/{run.dataset}/{run.model}/{run.optimizer}.zarr"
+        for run in MAIN
+    )
+)
 
 FIGURES = {
     "fig01_displacement": shown(
@@ -50,6 +57,50 @@ FIGURES = {
     "fig05_test_accuracy": shown("accuracy", "Training", MAIN),
     "fig06_eigenvalues": shown("eigenvalues", "Training", MAIN),
     "fig07_convergence": shown("convergence", "Displacement", MAIN),
+    "fig08_minima": shown(
+        "minima",
+        "Training",
+        MAIN,
+        {"manifests": manifests_of(MINIMA), "minima": ancient(MINIMA)},
+    ),
+    "fig10_weight_displacement": shown(
+        "weight_displacement",
+        "Displacement",
+        FIRST,
+        dataset=SHOWN[0],
+        waiting_times=TIMES,
+    ),
+    "fig11_weight_change_alignment": shown(
+        "weight_change_alignment",
+        "Alignment",
+        FIRST,
+        dataset=SHOWN[0],
+        waiting_times=TIMES,
+    ),
+    "fig12_raw_alignment": shown(
+        "raw_alignment", "Alignment", EXAMPLES, dataset=SHOWN[0]
+    ),
+    "fig13_alignment_means": shown(
+        "alignment_means", "Alignment", FIRST, dataset=SHOWN[0]
+    ),
+    "fig15_wide_localization": shown(
+        "wide_localization",
+        "Localization",
+        EXAMPLES,
+        measured(EXAMPLES, "wide/metrics"),
+        dataset=SHOWN[0],
+    ),
+    "fig16_leading_eigenvector": shown(
+        "leading_eigenvector",
+        "Localization",
+        EXAMPLES,
+        {
+            "manifests": manifests_of(LAST_VECTORS),
+            "eigenpairs": ancient(LAST_VECTORS),
+        },
+        image_shape=list(DATASETS[SHOWN[0]].image_shape),
+        classes=DATASETS[SHOWN[0]].classes,
+    ),
 }
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
@@ -60,6 +111,9 @@ if len(SHOWN) > 1:
             SECOND,
             dataset=SHOWN[1],
             waiting_times=TIMES,
+        ),
+        "fig14_alignment_means": shown(
+            "alignment_means", "Alignment", SECOND, dataset=SHOWN[1]
         ),
     }
 

@@ -7,7 +7,8 @@ from stage import logged
 with logged(snakemake.log[0]):
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
-    from eigendrift.eigenpairs.decompose import Landscape, decompose
+    from eigendrift.eigenpairs.decompose import decompose
+    from eigendrift.eigenpairs.landscape import Landscape
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store

@@ -7,7 +7,7 @@ from stage import logged
 with logged(snakemake.log[0]):
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
-    from eigendrift.eigenpairs.decompose import Landscape
+    from eigendrift.eigenpairs.landscape import Landscape
     from eigendrift.null.draws import draw_null
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.writing import write_store

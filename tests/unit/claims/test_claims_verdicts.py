@@ -149,7 +149,7 @@ def test_files_are_strict_json_and_a_table_and_do_not_change(tmp_path: Path) -> 
     assert content["schema_version"] == 1
     assert content["null_model"] == "isotropic"
     assert content["settings"] == SETTINGS
-    assert content["notes"] == ["digits: adam seed 3 diverged at step 995"]
+    assert content["notes"] == ["digits, adam: seed 3 diverged at step 995"]
     assert [claim["claim"] for claim in content["claims"]] == ["C1", "C2", "C3", "C4"]
     assert content["claims"][0]["effect"] is None
     assert content["claims"][0]["interval"] is None

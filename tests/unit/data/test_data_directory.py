@@ -116,10 +116,10 @@ def test_unreadable_file_is_named(
 def test_full_data_set(name: str, no_network: None) -> None:
     if not os.environ.get(directory.VARIABLE):
         pytest.skip(f"{directory.VARIABLE} names no directory with the full data sets")
-    samples = registry.load(name)
-    assert samples.train_images.shape == (60_000, 28, 28)
+    samples, spec = registry.load(name), registry.DATASETS[name]
+    assert samples.train_images.shape == (spec.training_samples, *spec.image_shape) == (60_000, 28, 28)
     assert samples.test_images.shape == (10_000, 28, 28)
-    assert samples.classes == 10
+    assert samples.classes == spec.classes == 10
     assert (samples.train_images.min(), samples.train_images.max()) == (0, 1)
     counts = np.bincount(samples.test_labels)
     if name == "fashion_mnist":

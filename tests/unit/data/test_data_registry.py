@@ -41,6 +41,8 @@ def test_environment_is_read_in_one_place() -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist5k", "digits"])
-def test_the_registry_knows_the_size_of_the_training_part(name: str) -> None:
+def test_the_registry_knows_what_is_loaded(name: str) -> None:
     spec = registry.DATASETS[name]
-    assert len(spec.load(None).train_labels) == spec.training_samples
+    samples = spec.load(None)
+    assert samples.train_images.shape == (spec.training_samples, *spec.image_shape)
+    assert samples.classes == spec.classes

@@ -1,6 +1,6 @@
 """What the tests of the eigenpairs build with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -9,9 +9,23 @@ from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
+from eigendrift.eigenpairs.decompose import Decomposition
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+# A small landscape, for tests of what is made of many decompositions.
+MODEL = {"hidden_widths": [4], "activation": "tanh", "initialization": "glorot_uniform"}
+SETTINGS = {
+    "count": 3,
+    "samples": "all",
+    "chunk_size": 13,
+    "tolerance": 1e-5,
+    "max_products": 500,
+    "basis_size": 20,
+}
+CPU = torch.device("cpu")
+STEPS = np.array([0, 10, 30, 60])
 
 
 class DenseOperator:
@@ -28,6 +42,30 @@ class DenseOperator:
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         self.products += 1 if vectors.dim() == 1 else len(vectors)
         return vectors @ self.matrix
+
+
+class DenseStack:
+    """Matrices, seen by their products, which it takes down."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, matrices: Sequence[np.ndarray], dtype: torch.dtype = torch.float64) -> None:
+        self.operators = [DenseOperator(matrix, dtype) for matrix in matrices]
+        self.size = len(matrices[0])
+        self.dtype = dtype
+        self.calls: list[list[int]] = []
+
+    def __len__(self) -> int:
+        return len(self.operators)
+
+    def __getitem__(self, index: int) -> DenseOperator:
+        return self.operators[index]
+
+    def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
+        self.calls.append(list(indices))
+        return torch.stack(
+            [self.operators[index] @ vector for vector, index in zip(vectors, indices, strict=True)]
+        )
 
 
 def random_basis(size: int, seed: int = 0) -> np.ndarray:
@@ -94,3 +132,7 @@ def matrix_of(operator: SymmetricOperator) -> torch.Tensor:
     """All products with unit vectors, one at a time."""
     identity = torch.eye(operator.size, dtype=operator.dtype)
     return torch.stack([operator @ column for column in identity])
+
+
+def columns_of(result: Decomposition) -> dict[str, np.ndarray]:
+    return {name: np.array(list(column)) for name, column in result.columns.items()}

@@ -1,19 +1,29 @@
 """The same products and pairs on a GPU as on the CPU, without vectors going to and fro."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from eigenpairs_helpers import largest_angle, trained_on_digits
+from eigenpairs_helpers import MODEL, SETTINGS, STEPS, columns_of, largest_angle, trained_on_digits
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from eigendrift.data.samples import Samples
+from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.density import spectral_density
 from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, HessianOperator
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.landscape import Landscape
+from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.eigenpairs.stack import PerceptronStack
+from eigendrift.eigenpairs.together import leading_eigenpairs_together
 from eigendrift.eigenpairs.trace import trace
+from eigendrift.stores.progress import Progress
 
 pytestmark = [
     pytest.mark.gpu,
@@ -75,8 +85,74 @@ def test_no_vector_leaves_the_device(operators: tuple[HessianOperator, HessianOp
     with CopiesToTheHost() as copies:
         pairs = leading_eigenpairs(there, 5, generator=torch.Generator().manual_seed(0))
     assert pairs.converged.all()
-    # Coefficients in the basis, of which there are fewer than parameters.
-    assert 0 < max(copies.sizes) <= 80 < there.size
+    # Coefficients in the basis, of which there are fewer than parameters, and a length.
+    assert 0 < max(copies.sizes) <= 81 < there.size
+
+
+def networks(device: str) -> PerceptronStack:
+    """Three networks beside each other, float64."""
+    model, inputs, targets = trained_on_digits((12, 8))
+    weights = torch.stack(
+        [parameters_to_vector(model.parameters()).detach() * scale for scale in (1, 0.9, 2)]
+    )
+    return PerceptronStack(model, weights.to(device), inputs.to(device), targets.to(device))
+
+
+def starts() -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in range(3)]
+
+
+@pytest.mark.parametrize("indices", [[0, 1, 2], [0, 2], [1, 1, 1, 1]])
+def test_products_of_several_networks(indices: list[int]) -> None:
+    here, there = networks("cpu"), networks("cuda")
+    vectors = torch.randn(
+        len(indices), here.size, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    products = there.products(vectors.cuda(), indices)
+    assert products.is_cuda
+    torch.testing.assert_close(products.cpu(), here.products(vectors, indices), rtol=0, atol=1e-12)
+    torch.testing.assert_close((there[1] @ vectors.cuda()).cpu(), here[1] @ vectors, rtol=0, atol=1e-12)
+
+
+def test_eigenpairs_of_several_networks() -> None:
+    both = [
+        leading_eigenpairs_together(networks(device), 5, generators=starts(), tolerance=1e-8)
+        for device in ("cpu", "cuda", "cuda")
+    ]
+    for here, there, again in zip(*both, strict=True):
+        assert isinstance(here, Eigenpairs)
+        assert isinstance(there, Eigenpairs)
+        assert isinstance(again, Eigenpairs)
+        assert there.eigenvectors.is_cuda
+        assert there.converged.all()
+        torch.testing.assert_close(there.eigenvalues, here.eigenvalues, rtol=1e-10, atol=0)
+        assert largest_angle(there.eigenvectors.cpu().numpy(), here.eigenvectors.numpy()) < 1e-6
+        assert torch.equal(there.eigenvectors, again.eigenvectors)
+
+
+def test_no_vector_of_several_networks_leaves_the_device() -> None:
+    there = networks("cuda")
+    with CopiesToTheHost() as copies:
+        outcomes = leading_eigenpairs_together(there, 5, generators=starts())
+    assert all(isinstance(outcome, Eigenpairs) for outcome in outcomes)
+    # Of each network at most 80 components in its basis, and two lengths.
+    assert 0 < max(copies.sizes) <= 3 * 82 < there.size
+
+
+def test_a_gpu_takes_checkpoints_together(samples: Samples, tmp_path: Path) -> None:
+    landscape = Landscape(samples, MODEL, SETTINGS | {"chunk_size": 40}, torch.device("cuda"))
+    alone = Landscape(samples, MODEL, SETTINGS | {"chunk_size": 40}, torch.device("cuda"), together=1)
+    assert landscape.together > len(STEPS)
+    weights = np.random.default_rng(1).normal(0, 0.7, (4, landscape.size)).astype(np.float32)
+    columns = []
+    for name, each in (("one", landscape), ("other", landscape), ("alone", alone)):
+        (tmp_path / name).mkdir()
+        columns.append(columns_of(decompose(each, weights, STEPS, Progress(tmp_path / name), 0, "test")))
+    one, other, by_itself = columns
+    for name, column in one.items():
+        np.testing.assert_array_equal(other[name], column)
+    np.testing.assert_allclose(one["eigenvalue"], by_itself["eigenvalue"], rtol=1e-4)
+    assert one["converged"].all()
 
 
 def test_density_and_trace(operators: tuple[HessianOperator, HessianOperator]) -> None:

@@ -7,66 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from eigenpairs_helpers import dense_hessian, largest_angle, leading
+from eigenpairs_helpers import CPU, MODEL, SETTINGS, STEPS, columns_of, dense_hessian, largest_angle, leading
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from eigendrift.data.samples import Samples
 from eigendrift.data.selection import hessian_sample
-from eigendrift.eigenpairs import decompose as module
-from eigendrift.eigenpairs.decompose import Decomposition, Landscape, decompose, undefined_record
+from eigendrift.eigenpairs.decompose import decompose
+from eigendrift.eigenpairs.landscape import Landscape, Record, undefined_record
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
-
-MODEL = {"hidden_widths": [4], "activation": "tanh", "initialization": "glorot_uniform"}
-SETTINGS = {
-    "count": 3,
-    "samples": "all",
-    "chunk_size": 13,
-    "tolerance": 1e-5,
-    "max_products": 500,
-    "basis_size": 20,
-}
-CPU = torch.device("cpu")
-STEPS = np.array([0, 10, 30, 60])
-
-
-@pytest.fixture(scope="module")
-def samples() -> Samples:
-    random = np.random.default_rng(0)
-    images = random.random((40, 3, 3), np.float32)
-    labels = np.arange(40) % 3
-    images[np.arange(40), labels, labels] += 1
-    return Samples(images / 2, labels, images[:5] / 2, labels[:5])
-
-
-@pytest.fixture
-def landscape(samples: Samples) -> Landscape:
-    return Landscape(samples, MODEL, SETTINGS, CPU)
-
-
-@pytest.fixture
-def weights(landscape: Landscape) -> np.ndarray:
-    """Four checkpoints; the run diverged before the third."""
-    draws = np.random.default_rng(1).normal(0, 0.7, (4, landscape.size)).astype(np.float32)
-    draws[2] = np.nan
-    return draws
-
-
-@pytest.fixture
-def progress(tmp_path: Path) -> Callable[[str], Progress]:
-    def make(name: str) -> Progress:
-        (tmp_path / name).mkdir(exist_ok=True)
-        return Progress(tmp_path / name)
-
-    return make
-
-
-def columns_of(result: Decomposition) -> dict[str, np.ndarray]:
-    return {name: np.array(list(column)) for name, column in result.columns.items()}
 
 
 def test_records_are_the_leading_pairs_at_each_checkpoint(
@@ -140,7 +93,7 @@ def test_an_interrupted_job_resumes_with_the_same_bits(
     class Dying(Landscape):
         left = 2
 
-        def eigenpairs_at(self, *arguments: Any) -> module.Record:
+        def eigenpairs_at(self, *arguments: Any) -> Record:
             if not self.left:
                 raise KeyboardInterrupt
             self.left -= 1

@@ -1,61 +1,36 @@
 """Runs put together: what is stacked, what is missing, what is noted."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
+from metrics_helpers import write_baseline, write_run
 
-from eigendrift.metrics.collection import Collection, collect
-from eigendrift.stores.registry import STORES
-from eigendrift.stores.writing import write_store
-
-SIZES = {"checkpoint": 4, "waiting": 4, "rank": 2, "draw": 3, "pair": 3}
-
-
-def columns(kind: str, value: float) -> dict[str, np.ndarray]:
-    filled = {
-        spec.name: np.full([SIZES[dim] for dim in spec.dims], value, spec.dtype)
-        for spec in STORES[kind].arrays
-    }
-    known = {"step": 10 * np.arange(4), "rank": np.arange(1, 3), "draw": np.arange(3)}
-    return filled | {name: values for name, values in known.items() if name in filled}
-
-
-def write_run(
-    directory: Path, dataset: str, optimizer: str, seed: int, diverged_at: int | None = None, **changes: Any
-) -> Path:
-    path = directory / f"{dataset}-{optimizer}-{seed}.zarr"
-    training = {"dataset": dataset, "optimizer": {"name": optimizer}, "seed": seed}
-    summary = {"diverged_at": diverged_at, "unconverged": 0, "parameters": 9} | changes
-    content = columns("metrics", seed + (100 if optimizer == "adam" else 0))
-    write_store(path, "metrics", content, {"training": training}, summary)
-    return path
-
-
-def write_baseline(directory: Path, dataset: str, null_model: str = "isotropic") -> Path:
-    path = directory / f"{dataset}-baseline.zarr"
-    write_store(path, "baseline", columns("baseline", 1), {"dataset": dataset, "null_model": null_model})
-    return path
+from eigendrift.metrics.collection import Collection, collect, notes_on, one_optimizer, read_run
 
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Collection:
     """SGD has three seeds, Adam two; digits also has a run of SGD."""
-    runs = [write_run(tmp_path, "mnist5k", "sgd", seed) for seed in range(3)]
-    runs.append(write_run(tmp_path, "mnist5k", "adam", 0, unconverged=4))
-    runs.append(write_run(tmp_path, "mnist5k", "adam", 1, diverged_at=25))
-    runs.append(write_run(tmp_path, "digits", "sgd", 0))
-    return collect(runs, [write_baseline(tmp_path, name) for name in ("mnist5k", "digits")])
+    small = {"dataset": "mnist5k", "optimizer": "sgd"}
+    adam = {"dataset": "mnist5k", "optimizer": "adam"}
+    runs = [write_run(tmp_path / f"{seed}.zarr", seed, seed=seed, **small) for seed in range(3)]
+    runs.append(write_run(tmp_path / "3.zarr", 100, seed=0, unconverged=4, **adam))
+    runs.append(write_run(tmp_path / "4.zarr", 101, seed=1, diverged_at=25, **adam))
+    runs.append(write_run(tmp_path / "5.zarr"))
+    return collect(runs, [write_baseline(tmp_path / f"{name}.zarr", name) for name in ("mnist5k", "digits")])
 
 
 def test_runs_are_stacked_by_optimizer_and_seed(collection: Collection) -> None:
+    assert list(collection.runs) == ["mnist5k", "digits"]
     runs = collection.runs["mnist5k"]
     assert runs["optimizer"].values.tolist() == ["sgd", "adam"]
     assert runs["seed"].values.tolist() == [0, 1, 2]
     assert runs["step"].dims == ("checkpoint",)
     assert runs["step"].values.tolist() == [0, 10, 20, 30]
     assert runs["displacement"].dims == ("optimizer", "seed", "waiting", "checkpoint", "rank")
+    assert runs["weight_displacement"].dims == ("optimizer", "seed", "waiting", "checkpoint")
     losses = runs["train_loss"].isel(checkpoint=0).values
     np.testing.assert_array_equal(losses, [[0, 1, 2], [100, 101, np.nan]])
     assert runs.attrs["parameters"] == 9
@@ -70,10 +45,42 @@ def test_runs_that_are_not_there_are_nan(collection: Collection) -> None:
 
 def test_divergences_and_masked_pairs_are_noted(collection: Collection) -> None:
     assert collection.notes("mnist5k") == [
-        "mnist5k: adam seed 1 diverged at step 25",
-        "mnist5k: 4 unconverged eigenpairs are left out",
+        "mnist5k, adam: seed 1 diverged at step 25",
+        "mnist5k, adam: without 4 unconverged eigenpairs",
     ]
     assert collection.notes("digits") == []
+
+
+def test_notes_on_a_setting_name_every_diverged_seed_and_add_up_the_masked_pairs(tmp_path: Path) -> None:
+    paths = [
+        write_run(tmp_path / f"{seed}.zarr", seed=seed, diverged_at=at, unconverged=seed)
+        for seed, at in [(0, 12), (2, None), (5, 3)]
+    ]
+    runs = one_optimizer(read_run(path) for path in paths)
+    assert notes_on(runs, "SGD, batches of 64") == [
+        "SGD, batches of 64: seed 0 diverged at step 12",
+        "SGD, batches of 64: seed 5 diverged at step 3",
+        "SGD, batches of 64: without 7 unconverged eigenpairs",
+    ]
+
+
+def test_a_run_tells_what_it_was(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run.zarr", seed=3, batch_size="full", learning_rate=0.1))
+    assert run.attrs == {
+        "dataset": "digits",
+        "optimizer": "sgd",
+        "batch_size": "full",
+        "learning_rate": 0.1,
+        "parameters": 9,
+    }
+    assert run["seed"].item() == 3
+    assert np.isnan(run["diverged_at"].item())
+
+
+def test_runs_with_other_checkpoints_are_not_put_together(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / f"{seed}.zarr", seed=seed, interval=10 + seed) for seed in (0, 1)]
+    with pytest.raises(xr.MergeError, match="step"):
+        collect(paths, [])
 
 
 def test_baselines_belong_to_their_data_sets(collection: Collection) -> None:
@@ -83,5 +90,5 @@ def test_baselines_belong_to_their_data_sets(collection: Collection) -> None:
 
 
 def test_order_of_optimizers_is_that_of_the_files(tmp_path: Path) -> None:
-    paths = [write_run(tmp_path, "digits", optimizer, 0) for optimizer in ("adam", "sgd")]
+    paths = [write_run(tmp_path / f"{name}.zarr", optimizer=name) for name in ("adam", "sgd")]
     assert collect(paths, []).runs["digits"]["optimizer"].values.tolist() == ["adam", "sgd"]

@@ -38,7 +38,7 @@ def trajectory() -> xr.Dataset:
     random = np.random.default_rng(2)
     vectors = {
         name: (("checkpoint", "parameter"), random.normal(size=(CHECKPOINTS, PARAMETERS)).astype(np.float32))
-        for name in ("gradient", "update")
+        for name in ("weights", "gradient", "update")
     }
     scalars = {name: ("checkpoint", random.random(CHECKPOINTS)) for name in COPIED[1:]}
     step = {"step": ("checkpoint", 10 * np.arange(CHECKPOINTS))}
@@ -54,6 +54,7 @@ def test_a_run_is_measured_as_a_plain_loop_does(trajectory: xr.Dataset, eigenpai
     measured = measure_run(trajectory, eigenpairs)
     v, ok = eigenpairs["eigenvector"].values, eigenpairs["converged"].values
     gradient, update = trajectory["gradient"].values, trajectory["update"].values
+    weights = trajectory["weights"].values.astype(float)
     for t in range(CHECKPOINTS):
         for i in range(RANKS):
             expected = {
@@ -69,7 +70,11 @@ def test_a_run_is_measured_as_a_plain_loop_does(trajectory: xr.Dataset, eigenpai
             for s in range(CHECKPOINTS):
                 moved = 2 * (1 - abs(cosine(v[s, i], v[t, i]))) if ok[s, i] and ok[t, i] else np.nan
                 np.testing.assert_allclose(measured["displacement"][s, t, i], moved, atol=1e-14)
+                aligned = abs(cosine(weights[t] - weights[s], v[s, i])) if ok[s, i] and s != t else np.nan
+                np.testing.assert_allclose(measured["weight_change_alignment"][s, t, i], aligned, atol=1e-14)
         for s in range(CHECKPOINTS):
+            change = weights[t] - weights[s]
+            np.testing.assert_allclose(measured["weight_displacement"][s, t], change @ change / PARAMETERS)
             squares = [cosine(v[s, i], v[t, j]) ** 2 for i in range(RANKS) for j in range(RANKS)]
             spanned = 1 - sum(squares) / RANKS if ok[s].all() and ok[t].all() else np.nan
             np.testing.assert_allclose(measured["subspace_displacement"][s, t], spanned, atol=1e-7)
@@ -106,12 +111,14 @@ def test_a_diverged_run_is_measured_as_far_as_it_goes(trajectory: xr.Dataset, ei
     eigenpairs["converged"][:] = True
     eigenpairs["converged"][3:] = False
     eigenpairs["eigenvector"][3:] = np.nan
-    trajectory["gradient"][3:] = np.nan
+    for name in ("weights", "gradient"):
+        trajectory[name][3:] = np.nan
     measured = measure_run(trajectory, eigenpairs)
     for name in ("eigenvalue", "inverse_participation_ratio", "gradient_alignment"):
         assert np.isfinite(measured[name][:3]).all()
         assert np.isnan(measured[name][3:]).all()
-    for name in ("displacement", "tracked_displacement", "subspace_displacement"):
+    assert np.isfinite(measured["weight_change_alignment"][0, 1:3]).all()
+    for name in ("displacement", "tracked_displacement", "subspace_displacement", "weight_displacement"):
         assert np.isfinite(measured[name][:3, :3]).all()
         assert np.isnan(measured[name][3:]).all()
         assert np.isnan(measured[name][:, 3:]).all()

@@ -1,6 +1,7 @@
 """Null models: isotropic draws against closed forms, reinitialized draws against dense Hessians."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.data.samples import Samples
-from eigendrift.eigenpairs.decompose import Landscape, Record
+from eigendrift.eigenpairs.landscape import Landscape, Record
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 from eigendrift.null import draws as module
@@ -58,8 +59,8 @@ def progress_in(directory: Path) -> Progress:
 @pytest.fixture
 def isotropic_draws(landscape: Landscape) -> np.ndarray:
     """float64 (draw, rank, parameter)."""
-    draws = [isotropic(landscape, "", 3, draw)["eigenvector"] for draw in range(2000)]
-    return np.array(draws, np.float64)
+    draws = isotropic(landscape, "", 3, range(2000))
+    return np.array([record["eigenvector"] for record in draws], np.float64)
 
 
 def test_isotropic_vectors_are_orthonormal(isotropic_draws: np.ndarray) -> None:
@@ -89,7 +90,7 @@ def test_isotropic_moments_are_the_closed_forms(isotropic_draws: np.ndarray) -> 
 
 
 def test_isotropic_draws_have_no_spectrum_and_count_as_converged(landscape: Landscape) -> None:
-    record = isotropic(landscape, "", 3, 0)
+    (record,) = isotropic(landscape, "", 3, [0])
     for name in ("eigenvalue", "residual", "gap", "next_eigenvalue"):
         assert np.isnan(record[name]).all()
     assert record["converged"].all()
@@ -100,7 +101,7 @@ def test_isotropic_draws_have_no_spectrum_and_count_as_converged(landscape: Land
 def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
     landscape: Landscape, samples: Samples, draw: int
 ) -> None:
-    record = reinitialized(landscape, "glorot_normal", 3, draw)
+    (record,) = reinitialized(landscape, "glorot_normal", 3, [draw])
     model = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", draw)).double()
     names = [name for name, _ in model.named_parameters()]
     inputs, targets = torch.from_numpy(samples.train_images).double(), torch.from_numpy(samples.train_labels)
@@ -121,9 +122,9 @@ def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
 
 @pytest.mark.parametrize("name", NULL_MODELS)
 def test_draws_differ_but_each_is_reproducible(landscape: Landscape, samples: Samples, name: str) -> None:
-    draws = [NULL_MODELS[name](landscape, "glorot_normal", 3, draw) for draw in range(3)]
+    draws = NULL_MODELS[name](landscape, "glorot_normal", 3, range(3))
     fresh = Landscape(samples, MODEL, SOLVER, torch.device("cpu"))
-    again = NULL_MODELS[name](fresh, "glorot_normal", 3, 2)
+    (again,) = NULL_MODELS[name](fresh, "glorot_normal", 3, [2])
     np.testing.assert_array_equal(again["eigenvector"], draws[2]["eigenvector"])
     for one, other in ((0, 1), (0, 2), (1, 2)):
         overlap = np.abs((draws[one]["eigenvector"][0] * draws[other]["eigenvector"][0]).sum())
@@ -137,8 +138,8 @@ def test_an_interrupted_job_resumes_with_the_same_bits(
     whole = draw_null(settings(name), landscape, progress_in(tmp_path / "whole"), "test")
     model, called = NULL_MODELS[name], []
 
-    def dying(*arguments: object) -> Record:
-        called.append(arguments[-1])
+    def dying(*arguments: Any) -> list[Record]:
+        called.extend(arguments[-1])
         if called == [0, 1, 2]:
             raise KeyboardInterrupt
         return model(*arguments)
@@ -151,6 +152,16 @@ def test_an_interrupted_job_resumes_with_the_same_bits(
     assert resumed.keys() == whole.keys()
     for column in whole:
         np.testing.assert_array_equal(np.array(list(resumed[column])), np.array(list(whole[column])))
+
+
+def test_draws_in_groups_are_the_same_ones(samples: Samples, landscape: Landscape, tmp_path: Path) -> None:
+    alone = draw_null(settings("reinitialized"), landscape, progress_in(tmp_path / "alone"), "test")
+    grouped = Landscape(samples, MODEL, SOLVER, torch.device("cpu"), together=3)
+    together = draw_null(settings("reinitialized"), grouped, progress_in(tmp_path / "grouped"), "test")
+    np.testing.assert_allclose(together["eigenvalue"], alone["eigenvalue"], rtol=1e-4)
+    pairs = zip(together["eigenvector"], alone["eigenvector"], strict=True)
+    for one, other in pairs:
+        np.testing.assert_allclose(np.abs((one * other).sum(1)), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NULL_MODELS)
@@ -172,11 +183,13 @@ def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(landscape: 
         size = landscape.size
         model = landscape.model
 
-        def eigenpairs_at(self, weights: np.ndarray, start: torch.Generator) -> Record:
-            drawn.append(weights)
-            return {}
+        def eigenpairs_at_each(
+            self, weights: list[np.ndarray], starts: list[torch.Generator]
+        ) -> list[Record]:
+            drawn.extend(weights)
+            return []
 
-    reinitialized(Recording(), "glorot_normal", 3, 0)  # type: ignore[arg-type]
+    reinitialized(Recording(), "glorot_normal", 3, [0])  # type: ignore[arg-type]
     assert torch.equal(parameters_to_vector(landscape.model.parameters()), before)
     expected = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", 0))
     np.testing.assert_array_equal(drawn[0], parameters_to_vector(expected.parameters()).detach().numpy())

@@ -17,6 +17,8 @@ SIZES = {
     "test_sample": 5,
     "row": 2,
     "column": 3,
+    "seed": 2,
+    "point": 5,
 }
 
 

@@ -19,6 +19,7 @@ from eigendrift.errors import UserError
 from eigendrift.stores import writing as module
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.reading import open_store, read_manifest
+from eigendrift.stores.registry import SCHEMA_VERSION
 from eigendrift.stores.writing import write_store
 
 TESTS, WORKFLOW = Path(__file__).parent, Path(module.__file__).parents[2]
@@ -204,7 +205,7 @@ STORE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "version": (
         lambda store: edit_group(store, lambda m: m["attributes"].update(schema_version=99)),
-        "schema version 99, expected 2",
+        f"schema version 99, expected {SCHEMA_VERSION}",
     ),
     "foreign": (
         lambda store: (shutil.rmtree(store), zarr.create_group(store, zarr_format=3)),
@@ -223,7 +224,8 @@ class TestReading:
     @pytest.mark.parametrize("damage", MANIFEST_DAMAGES)
     def test_manifest_refused(self, damage: str, store: Path) -> None:
         MANIFEST_DAMAGES[damage](store)
-        words = "schema version 99, expected 2" if damage == "version" else "e.json is missing or damaged"
+        version = f"schema version 99, expected {SCHEMA_VERSION}"
+        words = version if damage == "version" else "e.json is missing or damaged"
         with pytest.raises(UserError, match=words) as refusal:
             read_manifest(store)
         assert f"delete {store} and {manifest_path(store)}" in str(refusal.value)

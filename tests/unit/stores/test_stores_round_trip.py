@@ -13,7 +13,7 @@ from store_helpers import SIZES, columns_of
 from eigendrift.errors import UserError
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.reading import open_store, read_manifest
-from eigendrift.stores.registry import STORES
+from eigendrift.stores.registry import SCHEMA_VERSION, STORES
 from eigendrift.stores.writing import write_store
 
 RECORDED = [(kind, spec) for kind in STORES for spec in STORES[kind].arrays if spec.recorded]
@@ -45,7 +45,7 @@ def test_plain_xarray_reads_names_units_and_coordinates(kind: str, tmp_path: Pat
         assert read[spec.name].attrs["units"] == spec.unit
         assert read[spec.name].attrs["long_name"] == spec.meaning
     names = {spec.name for spec in STORES[kind].arrays}
-    assert set(read.coords) == names & {"step", "rank", "draw"}
+    assert set(read.coords) == names & {"step", "rank", "draw", "seed"}
 
 
 @pytest.mark.parametrize(("kind", "spec"), RECORDED, ids=lambda value: getattr(value, "name", value))
@@ -111,7 +111,7 @@ def test_the_same_content_gives_the_same_manifest_to_the_byte(tmp_path: Path) ->
 def test_manifest_says_shapes_settings_versions_and_summary(tmp_path: Path) -> None:
     manifest = read_manifest(written(tmp_path, "eigenpairs"))
     assert manifest["kind"] == "eigenpairs"
-    assert manifest["schema_version"] == 2
+    assert manifest["schema_version"] == SCHEMA_VERSION
     assert manifest["settings"] == {"seed": 3}
     assert manifest["summary"] == {"note": None}
     assert manifest["arrays"]["eigenvector"]["shape"] == [4, 2, 11]

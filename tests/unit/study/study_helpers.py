@@ -4,7 +4,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+
+from eigendrift.errors import UserError
+from eigendrift.study.check import check_config
 
 ROOT = Path(__file__).parents[3]
 DELETED = object()
@@ -40,3 +44,10 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     else:
         place[last] = value
     return config
+
+
+def refusal(config: dict[str, Any]) -> str:
+    """What a user reads about a wrong configuration."""
+    with pytest.raises(UserError) as error:
+        check_config(config, SCHEMA)
+    return str(error.value)

@@ -6,9 +6,12 @@ import re
 from study_helpers import CONFIG, changed, merged
 
 from eigendrift.study.order import ordered
-from eigendrift.study.runs import Run, all_runs, null_settings, runs_of, training_settings
+from eigendrift.study.runs import Run, all_runs, null_settings, runs_of, solver_settings, training_settings
 
-SMALL = merged(CONFIG, {"experiments": {"main": {"optimizers": ["adam", "sgd"], "seeds": 2}}})
+SMALL = merged(
+    changed("experiments", {"main": CONFIG["experiments"]["main"]}),
+    {"experiments": {"main": {"optimizers": ["adam", "sgd"], "seeds": 2}}},
+)
 WIDE = {"hidden_widths": [64], "activation": "relu", "initialization": "glorot_uniform"}
 
 
@@ -52,12 +55,11 @@ def test_whatever_tells_runs_apart_tells_their_directories_apart() -> None:
         "batch": main | {"batch_size": 32},
         "full": main | {"batch_size": "full"},
         "model": main | {"model": "wide"},
+        "rate": main | {"learning_rate": {"sgd": [0.01], "momentum": [0.01], "adam": [0.01]}},
     }
-    config = merged(CONFIG, {"experiments": others, "models": {"wide": WIDE}})
+    config = changed("experiments", {"main": main, **others}) | {"models": {**CONFIG["models"], "wide": WIDE}}
     runs = {run for name in config["experiments"] for run in runs_of(config, name)}
-    assert len({run.directory for run in runs}) == len(runs) == 4 * 30
-    slower = changed("optimizers.sgd.learning_rate", 0.01)
-    assert len({*all_runs(CONFIG), *all_runs(slower)}) == 30 + 10
+    assert len({run.directory for run in runs}) == len(runs) == 5 * 30
 
 
 def test_training_settings_are_complete() -> None:
@@ -79,8 +81,15 @@ def test_null_settings_are_complete() -> None:
         "model": {"name": "mlp-32-32", **CONFIG["models"]["mlp-32-32"]},
         "null_model": "isotropic",
         "draws": 20,
-        "eigenpairs": CONFIG["eigenpairs"],
+        "eigenpairs": solver_settings(CONFIG),
     }
+
+
+def test_solver_settings_know_of_the_pairs_that_they_ask_for_only() -> None:
+    others = ("samples", "chunk_size", "tolerance", "max_products", "basis_size")
+    expected = {key: CONFIG["eigenpairs"][key] for key in others}
+    assert solver_settings(CONFIG) == expected | {"count": 3}
+    assert solver_settings(CONFIG, "wide_count") == expected | {"count": 15}
 
 
 def test_neither_plot_nor_claim_settings_reach_a_run() -> None:

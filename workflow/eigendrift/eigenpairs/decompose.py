@@ -1,30 +1,19 @@
-"""Eigenpairs of a network's Hessian, at one point and along a trajectory."""
+"""Eigenpairs of a network's Hessian along a trajectory."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn.functional import cross_entropy
-from torch.nn.utils import vector_to_parameters
 
-from eigendrift.data.samples import Samples
-from eigendrift.data.selection import hessian_sample
-from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, leading_eigenpairs
-from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.errors import UserError
+from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY
+from eigendrift.eigenpairs.landscape import Landscape, Record
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
 from eigendrift.tracking import tracked
-from eigendrift.training.models import build_model
 
 logger = logging.getLogger(__name__)
-
-Record = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -40,102 +29,6 @@ class Decomposition:
 
     columns: dict[str, Column]
     summary: dict[str, int]
-
-
-class Landscape:
-    """The loss of one network on one fixed sample, whose Hessian can be taken at any weights."""
-
-    def __init__(
-        self,
-        samples: Samples,
-        model_settings: Mapping[str, Any],
-        settings: Mapping[str, Any],
-        device: torch.device,
-    ) -> None:
-        """Put network and sample on the device.
-
-        Args:
-            samples: Data set; the Hessian is over its training part.
-            model_settings: The network, as in the configuration.
-            settings: ``count``, ``samples``, ``chunk_size``, ``tolerance``, ``max_products`` and
-                ``basis_size``, as in the configuration.
-            device: Where to compute.
-
-        Raises:
-            UserError: More samples or eigenpairs are asked for than there are.
-        """
-        chosen = hessian_sample(samples.train_labels, settings["samples"])
-        self._inputs = torch.from_numpy(samples.train_images[chosen]).to(device)
-        self._targets = torch.from_numpy(samples.train_labels[chosen]).to(device)
-        rows, columns = samples.train_images.shape[1:]
-        unused = generator("placeholder")
-        self.model: nn.Module = build_model(model_settings, (rows, columns), samples.classes, unused).to(
-            device
-        )
-        self.model.eval()
-        self.size = sum(parameter.numel() for parameter in self.model.parameters())
-        self._settings = settings
-        if settings["count"] > self.size:
-            raise UserError(
-                f"Config key 'eigenpairs.count' is {settings['count']}, but the network has only {self.size} "
-                "parameters; lower it."
-            )
-
-    def eigenpairs_at(self, weights: np.ndarray, start: torch.Generator) -> Record:
-        """Return the leading eigenpairs as a record of an eigenpairs or null store.
-
-        Args:
-            weights: float32 (N,) flat weights, in ``model.parameters()`` order.
-            start: Generator of the solver's random vectors.
-
-        Returns:
-            The record; that of `undefined_record` where the weights or the Hessian are not finite.
-        """
-        undefined = undefined_record(self._settings["count"], self.size)
-        if not np.isfinite(weights).all():
-            return undefined
-        # A copy: the network's parameters become views of it.
-        flat = torch.tensor(weights, device=self._inputs.device)
-        vector_to_parameters(flat, self.model.parameters())
-        operator = hessian_operator(
-            self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"]
-        )
-        try:
-            pairs = leading_eigenpairs(
-                operator,
-                self._settings["count"],
-                generator=start,
-                tolerance=self._settings["tolerance"],
-                max_products=self._settings["max_products"],
-                basis_size=self._settings["basis_size"],
-            )
-        except FloatingPointError as error:
-            logger.warning("The Hessian overflows: %s.", error)
-            return undefined
-        return {
-            "eigenvalue": pairs.eigenvalues.numpy(),
-            "eigenvector": pairs.eigenvectors.cpu().numpy(),
-            "residual": pairs.residuals.numpy(),
-            "converged": pairs.converged.numpy(),
-            "gap": pairs.gaps.numpy(),
-            "next_eigenvalue": np.array(pairs.next_eigenvalue),
-            "miss_probability": np.array(pairs.miss_probability),
-            "matvecs": np.array(pairs.products),
-            "search_matvecs": np.array(pairs.search_products),
-        }
-
-
-def undefined_record(count: int, size: int) -> Record:
-    """Return the record of weights that have no Hessian: NaN, not converged, no products."""
-    return {
-        **{name: np.full(count, np.nan) for name in ("eigenvalue", "residual", "gap")},
-        "eigenvector": np.full((count, size), np.nan, np.float32),
-        "converged": np.zeros(count, bool),
-        "next_eigenvalue": np.array(np.nan),
-        "miss_probability": np.array(np.nan),
-        "matvecs": np.array(0),
-        "search_matvecs": np.array(0),
-    }
 
 
 def decompose(
@@ -159,13 +52,19 @@ def decompose(
         seed: Number of the initialisation; the solver's random vectors depend on it.
         label: Name of the run in messages.
     """
-    first = progress.completed()
-    with tracked(label, len(steps), done=first) as tracker:
-        for index in range(first, len(steps)):
-            start = generator("eigenpairs", seed, int(steps[index]))
-            record = landscape.eigenpairs_at(np.asarray(weights[index]), start)
-            progress.save(index, record)
-            tracker.reach(index + 1, f"λ1 {record['eigenvalue'][0]:.3g}")
+
+    def at(group: range) -> list[Record]:
+        starts = [generator("eigenpairs", seed, int(steps[index])) for index in group]
+        return landscape.eigenpairs_at_each([np.asarray(weights[index]) for index in group], starts)
+
+    keep_records(
+        progress,
+        len(steps),
+        landscape.together,
+        at,
+        label,
+        lambda record: f"λ1 {record['eigenvalue'][0]:.3g}",
+    )
     columns = record_columns(progress, len(steps))
     columns["step"] = np.asarray(steps)
     converged, doubt = np.asarray(columns["converged"]), np.asarray(columns["miss_probability"])
@@ -177,6 +76,37 @@ def decompose(
     }
     logger.info("%s: %s", label, ", ".join(f"{value} {name}" for name, value in summary.items()))
     return Decomposition(columns, summary)
+
+
+def keep_records(
+    progress: Progress,
+    length: int,
+    together: int,
+    compute: Callable[[range], list[Record]],
+    label: str,
+    note: Callable[[Record], str] = lambda record: "",
+) -> None:
+    """Compute the records that an earlier, interrupted job has not kept, and keep them.
+
+    Args:
+        progress: Keeps the records.
+        length: How many there are in the end.
+        together: How many consecutive ones, counted from the first of all, are computed at once.
+        compute: Returns the records with given indices. Their bits may depend on which these are, so of what
+            is computed at once all is computed again if any is missing.
+        label: Name of the job in messages.
+        note: What to show of a record.
+    """
+    done = progress.completed()
+    with tracked(label, length, done=done) as tracker:
+        for first in range(0, length, together):
+            group = range(first, min(first + together, length))
+            if group[-1] < done:
+                continue
+            for index, record in zip(group, compute(group), strict=True):
+                if index >= done:
+                    progress.save(index, record)
+                    tracker.reach(index + 1, note(record))
 
 
 def record_columns(progress: Progress, length: int) -> dict[str, Column]:

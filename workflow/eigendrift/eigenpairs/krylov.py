@@ -23,19 +23,29 @@ class KrylovBasis:
         remainder: Length of the direction. If it comes from a product, β of the Lanczos recurrence.
     """
 
-    def __init__(self, operator: SymmetricOperator, capacity: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        operator: SymmetricOperator,
+        capacity: int,
+        generator: torch.Generator,
+        vectors: torch.Tensor | None = None,
+    ) -> None:
         """Start with an empty basis and a random direction.
 
         Args:
             operator: Symmetric operator of size N.
             capacity: Basis vectors held at most.
             generator: CPU generator of random directions, so that they agree on every device.
+            vectors: (capacity, N) zeros to keep the basis in, which remain zero where it holds no vector; by
+                default its own memory.
         """
         self.size = 0
         self.products = 0
         self._operator = operator
         self._generator = generator
-        self._vectors = torch.empty(capacity, operator.size, dtype=operator.dtype, device=operator.device)
+        if vectors is None:
+            vectors = torch.empty(capacity, operator.size, dtype=operator.dtype, device=operator.device)
+        self._vectors = vectors
         self._projected = torch.zeros(capacity, capacity, dtype=torch.float64)
         # Whether the direction is what remains of the newest basis vector's image.
         self._chained = False
@@ -71,15 +81,14 @@ class KrylovBasis:
         return finite_product(self._operator, vectors)
 
     def expand(self) -> None:
-        """Add the direction to the basis; what remains of the new vector's image is the next direction."""
-        scale = self._projected[: self.size, : self.size].abs().max().item() if self.size else 0.0
-        if self.remainder <= 10 * torch.finfo(self._operator.dtype).eps * scale:
-            # The basis spans an invariant subspace; a random vector leads out of it.
-            self.turn()
-        index, before = self.size, self.remainder
-        vector = self._vectors[index] = self._direction / before
-        self.size += 1
+        """Add the direction to the basis; what remains of the new vector's image is the next direction.
+
+        Raises:
+            FloatingPointError: The image is not finite.
+        """
+        vector = self.take_direction()
         image = self.apply(vector)
+        index, before = self.size - 1, self.remainder
         coefficients = torch.zeros(self.size, dtype=torch.float64)
         if self._chained:
             # The recurrence knows the largest components; one pass over the basis is then enough.
@@ -87,10 +96,31 @@ class KrylovBasis:
             image = torch.sub(image, self._vectors[index - 1], alpha=before)
             coefficients[index] = (vector @ image).item()
             image.sub_(vector, alpha=coefficients[index].item())
-        coefficients += self._point(image)
+        inside, outside, remainder = self._split(image)
+        self.take_image(coefficients + inside, outside, remainder)
+
+    def take_direction(self) -> torch.Tensor:
+        """Add the direction to the basis, and return it as it is there, of length 1 (N,)."""
+        scale = self._projected[: self.size, : self.size].abs().max().item() if self.size else 0.0
+        if self.remainder <= 10 * torch.finfo(self._operator.dtype).eps * scale:
+            # The basis spans an invariant subspace; a random vector leads out of it.
+            self.turn()
+        vector = torch.div(self._direction, self.remainder, out=self._vectors[self.size])
+        self.size += 1
+        return vector
+
+    def take_image(self, coefficients: torch.Tensor, direction: torch.Tensor, remainder: float) -> None:
+        """Take the image of the newest basis vector into account.
+
+        Args:
+            coefficients: (m,) float64 on the CPU, its components in the basis.
+            direction: (N,), what of it leads out of the basis.
+            remainder: Length of that.
+        """
+        self._projected[self.size - 1, : self.size] = coefficients
+        self._projected[: self.size, self.size - 1] = coefficients
+        self._direction, self.remainder = direction, remainder
         self._chained = True
-        self._projected[index, : self.size] = coefficients
-        self._projected[: self.size, index] = coefficients
 
     def turn(self) -> None:
         """Point in a fresh random direction."""
@@ -99,7 +129,7 @@ class KrylovBasis:
 
     def steer(self, vector: torch.Tensor) -> None:
         """Point where a vector (N,) leads out of the basis."""
-        self._point(vector)
+        _, self._direction, self.remainder = self._split(vector)
         self._chained = False
 
     def ritz(self, first: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,23 +154,29 @@ class KrylovBasis:
         """Replace the basis by Ritz vectors, given their values (b,) and coefficients (m, b)."""
         keep = len(values)
         self._vectors[:keep] = self.combine(coefficients)
+        self._vectors[keep : self.size] = 0
         self._projected.zero_()
         self._projected[:keep, :keep] = torch.diag(values)
         self.size = keep
         self._chained = False
 
-    def _point(self, vector: torch.Tensor) -> torch.Tensor:
-        """Make the part of a vector outside the basis the direction; return the coefficients of the rest."""
+    def move(self, vectors: torch.Tensor) -> None:
+        """Go on in other memory (capacity, N) that holds the same vectors."""
+        self._vectors = vectors
+
+    def _split(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """Return a vector's components in the basis, float64 (m,), what lies outside, and its length."""
         basis = self._vectors[: self.size]
         coefficients = torch.zeros(self.size, dtype=torch.float64)
         for _ in range(PASSES):
             removed = basis @ vector
             vector = vector - removed @ basis
-            removed = removed.double().cpu()
-            coefficients += removed
             # In float64, because a sum of a million squares in float32 is off by 1e-5.
-            self.remainder = torch.linalg.vector_norm(vector, dtype=torch.float64).item()
-            if removed.norm().item() <= SHARE_REMOVED * self.remainder:
+            length = torch.linalg.vector_norm(vector, dtype=torch.float64)
+            # In one copy, because a GPU must come to rest for each.
+            numbers = torch.cat([removed.double(), length[None]]).cpu()
+            removed, remainder = numbers[:-1], numbers[-1].item()
+            coefficients += removed
+            if removed.norm().item() <= SHARE_REMOVED * remainder:
                 break
-        self._direction = vector
-        return coefficients
+        return coefficients, vector, remainder

@@ -13,18 +13,21 @@ How and why it differs from the textbook:
 """
 
 import math
-from typing import Literal
+from collections.abc import Generator
+from typing import TypeAlias, TypeVar
 
 import torch
 
 from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
+from eigendrift.eigenpairs.request import SIGNS, End, check_request
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
-End = Literal["largest", "smallest", "largest_magnitude"]
-# A score times the sign is an eigenvalue.
-SIGNS: dict[End, tuple[int, ...]] = {"largest": (1,), "smallest": (-1,), "largest_magnitude": (1, -1)}
+Result = TypeVar("Result")
+# The iteration stops whenever its basis has to be expanded, and goes on once it is: so the one who runs it
+# may expand several bases at once.
+Steps: TypeAlias = Generator[None, None, Result]
 
 # The target for estimated residuals lies below the tolerance, so that the recomputed ones meet it.
 ESTIMATE_MARGIN = 0.8
@@ -59,21 +62,25 @@ def leading_eigenpairs(
         ValueError: ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit.
         FloatingPointError: A product is not finite.
     """
-    if not 1 <= count <= operator.size:
-        raise ValueError(f"count is {count}, expected 1 to {operator.size}, the size of the operator")
-    if basis_size < min(2 * count + 4, operator.size):
-        raise ValueError(f"basis_size is {basis_size}, expected at least 2 × count + 4 = {2 * count + 4}")
-    if max_products < 2 * count:
-        raise ValueError(f"max_products is {max_products}, expected at least 2 × count = {2 * count}")
-    if not tolerance > 0:
-        raise ValueError(f"tolerance is {tolerance}, expected a positive number")
-    if end not in SIGNS:
-        raise ValueError(f"end is '{end}', expected one of {', '.join(SIGNS)}")
+    check_request(operator.size, count, tolerance, max_products, basis_size, end)
     basis = KrylovBasis(operator, min(basis_size, operator.size), generator)
-    return _Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()
+    steps = Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()
+    while (pairs := advance(steps)) is None:
+        basis.expand()
+    return pairs
 
 
-class _Lanczos:
+def advance(steps: Steps[Eigenpairs]) -> Eigenpairs | None:
+    """Go on until the basis has to be expanded; return the eigenpairs if it has not."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        pairs: Eigenpairs = end.value
+        return pairs
+    return None
+
+
+class Lanczos:
     """The iteration: converge, search for what is missing, certify.
 
     Everything is ordered by score, which grows towards the wanted end of the spectrum.
@@ -93,22 +100,23 @@ class _Lanczos:
         self._miss_probability = math.nan
         self._search_products = 0
 
-    def solve(self) -> Eigenpairs:
+    def solve(self) -> Steps[Eigenpairs]:
+        """Find the pairs; whenever this yields, the basis has to be expanded."""
         complete = False
-        while not complete and self._converge():
+        while not complete and (yield from self._converge()):
             before = self._basis.products
-            complete = self._search()
+            complete = yield from self._search()
             self._search_products += self._basis.products - before
             if not self._afford(2):
                 break
         pairs = self._certify(complete)
         while complete and self._improvable(pairs):
-            self._improve(pairs)
-            self._converge()
+            yield from self._improve(pairs)
+            yield from self._converge()
             pairs = self._certify(complete)
         return pairs
 
-    def _converge(self) -> bool:
+    def _converge(self) -> Steps[bool]:
         """Grow the basis until the wanted pairs look converged; False if the products run out."""
         while True:
             if self._basis.size >= self._count:
@@ -118,7 +126,7 @@ class _Lanczos:
                     return True
             if not self._afford(1):
                 return False
-            self._grow()
+            yield from self._grow()
 
     def _look_converged(self, values: torch.Tensor, vectors: torch.Tensor) -> bool:
         """Tell whether the wanted pairs meet the tolerance, and no other one can still rise among them."""
@@ -132,7 +140,7 @@ class _Lanczos:
         below = others + estimates[self._count :] <= wanted[-1] + margin
         return bool(small.all() and below.all())
 
-    def _search(self) -> bool:
+    def _search(self) -> Steps[bool]:
         """Look for pairs that the iteration missed; False if one shows or the products run out.
 
         It takes no more products than the iteration did: what an eigenvalue too close to the k-th leaves
@@ -156,7 +164,7 @@ class _Lanczos:
                 return False
             if self._basis.full:
                 search.restart(self._restart())
-            self._basis.expand()
+            yield
             values, vectors = self._ritz()
             rise = self._score(values[:k]) - shown
             if bool((rise > 0).any()):
@@ -219,20 +227,20 @@ class _Lanczos:
         """A basis of the whole space has nothing to gain; what remains is rounding."""
         return not pairs.converged.all() and not self._basis.spans_everything and self._afford(2)
 
-    def _improve(self, pairs: Eigenpairs) -> None:
+    def _improve(self, pairs: Eigenpairs) -> Steps[None]:
         """Go on in the direction of the worst residual, which the search had dropped."""
         worst = int(pairs.residuals.argmax())
         self._basis.steer(self._basis.apply(pairs.eigenvectors[worst]))
-        self._grow()
+        yield from self._grow()
 
     def _afford(self, products: int) -> bool:
         return self._basis.products + products + self._count <= self._budget
 
-    def _grow(self) -> None:
-        """Expand the basis, restarted if it is full."""
+    def _grow(self) -> Steps[None]:
+        """Have the basis expanded, restarted if it is full."""
         if self._basis.full:
             self._restart()
-        self._basis.expand()
+        yield
 
     def _restart(self) -> torch.Tensor:
         """Keep the wanted Ritz vectors and the better half of the others; return their coefficients."""

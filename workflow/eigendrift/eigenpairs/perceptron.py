@@ -1,5 +1,6 @@
 """The Hessian of a multilayer perceptron's cross-entropy, its products written out."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -42,7 +43,7 @@ class _Pass:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """What belongs to one layer of a block of b flat vectors: views, so that writing to them fills the block.
 
     Attributes:
@@ -92,7 +93,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             chunk_size: Samples that one pass works on; None for all at once.
         """
         # A copy: what is prepared stays of one piece with the weights.
-        layers = deepcopy(_layers(model))
+        layers = deepcopy(layers_of(model))
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         self._activations = [layer for layer in layers if not isinstance(layer, nn.Linear)]
         self._together = max(1, COLUMNS // max(layer.out_features for layer in self._linear))
@@ -108,7 +109,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
     def _pass(self, inputs: torch.Tensor, targets: torch.Tensor, samples: int) -> _Pass:
         activations, slopes, bends = [inputs.flatten(1)], [], []
         for layer, activation in zip(self._linear, self._activations, strict=False):
-            value, slope, bend = _derivatives(activation, layer(activations[-1]))
+            value, slope, bend = derivatives(activation, layer(activations[-1]))
             activations.append(value)
             slopes.append(slope)
             bends.append(bend)
@@ -128,27 +129,14 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
         for vectors, images in zip(
             torch.split(block, together), torch.split(products, together), strict=True
         ):
-            directions, parts = self._by_layer(vectors), self._by_layer(images)
+            directions, parts = by_layer(vectors, self._linear), by_layer(images, self._linear)
             for rows in prepared:
                 outputs, activations = self._forward(rows, directions)
                 self._backward(rows, directions, outputs, activations, parts)
         return products
 
-    def _by_layer(self, block: torch.Tensor) -> list[_Part]:
-        parts = []
-        end = 0
-        for layer in self._linear:
-            start, end = end, end + layer.weight.numel()
-            weights = block[:, start:end].view(-1, *layer.weight.shape)
-            biases = None
-            if layer.bias is not None:
-                start, end = end, end + layer.out_features
-                biases = block[:, start:end]
-            parts.append(_Part(weights, biases))
-        return parts
-
     def _forward(
-        self, prepared: _Pass, directions: list[_Part]
+        self, prepared: _Pass, directions: list[Part]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return R{z} (n, b, fan-out) of every layer and R{a} (n, b, width) of every hidden one.
 
@@ -174,10 +162,10 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
     def _backward(
         self,
         prepared: _Pass,
-        directions: list[_Part],
+        directions: list[Part],
         outputs: list[torch.Tensor],
         activations: list[torch.Tensor],
-        images: list[_Part],
+        images: list[Part],
     ) -> None:
         """Add R{∂L/∂W} and R{∂L/∂b} of every layer to ``images``."""
         error = outputs[-1]  # becomes R{δ} (n, b, fan-out) of the layer at hand
@@ -217,7 +205,7 @@ def is_perceptron(model: nn.Module) -> bool:
 
     Whatever could make a layer compute anything else, such as hooks or parametrizations, tells against it.
     """
-    layers = _layers(model)
+    layers = layers_of(model)
     linear, between = layers[::2], layers[1::2]
     own = [parameter for layer in linear for parameter in layer.parameters()]
     return (
@@ -236,7 +224,7 @@ def fits_perceptron(model: nn.Module, inputs: torch.Tensor, targets: torch.Tenso
     return vectors and targets.dim() == 1 and targets.dtype == torch.int64 and bool((targets >= 0).all())
 
 
-def _layers(model: nn.Module) -> list[nn.Module]:
+def layers_of(model: nn.Module) -> list[nn.Module]:
     """Return the layers of a sequence without a leading nn.Flatten; of anything else, nothing."""
     layers = list(model) if type(model) is nn.Sequential else []
     first = layers[0] if layers else None
@@ -251,7 +239,22 @@ def _is_plain(module: nn.Module) -> bool:
     return not any(hooks) and "forward" not in vars(module) and set(module._parameters) <= plain
 
 
-def _derivatives(
+def by_layer(block: torch.Tensor, layers: Sequence[nn.Linear]) -> list[Part]:
+    """Return what belongs to each layer of a block (b, N) of flat vectors."""
+    parts = []
+    end = 0
+    for layer in layers:
+        start, end = end, end + layer.weight.numel()
+        weights = block[:, start:end].view(-1, *layer.weight.shape)
+        biases = None
+        if layer.bias is not None:
+            start, end = end, end + layer.out_features
+            biases = block[:, start:end]
+        parts.append(Part(weights, biases))
+    return parts
+
+
+def derivatives(
     activation: nn.Module, at: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Return σ, σ' and σ'' of an elementwise activation at z; None for a σ'' that is zero everywhere."""

@@ -1,5 +1,6 @@
 """What solvers need of a symmetric operator."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -26,6 +27,35 @@ class SymmetricOperator(Protocol):
         ...
 
 
+class OperatorStack(Protocol):
+    """Several symmetric operators of size N that are multiplied together.
+
+    Attributes:
+        size: N.
+        device: Where vectors must be.
+        dtype: Dtype that vectors must have.
+    """
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def __getitem__(self, index: int) -> SymmetricOperator:
+        """Return one of them."""
+        ...
+
+    def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
+        """Return the products (r, N) of r vectors (r, N), each with the operator of its index."""
+        ...
+
+
 def finite_product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
     """Return the products with a vector (N,) or with rows (b, N).
 
@@ -35,8 +65,13 @@ def finite_product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.
     images = operator @ vectors
     # One pass: the sum of finite float32 values is finite in float64.
     if not images.sum(dtype=torch.float64).isfinite():
-        raise FloatingPointError("a product with the operator is not finite")
+        raise not_finite()
     return images
+
+
+def not_finite() -> FloatingPointError:
+    """Return the error of a product that is not finite."""
+    return FloatingPointError("a product with the operator is not finite")
 
 
 def random_signs(size: int, generator: torch.Generator) -> torch.Tensor:

@@ -1,6 +1,8 @@
 """Figure 3: inverse participation ratio of the leading eigenvector throughout training."""
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from eigendrift.figures.parts import (
     MEAN_AND_RANGE,
@@ -41,21 +43,41 @@ def draw(collection: Collection) -> Plotted:
             labels = {"dataset": dataset, "optimizer": optimizer, "quantity": "inverse_participation_ratio"}
             table += band_rows("step", steps, band, **labels)
         baseline = collection.baselines[dataset]["inverse_participation_ratio"].sel(rank=LEADING).values
-        null = draw_baseline(panel, baseline, f"{collection.null_model} null")
-        null += draw_isotropic(panel, isotropic_inverse_participation_ratio(runs.attrs["parameters"]))
+        null = draw_references(panel, baseline, collection.null_model, runs.attrs["parameters"])
         for row in null:
             table.append({"dataset": dataset, **row})
+        multiple_axis(panel, runs.attrs["parameters"])
         panel.set(title=dataset_title(dataset, runs))
-        logarithmic(panel, "y")
         steps_axis(panel)
-        parameters = runs.attrs["parameters"]
-        right = panel.secondary_yaxis(
-            "right", functions=(lambda y, n=parameters: y * n, lambda y, n=parameters: y / n)
-        )
-        right.set_ylabel("N × IPR")
-        plain_log_ticks(right.yaxis)
     axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
     handles, labels_ = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels_, loc="outside right upper")
     describe(figure, collection, list(collection.runs), MEAN_AND_RANGE)
     return Plotted(figure, pd.DataFrame(table))
+
+
+def draw_references(panel: Axes, baseline: np.ndarray, null_model: str, parameters: int) -> Table:
+    """Draw what inverse participation ratios are compared with; their axis becomes logarithmic.
+
+    Args:
+        panel: Where the ratios are drawn already.
+        baseline: float64 (draw,), the ratio of each draw of the null model; NaN where it did not converge.
+        null_model: Name of the null model.
+        parameters: N.
+
+    Returns:
+        The numbers drawn.
+    """
+    table = draw_baseline(panel, baseline, f"{null_model} null")
+    table += draw_isotropic(panel, isotropic_inverse_participation_ratio(parameters))
+    logarithmic(panel, "y")
+    return table
+
+
+def multiple_axis(panel: Axes, parameters: int) -> None:
+    """Put a right axis on a panel of inverse participation ratios, N × IPR: 1 is a vector spread evenly."""
+    right = panel.secondary_yaxis(
+        "right", functions=(lambda y: np.multiply(y, parameters), lambda y: np.divide(y, parameters))
+    )
+    right.set_ylabel("N × IPR")
+    plain_log_ticks(right.yaxis)

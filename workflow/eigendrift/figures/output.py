@@ -37,4 +37,5 @@ def produce(
         for ending, metadata in METADATA.items():
             plotted.figure.savefig(outputs[ending], metadata=metadata)
         plt.close(plotted.figure)
-    plotted.table.to_csv(outputs["csv"], index=False)
+    # Whole numbers stay whole, also in columns that not every row has.
+    plotted.table.convert_dtypes().to_csv(outputs["csv"], index=False)

@@ -6,6 +6,8 @@ from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import ListedColormap
 
 from eigendrift.errors import UserError
 
@@ -43,6 +45,11 @@ NAMES = {"sgd": "SGD", "momentum": "SGD + momentum", "adam": "Adam"}
 BASELINE: dict[str, Any] = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
 ISOTROPIC: dict[str, Any] = {"color": "#777777", "linestyle": (0, (1, 2)), "linewidth": 1.0}
 BASELINE_BAND: dict[str, Any] = {"color": "#D00000", "alpha": 0.12, "linewidth": 0}
+
+# What comes first is dark, what comes last light; the map's own lightest yellow would vanish on paper.
+SEQUENTIAL = ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.9, 256)))
+# Red above 0, blue below, white in between; grey where there is nothing.
+DIVERGING = mpl.colormaps["RdBu_r"].with_extremes(bad="#BBBBBB")
 
 
 def optimizer_lines(optimizers: list[str]) -> dict[str, dict[str, Any]]:

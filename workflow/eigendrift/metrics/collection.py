@@ -37,7 +37,7 @@ class Collection:
         ]
         draws = self.baselines[dataset]["inverse_participation_ratio"]
         if unconverged := int(draws.isnull().sum()):
-            notes.append(f"{dataset}: {unconverged} unconverged eigenpairs of the null model are left out")
+            notes.append(f"{dataset}: {_left_out(unconverged)} of the null model")
         return notes
 
 
@@ -54,8 +54,12 @@ def notes_on(runs: xr.Dataset, name: str) -> list[str]:
         if np.isfinite(at)
     ]
     if unconverged := int(runs["unconverged"].sum()):
-        notes.append(f"{name}: {unconverged} unconverged eigenpairs are left out")
+        notes.append(f"{name}: {_left_out(unconverged)}")
     return notes
+
+
+def _left_out(eigenpairs: int) -> str:
+    return f"without {eigenpairs} unconverged eigenpair{'s' * (eigenpairs > 1)}"
 
 
 def collect(metrics: Iterable[str | Path], baselines: Iterable[str | Path]) -> Collection:

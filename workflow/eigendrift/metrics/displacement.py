@@ -112,13 +112,22 @@ def weight_displacement(weights: np.ndarray) -> np.ndarray:
     return np.asarray(result / weights.shape[1])
 
 
-def isotropic_displacement(parameters: int) -> float:
-    """Return the mean displacement between two independent isotropic unit vectors.
+def isotropic_overlap(parameters: int) -> float:
+    """Return the mean overlap of two independent isotropic unit vectors.
 
-    2(1 − E|⟨u, w⟩|) with E|⟨u, w⟩| = Γ(N/2) / (√π Γ((N+1)/2)).
+    E|⟨u, w⟩| = Γ(N/2) / (√π Γ((N+1)/2)); one of the two may as well be fixed.
 
     Args:
         parameters: Dimension N, at least 1.
     """
     logarithm = gammaln(parameters / 2) - gammaln((parameters + 1) / 2)
-    return float(2 * (1 - np.exp(logarithm) / np.sqrt(np.pi)))
+    return float(np.exp(logarithm) / np.sqrt(np.pi))
+
+
+def isotropic_displacement(parameters: int) -> float:
+    """Return the mean displacement between two independent isotropic unit vectors, 2(1 − E|⟨u, w⟩|).
+
+    Args:
+        parameters: Dimension N, at least 1.
+    """
+    return 2 * (1 - isotropic_overlap(parameters))

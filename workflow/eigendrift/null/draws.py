@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from eigendrift.eigenpairs.decompose import Landscape, record_columns
+from eigendrift.eigenpairs.decompose import keep_records, record_columns
+from eigendrift.eigenpairs.landscape import Landscape, Record
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
-from eigendrift.tracking import tracked
 
 
 def draw_null(
@@ -28,12 +28,10 @@ def draw_null(
     """
     draw_from = NULL_MODELS[settings["null_model"]]
     draws = settings["draws"]
-    first = progress.completed()
-    with tracked(label, draws, done=first) as tracker:
-        for draw in range(first, draws):
-            record = draw_from(
-                landscape, settings["model"]["initialization"], settings["eigenpairs"]["count"], draw
-            )
-            progress.save(draw, record)
-            tracker.reach(draw + 1)
+
+    def draw(group: range) -> list[Record]:
+        count = settings["eigenpairs"]["count"]
+        return draw_from(landscape, settings["model"]["initialization"], count, group)
+
+    keep_records(progress, draws, landscape.together, draw, label)
     return record_columns(progress, draws) | {"draw": np.arange(draws)}

@@ -12,6 +12,8 @@ and `make report`.
 | --- | --- |
 | `data/<dataset>.zarr` | the samples |
 | `runs/<dataset>/<model>/<optimizer>/batch<b>-lr<lr>/seed<s>/` | `trajectory.zarr`, `eigenpairs.zarr`, `metrics.zarr` of one run |
+| `runs/…/seed<s>/wide/` | `eigenpairs.zarr` and `metrics.zarr` with more pairs, of the first run of each optimizer |
+| `minima/<dataset>/<model>/<optimizer>.zarr` | the best minimum of an optimizer, of its runs, and the curvature there |
 | `null/<dataset>/<model>/<null>.zarr`, `<null>-baseline.zarr` | draws from a null model; their displacement and localization |
 | `figures/figNN_<name>.png`, `.pdf`, `.csv` | figures as numbered in the paper; the csv holds the numbers plotted |
 | `claims.json`, `claims.csv` | verdicts on the paper's claims |

@@ -182,7 +182,11 @@ MINIMUM = StoreSpec(
         ArraySpec("converged", ("rank",), "bool", "1", "Whether the pair meets the tolerance, none missing."),
         ArraySpec("curvature", ("point",), "float64", "nat", "Where the spectral density is given."),
         ArraySpec(
-            "density", ("point",), "float64", "1/nat", "Spectral density of the Hessian, of integral 1."
+            "density",
+            ("point",),
+            "float64",
+            "1/nat",
+            "Spectral density of the Hessian, smoothed, of integral 1.",
         ),
     ),
 )

@@ -11,7 +11,7 @@ from jsonschema.exceptions import relevance
 from jsonschema.validators import extend
 
 from eigendrift.errors import UserError
-from eigendrift.study.runs import all_runs, runs_of, steps_of
+from eigendrift.study.runs import all_runs, runs_of, steps_key, steps_of
 
 LONGEST_SHOWN = 80
 TYPES = {
@@ -64,6 +64,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     if errors := list(_Validator(schema).iter_errors(config)):
         raise UserError(_sentence(max(errors, key=relevance)))
     _check_references(config)
+    _check_sweeps(config)
     _check_lengths(config)
     solver = config["eigenpairs"]
     key = max("count", "wide_count", key=lambda name: solver[name])
@@ -101,21 +102,21 @@ def check_sizes(config: Mapping[str, Any], training_samples: Mapping[str, int]) 
     for key, size, everything, dataset in sizes:
         if isinstance(size, int) and size > training_samples[dataset]:
             raise UserError(
-                f"Config key '{key}' is {size}, but the training set of {dataset} has "
+                f"Config key '{key}' asks for {size}, but the training set of {dataset} has "
                 f"{training_samples[dataset]} samples; lower it or set it to '{everything}'."
             )
 
 
 def _check_lengths(config: Mapping[str, Any]) -> None:
-    """Check that every run is long enough for its checkpoints."""
+    """Check that the shortest run is long enough for its checkpoints."""
     count = config["training"]["checkpoints"]["count"]
-    for run in all_runs(config).values():
-        if count > (steps := steps_of(config, run)) + 1:
-            key = "full_batch_steps" if run.batch_size == "full" else "steps"
-            raise UserError(
-                f"Config key 'training.checkpoints.count' is {count}, but a run of {steps} steps has "
-                f"only {steps + 1} moments to look at; lower it or raise 'training.{key}'."
-            )
+    shortest = min(all_runs(config).values(), key=lambda run: steps_of(config, run))
+    if count > (steps := steps_of(config, shortest)) + 1:
+        raise UserError(
+            f"Config key 'training.checkpoints.count' is {count}, but with batch size {shortest.batch_size} "
+            f"a run of {steps} steps has only {steps + 1} moments to look at; lower it or raise "
+            f"'training.{steps_key(config, shortest)}'."
+        )
 
 
 def _check_references(config: Mapping[str, Any]) -> None:
@@ -125,14 +126,32 @@ def _check_references(config: Mapping[str, Any]) -> None:
         _check_known(f"experiments.{name}.model", experiment["model"], config["models"], "models")
         for optimizer in experiment.get("learning_rate", {}):
             _check_known(f"experiments.{name}.learning_rate", optimizer, config["optimizers"], "optimizers")
-    for key in ("batch_size", "learning_rate"):
-        if isinstance(config["experiments"]["main"].get(key), list | dict):
-            raise UserError(
-                f"Config key 'experiments.main.{key}' varies, but the main experiment has one {key} for each "
-                "optimizer; put the others into a sweep of their own, as config.yaml shows."
-            )
     names = config["null_models"]["names"]
     _check_known("figures.null_model", config["figures"]["null_model"], names, "null_models.names")
+
+
+def _check_sweeps(config: Mapping[str, Any]) -> None:
+    """Check that the main experiment varies nothing and that a sweep varies one setting."""
+    main = config["experiments"]["main"]
+    if isinstance(main["batch_size"], list):
+        raise UserError(
+            f"Config key 'experiments.main.batch_size' is {_shown(main['batch_size'])}, expected one batch "
+            "size; put others into an experiment of their own, as 'experiments.batch_sizes' of config.yaml "
+            "shows."
+        )
+    if "learning_rate" in main:
+        raise UserError(
+            "Config key 'experiments.main.learning_rate' is not for the main experiment, which takes "
+            "learning rates from 'optimizers'; put others into an experiment of their own, as "
+            "'experiments.learning_rates' of config.yaml shows."
+        )
+    for name, experiment in config["experiments"].items():
+        sizes, rates = experiment["batch_size"], experiment.get("learning_rate", {})
+        if isinstance(sizes, list) and len(sizes) > 1 and any(len(listed) > 1 for listed in rates.values()):
+            raise UserError(
+                f"Config key 'experiments.{name}.learning_rate' varies while 'experiments.{name}.batch_size' "
+                "does, expected one that varies; make two experiments of it."
+            )
 
 
 def _check_known(key: str, name: str, known: Any, where: str) -> None:
@@ -193,7 +212,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
         return str(schema["const"])
     if "enum" in schema:
         return f"one of {_listing(schema['enum'])}"
-    if "pattern" in schema:
+    if "title" in schema:
         return str(schema["title"])
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     limits = " and ".join(text.format(schema[name]) for name, text in LIMITS.items() if name in schema)

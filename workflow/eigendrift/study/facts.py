@@ -50,13 +50,11 @@ def _sentence(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFa
     return (
         f"{name}: {dataset.training_samples:,} training samples, {', '.join(parts)}; "
         f"{seeds} initialisation{'s' * (seeds > 1)} for each setting; "
-        f"{_listing([steps_of(config, run) for run in runs])} steps with batches of "
-        f"{_listing([run.batch_size for run in runs])}, {checkpoints} checkpoints; "
+        f"{', '.join(dict.fromkeys(_length(config, run) for run in runs))}; {checkpoints} checkpoints; "
         f"Hessian over {over:,} training samples."
     )
 
 
-def _listing(values: Sequence[int | str]) -> str:
-    different = list(dict.fromkeys(values))
-    texts = [f"{value:,}" if isinstance(value, int) else value for value in different]
-    return ", ".join(texts)
+def _length(config: Mapping[str, Any], run: Run) -> str:
+    batches = "full batches" if run.batch_size == "full" else f"batches of {run.batch_size:,}"
+    return f"{steps_of(config, run):,} steps with {batches}"

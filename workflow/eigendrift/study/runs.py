@@ -48,7 +48,8 @@ def runs_of(config: Mapping[str, Any], experiment: str) -> list[Run]:
             model=chosen["model"],
             optimizer=optimizer,
             batch_size=batch_size,
-            learning_rate=learning_rate,
+            # 1 and 1.0 are one learning rate, and one directory.
+            learning_rate=float(learning_rate),
             seed=seed,
         )
         for dataset in chosen["datasets"]
@@ -68,19 +69,24 @@ def all_runs(config: Mapping[str, Any]) -> dict[str, Run]:
     return {run.directory: run for name in config["experiments"] for run in runs_of(config, name)}
 
 
+def steps_key(config: Mapping[str, Any], run: Run) -> str:
+    """Return which key of ``training`` the length of a run comes from, see `steps_of`."""
+    usual = config["experiments"]["main"]["batch_size"]
+    return "full_batch_steps" if run.batch_size != usual and "full" in (run.batch_size, usual) else "steps"
+
+
 def steps_of(config: Mapping[str, Any], run: Run) -> int:
     """Return how many steps a run takes.
 
     ``training.steps`` is meant for the main experiment's batch size, b. With batches of B samples a run takes
-    steps × b / B, so that it sees as many samples. A full batch would leave too few steps to train at all and
-    has a number of its own.
+    steps × b / B, so that it sees as many samples. A full batch would leave too few steps to train at all:
+    where either b or B is the full batch, but not both, ``training.full_batch_steps`` says how many.
     """
-    training, usual = config["training"], config["experiments"]["main"]["batch_size"]
-    if run.batch_size == usual:
-        return int(training["steps"])
+    steps = int(config["training"][steps_key(config, run)])
+    usual = config["experiments"]["main"]["batch_size"]
     if isinstance(run.batch_size, str) or isinstance(usual, str):
-        return int(training["full_batch_steps"])
-    return max(1, round(int(training["steps"]) * int(usual) / run.batch_size))
+        return steps
+    return max(1, round(steps * int(usual) / run.batch_size))
 
 
 def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
@@ -102,6 +108,19 @@ def parameters_of(widths: Sequence[int]) -> int:
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
 
 
+def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str, Any]:
+    """Return everything that decides leading eigenpairs, as plain values.
+
+    Args:
+        config: The configuration.
+        pairs: The key of ``eigenpairs`` that says how many: ``count`` or ``wide_count``.
+    """
+    settings = {**config["eigenpairs"], "count": config["eigenpairs"][pairs]}
+    # What asks for one number of pairs must not run again because the other one changed.
+    del settings["wide_count"]
+    return settings
+
+
 def null_settings(config: Mapping[str, Any], dataset: str, model: str, null_model: str) -> dict[str, Any]:
     """Return everything that decides the draws of a null model, as plain values."""
     return {
@@ -109,5 +128,5 @@ def null_settings(config: Mapping[str, Any], dataset: str, model: str, null_mode
         "model": {"name": model, **config["models"][model]},
         "null_model": null_model,
         "draws": config["null_models"]["draws"],
-        "eigenpairs": config["eigenpairs"],
+        "eigenpairs": solver_settings(config),
     }

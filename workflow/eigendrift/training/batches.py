@@ -37,12 +37,12 @@ class BatchOrder:
         self._seed = seed
         self._device = device
         self._epoch = -1
-        self._order = torch.arange(samples, device=device)
+        self._order = torch.empty(0, dtype=torch.int64, device=device)
 
-    def indices(self, step: int) -> torch.Tensor:
-        """Return the samples of one step, int64 (batch,)."""
+    def indices(self, step: int) -> torch.Tensor | slice:
+        """Return the samples of one step, int64 (batch,); of a full batch a slice, which copies nothing."""
         if not self._permuted:
-            return self._order
+            return slice(None)
         epoch, position = divmod(step, self._samples // self._batch_size)
         if epoch != self._epoch:
             draw = generator("batches", self._seed, epoch)

@@ -1,0 +1,144 @@
+"""Products of several networks at once, against those of each network by itself."""
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import vector_to_parameters
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.eigenpairs.stack import PerceptronStack, stack_size
+
+COUNT = 4
+SAMPLE = 11
+
+
+def network(
+    widths: tuple[int, ...], activation: type[nn.Module] = nn.ReLU, bias: bool = True
+) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Flatten()]
+    for fan_in, fan_out in pairwise(widths):
+        layers += [nn.Linear(fan_in, fan_out, bias=bias), activation()]
+    return nn.Sequential(*layers[:-1]).double()
+
+
+NETWORKS = {
+    "two hidden layers": network((5, 4, 6, 3)),
+    "three hidden layers": network((5, 7, 4, 4, 3)),
+    "one hidden layer": network((5, 4, 3), nn.Tanh),
+    "tanh": network((5, 4, 6, 3), nn.Tanh),
+    "gelu without biases": network((5, 4, 6, 3), nn.GELU, bias=False),
+    "relu without biases": network((5, 4, 6, 3), bias=False),
+    "one layer": network((5, 3)),
+}
+
+
+def sample() -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    return torch.randn(SAMPLE, 1, 5, dtype=torch.float64, generator=random), torch.arange(SAMPLE) % 3
+
+
+def random_rows(model: nn.Module, count: int, seed: int) -> torch.Tensor:
+    size = sum(parameter.numel() for parameter in model.parameters())
+    return torch.randn(count, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def stack_and_each(model: nn.Module) -> tuple[PerceptronStack, list[PerceptronHessian]]:
+    weights = random_rows(model, COUNT, 1)
+    each = []
+    for flat in weights:
+        vector_to_parameters(flat.clone(), model.parameters())
+        each.append(PerceptronHessian(model, *sample()))
+    nn.init.zeros_(next(model.parameters()))
+    return PerceptronStack(model, weights, *sample()), each
+
+
+@pytest.mark.parametrize("networks", [[0, 1, 2, 3], [0, 2], [1, 2, 3], [3], [2, 2, 2], [2, 0, 2]])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_products_are_those_of_each_network(name: str, networks: list[int]) -> None:
+    stack, each = stack_and_each(NETWORKS[name])
+    vectors = random_rows(NETWORKS[name], len(networks), 2)
+    expected = torch.stack([each[index] @ vector for index, vector in zip(networks, vectors, strict=True)])
+    kept = vectors.clone()
+    for _ in range(2):
+        torch.testing.assert_close(stack.products(vectors, networks), expected, rtol=0, atol=1e-12)
+    assert torch.equal(vectors, kept)
+
+
+def test_selections_in_any_order() -> None:
+    stack, each = stack_and_each(NETWORKS["tanh"])
+    for networks in ([0, 1, 2, 3], [1, 3], [0, 2], [1], [1, 3], [0, 1, 2, 3]):
+        vectors = random_rows(NETWORKS["tanh"], len(networks), 3)
+        expected = torch.stack([each[index] @ row for index, row in zip(networks, vectors, strict=True)])
+        torch.testing.assert_close(stack.products(vectors, networks), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_network_has_its_own_operator(name: str) -> None:
+    stack, each = stack_and_each(NETWORKS[name])
+    block = random_rows(NETWORKS[name], 2 * COUNT + 1, 4)
+    for index in range(COUNT):
+        operator = stack[index]
+        assert (operator.size, operator.dtype) == (block.shape[1], torch.float64)
+        torch.testing.assert_close(operator @ block, each[index] @ block, rtol=0, atol=1e-12)
+        torch.testing.assert_close(operator @ block[0], each[index] @ block[0], rtol=0, atol=1e-12)
+    assert len(stack) == COUNT
+
+
+class Operations(TorchDispatchMode):
+    """Counts operations by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.counts[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def operations(count: int, networks: list[int], repeats: int = 1) -> Counter[str]:
+    model = NETWORKS["two hidden layers"]
+    stack = PerceptronStack(model, random_rows(model, count, 1), *sample())
+    vectors = random_rows(model, len(networks), 2)
+    for _ in range(repeats):
+        with Operations() as seen:
+            stack.products(vectors, networks)
+    return seen.counts
+
+
+def test_the_number_of_operations_does_not_grow_with_that_of_networks() -> None:
+    few, many = operations(2, [0, 1]), operations(9, list(range(9)))
+    assert few == many
+    # The first layer shares its inputs: one product forth and one back for all networks.
+    assert many["mm"] == 2
+
+
+def test_a_selection_is_made_once() -> None:
+    assert operations(5, [0, 2, 4])["index_select"] > 0
+    assert operations(5, [0, 2, 4], repeats=2)["index_select"] == 0
+    assert operations(5, [2] * 5)["index_select"] == 0
+
+
+def test_what_is_no_perceptron_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(5, 3), nn.Softplus(), nn.Linear(3, 3)).double()
+    with pytest.raises(ValueError, match="linear layers with one activation between each two"):
+        PerceptronStack(model, random_rows(model, 2, 0), *sample())
+
+
+@pytest.mark.parametrize(
+    ("hidden", "samples", "expected"), [(32, 4_000, 64), (32, 60_000, 18), (256, 4_000, 15), (256, 60_000, 2)]
+)
+def test_stacks_are_smaller_for_larger_problems(hidden: int, samples: int, expected: int) -> None:
+    model = network((784, hidden, hidden, 10))
+    assert stack_size(model, samples, 80) == expected
+
+
+def test_a_problem_too_large_for_a_stack_stays_by_itself() -> None:
+    assert stack_size(network((784, 256, 256, 10)), 1_000_000, 80) == 1

@@ -1,0 +1,64 @@
+"""Collections of measured runs that differ in everything."""
+
+import numpy as np
+import xarray as xr
+
+from eigendrift.metrics.collection import Collection
+from eigendrift.stores.registry import BASELINE, METRICS
+
+PARAMETERS = 100
+
+
+def collection(
+    optimizers: tuple[str, ...] = ("sgd", "adam"),
+    seeds: int = 2,
+    checkpoints: int = 5,
+    ranks: int = 3,
+    diverged: tuple[str, int] | None = None,
+) -> Collection:
+    """Runs on digits whose measurements are random numbers from 0 to 1, and a baseline of the leading ranks.
+
+    Args:
+        optimizers: Their names.
+        seeds: How many runs each of them has.
+        checkpoints: How many, 10 steps apart.
+        ranks: How many eigenpairs.
+        diverged: Optimizer and seed of a run that diverges after its second checkpoint.
+    """
+    generator = np.random.default_rng(0)
+    sizes = {"checkpoint": checkpoints, "waiting": checkpoints, "rank": ranks, "draw": 4, "pair": 6}
+
+    def drawn(spec, *more):
+        return xr.DataArray(
+            generator.random([*map(len, more), *(sizes[dim] for dim in spec.dims)]),
+            dims=[*("optimizer", "seed")[: len(more)], *spec.dims],
+        )
+
+    each = (optimizers, range(seeds))
+    coordinates = {
+        "optimizer": list(optimizers),
+        "seed": range(seeds),
+        "rank": np.arange(ranks) + 1,
+        "step": ("checkpoint", 10 * np.arange(checkpoints)),
+    }
+    measured = {spec.name: drawn(spec, *each) for spec in METRICS.arrays if spec.name not in {"step", "rank"}}
+    runs = xr.Dataset(measured, coordinates, {"parameters": PARAMETERS})
+    shape = (len(optimizers), seeds)
+    runs["diverged_at"] = ("optimizer", "seed"), np.full(shape, np.nan)
+    runs["unconverged"] = ("optimizer", "seed"), np.zeros(shape)
+    if diverged:
+        runs = end_after_second(runs, *diverged)
+    null = {spec.name: drawn(spec) for spec in BASELINE.arrays if spec.name not in {"draw", "rank"}}
+    baseline = xr.Dataset(null, {"rank": np.arange(ranks) + 1})
+    return Collection({"digits": runs}, {"digits": baseline}, "reinitialized")
+
+
+def end_after_second(runs: xr.Dataset, optimizer: str, seed: int) -> xr.Dataset:
+    """Let one run diverge at step 15: what needs a later checkpoint is NaN."""
+    other = (runs["optimizer"] != optimizer) | (runs["seed"] != seed)
+    early = xr.DataArray(np.arange(runs.sizes["checkpoint"]) < 2, dims="checkpoint")
+    for name, values in runs.data_vars.items():
+        if "checkpoint" in values.dims:
+            there = early & early.rename(checkpoint="waiting") if "waiting" in values.dims else early
+            runs[name] = values.where(other | there).transpose(*values.dims)
+    return runs.assign(diverged_at=runs["diverged_at"].where(other, 15.0))

@@ -1,0 +1,110 @@
+"""Figures 12 to 14: signs, means and what is left out."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from figures_helpers import PARAMETERS, collection
+from scipy.special import gamma
+
+from eigendrift.figures import alignment_means, raw_alignment
+
+
+def with_signs(source):
+    """The collection with alignments from −1 to 1, and for SGD an update that is opposed to the gradient."""
+    runs = source.runs["digits"]
+    for name in ("gradient_alignment", "update_alignment"):
+        runs[name] = 2 * runs[name] - 1
+    opposed = xr.where(runs["optimizer"] == "sgd", -runs["gradient_alignment"], runs["update_alignment"])
+    runs["update_alignment"] = opposed.transpose(*runs["gradient_alignment"].dims)
+    return source
+
+
+def labels_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_the_gradient_decides_the_sign():
+    source = with_signs(collection())
+    table = raw_alignment.draw(source, dataset="digits").table
+    runs = source.runs["digits"].isel(seed=0)
+    assert len(table) == 2 * 3 * 5
+    for row in table.itertuples():
+        at = {"optimizer": row.optimizer, "rank": row.rank}
+        gradient = runs["gradient_alignment"].sel(at).values[row.step // 10]
+        update = runs["update_alignment"].sel(at).values[row.step // 10]
+        assert row.gradient_alignment == abs(gradient)
+        assert row.update_alignment * row.gradient_alignment == pytest.approx(update * gradient)
+        assert abs(row.update_alignment) == abs(update)
+    sgd, adam = (table[table["optimizer"] == name] for name in ("sgd", "adam"))
+    np.testing.assert_array_equal(sgd["update_alignment"], -sgd["gradient_alignment"])
+    assert (adam["update_alignment"] > 0).any()
+    assert (adam["update_alignment"] < 0).any()
+
+
+def test_turning_an_eigenvector_round_changes_nothing():
+    source, turned = with_signs(collection()), with_signs(collection())
+    flips = xr.DataArray(np.random.default_rng(1).choice([-1, 1], (5, 3)), dims=("checkpoint", "rank"))
+    for name in ("gradient_alignment", "update_alignment"):
+        values = turned.runs["digits"][name]
+        turned.runs["digits"][name] = (values * flips).transpose(*values.dims)
+    tables = [raw_alignment.draw(each, dataset="digits").table for each in (source, turned)]
+    assert tables[0].equals(tables[1])
+
+
+def test_a_row_for_each_rank_and_a_column_for_each_optimizer():
+    plotted = raw_alignment.draw(with_signs(collection()), dataset="digits")
+    titles = [panel.get_title() for panel in plotted.figure.axes]
+    assert titles == [f"{name}, $i = {rank}$" for rank in (1, 2, 3) for name in ("SGD", "Adam")]
+    assert labels_of(plotted.figure) == ["gradient", "update of\nSGD", "update of\nAdam"]
+    for panel, title in zip(plotted.figure.axes, titles, strict=True):
+        _, gradient, update = panel.lines
+        shown = plotted.table[plotted.table["rank"] == int(title[-2])]
+        shown = shown[shown["optimizer"] == title.split(",")[0].lower()]
+        np.testing.assert_array_equal(gradient.get_ydata(), shown["gradient_alignment"])
+        np.testing.assert_array_equal(update.get_ydata(), shown["update_alignment"])
+    assert "sign of each $v_i$" in plotted.figure.get_supxlabel()
+
+
+def test_no_gradient_leaves_no_sign_to_the_update():
+    source = with_signs(collection(("adam",), seeds=1, ranks=1))
+    source.runs["digits"]["gradient_alignment"][0, 0, 2] = np.nan
+    assert raw_alignment.draw(source, dataset="digits").table["step"].tolist() == [0, 10, 30, 40]
+
+
+def test_a_diverged_run_ends_where_it_diverged():
+    source = with_signs(collection(seeds=1, diverged=("adam", 0)))
+    plotted = raw_alignment.draw(source, dataset="digits")
+    adam = plotted.table[plotted.table["optimizer"] == "adam"]
+    assert adam["step"].tolist() == 3 * [0, 10]
+    assert "seed 0 diverged at step 15" in plotted.figure.get_supxlabel()
+
+
+@pytest.mark.parametrize("diverged", [None, ("adam", 1)])
+def test_points_are_means_of_absolute_values_over_checkpoints(diverged):
+    source = with_signs(collection(diverged=diverged))
+    runs = source.runs["digits"]
+    table = alignment_means.draw(source, dataset="digits").table
+    points = table[table["quantity"].isin(["gradient_alignment", "update_alignment"]) & table["rank"].notna()]
+    assert len(points) == 2 * 2 * 2 * 3
+    for row in points.itertuples():
+        values = runs[row.quantity].sel(optimizer=row.optimizer, seed=row.seed, rank=row.rank).values
+        assert row.mean == pytest.approx(np.nanmean(np.abs(values)))
+        assert row.checkpoints == (2 if (row.optimizer, row.seed) == diverged else 5)
+
+
+def test_points_of_a_rank_stand_side_by_side():
+    plotted = alignment_means.draw(with_signs(collection()), dataset="digits")
+    assert [panel.get_title() for panel in plotted.figure.axes] == ["gradient, digits", "update, digits"]
+    for panel in plotted.figure.axes:
+        *points, isotropic = panel.lines
+        places = np.array([line.get_xdata() for line in points])
+        assert len(np.unique(places)) == places.size == 2 * 2 * 3
+        np.testing.assert_array_equal(np.round(places), [[1, 2, 3]] * 4)
+        expected = gamma(PARAMETERS / 2) / (np.sqrt(np.pi) * gamma((PARAMETERS + 1) / 2))
+        np.testing.assert_allclose(isotropic.get_ydata(), expected)
+    assert labels_of(plotted.figure) == ["SGD", "Adam", "isotropic vectors (mean)"]
+
+
+def test_one_run_of_one_optimizer_stands_at_its_rank():
+    plotted = alignment_means.draw(with_signs(collection(("adam",), seeds=1)), dataset="digits")
+    np.testing.assert_array_equal(plotted.figure.axes[0].lines[0].get_xdata(), [1, 2, 3])

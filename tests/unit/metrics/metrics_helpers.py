@@ -1,0 +1,51 @@
+"""Small metrics and baseline stores."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eigendrift.stores.registry import STORES
+from eigendrift.stores.writing import write_store
+
+SIZES = {"checkpoint": 4, "waiting": 4, "rank": 2, "draw": 3, "pair": 3}
+
+
+def columns(kind: str, value: float, interval: int = 10) -> dict[str, np.ndarray]:
+    """The arrays of a store in which every measurement is ``value``, at every ``interval``-th step."""
+    filled = {
+        spec.name: np.full([SIZES[dim] for dim in spec.dims], value, spec.dtype)
+        for spec in STORES[kind].arrays
+    }
+    known = {"step": interval * np.arange(4), "rank": np.arange(1, 3), "draw": np.arange(3)}
+    return filled | {name: values for name, values in known.items() if name in filled}
+
+
+def write_run(
+    path: Path,
+    value: float = 0,
+    *,
+    seed: int = 0,
+    dataset: str = "digits",
+    optimizer: str = "sgd",
+    batch_size: int | str = 64,
+    learning_rate: float = 0.05,
+    interval: int = 10,
+    **summary: Any,
+) -> Path:
+    """Write the metrics of a run in which every measurement is ``value``."""
+    training = {
+        "dataset": dataset,
+        "optimizer": {"name": optimizer, "learning_rate": learning_rate},
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    summary = {"diverged_at": None, "unconverged": 0, "parameters": 9} | summary
+    write_store(path, "metrics", columns("metrics", value, interval), {"training": training}, summary)
+    return path
+
+
+def write_baseline(path: Path, dataset: str = "digits", null_model: str = "isotropic") -> Path:
+    """Write the baseline of a null model in which every measurement is 1."""
+    write_store(path, "baseline", columns("baseline", 1), {"dataset": dataset, "null_model": null_model})
+    return path

@@ -1,0 +1,46 @@
+"""What captions say of the runs that a figure shows."""
+
+from study_helpers import CONFIG, changed
+
+from eigendrift.data.registry import DATASETS
+from eigendrift.study.facts import facts_of
+from eigendrift.study.runs import parameters_of, runs_of
+
+
+def test_data_network_seeds_steps_and_hessian_of_each_data_set() -> None:
+    assert facts_of(CONFIG, runs_of(CONFIG, "main"), DATASETS) == {
+        "runs": "mnist5k: 4,000 training samples, 784-32-32-10 perceptron, N = 26,506 parameters; 5 "
+        "initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; Hessian over "
+        "4,000 training samples. digits: 1,437 training samples, 64-32-32-10 perceptron, N = 3,466 "
+        "parameters; 5 initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; "
+        "Hessian over 1,437 training samples.",
+        "null": "the null model 'reinitialized', 20 draws",
+    }
+
+
+def test_every_batch_size_stands_beside_its_steps() -> None:
+    facts = facts_of(CONFIG, runs_of(CONFIG, "batch_sizes"), DATASETS)["runs"]
+    assert (
+        "; 16,000 steps with batches of 32, 8,000 steps with batches of 64, 2,000 steps with batches of 256, "
+        "2,000 steps with full batches; "
+    ) in facts
+
+
+def test_one_initialisation_and_a_part_of_the_samples() -> None:
+    config = changed("experiments.main.seeds", 1)
+    config["eigenpairs"]["samples"] = 1000
+    facts = facts_of(config, runs_of(config, "main"), DATASETS)["runs"]
+    assert "; 1 initialisation for each setting; " in facts
+    assert facts.count("Hessian over 1,000 training samples.") == 2
+
+
+def test_only_the_data_sets_of_the_runs_are_told() -> None:
+    digits = [run for run in runs_of(CONFIG, "main") if run.dataset == "digits"]
+    assert facts_of(CONFIG, digits, DATASETS)["runs"].startswith("digits: ")
+
+
+def test_parameters_are_those_of_the_network() -> None:
+    from torch import nn
+
+    network = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 7), nn.ReLU(), nn.Linear(7, 10))
+    assert parameters_of([64, 32, 7, 10]) == sum(weights.numel() for weights in network.parameters())

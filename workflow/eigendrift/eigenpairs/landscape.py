@@ -1,0 +1,164 @@
+"""The loss of one network on one sample, and the leading eigenpairs of its Hessian at given weights."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import vector_to_parameters
+
+from eigendrift.data.samples import Samples
+from eigendrift.data.selection import hessian_sample
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.stack import PerceptronStack, stack_size
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.together import leading_eigenpairs_together
+from eigendrift.errors import UserError
+from eigendrift.numerics import generator
+from eigendrift.training.models import build_model
+
+logger = logging.getLogger(__name__)
+
+Record = dict[str, np.ndarray]
+
+
+class Landscape:
+    """The loss of one network on one fixed sample, whose Hessian can be taken at any weights.
+
+    Attributes:
+        model: The network.
+        size: N, its parameters.
+        together: How many weights it is best asked for at once.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        model_settings: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        device: torch.device,
+        together: int | None = None,
+    ) -> None:
+        """Put network and sample on the device.
+
+        Args:
+            samples: Data set; the Hessian is over its training part.
+            model_settings: The network, as in the configuration.
+            settings: ``count``, ``samples``, ``chunk_size``, ``tolerance``, ``max_products`` and
+                ``basis_size``, as in the configuration.
+            device: Where to compute.
+            together: Weights whose eigenpairs are computed in the same few operations. By default as many as
+                are worth it on a GPU, and one on a CPU, which gains nothing. Always one if a chunk is smaller
+                than the sample: then memory is short.
+
+        Raises:
+            UserError: More samples or eigenpairs are asked for than there are.
+        """
+        chosen = hessian_sample(samples.train_labels, settings["samples"])
+        self._inputs = torch.from_numpy(samples.train_images[chosen]).to(device)
+        self._targets = torch.from_numpy(samples.train_labels[chosen]).to(device)
+        rows, columns = samples.train_images.shape[1:]
+        unused = generator("placeholder")
+        self.model: nn.Module = build_model(model_settings, (rows, columns), samples.classes, unused).to(
+            device
+        )
+        self.model.eval()
+        self.size = sum(parameter.numel() for parameter in self.model.parameters())
+        self._settings = settings
+        asked = ("count", "tolerance", "max_products", "basis_size")
+        self._request = {key: settings[key] for key in asked}
+        if settings["count"] > self.size:
+            raise UserError(
+                f"Config key 'eigenpairs.count' is {settings['count']}, but the network has only {self.size} "
+                "parameters; lower it."
+            )
+        samples_used = len(self._targets)
+        if settings["chunk_size"] < samples_used:
+            together = 1
+        elif together is None:
+            on_gpu = device.type == "cuda"
+            together = stack_size(self.model, samples_used, settings["basis_size"]) if on_gpu else 1
+        self.together = together
+
+    def hessian_at(self, weights: np.ndarray) -> SymmetricOperator:
+        """Return the Hessian at float32 (N,) weights; it is the network's, until asked for at others."""
+        # A copy: the network's parameters become views of it.
+        flat = torch.tensor(weights, device=self._inputs.device)
+        vector_to_parameters(flat, self.model.parameters())
+        return hessian_operator(
+            self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"]
+        )
+
+    def eigenpairs_at(self, weights: np.ndarray, start: torch.Generator) -> Record:
+        """Return the leading eigenpairs as a record of an eigenpairs or null store.
+
+        Args:
+            weights: float32 (N,) flat weights, in ``model.parameters()`` order.
+            start: Generator of the solver's random vectors.
+
+        Returns:
+            The record; that of `undefined_record` where the weights or the Hessian are not finite.
+        """
+        if not np.isfinite(weights).all():
+            return undefined_record(self._settings["count"], self.size)
+        try:
+            return self._record(
+                leading_eigenpairs(self.hessian_at(weights), generator=start, **self._request)
+            )
+        except FloatingPointError as error:
+            return self._record(error)
+
+    def eigenpairs_at_each(
+        self, weights: Sequence[np.ndarray], starts: Sequence[torch.Generator]
+    ) -> list[Record]:
+        """Return the same at several weights, all at once if ``together`` is more than one.
+
+        The bits of a record then depend on what else is asked for at the same time.
+        """
+        if self.together == 1:
+            return [self.eigenpairs_at(*one) for one in zip(weights, starts, strict=True)]
+        records = [undefined_record(self._settings["count"], self.size) for _ in weights]
+        finite = [index for index, flat in enumerate(weights) if np.isfinite(flat).all()]
+        if finite:
+            stacked = torch.from_numpy(np.stack([weights[index] for index in finite]))
+            stack = PerceptronStack(self.model, stacked.to(self._inputs.device), self._inputs, self._targets)
+            outcomes = leading_eigenpairs_together(
+                stack, generators=[starts[index] for index in finite], **self._request
+            )
+            for index, outcome in zip(finite, outcomes, strict=True):
+                records[index] = self._record(outcome)
+        return records
+
+    def _record(self, outcome: Eigenpairs | FloatingPointError) -> Record:
+        if isinstance(outcome, FloatingPointError):
+            logger.warning("The Hessian overflows: %s.", outcome)
+            return undefined_record(self._settings["count"], self.size)
+        return {
+            "eigenvalue": outcome.eigenvalues.numpy(),
+            "eigenvector": outcome.eigenvectors.cpu().numpy(),
+            "residual": outcome.residuals.numpy(),
+            "converged": outcome.converged.numpy(),
+            "gap": outcome.gaps.numpy(),
+            "next_eigenvalue": np.array(outcome.next_eigenvalue),
+            "miss_probability": np.array(outcome.miss_probability),
+            "matvecs": np.array(outcome.products),
+            "search_matvecs": np.array(outcome.search_products),
+        }
+
+
+def undefined_record(count: int, size: int) -> Record:
+    """Return the record of weights that have no Hessian: NaN, not converged, no products."""
+    return {
+        **{name: np.full(count, np.nan) for name in ("eigenvalue", "residual", "gap")},
+        "eigenvector": np.full((count, size), np.nan, np.float32),
+        "converged": np.zeros(count, bool),
+        "next_eigenvalue": np.array(np.nan),
+        "miss_probability": np.array(np.nan),
+        "matvecs": np.array(0),
+        "search_matvecs": np.array(0),
+    }

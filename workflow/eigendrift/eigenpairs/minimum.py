@@ -1,0 +1,136 @@
+"""The best minimum of an optimizer, and the curvature there, on training and test samples together."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from eigendrift.data.samples import Samples
+from eigendrift.eigenpairs.density import spectral_density
+from eigendrift.eigenpairs.landscape import Landscape
+from eigendrift.eigenpairs.trace import trace
+from eigendrift.numerics import generator
+
+logger = logging.getLogger(__name__)
+
+# Quadrature cannot tell apart what lies closer than its nodes, about the spectrum's range over the steps, so
+# the density is smoothed by that much. A single eigenvalue stands at its place with weight 1/N on average, of
+# relative standard deviation √(2 / probes), which a logarithmic axis forgives.
+PROBES = 10
+STEPS = 100
+# Where the density is given: from five smoothing widths below the spectrum to five above it.
+POINTS_PER_WIDTH = 4
+MARGIN = 5
+POINTS = POINTS_PER_WIDTH * (STEPS + 2 * MARGIN) + 1
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a run ended; NaN if it diverged.
+
+    Attributes:
+        seed: Number of the initialisation.
+        weights: float32 (N,), flat weights in ``model.parameters()`` order.
+        train_loss: Mean cross-entropy over the training samples, in nat.
+        test_loss: The same over the test samples.
+        train_accuracy: Share of the training samples classified correctly.
+        test_accuracy: The same of the test samples.
+    """
+
+    seed: int
+    weights: np.ndarray
+    train_loss: float
+    test_loss: float
+    train_accuracy: float
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The best of several minima.
+
+    Attributes:
+        columns: The arrays of a minimum store; NaN where every run diverged or the Hessian overflows.
+        summary: ``best_seed``; ``parameters``, N; ``samples`` in the Hessian; its ``trace`` and
+            ``trace_standard_error``, in nat; ``smoothing``, the standard deviation of the Gaussian that the
+            density is smoothed by, in nat; ``products``, Hessian-vector products used in all. None where
+            there is nothing to say.
+    """
+
+    columns: dict[str, np.ndarray]
+    summary: dict[str, float | None]
+
+
+def best_minimum(
+    samples: Samples,
+    ends: Sequence[End],
+    model_settings: Mapping[str, Any],
+    solver: Mapping[str, Any],
+    device: torch.device,
+) -> Minimum:
+    """Find the end of lowest loss, and measure the curvature there; both over training and test samples.
+
+    Args:
+        samples: Data set.
+        ends: Where the runs of one optimizer ended.
+        model_settings: The network, as in the configuration.
+        solver: Settings of the eigenpairs, as in the configuration; ``samples`` counts both parts.
+        device: Where to compute.
+    """
+    sizes = len(samples.train_labels), len(samples.test_labels)
+    loss = np.average([[e.train_loss for e in ends], [e.test_loss for e in ends]], 0, sizes)
+    accuracy = np.average([[e.train_accuracy for e in ends], [e.test_accuracy for e in ends]], 0, sizes)
+    landscape = Landscape(_both_parts(samples), model_settings, solver, device)
+    finite = np.isfinite(loss)
+    winner = int(np.argmin(np.where(finite, loss, np.inf)))
+    seeds = np.array([end.seed for end in ends])
+    best = finite & (seeds == seeds[winner])
+    best_seed = int(seeds[winner]) if finite.any() else None
+    logger.info("The best of %d runs is that of seed %s: loss %.4g.", len(ends), best_seed, loss[winner])
+    weights = ends[winner].weights if finite.any() else np.full(landscape.size, np.nan)
+    columns, summary = _curvature(landscape, weights, ends[winner].seed)
+    runs = {"seed": seeds, "loss": loss, "accuracy": accuracy, "best": best}
+    summary |= {"best_seed": best_seed, "parameters": landscape.size, "samples": sum(sizes)}
+    return Minimum(runs | columns, summary)
+
+
+def _both_parts(samples: Samples) -> Samples:
+    """Return the samples with the test part added to the training part."""
+    return Samples(
+        train_images=np.concatenate([samples.train_images, samples.test_images]),
+        train_labels=np.concatenate([samples.train_labels, samples.test_labels]),
+        test_images=samples.test_images,
+        test_labels=samples.test_labels,
+    )
+
+
+def _curvature(
+    landscape: Landscape, weights: np.ndarray, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, float | None]]:
+    """Return eigenvalues and spectral density of the Hessian at some weights, and its part of the summary."""
+    pairs = landscape.eigenpairs_at(weights, generator("minimum", "eigenpairs", seed))
+    columns = {name: pairs[name] for name in ("eigenvalue", "residual", "converged")}
+    columns["rank"] = np.arange(1, len(columns["eigenvalue"]) + 1)
+    columns |= {name: np.full(POINTS, np.nan) for name in ("curvature", "density")}
+    if np.isnan(columns["eigenvalue"]).any():
+        nothing = dict.fromkeys(("trace", "trace_standard_error", "smoothing"))
+        return columns, {**nothing, "products": 0}
+    hessian = landscape.hessian_at(weights)
+    estimate = trace(hessian, generator=generator("minimum", "trace", seed))
+    spectrum = spectral_density(
+        hessian, generator=generator("minimum", "density", seed), probes=PROBES, steps=STEPS
+    )
+    low, high = np.nanmin(spectrum.nodes), np.nanmax(spectrum.nodes)
+    # Of a Hessian that is zero everything lies at one point, which has no width.
+    if (smoothing := float(high - low) / STEPS) > 0:
+        columns["curvature"] = np.linspace(low - MARGIN * smoothing, high + MARGIN * smoothing, POINTS)
+        columns["density"] = spectrum.density(columns["curvature"], smoothing)
+    return columns, {
+        "trace": estimate.estimate,
+        "trace_standard_error": estimate.standard_error,
+        "smoothing": smoothing,
+        "products": int(pairs["matvecs"]) + spectrum.products + estimate.products,
+    }

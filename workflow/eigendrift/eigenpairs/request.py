@@ -1,0 +1,27 @@
+"""What may be asked of the solvers."""
+
+from typing import Literal
+
+End = Literal["largest", "smallest", "largest_magnitude"]
+# A score times the sign is an eigenvalue.
+SIGNS: dict[End, tuple[int, ...]] = {"largest": (1,), "smallest": (-1,), "largest_magnitude": (1, -1)}
+
+
+def check_request(
+    size: int, count: int, tolerance: float, max_products: int, basis_size: int, end: End = "largest"
+) -> None:
+    """Check what is asked of `leading_eigenpairs` with operators of a size.
+
+    Raises:
+        ValueError: Something does not fit.
+    """
+    if not 1 <= count <= size:
+        raise ValueError(f"count is {count}, expected 1 to {size}, the size of the operator")
+    if basis_size < min(2 * count + 4, size):
+        raise ValueError(f"basis_size is {basis_size}, expected at least 2 × count + 4 = {2 * count + 4}")
+    if max_products < 2 * count:
+        raise ValueError(f"max_products is {max_products}, expected at least 2 × count = {2 * count}")
+    if not tolerance > 0:
+        raise ValueError(f"tolerance is {tolerance}, expected a positive number")
+    if end not in SIGNS:
+        raise ValueError(f"end is '{end}', expected one of {', '.join(SIGNS)}")

@@ -1,0 +1,247 @@
+"""The Hessians of several multilayer perceptrons on one sample, multiplied in the same few operations.
+
+On a GPU the products of a small network cost the launches of their operations, not the arithmetic: those of
+many networks together take hardly longer than those of one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import one_hot
+
+from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, is_perceptron, layers_of
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
+
+# What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for
+# that keep a GPU busy each by itself, and more small ones than these hardly spare anything.
+MOST_NUMBERS = 2**30
+MOST_NETWORKS = 64
+# Numbers for each unit and sample: four prepared, once more of those selected, and four while multiplying.
+NUMBERS_PER_UNIT = 12
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """What the products of C networks need besides the vectors.
+
+    Features come before samples: every matrix product then reads and writes memory in order. The lists have
+    one entry for each hidden layer; "behind" is the layer that takes its activations.
+
+    Attributes:
+        activations: (C, width, n): a = σ(z) of the hidden layer.
+        slopes: (C, width, n): σ'(z).
+        curvatures: (C, width, n): σ''(z) times the derivative of the mean loss by a; None where σ'' vanishes.
+        weights: (C, fan-out, width) of the layer behind.
+        errors: (C, fan-out, n) of the layer behind: δ, the derivative of the mean loss by its output.
+        probabilities: (C, classes, n), softmax of the network's output.
+        shares: (C, classes, n), the probabilities over the number of samples.
+    """
+
+    activations: list[torch.Tensor]
+    slopes: list[torch.Tensor]
+    curvatures: list[torch.Tensor | None]
+    weights: list[torch.Tensor]
+    errors: list[torch.Tensor]
+    probabilities: torch.Tensor
+    shares: torch.Tensor
+
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "_Networks":
+        """Return the same with every tensor changed."""
+        return _Networks(
+            [change(activations) for activations in self.activations],
+            [change(slopes) for slopes in self.slopes],
+            [None if curvatures is None else change(curvatures) for curvatures in self.curvatures],
+            [change(weights) for weights in self.weights],
+            [change(errors) for errors in self.errors],
+            change(self.probabilities),
+            change(self.shares),
+        )
+
+
+class PerceptronStack:
+    """The Hessians of the mean cross-entropy of C multilayer perceptrons of one architecture on one sample.
+
+    The formulas are those of `eigendrift.eigenpairs.perceptron.PerceptronHessian`. The sample is the same for
+    all networks, so the first layer takes one matrix product for all; further layers take batched ones.
+
+    Attributes:
+        size: N, the number of parameters of one network.
+        device: Where vectors must be.
+        dtype: Dtype that vectors must have.
+    """
+
+    def __init__(
+        self, model: nn.Module, weights: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor
+    ) -> None:
+        """Prepare the products.
+
+        Args:
+            model: A network that `is_perceptron`, of the architecture meant; its own weights do not matter.
+            weights: (C, N) flat weights of the networks, in ``model.parameters()`` order, which must not
+                change while the stack is in use.
+            inputs: (n, …) on the device and in the dtype of the weights.
+            targets: int64 (n,) class labels on the same device.
+
+        Raises:
+            ValueError: ``model`` is no perceptron.
+        """
+        if not is_perceptron(model):
+            raise ValueError("the network is not linear layers with one activation between each two")
+        layers = layers_of(model)
+        self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        self.size = weights.shape[1]
+        self.device, self.dtype = weights.device, weights.dtype
+        self._inputs = inputs.flatten(1)
+        self._all = self._prepare(weights, layers[1::2], targets)
+        self._indices = list(range(len(weights)))
+        self._chosen = self._indices, self._all
+
+    def __len__(self) -> int:
+        """Return C."""
+        return len(self._indices)
+
+    def __getitem__(self, network: int) -> SymmetricOperator:
+        """Return the Hessian of one network."""
+        return _One(self, self._indices[network])
+
+    @torch.no_grad()
+    def products(self, vectors: torch.Tensor, networks: Sequence[int]) -> torch.Tensor:
+        """Return the products (r, N) of r vectors (r, N), each with the Hessian of its network."""
+        return self._products(self._select(list(networks)), vectors)
+
+    def _prepare(
+        self, weights: torch.Tensor, activations: Sequence[nn.Module], targets: torch.Tensor
+    ) -> _Networks:
+        parts = by_layer(weights, self._linear)
+        values, slopes, bends = [], [], []
+        output = self._first_layer(parts[0])
+        for activation, part in zip(activations, parts[1:], strict=True):
+            value, slope, bend = derivatives(activation, output)
+            values.append(value)
+            slopes.append(slope)
+            bends.append(bend)
+            output = _with_biases(part.weights @ value, part)
+        probabilities = output.softmax(1)
+        samples = len(targets)
+        errors = [(probabilities - one_hot(targets, probabilities.shape[1]).T) / samples]
+        curvatures: list[torch.Tensor | None] = []
+        for part, slope, bend in zip(parts[:0:-1], slopes[::-1], bends[::-1], strict=True):
+            by_activation = part.weights.mT @ errors[0]
+            curvatures.insert(0, None if bend is None else bend * by_activation)
+            errors.insert(0, slope * by_activation)
+        behind = [part.weights for part in parts[1:]]
+        shares = probabilities / samples
+        return _Networks(values, slopes, curvatures, behind, errors[1:], probabilities, shares)
+
+    def _first_layer(self, part: Part) -> torch.Tensor:
+        """Return W x + b of the sample, (b, fan-out, n)."""
+        flat = part.weights.flatten(0, 1)
+        return _with_biases((flat @ self._inputs.T).view(*part.weights.shape[:2], -1), part)
+
+    def _select(self, networks: list[int]) -> _Networks:
+        """Return what belongs to each of r vectors; a selection is kept until another one is asked for."""
+        if networks.count(networks[0]) == len(networks):
+            only = slice(networks[0], networks[0] + 1)
+            return self._all.each(lambda tensor: tensor[only].expand(len(networks), *tensor.shape[1:]))
+        if networks != self._chosen[0]:
+            # The old selection goes first: memory never holds two.
+            self._chosen = self._indices, self._all
+            if networks != self._indices:
+                index = torch.tensor(networks, device=self.device)
+                self._chosen = networks, self._all.each(lambda tensor: tensor.index_select(0, index))
+        return self._chosen[1]
+
+    def _products(self, networks: _Networks, vectors: torch.Tensor) -> torch.Tensor:
+        directions = by_layer(vectors, self._linear)
+        outputs, activations = self._forward(networks, directions)
+        products = torch.empty_like(vectors)
+        self._backward(networks, directions, outputs, activations, by_layer(products, self._linear))
+        return products
+
+    def _forward(
+        self, networks: _Networks, directions: list[Part]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return R{z} (r, fan-out, n) of every layer and R{a} (r, width, n) of every hidden one.
+
+        Where σ'' vanishes, R{z} is not needed again and R{a} takes its place.
+        """
+        outputs = [self._first_layer(directions[0])]
+        activations: list[torch.Tensor] = []
+        for index, direction in enumerate(directions[1:]):
+            keep = networks.curvatures[index] is not None
+            slope = networks.slopes[index]
+            activations.append(outputs[-1] * slope if keep else outputs[-1].mul_(slope))
+            output = torch.bmm(direction.weights, networks.activations[index])
+            output.baddbmm_(networks.weights[index], activations[-1])
+            outputs.append(_with_biases(output, direction))
+        return outputs, activations
+
+    def _backward(
+        self,
+        networks: _Networks,
+        directions: list[Part],
+        outputs: list[torch.Tensor],
+        activations: list[torch.Tensor],
+        images: list[Part],
+    ) -> None:
+        """Write R{∂L/∂W} and R{∂L/∂b} of every layer to ``images``."""
+        error = outputs[-1]  # becomes R{δ} (r, fan-out, n) of the layer at hand
+        error -= (networks.probabilities * error).sum(1, keepdim=True)
+        error *= networks.shares
+        for index in reversed(range(len(images))):
+            image = images[index]
+            if image.biases is not None:
+                torch.sum(error, 2, out=image.biases)
+            if index == 0:
+                image.weights.copy_((error.flatten(0, 1) @ self._inputs).view_as(image.weights))
+                return
+            hidden = index - 1
+            given, behind = networks.errors[hidden], activations[hidden]
+            torch.bmm(error, networks.activations[hidden].mT, out=image.weights)
+            image.weights.baddbmm_(given, behind.mT)
+            # R{a} has served; R{δ} of the layer before takes its place.
+            torch.bmm(networks.weights[hidden].mT, error, out=behind)
+            error = behind.baddbmm_(directions[index].weights.mT, given).mul_(networks.slopes[hidden])
+            curvature = networks.curvatures[hidden]
+            if curvature is not None:
+                error.addcmul_(curvature, outputs[hidden])
+
+
+class _One:
+    """One network's Hessian."""
+
+    def __init__(self, stack: PerceptronStack, network: int) -> None:
+        self.size, self.device, self.dtype = stack.size, stack.device, stack.dtype
+        self._stack = stack
+        self._network = network
+
+    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        # As many rows at once as there are networks: a block takes no more memory than they do.
+        parts = [
+            self._stack.products(rows, [self._network] * len(rows))
+            for rows in torch.split(vectors.view(-1, self.size), len(self._stack))
+        ]
+        return torch.cat(parts).view_as(vectors)
+
+
+def stack_size(model: nn.Module, samples: int, basis_size: int) -> int:
+    """Return how many networks it is worth to put together; it depends on nothing but sizes.
+
+    Args:
+        model: A network that `is_perceptron`.
+        samples: That the Hessian is over.
+        basis_size: Vectors in the Krylov basis of each network.
+    """
+    linear = [layer for layer in layers_of(model) if isinstance(layer, nn.Linear)]
+    units = sum(layer.out_features for layer in linear)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    # Twice the basis: for a moment there are two, when those that have ended are let go of.
+    numbers = NUMBERS_PER_UNIT * units * samples + 2 * basis_size * parameters
+    return max(1, min(MOST_NETWORKS, MOST_NUMBERS // numbers))
+
+
+def _with_biases(output: torch.Tensor, part: Part) -> torch.Tensor:
+    """Add the biases (b, fan-out) of a layer, where it has some, to its output (b, fan-out, n), in place."""
+    return output if part.biases is None else output.add_(part.biases[:, :, None])

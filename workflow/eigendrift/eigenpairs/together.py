@@ -1,0 +1,142 @@
+"""Leading eigenpairs of several operators, every step of all iterations in the same few operations.
+
+On a GPU the steps of a small problem cost the launches of their operations, and a rest of the GPU for each
+copy to the host. So all iterations go on to where their bases have to be expanded; then one batched product,
+one batched orthogonalization and one copy serve them all. What happens between is each iteration's own, as is
+when it ends; those that have ended are left out of what follows.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from eigendrift.eigenpairs.krylov import PASSES, SHARE_REMOVED, KrylovBasis
+from eigendrift.eigenpairs.lanczos import Lanczos, Steps, advance
+from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.request import check_request
+from eigendrift.eigenpairs.symmetric import OperatorStack, not_finite
+
+
+def leading_eigenpairs_together(
+    operators: OperatorStack,
+    count: int,
+    *,
+    generators: Sequence[torch.Generator],
+    tolerance: float = 1e-4,
+    max_products: int = 1000,
+    basis_size: int = 80,
+) -> list[Eigenpairs | FloatingPointError]:
+    """Return ``count`` leading eigenpairs of each operator, to rounding those of `leading_eigenpairs`.
+
+    The same operators in the same order have the same bits; in other company they may have others.
+
+    Args:
+        operators: C symmetric operators of size N.
+        count: How many pairs of each.
+        generators: CPU generators of the random start vectors, one for each operator.
+        tolerance: As of `leading_eigenpairs`.
+        max_products: As there, for each operator.
+        basis_size: As there, for each operator.
+
+    Returns:
+        Of each operator its eigenpairs, or the error that ended its iteration: a product was not finite.
+
+    Raises:
+        ValueError: As `leading_eigenpairs`.
+    """
+    check_request(operators.size, count, tolerance, max_products, basis_size)
+    bases = _Bases(operators, min(basis_size, operators.size), generators)
+    iterations = [
+        Lanczos(basis, operators.size, count, tolerance, max_products, "largest").solve()
+        for basis in bases.members
+    ]
+    outcomes: dict[int, Eigenpairs | FloatingPointError] = {}
+    while going := [index for index in range(len(operators)) if index not in outcomes]:
+        for index in going:
+            if (outcome := _advance(iterations[index])) is not None:
+                outcomes[index] = outcome
+        outcomes |= bases.expand([index for index in going if index not in outcomes])
+    return [outcomes[index] for index in range(len(operators))]
+
+
+def _advance(steps: Steps[Eigenpairs]) -> Eigenpairs | FloatingPointError | None:
+    try:
+        return advance(steps)
+    except FloatingPointError as error:
+        return error
+
+
+class _Bases:
+    """The Krylov bases of several operators, which are expanded together.
+
+    Attributes:
+        members: The basis of each operator.
+    """
+
+    def __init__(
+        self, operators: OperatorStack, capacity: int, generators: Sequence[torch.Generator]
+    ) -> None:
+        self._operators = operators
+        self._kept = list(range(len(operators)))
+        # (C, capacity, N) of those that are kept. Zero where a basis holds no vector, because the batched
+        # products read as many rows of each as the largest holds.
+        self._vectors = torch.zeros(
+            len(operators), capacity, operators.size, dtype=operators.dtype, device=operators.device
+        )
+        self.members = [
+            KrylovBasis(operators[index], capacity, generator, vectors)
+            for index, (generator, vectors) in enumerate(zip(generators, self._vectors, strict=True))
+        ]
+
+    def expand(self, indices: list[int]) -> dict[int, FloatingPointError]:
+        """Expand some bases by one vector each; return the errors of those whose products are not finite."""
+        if not indices:
+            return {}
+        if indices != self._kept:
+            self._keep(indices)
+        members = [self.members[index] for index in indices]
+        images = self._operators.products(
+            torch.stack([member.take_direction() for member in members]), indices
+        )
+        most = max(member.size for member in members)
+        inside, outside, lengths = _split(self._vectors[:, :most], images)
+        errors = {}
+        for index, member, *image in zip(indices, members, inside, outside, lengths, strict=True):
+            member.products += 1
+            coefficients, direction, length = image
+            if math.isfinite(length):
+                member.take_image(coefficients[: member.size], direction, length)
+            else:
+                errors[index] = not_finite()
+        return errors
+
+    def _keep(self, indices: list[int]) -> None:
+        """Let go of all bases but some."""
+        places = [self._kept.index(index) for index in indices]
+        self._vectors = self._vectors[places]
+        self._kept = indices
+        for index, vectors in zip(indices, self._vectors, strict=True):
+            self.members[index].move(vectors)
+
+
+def _split(bases: torch.Tensor, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
+    """Split each of C vectors (C, N) by a basis of orthonormal rows (C, m, N), some of which may be zero.
+
+    Returns:
+        Components in the basis, float64 (C, m) on the CPU; what lies outside (C, N); and its length.
+    """
+    outside = vectors[:, None]
+    inside = torch.zeros(bases.shape[:2], dtype=torch.float64, device=bases.device)
+    for passes in range(1, PASSES + 1):
+        removed = bases @ outside.mT
+        outside = torch.baddbmm(outside, removed.mT, bases, alpha=-1)
+        inside += removed[:, :, 0]
+        # The first pass removes what the operator makes of the newest vector, much more than that share.
+        if passes > 1:
+            lengths = torch.linalg.vector_norm(outside, dim=2, dtype=torch.float64)
+            # In one copy, because a GPU must come to rest for each.
+            numbers = torch.cat([inside, removed.norm(dim=1), lengths], dim=1).cpu()
+            if (numbers[:, -2] <= SHARE_REMOVED * numbers[:, -1]).all():
+                break
+    return numbers[:, :-2], outside[:, 0], numbers[:, -1].tolist()

@@ -1,0 +1,176 @@
+"""Figure 16: the leading eigenvector at the end of training, in the shapes of the network's layers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eigendrift.figures.layers import Layer, layers_of
+from eigendrift.figures.parts import Plotted, write_below
+from eigendrift.figures.style import DIVERGING, PANEL_HEIGHT, PANEL_WIDTH, title_of
+from eigendrift.stores.reading import open_store
+
+# Inches.
+SCALE_WIDTH = 0.8
+LEAST_HEIGHT = 0.7
+TEXT_HEIGHT = 0.6
+COLUMNS = ["dataset", "optimizer", "layer", "parameter", "row", "column", "value"]
+
+
+@dataclass(frozen=True)
+class FinalEigenvector:
+    """The leading eigenvector at the last checkpoint of one run.
+
+    Attributes:
+        optimizer: Name of the optimizer.
+        dataset: Name of the data set.
+        seed: Number of the initialisation.
+        step: Steps taken before the checkpoint.
+        hidden_widths: Widths of the network's hidden layers.
+        vector: float32 (parameter,), a unit vector of any sign; NaN if the run had diverged.
+        converged: Whether the eigenpair meets the tolerance.
+    """
+
+    optimizer: str
+    dataset: str
+    seed: int
+    step: int
+    hidden_widths: tuple[int, ...]
+    vector: np.ndarray
+    converged: bool
+
+    def absence(self) -> str:
+        """Say why there is nothing to show; empty if there is something."""
+        if self.converged:
+            return ""
+        what = "eigenvector not converged" if np.isfinite(self.vector).all() else "run had diverged"
+        return f"{what}\nat step {self.step:,}"
+
+
+def read(eigenpairs: Iterable[str | Path]) -> list[FinalEigenvector]:
+    """Read the leading eigenvector of the last checkpoint, and no other, from eigenpairs stores."""
+    return [_read_last(Path(path)) for path in eigenpairs]
+
+
+def _read_last(path: Path) -> FinalEigenvector:
+    store = open_store(path, "eigenpairs")
+    training = store.attrs["settings"]["training"]
+    last = store.isel(checkpoint=-1, rank=0)
+    return FinalEigenvector(
+        optimizer=training["optimizer"]["name"],
+        dataset=training["dataset"],
+        seed=training["seed"],
+        step=int(last["step"]),
+        hidden_widths=tuple(training["model"]["hidden_widths"]),
+        vector=last["eigenvector"].values,
+        converged=bool(last["converged"]),
+    )
+
+
+def draw(runs: Sequence[FinalEigenvector], image_shape: Sequence[int], classes: int) -> Plotted:
+    """Draw the vectors side by side: a row for each layer, a column for each optimizer.
+
+    The first layer is drawn as images, one for each unit, further layers as matrices. Colours are symmetric
+    about 0 and, in a layer, the same for all optimizers. A vector that is not there leaves its panels empty.
+
+    Args:
+        runs: The vectors, all of one data set and network.
+        image_shape: Rows and columns of an image of the data set.
+        classes: Number of classes of the data set.
+    """
+    widths = [prod(image_shape), *runs[0].hidden_widths, classes]
+    by_run = [layers_of(vector, widths) for vector in _signed(runs)]
+    by_layer = list(zip(*by_run, strict=True))
+    pictures = [
+        [layer.images(*image_shape) if layer.number == 1 else layer.matrix() for layer in layers]
+        for layers in by_layer
+    ]
+    figure, axes = _grid([row[0].shape for row in pictures], len(runs))
+    for row, layers, pictured in zip(axes, by_layer, pictures, strict=True):
+        _draw_layer(figure, row, layers, pictured)
+    for panel, run in zip(axes[0], runs, strict=True):
+        panel.set_title(f"{title_of(run.optimizer)}, {run.dataset}\n{panel.get_title()}")
+        panel.text(0.5, 0.5, run.absence(), transform=panel.transAxes, ha="center", va="center")
+    write_below(figure, _notes(runs[0], by_run[0]))
+    table = [
+        layer.table().assign(dataset=run.dataset, optimizer=run.optimizer, layer=layer.number)
+        for run, layers in zip(runs, by_run, strict=True)
+        for layer in layers
+        if run.converged
+    ]
+    return Plotted(figure, pd.concat(table)[COLUMNS] if table else pd.DataFrame(columns=COLUMNS))
+
+
+def _signed(runs: Sequence[FinalEigenvector]) -> list[np.ndarray]:
+    """Return the vectors with signs that can be compared; NaN for those that did not converge.
+
+    The first one's largest component is positive, and so are the overlaps of the others with the first one.
+    """
+    signed: list[np.ndarray] = []
+    first: np.ndarray | None = None
+    for run in runs:
+        if not run.converged:
+            signed.append(np.full_like(run.vector, np.nan))
+            continue
+        side = run.vector[np.abs(run.vector).argmax()] if first is None else run.vector @ first
+        signed.append(np.asarray(run.vector * np.copysign(np.float32(1), side)))
+        first = signed[-1] if first is None else first
+    return signed
+
+
+def _grid(shapes: Sequence[tuple[int, ...]], columns: int) -> tuple[Figure, np.ndarray]:
+    """Make a row of panels for pictures of each shape, about as high as their pixels are square."""
+    heights = [np.clip(PANEL_WIDTH * high / wide, LEAST_HEIGHT, PANEL_HEIGHT) for high, wide in shapes]
+    return plt.subplots(
+        len(shapes),
+        columns,
+        squeeze=False,
+        figsize=(PANEL_WIDTH * columns + SCALE_WIDTH, sum(heights) + TEXT_HEIGHT * len(shapes)),
+        height_ratios=heights,
+    )
+
+
+def _draw_layer(
+    figure: Figure, panels: Sequence[Axes], layers: Sequence[Layer], pictures: Sequence[np.ndarray]
+) -> None:
+    """Draw one layer of each vector, with one colour scale."""
+    # If there is nothing to show, any scale will do.
+    limit = max(np.abs(np.nan_to_num(picture)).max() for picture in pictures) or 1
+    for panel, layer, picture in zip(panels, layers, pictures, strict=True):
+        image = panel.imshow(picture, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+        _label(panel, layer)
+    for panel in panels[1:]:
+        panel.set(yticklabels=[], ylabel=None)
+    figure.colorbar(image, ax=panels, label="component of $v_1$")
+
+
+def _label(panel: Axes, layer: Layer) -> None:
+    """Say what a panel shows: the layer, its share of the vector, and what lies along the axes."""
+    share = f": {100 * layer.share:.0f} % of $|v_1|^2$" if np.isfinite(layer.share) else ""
+    panel.set_title(f"layer {layer.number}{share}")
+    panel.grid(visible=False)
+    units, inputs = layer.weights.shape
+    if layer.number == 1:
+        panel.set(xticks=[], yticks=[], xlabel=f"inputs of each of the {units} units; bar: bias")
+    else:
+        panel.set_xticks([0, inputs // 2, inputs + 1], ["1", str(inputs // 2 + 1), "bias"])
+        panel.set_yticks([0, units - 1], ["1", str(units)])
+        panel.set(xlabel=f"unit of layer {layer.number - 1}", ylabel=f"unit of layer {layer.number}")
+
+
+def _notes(run: FinalEigenvector, layers: Sequence[Layer]) -> list[str]:
+    """Say what a reader must know: N, the run, how colours and signs are chosen, how large the layers are."""
+    size = len(run.vector)
+    parts = [f"{100 * (layer.weights.size + layer.biases.size) / size:.1f} %" for layer in layers]
+    return [
+        f"{run.dataset}: N = {size:,} parameters, of which its layers hold {', '.join(parts)}; "
+        f"one run of each optimizer, seed {run.seed}, step {run.step:,}",
+        "colours: one scale for each layer, the same for all optimizers; signs: the largest component of the "
+        "first vector and the overlaps of the others with it are positive",
+    ]

@@ -1,0 +1,47 @@
+"""The best minimum of each optimizer, and the curvature there, over train and test samples together.
+
+Consumes data/<dataset>.zarr and, of the main experiment, runs/<run>/trajectory.zarr.
+Produces minima/<dataset>/<model>/<optimizer>.zarr and its manifest.
+"""
+
+
+def ends_of(w):
+    """The trajectories of all seeds of one optimizer in the main experiment."""
+    wanted = (w.dataset, w.model, w.optimizer)
+    return [
+        store_of(run, "trajectory")
+        for run in MAIN
+        if (run.dataset, run.model, run.optimizer) == wanted
+    ]
+
+
+rule minimum:
+    input:
+        code=code("minimum"),
+        manifests=lambda w: [
+            f"results/{w.study}/data/{w.dataset}.json",
+            *manifests_of(ends_of(w)),
+        ],
+        data=ancient("results/{study}/data/{dataset}.zarr"),
+        trajectories=lambda w: ancient(ends_of(w)),
+    output:
+        store=directory("results/{study}/minima/{dataset}/{model}/{optimizer}.zarr"),
+        manifest="results/{study}/minima/{dataset}/{model}/{optimizer}.json",
+    log:
+        "results/{study}/logs/minimum/{dataset}/{model}/{optimizer}.log",
+    benchmark:
+        "results/{study}/benchmarks/minimum/{dataset}/{model}/{optimizer}.tsv"
+    wildcard_constraints:
+        optimizer="|".join(config["experiments"]["main"]["optimizers"]),
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=gpus(),
+    params:
+        solver={**solver_settings(config, "wide_count"), "samples": "all"},
+        device=config["device"],
+    message:
+        "The best minimum of {wildcards.optimizer} for {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/minimum.py"

@@ -1,0 +1,31 @@
+"""Find the best minimum of one optimizer, and measure the curvature there."""
+
+from pathlib import Path
+
+from stage import logged
+
+with logged(snakemake.log[0]):
+    from eigendrift import numerics
+    from eigendrift.data.storage import read_samples
+    from eigendrift.eigenpairs.minimum import End, best_minimum
+    from eigendrift.stores.reading import open_store
+    from eigendrift.stores.writing import write_store
+
+    solver = snakemake.params.solver
+    numerics.configure(snakemake.threads)
+    device = numerics.resolve_device(snakemake.params.device)
+    trajectories = [open_store(Path(path), "trajectory") for path in snakemake.input.trajectories]
+    measured = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+    ends = [
+        End(
+            seed=trajectory.attrs["settings"]["seed"],
+            weights=trajectory["weights"][-1].values,
+            **{name: float(trajectory[name][-1]) for name in measured},
+        )
+        for trajectory in trajectories
+    ]
+    training = {key: value for key, value in trajectories[0].attrs["settings"].items() if key != "seed"}
+    samples = read_samples(Path(snakemake.input.data))
+    minimum = best_minimum(samples, ends, training["model"], solver, device)
+    settings = {"training": training, "seeds": [end.seed for end in ends], "eigenpairs": solver}
+    write_store(Path(snakemake.output.store), "minimum", minimum.columns, settings, minimum.summary)
