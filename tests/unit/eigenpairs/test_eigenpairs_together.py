@@ -160,9 +160,10 @@ def test_bases_of_those_that_have_ended_take_no_memory(monkeypatch: pytest.Monke
     monkeypatch.setattr(KrylovBasis, "__init__", observed)
     stack = Observing(matrices())
     stack.operators[1] = Overflowing(matrices()[1], 20)
-    stack.operators[2] = Overflowing(matrices()[2], products_alone(matrices()[2], starts(5)[2]) - 1)
+    # The certificate of the first to end fails within its own iteration.
+    stack.operators[3] = Overflowing(matrices()[3], products_alone(matrices()[3], starts(5)[3]) - 1)
     outcomes = together(stack)
-    assert [isinstance(outcome, Eigenpairs) for outcome in outcomes] == [True, False, False, True, True]
+    assert [isinstance(outcome, Eigenpairs) for outcome in outcomes] == [True, False, True, False, True]
 
 
 def test_all_may_fail() -> None:
