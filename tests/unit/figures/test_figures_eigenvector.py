@@ -111,6 +111,9 @@ def test_the_table_is_the_vector_and_the_picture_the_table(tmp_path):
 
 def test_signs_can_be_compared_and_scales_are_shared(tmp_path):
     first, other = vector(), (0.6 * vector() + 0.8 * vector(1)).astype(np.float32)
+    # In every layer the second one has the largest component.
+    for layer in layers_of(other, WIDTHS):
+        other[layer.first] = np.copysign(0.5, first[layer.first])
     paths = [write(tmp_path, "sgd", first), write(tmp_path, "adam", -other)]
     plotted = draw(read(paths), IMAGE, CLASSES)
     values = {name: rows["value"].values for name, rows in plotted.table.groupby("optimizer")}
@@ -139,7 +142,7 @@ def test_what_is_not_there_is_said(tmp_path, alone):
     plotted.figure.savefig(tmp_path / "figure.png")
     first, second = (panel.texts[0].get_text() for panel in plotted.figure.axes[:2])
     assert first == "eigenvector not converged\nat step 20"
-    assert second == "run had diverged\nat step 20"
+    assert second == "run had diverged\nby step 20"
     assert plotted.figure.axes[0].get_title() == "SGD + momentum, digits\nlayer 1"
     assert set(plotted.table["optimizer"]) == (set() if alone else {"sgd"})
     assert {"layer", "parameter", "row", "column", "value"} <= set(plotted.table.columns)
