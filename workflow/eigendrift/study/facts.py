@@ -6,6 +6,12 @@ from typing import Any, Protocol
 
 from eigendrift.study.runs import Run, parameters_of, steps_of
 
+# What a draw from each null model is, for readers.
+NULL_MODELS = {
+    "isotropic": "{} draws of random directions, without any structure",
+    "reinitialized": "the Hessian at {} fresh initialisations: architecture and data, no training",
+}
+
 
 class DatasetFacts(Protocol):
     """What the registry of data sets knows without loading one."""
@@ -19,7 +25,10 @@ class DatasetFacts(Protocol):
 
 
 def facts_of(
-    config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, DatasetFacts]
+    config: Mapping[str, Any],
+    runs: Sequence[Run],
+    datasets: Mapping[str, DatasetFacts],
+    sample: str | None = None,
 ) -> dict[str, str]:
     """Return ``runs``: data, network, N, seeds, steps and Hessian of some runs; ``null``: the null model.
 
@@ -27,19 +36,20 @@ def facts_of(
         config: The configuration.
         runs: Runs that a figure shows.
         datasets: What is known of each data set.
+        sample: What the Hessian is over, where it is not the training samples that the configuration sets.
     """
     lines = [
-        _sentence(config, [run for run in runs if run.dataset == name], datasets[name], name)
+        _sentence(config, [run for run in runs if run.dataset == name], datasets[name], name, sample)
         for name in dict.fromkeys(run.dataset for run in runs)
     ]
-    null = config["null_models"]
-    return {
-        "runs": " ".join(lines),
-        "null": f"the null model '{config['figures']['null_model']}', {null['draws']} draws",
-    }
+    null = config["figures"]["null_model"]
+    draws = NULL_MODELS[null].format(config["null_models"]["draws"])
+    return {"runs": " ".join(lines), "null": f"the null model '{null}' ({draws})"}
 
 
-def _sentence(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts, name: str) -> str:
+def _sentence(
+    config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts, name: str, sample: str | None
+) -> str:
     seeds = len({run.seed for run in runs})
     parts = []
     for model in dict.fromkeys(run.model for run in runs):
@@ -51,7 +61,7 @@ def _sentence(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFa
         f"{name}: {dataset.training_samples:,} training samples, {', '.join(parts)}; "
         f"{seeds} initialisation{'s' * (seeds > 1)} for each setting; "
         f"{', '.join(dict.fromkeys(_length(config, run) for run in runs))}; {checkpoints} checkpoints; "
-        f"Hessian over {over:,} training samples."
+        f"Hessian over {sample or f'{over:,} training samples'}."
     )
 
 
