@@ -52,7 +52,7 @@ def draw_displacement(sweep: Sweep, waiting_times: int) -> Plotted:
     figure.legend(
         *legend_of(axes), title="waiting time $t_w$\n(share of training)", loc="outside right upper"
     )
-    describe_sweep(figure, sweep, f"{sweep.dataset}; curve: mean")
+    describe_sweep(figure, sweep, "curve: mean")
     return Plotted(figure, pd.DataFrame(table))
 
 
