@@ -5,12 +5,12 @@ Produces figures/figNN_<name>.png, .pdf and .csv, the numbers plotted.
 """
 
 
-def shown(draw, category, runs, stores=None, **settings):
+def shown(draw, category, runs, stores=None, sample=None, **settings):
     """One figure: its module in eigendrift.figures, the runs it is about, what it reads, and its settings."""
     return {
         "draw": draw,
         "category": category,
-        "facts": facts_of(config, runs, DATASETS),
+        "facts": facts_of(config, runs, DATASETS, sample),
         "stores": stores or measured(runs),
         "settings": settings,
     }
@@ -34,6 +34,11 @@ def picture(name, category):
         )
         for ending, file in FILES.items()
     }
+
+
+def of_one_dataset(runs):
+    """The runs on the first data set; a sweep's figures show one."""
+    return [run for run in runs if run.dataset == runs[0].dataset]
 
 
 TIMES = config["figures"]["waiting_times"]
@@ -62,6 +67,7 @@ FIGURES = {
         "Training",
         MAIN,
         {"manifests": manifests_of(MINIMA), "minima": ancient(MINIMA)},
+        sample="all training and test samples together",
     ),
     "fig10_weight_displacement": shown(
         "weight_displacement",
@@ -114,6 +120,30 @@ if len(SHOWN) > 1:
         ),
         "fig14_alignment_means": shown(
             "alignment_means", "Alignment", SECOND, dataset=SHOWN[1]
+        ),
+    }
+
+if "batch_sizes" in config["experiments"]:
+    BATCH_SIZES = of_one_dataset(runs_of(config, "batch_sizes"))
+    FIGURES |= {
+        "fig18_batch_size_localization": shown(
+            "batch_size_localization", "Sweeps", BATCH_SIZES
+        ),
+        "fig20_batch_size_displacement": shown(
+            "batch_size_displacement", "Sweeps", BATCH_SIZES, waiting_times=TIMES
+        ),
+    }
+if "learning_rates" in config["experiments"]:
+    LEARNING_RATES = of_one_dataset(runs_of(config, "learning_rates"))
+    FIGURES |= {
+        "fig17_learning_rate_alignment": shown(
+            "learning_rate_alignment", "Sweeps", LEARNING_RATES
+        ),
+        "fig19_learning_rate_localization": shown(
+            "learning_rate_localization", "Sweeps", LEARNING_RATES
+        ),
+        "fig21_learning_rate_displacement": shown(
+            "learning_rate_displacement", "Sweeps", LEARNING_RATES, waiting_times=TIMES
         ),
     }
 

@@ -118,9 +118,12 @@ def test_signs_can_be_compared_and_scales_are_shared(tmp_path):
     assert values["sgd"] @ values["adam"] > 0
     np.testing.assert_array_equal(np.abs(values["adam"]), np.abs(other))
     panels = np.reshape(plotted.figure.axes[:6], (3, 2))
-    for row in panels:
-        assert row[0].images[0].get_clim() == row[1].images[0].get_clim()
-    for layer, row in zip(layers_of(values["adam"], WIDTHS), panels, strict=True):
+    layers = [layers_of(values[name], WIDTHS) for name in ("sgd", "adam")]
+    for one, another, row in zip(*layers, panels, strict=True):
+        largest = max(abs(part).max() for layer in (one, another) for part in (layer.weights, layer.biases))
+        for panel in row:
+            assert panel.images[0].get_clim() == pytest.approx((-largest, largest))
+    for layer, row in zip(layers[1], panels, strict=True):
         share = 100 * (np.sum(layer.weights.astype(float) ** 2) + np.sum(layer.biases.astype(float) ** 2))
         assert row[1].get_title().endswith(f"layer {layer.number}: {share:.0f} % of $|v_1|^2$")
 

@@ -1,12 +1,11 @@
 """Figures 13 and 14: alignment of gradient and update with the leading eigenvectors, means of each run."""
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from eigendrift.figures.parts import Plotted, Table, describe, draw_isotropic, panels
+from eigendrift.figures.parts import Plotted, Table, describe, draw_isotropic, panels, positions
 from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.metrics.collection import Collection, collect
 from eigendrift.metrics.displacement import isotropic_overlap
@@ -47,12 +46,12 @@ def _draw_points(panel: Axes, alignments: xr.DataArray) -> Table:
     """Draw the mean of each run at each rank; return the numbers."""
     table: Table = []
     optimizers = [str(name) for name in alignments["optimizer"].values]
-    centres = _positions(len(optimizers), BETWEEN_OPTIMIZERS)
+    centres = positions(len(optimizers), BETWEEN_OPTIMIZERS)
     for centre, (optimizer, line) in zip(centres, optimizer_lines(optimizers).items(), strict=True):
         style = {"color": line["color"], "marker": line["marker"], "linestyle": "none", "markersize": 3}
         label: str | None = title_of(optimizer)
         seeds = alignments["seed"].values
-        for beside, seed in zip(_positions(len(seeds), BETWEEN_RUNS), seeds, strict=True):
+        for beside, seed in zip(positions(len(seeds), BETWEEN_RUNS), seeds, strict=True):
             run = alignments.sel(optimizer=optimizer, seed=seed)
             means, counts = run.mean("checkpoint").values, run.count("checkpoint").values
             panel.plot(run["rank"].values + centre + beside, means, label=label, **style)
@@ -63,8 +62,3 @@ def _draw_points(panel: Axes, alignments: xr.DataArray) -> Table:
                 if count
             ]
     return table
-
-
-def _positions(count: int, distance: float) -> np.ndarray:
-    """Return positions around 0 that lie ``distance`` apart."""
-    return (np.arange(count) - (count - 1) / 2) * distance

@@ -13,16 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from eigendrift.figures.parts import Plotted, Table, logarithmic, plain_log_ticks, write_below
+from eigendrift.figures.parts import Plotted, Table, logarithmic, plain_log_ticks, positions, write_below
 from eigendrift.figures.style import LEGEND_WIDTH, PANEL_HEIGHT, PANEL_WIDTH, optimizer_lines, title_of
 from eigendrift.stores.reading import open_store
 
 # A spectral density says little below the height that one eigenvalue alone has, but shows its shape there.
 SHARE_OF_ONE = 1 / 30
 HEADROOM = 3
-# To the right of the last rank.
+# To the right of the last rank, optimizers side by side.
 PLACE_OF_TRACE = 2
-SHIFT = 0.4
+BETWEEN_TRACES = 0.4
 WIDTHS = (1.8, 1, 1.4)
 SHOWN: dict[str, dict[str, Any]] = {
     "best run": {"marker": "o", "markersize": 7, "markeredgecolor": "black"},
@@ -53,7 +53,9 @@ def draw(minima: dict[str, dict[str, xr.Dataset]]) -> Plotted:
     notes = []
     for (density, runs, spectrum), (dataset, by_optimizer) in zip(axes, minima.items(), strict=True):
         lines = optimizer_lines(list(by_optimizer))
-        for shift, (optimizer, line) in zip(_shifts(len(lines)), lines.items(), strict=True):
+        for shift, (optimizer, line) in zip(
+            positions(len(lines), BETWEEN_TRACES), lines.items(), strict=True
+        ):
             minimum = by_optimizer[optimizer]
             rows = _draw_density(density, minimum, line)
             rows += _draw_runs(runs, minimum, line)
@@ -93,11 +95,6 @@ def _draw_runs(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Table:
             {"quantity": "run", "seed": seed, "loss": loss, "error_rate": 1 - accuracy, "best": best}
         )
     return table
-
-
-def _shifts(count: int) -> np.ndarray:
-    """Return what keeps neighbours apart that would lie upon each other, in ranks."""
-    return SHIFT * (np.arange(count) - (count - 1) / 2)
 
 
 def _draw_spectrum(axes: Axes, minimum: xr.Dataset, line: dict[str, Any], shift: float) -> Table:
@@ -165,7 +162,9 @@ def _notes(dataset: str, minima: dict[str, xr.Dataset]) -> list[str]:
     for optimizer, minimum in minima.items():
         diverged = minimum["seed"].values[~np.isfinite(minimum["loss"].values)]
         notes += [f"{dataset}, {optimizer}: seed {seed} diverged" for seed in diverged]
-        unconverged = int((~minimum["converged"]).sum())
-        if unconverged and len(diverged) < minimum.sizes["seed"]:
-            notes.append(f"{dataset}, {optimizer}: {unconverged} unconverged eigenvalues are left out")
+        missing = int((~minimum["converged"]).sum())
+        if missing and len(diverged) < minimum.sizes["seed"]:
+            notes.append(
+                f"{dataset}, {optimizer}: without {missing} unconverged eigenvalue{'s' * (missing > 1)}"
+            )
     return notes

@@ -170,3 +170,8 @@ def steps_axis(axes: Axes) -> None:
     """Label the x axis as training steps."""
     axes.set_xlabel("step")
     axes.ticklabel_format(axis="x", style="plain")
+
+
+def positions(count: int, distance: float) -> np.ndarray:
+    """Return positions around 0 that lie ``distance`` apart."""
+    return (np.arange(count) - (count - 1) / 2) * distance

@@ -1,4 +1,4 @@
-"""The layout of figures 1 and 9 to 11: a curve for each waiting time, a panel for each optimizer."""
+"""Curves of two times, one for each waiting time; the layout of figures 1 and 9 to 11."""
 
 from collections.abc import Callable
 
@@ -44,13 +44,11 @@ def draw_two_time(
     """
     runs = collection.runs[dataset]
     optimizers = [str(name) for name in runs["optimizer"].values]
-    last = runs.sizes["checkpoint"] - 1
-    latest = min(LATEST * last, last - 1)
-    waiting = np.unique(np.linspace(0, latest, waiting_times).round().astype(int))
+    waiting = waiting_checkpoints(runs.sizes["checkpoint"], waiting_times)
     figure, axes = panels(1, len(optimizers))
     table: Table = []
     for panel, optimizer in zip(axes[0], optimizers, strict=True):
-        rows = _draw_curves(panel, values.sel(optimizer=optimizer), runs["step"].values, waiting)
+        rows = draw_curves(panel, values.sel(optimizer=optimizer), runs["step"].values, waiting)
         rows += draw_references(panel)
         table += [{"dataset": dataset, "optimizer": optimizer, **row} for row in rows]
         panel.set(xlabel="lag $t$ (steps)", title=f"{title_of(optimizer)}, {dataset}")
@@ -65,20 +63,36 @@ def draw_two_time(
     return Plotted(figure, pd.DataFrame(table))
 
 
-def _draw_curves(panel: Axes, values: xr.DataArray, steps: np.ndarray, waiting: np.ndarray) -> Table:
-    """Draw the mean over seeds, a curve for each waiting time; return the numbers."""
+def waiting_checkpoints(checkpoints: int, waiting_times: int) -> np.ndarray:
+    """Return int64 indices of the checkpoints that curves start from, ``waiting_times`` of them at most."""
+    last = checkpoints - 1
+    latest = min(LATEST * last, last - 1)
+    return np.unique(np.linspace(0, latest, waiting_times).round().astype(int))
+
+
+def draw_curves(panel: Axes, values: xr.DataArray, times: np.ndarray, waiting: np.ndarray) -> Table:
+    """Draw the mean over seeds, a curve for each waiting time.
+
+    Args:
+        panel: Where to draw.
+        values: float64 (seed, waiting, checkpoint).
+        times: (checkpoint,), when each checkpoint is, in steps or as a share of the training.
+        waiting: Indices of the checkpoints that curves start from.
+
+    Returns:
+        The numbers drawn.
+    """
     table: Table = []
-    colours = SEQUENTIAL(Normalize(0, max(1, steps[waiting].max()))(steps[waiting]))
+    colours = SEQUENTIAL(Normalize(0, times[waiting].max() or 1)(times[waiting]))
     for start, colour in zip(waiting, colours, strict=True):
         band = over_seeds(values.isel(waiting=start, checkpoint=slice(start + 1, None)))
-        lags = steps[start + 1 :] - steps[start]
-        panel.plot(
-            lags, band["mean"].values, color=colour, marker=".", markersize=3, label=f"{steps[start]:,}"
-        )
+        lags = times[start + 1 :] - times[start]
+        label = f"{times[start]:,}" if times.dtype.kind == "i" else f"{times[start]:.3g}"
+        panel.plot(lags, band["mean"].values, color=colour, marker=".", markersize=3, label=label)
         table += [
             {
                 "quantity": values.name,
-                "waiting_time": steps[start],
+                "waiting_time": times[start],
                 "lag": lag,
                 "mean": mean,
                 "seeds": seeds,

@@ -24,12 +24,14 @@ class Sweep:
         dataset: Name of the data set.
         baseline: The baseline of the null model.
         null_model: Name of the null model.
+        varied: The setting that varies.
     """
 
     runs: dict[str, dict[int | float | str, xr.Dataset]]
     dataset: str
     baseline: xr.Dataset
     null_model: str
+    varied: Varied
 
     @property
     def parameters(self) -> int:
@@ -64,4 +66,4 @@ def read_sweep(metrics: Iterable[str | Path], baselines: Iterable[str | Path], v
     }
     null, null_model = read_baselines(baselines)
     dataset, baseline = next(iter(null.items()))
-    return Sweep(runs, dataset, baseline, null_model)
+    return Sweep(runs, dataset, baseline, null_model, varied)

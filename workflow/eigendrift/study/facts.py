@@ -25,7 +25,10 @@ class DatasetFacts(Protocol):
 
 
 def facts_of(
-    config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, DatasetFacts]
+    config: Mapping[str, Any],
+    runs: Sequence[Run],
+    datasets: Mapping[str, DatasetFacts],
+    sample: str | None = None,
 ) -> dict[str, str]:
     """Return ``runs``: data, network, N, seeds, steps and Hessian of some runs; ``null``: the null model.
 
@@ -33,9 +36,10 @@ def facts_of(
         config: The configuration.
         runs: Runs that a figure shows.
         datasets: What is known of each data set.
+        sample: What the Hessian is over, where it is not the training samples that the configuration sets.
     """
     lines = [
-        _sentence(config, [run for run in runs if run.dataset == name], datasets[name], name)
+        _sentence(config, [run for run in runs if run.dataset == name], datasets[name], name, sample)
         for name in dict.fromkeys(run.dataset for run in runs)
     ]
     null = config["figures"]["null_model"]
@@ -43,7 +47,9 @@ def facts_of(
     return {"runs": " ".join(lines), "null": f"the null model '{null}' ({draws})"}
 
 
-def _sentence(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts, name: str) -> str:
+def _sentence(
+    config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts, name: str, sample: str | None
+) -> str:
     seeds = len({run.seed for run in runs})
     parts = []
     for model in dict.fromkeys(run.model for run in runs):
@@ -55,7 +61,7 @@ def _sentence(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFa
         f"{name}: {dataset.training_samples:,} training samples, {', '.join(parts)}; "
         f"{seeds} initialisation{'s' * (seeds > 1)} for each setting; "
         f"{', '.join(dict.fromkeys(_length(config, run) for run in runs))}; {checkpoints} checkpoints; "
-        f"Hessian over {over:,} training samples."
+        f"Hessian over {sample or f'{over:,} training samples'}."
     )
 
 

@@ -1,0 +1,38 @@
+"""The layout of figures 18 and 19: localization over training, a line for each value of what varies."""
+
+import pandas as pd
+
+from eigendrift.figures.localization import draw_references, multiple_axis
+from eigendrift.figures.parts import MEAN_AND_RANGE, Plotted, Table, band_rows, draw_band, over_seeds, panels
+from eigendrift.figures.style import title_of
+from eigendrift.figures.sweeps import SHARE, describe_sweep, shares_of, text_of, value_lines
+from eigendrift.metrics.sweep import Sweep
+
+LEADING = 1
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
+
+
+def draw_localization(sweep: Sweep) -> Plotted:
+    """Draw the IPR against the share of training, a panel for each optimizer; the right axis is N × IPR."""
+    figure, axes = panels(1, len(sweep.runs))
+    baseline = sweep.baseline["inverse_participation_ratio"].sel(rank=LEADING).values
+    table: Table = []
+    for panel, (optimizer, by_value) in zip(axes[0], sweep.runs.items(), strict=True):
+        for value, line in value_lines(list(by_value)).items():
+            shares = shares_of(by_value[value])
+            band = over_seeds(by_value[value]["inverse_participation_ratio"].sel(rank=LEADING))
+            draw_band(panel, shares, band, line, text_of(value))
+            labels = {"optimizer": optimizer, sweep.varied: value, "quantity": "inverse_participation_ratio"}
+            table += band_rows("share", shares, band, **labels)
+        panel.legend(title=sweep.varied.replace("_", " "), **BELOW)
+        null = draw_references(panel, baseline, sweep.null_model, sweep.parameters)
+        table += [{"optimizer": optimizer, **row} for row in null]
+        panel.set(title=f"{title_of(optimizer)}, {sweep.dataset}", xlabel=SHARE, xlim=(0, 1))
+    axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
+    multiple_axis(axes[0, -1], sweep.parameters)
+    # The values are in the legends of the panels, because each optimizer may have values of its own.
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    values = len(next(iter(sweep.runs.values())))
+    figure.legend(handles[values:], names[values:], loc="outside right upper")
+    describe_sweep(figure, sweep, MEAN_AND_RANGE)
+    return Plotted(figure, pd.DataFrame(table))

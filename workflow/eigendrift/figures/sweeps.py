@@ -1,0 +1,77 @@
+"""What the figures of sweeps share: names and lines of values, times, and what stands below."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+from eigendrift.figures.parts import write_below
+from eigendrift.figures.style import FULL_BATCH, LINES, VALUES
+from eigendrift.metrics.sweep import Sweep
+
+Value = int | float | str
+
+# Batch sizes differ in steps, and the full batch in samples seen, too; a share of training is what all have.
+SHARE = "share of training"
+
+
+def shares_of(runs: xr.Dataset) -> np.ndarray:
+    """Return when each checkpoint is, as a share of the training, float64 (checkpoint,) from 0 to 1."""
+    steps = runs["step"].values
+    return np.asarray(steps / steps[-1])
+
+
+def text_of(value: Value) -> str:
+    """Return a value as readers write it."""
+    return "full" if value == "full" else f"{value:,}"
+
+
+def value_lines(values: Sequence[Value]) -> dict[Value, dict[str, Any]]:
+    """Return the line of each value, from the smallest to the largest; the full batch stands out."""
+    numbers = sorted(value for value in values if not isinstance(value, str))
+    colours = VALUES(np.linspace(0, 1, len(numbers)))
+    lines: dict[Value, dict[str, Any]] = {
+        value: {"color": colour, "linestyle": line["linestyle"]}
+        for value, colour, line in zip(numbers, colours, LINES * len(numbers), strict=False)
+    }
+    return lines | {value: FULL_BATCH for value in values if isinstance(value, str)}
+
+
+def legend_of(axes: np.ndarray) -> tuple[list[Artist], list[str]]:
+    """Return the handles and labels of all panels, each label once."""
+    named = {
+        label: handle
+        for panel in axes.flat
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    return list(named.values()), list(named)
+
+
+def describe_sweep(figure: Figure, sweep: Sweep, shown: str) -> None:
+    """Write under a figure what its reader must know: N, seeds, steps, divergences and masked pairs.
+
+    Args:
+        figure: The figure.
+        sweep: The measured runs.
+        shown: What its lines, bands or points are.
+    """
+    every = [(value, runs) for by_value in sweep.runs.values() for value, runs in by_value.items()]
+    seeds = max(runs.sizes["seed"] for _, runs in every)
+    steps = {text_of(value): int(runs["step"].values[-1]) for value, runs in every}
+    lengths = (
+        f"{next(iter(steps.values())):,}"
+        if len(set(steps.values())) == 1
+        else ", ".join(f"{number:,} ({name})" for name, number in steps.items())
+    )
+    write_below(
+        figure,
+        [
+            f"{sweep.dataset}: N = {sweep.parameters:,} parameters, {seeds} seed{'s' * (seeds > 1)} for each "
+            f"{sweep.varied.replace('_', ' ')}; {shown}",
+            f"steps of the training: {lengths}",
+            *sweep.notes(),
+        ],
+    )
