@@ -1,5 +1,8 @@
 # make figures          every figure and claim of the default study, desk; another with STUDY=smoke
+# make report           the same as one page, results/desk/report.html; what is missing is computed first
+# make gallery          figures and captions for docs/gallery.md, out of that report
 # make test             the tests
+# make test-system      the tests that need more of a machine: a browser (Debian: chromium and chromium-driver)
 # make bench            the eigendecomposition timed against other libraries, on an idle machine
 # make lint             formatters, linters and the type checker
 #
@@ -11,13 +14,26 @@ STUDY :=
 # desk is config.yaml itself; the other studies are laid over it.
 STUDY_FILE := $(patsubst %,workflow/studies/%.yaml,$(filter-out desk,$(STUDY)))
 STUDIES := desk $(basename $(notdir $(wildcard workflow/studies/*.yaml)))
-SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY_FILE),--configfile $(STUDY_FILE))
+SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY_FILE),--configfile=$(STUDY_FILE))
 
-.PHONY: figures test bench lint lock study venv
+RESULTS := results/$(or $(STUDY),desk)
+REPORT := $(RESULTS)/report.html
+
+.PHONY: figures report gallery test test-system bench lint lock study venv
 
 figures: study venv
 	@$(BIN)/python workflow/unlock.py
 	$(SNAKEMAKE)
+
+report: study venv
+	@$(BIN)/python workflow/unlock.py
+	$(SNAKEMAKE) reported
+	@$(SNAKEMAKE) reported --report $(REPORT) --report-stylesheet workflow/report/style.css \
+	    > $(RESULTS)/logs/report.log 2>&1 || { cat $(RESULTS)/logs/report.log; exit 1; }
+	@echo "The report is $(REPORT), one file that any browser opens."
+
+gallery: report
+	$(BIN)/python docs/gallery.py $(REPORT)
 
 study:
 	@[ -z '$(STUDY_FILE)' ] || [ -f '$(STUDY_FILE)' ] || { \
@@ -25,6 +41,9 @@ study:
 
 test: venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+test-system: venv
+	$(BIN)/python -m pytest -rs tests/system
 
 bench: venv
 	$(BIN)/python -m benchmarks

@@ -11,6 +11,9 @@ min_version("9.27")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
@@ -20,18 +23,12 @@ include: "workflow/rules/minima.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        expand(
-            "results/{study}/figures/{name}.{ending}",
-            study=STUDY,
-            name=FIGURES,
-            ending=["png", "pdf", "csv"],
-        ),
-        expand("results/{study}/claims.{ending}", study=STUDY, ending=["json", "csv"]),
-        manifests_of(BASELINES),
+        RESULTS,
     message:
         f"Figures and claims of the study {STUDY} are in results/{STUDY}"

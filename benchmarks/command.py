@@ -62,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("There is nothing left to measure.")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         for device in devices:
-            settings = Settings(device, options.threads, options.repeats, options.budget, options.limit)
+            together = device == "cuda" or options.quick
+            settings = Settings(
+                device, options.threads, options.repeats, options.budget, options.limit, together
+            )
             _measure(plan, settings, Path(folder), output)
     report(f"Written to {output}")
 

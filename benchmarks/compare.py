@@ -28,6 +28,7 @@ class Settings:
         repeats: Runs of each method.
         budget: Seconds after which a method is not repeated any more.
         limit: Seconds after which a run is stopped.
+        together: Whether to time several checkpoints decomposed together as well, which is meant for GPUs.
     """
 
     device: str
@@ -35,11 +36,16 @@ class Settings:
     repeats: int
     budget: float
     limit: float
+    together: bool
 
 
 def compare(checkpoint: Checkpoint, counts: Sequence[int], settings: Settings) -> list[Row]:
     """Run all methods that apply to a checkpoint for each number of pairs, in ascending order."""
-    methods = [method for method in METHODS if checkpoint.parameters <= method.largest]
+    methods = [
+        method
+        for method in METHODS
+        if checkpoint.parameters <= method.largest and (settings.together or method.checkpoints == 1)
+    ]
     report(f"{checkpoint.problem.name}: float64 reference")
     judge = Judge(checkpoint, torch.device(settings.device))
     reference = judge.reference(max(counts))
@@ -53,7 +59,7 @@ def compare(checkpoint: Checkpoint, counts: Sequence[int], settings: Settings) -
             rates: list[float] = []
             results = _measure(workers, count, settings, stopped, rates)
             stopped |= {name: last for name, (*_, last) in results.items() if _is_over(last)}
-            solved = [_row(checkpoint, method, count, results[method.name]) for method in methods]
+            solved = [solved_row(checkpoint, method, count, results[method.name]) for method in methods]
             judged = [
                 _judged(row, results[row.method], judge, reference) if row.repeats else row for row in solved
             ]
@@ -115,7 +121,8 @@ def _measure(
     return interleave(list(workers), solve, settings.repeats, settings.budget)
 
 
-def _row(checkpoint: Checkpoint, method: Method, count: int, results: list[Run | Failure]) -> Row:
+def solved_row(checkpoint: Checkpoint, method: Method, count: int, results: list[Run | Failure]) -> Row:
+    """Return the line of a method, before its answers are judged; seconds are those of each checkpoint."""
     problem = checkpoint.problem
     row = Row(
         problem=problem.name,
@@ -131,9 +138,9 @@ def _row(checkpoint: Checkpoint, method: Method, count: int, results: list[Run |
     failure = next((result for result in results if isinstance(result, Failure)), None)
     if failure is not None:
         # A method that fails once is not to be relied on.
-        at_least = failure.seconds if _is_over(failure) else None
+        at_least = failure.seconds / method.checkpoints if _is_over(failure) else None
         return replace(row, note=failure.reason, at_least=at_least)
-    seconds = [run.seconds for run in runs]
+    seconds = [run.seconds / method.checkpoints for run in runs]
     return replace(
         row,
         repeats=len(runs),

@@ -12,11 +12,11 @@ from benchmarks.methods import METHODS, OURS
 from eigendrift.figures.parts import plain_log_ticks
 from eigendrift.figures.style import house_style
 
-MARKERS = dict(zip((method.name for method in METHODS), "osD^vPX", strict=True))
+MARKERS = dict(zip((method.name for method in METHODS), "o*sD^vPX", strict=True))
 COLOURS = dict(
     zip(
         (method.name for method in METHODS),
-        ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#E69F00", "#D55E00", "#CC79A7"),
+        ("#0072B2", "#000000", "#56B4E9", "#009E73", "#E69F00", "#E69F00", "#D55E00", "#CC79A7"),
         strict=True,
     )
 )
@@ -54,7 +54,8 @@ def _draw_methods(axes: Axes, rows: pd.DataFrame, count: int) -> None:
     """Draw a group of marks for each problem; hollow: stopped there, or not what was asked for."""
     problems = list(dict.fromkeys(rows["problem"]))
     places = pd.Series(range(len(problems)), index=problems, dtype=float)
-    for method, shift in zip(MARKERS, np.linspace(-WIDTH, WIDTH, len(MARKERS)), strict=True):
+    methods = [method for method in MARKERS if rows["method"].eq(method).any()]
+    for method, shift in zip(methods, np.linspace(-WIDTH, WIDTH, len(methods)), strict=True):
         of_method = rows[rows["method"] == method].set_index("problem").reindex(problems)
         full = of_method["accurate"].eq(True) & of_method["complete"].eq(True)
         height = of_method["seconds"].fillna(of_method["at_least"])

@@ -30,6 +30,8 @@ OPTIMIZER = "sgd"
 LEARNING_RATE = 0.05
 BATCH_SIZE = 64
 STEPS = 2_000
+# As many as in the default study, evenly spaced, for a method that takes several at once.
+CHECKPOINTS = 41
 SCALING = "standardized"
 MODEL = {"activation": "relu", "initialization": "glorot_uniform"}
 
@@ -69,7 +71,7 @@ class Checkpoint:
 
     Attributes:
         problem: What they belong to.
-        folder: Holds ``inputs.npy``, ``targets.npy`` and ``weights.npy``.
+        folder: Holds ``inputs.npy``, ``targets.npy`` and ``trajectory.npy``.
         widths: Of all layers, from the inputs to the classes.
     """
 
@@ -91,13 +93,17 @@ class Checkpoint:
         self, device: torch.device, dtype: torch.dtype = torch.float32
     ) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
         """Return the network in evaluation mode, the inputs and the labels."""
-        inputs, targets, weights = (
-            torch.from_numpy(np.load(self.folder / f"{name}.npy"))
-            for name in ("inputs", "targets", "weights")
+        inputs, targets = (
+            torch.from_numpy(np.load(self.folder / f"{name}.npy")) for name in ("inputs", "targets")
         )
         model = _network(self.problem.hidden, inputs, self.widths[-1]).to(device, dtype)
-        vector_to_parameters(weights.to(device, dtype), model.parameters())
+        vector_to_parameters(self.trajectory()[-1].to(device, dtype), model.parameters())
         return model.eval(), inputs.to(device, dtype), targets.to(device)
+
+    def trajectory(self) -> torch.Tensor:
+        """Return float32 (checkpoint, N), weights along training; the network's are the last."""
+        # Mapped: most methods need the last ones alone.
+        return torch.from_numpy(np.load(self.folder / "trajectory.npy", mmap_mode="c"))
 
 
 def make_checkpoint(problem: Problem, folder: Path) -> Checkpoint:
@@ -108,7 +114,7 @@ def make_checkpoint(problem: Problem, folder: Path) -> Checkpoint:
     target.mkdir(parents=True, exist_ok=True)
     np.save(target / "inputs.npy", samples.train_images[chosen])
     np.save(target / "targets.npy", samples.train_labels[chosen])
-    np.save(target / "weights.npy", _trained(problem.dataset, problem.hidden, problem.steps))
+    np.save(target / "trajectory.npy", _trained(problem.dataset, problem.hidden, problem.steps))
     pixels = samples.train_images[0].size
     return Checkpoint(problem, target, (pixels, *problem.hidden, samples.classes))
 
@@ -132,7 +138,7 @@ def _samples(dataset: str) -> Samples:
 
 @lru_cache
 def _trained(dataset: str, hidden: tuple[int, ...], steps: int) -> np.ndarray:
-    """Return flat weights, float32 (N,), after some steps of mini-batch training on the CPU.
+    """Return flat weights, float32 (checkpoint, N), up to some steps of mini-batch training on the CPU.
 
     One thread: small batches gain nothing from more, and the bits do not depend on the machine's cores.
     """
@@ -141,13 +147,17 @@ def _trained(dataset: str, hidden: tuple[int, ...], steps: int) -> np.ndarray:
     model = _network(hidden, images, samples.classes)
     optimizer = OPTIMIZERS[OPTIMIZER].build(model.parameters(), {"learning_rate": LEARNING_RATE})
     order = BatchOrder(len(labels), BATCH_SIZE, SEED, torch.device("cpu"))
+    kept = np.linspace(0, steps, CHECKPOINTS, dtype=int).tolist()
+    trajectory = []
     with computing_with(1):
         for step in range(steps):
+            if step in kept:
+                trajectory.append(parameters_to_vector(model.parameters()).detach())
             batch = order.indices(step)
             optimizer.zero_grad()
             cross_entropy(model(images[batch]), labels[batch]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    return parameters_to_vector(model.parameters()).detach().numpy()
+    return torch.stack([*trajectory, parameters_to_vector(model.parameters()).detach()]).numpy()
 
 
 def _network(hidden: tuple[int, ...], images: torch.Tensor, classes: int) -> nn.Module:

@@ -12,12 +12,21 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked for: the k leading eigenpairs of one Hessian."""
+    """What is asked for: the k leading eigenpairs of one Hessian, or of several along training.
+
+    Attributes:
+        model: The network, with its weights.
+        inputs: (n, …) of the Hessian's sample.
+        targets: (n,), their labels.
+        count: k.
+        trajectory: (checkpoint, N) on the CPU, weights along training; the last ones are those of the model.
+    """
 
     model: nn.Module
     inputs: torch.Tensor
     targets: torch.Tensor
     count: int
+    trajectory: torch.Tensor
 
     @property
     def size(self) -> int:

@@ -116,7 +116,8 @@ def _serve(pipe: Connection, checkpoint: Checkpoint, method: str, device_name: s
     set_up = next(known.set_up for known in METHODS if known.name == method)
     model, inputs, targets = checkpoint.load(device)
     few = slice(WARM_UP_SAMPLES)
-    set_up(Task(model, inputs[few], targets[few], 1))()
+    trajectory = checkpoint.trajectory()
+    set_up(Task(model, inputs[few], targets[few], 1, trajectory))()
     gc.collect()
     base = _begin_peak(device)
     pipe.send(True)
@@ -129,7 +130,7 @@ def _serve(pipe: Connection, checkpoint: Checkpoint, method: str, device_name: s
                 pipe.send(_timed(prepared[1], device, base))
             else:
                 if prepared is None or prepared[0] != request:
-                    prepared = request, set_up(Task(model, inputs, targets, request))
+                    prepared = request, set_up(Task(model, inputs, targets, request, trajectory))
                 pipe.send("prepared")
         # Whatever a library raises is a result of that library.
         except Exception as error:

@@ -11,9 +11,11 @@ import pytest
 import torch
 from benchmarks import methods, problems, rows, table, targets
 from benchmarks.bound import product_operations
-from benchmarks.compare import interleave
+from benchmarks.compare import interleave, solved_row
 from benchmarks.judge import Reference, judge
+from benchmarks.task import Answer
 from benchmarks.worker import Failure, Run, Worker
+from torch.nn.utils import parameters_to_vector
 from torch.utils.flop_counter import FlopCounterMode
 
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
@@ -108,9 +110,10 @@ def cell(**seconds):
     """A checkpoint's rows: accurate and complete ones with these seconds."""
     known = {
         "ours": "ours",
-        "scipy": methods.METHODS[1].name,
+        "together": methods.OURS_TOGETHER.name,
+        "scipy": methods.METHODS[2].name,
         "pyhessian": "PyHessian",
-        "curvlinops": methods.METHODS[2].name,
+        "curvlinops": methods.METHODS[3].name,
     }
     return [
         replace(ROW, method=known[name], seconds=value, products=20, accurate=True, complete=True, repeats=5)
@@ -129,6 +132,37 @@ def test_targets_are_judged_by_the_fastest_peer():
     assert found["times faster than the fastest that does not compute with our products"] == (4.0, "met")
     assert found["times faster than PyHessian at its looser result"] == (12.0, "met")
     assert found["of the bound"] == (pytest.approx(0.8), "met")
+
+
+def test_checkpoints_together_are_held_against_peers_with_products_of_their_own():
+    text = "times faster for each checkpoint, many together, than those with products of their own"
+    times = {"ours": 0.25, "scipy": 0.5, "curvlinops": 1.0}
+    assert text not in judged(cell(**times))
+    found = judged(cell(**times, together=0.08))
+    assert found[text] == (12.5, "met")
+    # It is no peer of ours one by one.
+    assert found["times faster than the fastest peer"] == (2.0, "not met")
+    assert judged(cell(**times, together=0.125))[text] == (8.0, "not met")
+
+
+def test_the_time_of_checkpoints_together_is_that_of_each(tmp_path):
+    problem = replace(problems.QUICK_PROBLEMS[0], steps=50)
+    checkpoint = problems.make_checkpoint(problem, tmp_path)
+    answer = Answer(np.ones(1), np.ones((1, checkpoint.parameters)), 7)
+    runs = [Run(82.0, 0, answer), Run(41.0, 0, answer), Run(123.0, 0, answer)]
+    row = solved_row(checkpoint, methods.OURS_TOGETHER, 1, runs)
+    assert (row.fastest, row.seconds, row.slowest) == (1.0, 2.0, 3.0)
+    stopped = solved_row(checkpoint, methods.OURS_TOGETHER, 1, [Failure("more than 82 s", 82.0)])
+    assert stopped.at_least == 2.0
+
+
+def test_the_last_weights_along_training_are_the_networks(tmp_path):
+    checkpoint = problems.make_checkpoint(problems.QUICK_PROBLEMS[0], tmp_path)
+    trajectory = checkpoint.trajectory()
+    assert trajectory.shape == (problems.CHECKPOINTS, checkpoint.parameters)
+    model, *_ = checkpoint.load(torch.device("cpu"))
+    assert torch.equal(trajectory[-1], parameters_to_vector(model.parameters()))
+    assert len(torch.unique(trajectory, dim=0)) == problems.CHECKPOINTS
 
 
 def test_peers_that_are_inaccurate_or_incomplete_are_not_raced():

@@ -25,6 +25,7 @@ ROOMS = [
     ["null"],
     ["metrics"],
     ["claims", "figures"],
+    ["report"],
 ]
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")
@@ -79,6 +80,24 @@ def test_reading_the_workflow_imports_no_torch():
     )
     assert result.returncode == 0, result.stderr
     assert "eigenpairs" in result.stdout
+
+
+def test_log_and_benchmark_of_a_job_are_named_alike():
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    path = r'f?"results/\{+study\}+/%s/(.+)\.%s",?\n'
+    pairs = re.findall(
+        rf"log:\n\s+{path % ('logs', 'log')}\s+benchmark:\n\s+{path % ('benchmarks', 'tsv')}", rules
+    )
+    # The run times take from the log how much of a job was start-up.
+    assert len(pairs) == rules.count("benchmark:\n") > 0
+    assert all(log == benchmark for log, benchmark in pairs)
+
+
+def test_a_study_is_named_like_its_file():
+    # `make report` looks for the results of STUDY=name in results/<name>.
+    for path in [ROOT / "config.yaml", *(ROOT / "workflow/studies").glob("*.yaml")]:
+        name = "desk" if path.name == "config.yaml" else path.stem
+        assert yaml.safe_load(path.read_text())["study"] == name
 
 
 def leaves(schema, path=()):

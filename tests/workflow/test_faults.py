@@ -121,7 +121,7 @@ def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
         diverged_at = json.loads((run / "trajectory.json").read_text())["summary"]["diverged_at"]
         assert 0 < diverged_at < 60
         claims = json.loads((results / "claims.json").read_text())
-        assert f"digits: sgd seed 0 diverged at step {diverged_at}" in claims["notes"]
+        assert f"digits, sgd: seed 0 diverged at step {diverged_at}" in claims["notes"]
         c1 = claims["claims"][0]
         assert c1["verdict"] == "undecided"
         assert c1["excluded"]["0"] == f"sgd diverged at step {diverged_at}"

@@ -10,8 +10,18 @@ rule claims:
         **MEASURED,
         code=code("claims"),
     output:
-        json="results/{study}/claims.json",
-        csv="results/{study}/claims.csv",
+        json=report(
+            "results/{study}/claims.json",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"file": "whole record (json)"},
+        ),
+        csv=report(
+            "results/{study}/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"file": "table (csv)"},
+        ),
     log:
         "results/{study}/logs/claims.log",
     benchmark:

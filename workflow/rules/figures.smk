@@ -16,22 +16,23 @@ def shown(draw, category, runs, stores=None, sample=None, **settings):
     }
 
 
+# In the order of the alphabet, which is the report's.
+FILES = {"png": "picture", "pdf": "print (pdf)", "csv": "table (csv)"}
+
+
 def picture(name, category):
     """The files of one figure, as the report shows them."""
-    number, _, title = name.partition("_")
-    caption = f"../report/{name}.rst"
     return {
         ending: report(
             f"results/{{study}}/figures/{name}.{ending}",
-            caption=caption,
+            caption=f"../report/{name}.rst",
             category=category,
             labels={
-                "figure": number.removeprefix("fig"),
-                "shows": title.replace("_", " "),
-                "file": ending,
+                "figure": name.removeprefix("fig").replace("_", " "),
+                "file": file,
             },
         )
-        for ending in ["png", "pdf", "csv"]
+        for ending, file in FILES.items()
     }
 
 

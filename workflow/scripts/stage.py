@@ -2,16 +2,25 @@
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+
+from importclock import ImportClock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 @contextmanager
 def logged(path: str) -> Iterator[None]:
-    """Send all messages to the log; end on a user's error with its sentence, without a traceback."""
+    """Send all messages to the log; end on a user's error with its sentence, without a traceback.
+
+    The log's last line says how long the script worked without its imports: the rest of the seconds in a
+    benchmark file is start-up.
+    """
+    clock, start = ImportClock(), time.perf_counter()
+    clock.start()
     from eigendrift.errors import UserError
 
     with (
@@ -23,6 +32,7 @@ def logged(path: str) -> Iterator[None]:
         logging.captureWarnings(True)
         try:
             yield
+            logging.info("Worked for %.2f s", time.perf_counter() - start - clock.seconds)
         except UserError as error:
             logging.error("%s", error)
             sys.exit(1)

@@ -1,7 +1,9 @@
 """Iterations whose steps are taken together, against each by itself; one that fails disturbs no other."""
 
+import weakref
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from eigenpairs_helpers import DenseOperator, DenseStack, largest_angle, leading
 from torch import nn
 from torch.nn.utils import vector_to_parameters
 
+from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
@@ -137,6 +140,30 @@ def test_one_that_fails_disturbs_no_other(position: int, when: str) -> None:
     for matrix, pairs in zip(dense, found(outcomes), strict=True):
         np.testing.assert_allclose(pairs.eigenvalues, leading(matrix, COUNT)[0], rtol=0, atol=1e-8)
         assert pairs.converged.all()
+
+
+def test_bases_of_those_that_have_ended_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    bases: weakref.WeakSet[KrylovBasis] = weakref.WeakSet()
+    begin = KrylovBasis.__init__
+
+    def observed(self: KrylovBasis, *arguments: Any) -> None:
+        bases.add(self)
+        begin(self, *arguments)
+
+    class Observing(DenseStack):
+        def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
+            assert len(bases) == len(indices)
+            # One memory for all that are left, however often some have ended.
+            assert len({basis.vector(0).untyped_storage().data_ptr() for basis in bases}) == 1
+            return super().products(vectors, indices)
+
+    monkeypatch.setattr(KrylovBasis, "__init__", observed)
+    stack = Observing(matrices())
+    stack.operators[1] = Overflowing(matrices()[1], 20)
+    # The certificate of the first to end fails within its own iteration.
+    stack.operators[3] = Overflowing(matrices()[3], products_alone(matrices()[3], starts(5)[3]) - 1)
+    outcomes = together(stack)
+    assert [isinstance(outcome, Eigenpairs) for outcome in outcomes] == [True, False, True, False, True]
 
 
 def test_all_may_fail() -> None:

@@ -1,9 +1,12 @@
 """Collections of measured runs that differ in everything."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import xarray as xr
 
 from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.sweep import Sweep, Varied
 from eigendrift.stores.registry import BASELINE, METRICS
 
 PARAMETERS = 100
@@ -51,6 +54,19 @@ def collection(
     null = {spec.name: drawn(spec) for spec in BASELINE.arrays if spec.name not in {"draw", "rank"}}
     baseline = xr.Dataset(null, {"rank": np.arange(ranks) + 1})
     return Collection({"digits": runs}, {"digits": baseline}, "reinitialized")
+
+
+def sweep(varied: Varied, values: Mapping[str, Sequence[int | float | str]], **sizes: int) -> Sweep:
+    """Runs as in `collection`, of each optimizer at values of its own; keyword arguments go there."""
+    names = {
+        (optimizer, value): f"{optimizer} {value}" for optimizer in values for value in values[optimizer]
+    }
+    source = collection(tuple(names.values()), **sizes)
+    runs = {
+        optimizer: {value: source.runs["digits"].sel(optimizer=names[optimizer, value]) for value in listed}
+        for optimizer, listed in values.items()
+    }
+    return Sweep(runs, "digits", source.baselines["digits"], source.null_model, varied)
 
 
 def end_after_second(runs: xr.Dataset, optimizer: str, seed: int) -> xr.Dataset:

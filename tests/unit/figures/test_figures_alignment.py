@@ -71,6 +71,14 @@ def test_no_gradient_leaves_no_sign_to_the_update():
     assert raw_alignment.draw(source, dataset="digits").table["step"].tolist() == [0, 10, 30, 40]
 
 
+def test_an_update_of_zero_leaves_the_gradient():
+    source = with_signs(collection(("adam",), seeds=1, ranks=1))
+    source.runs["digits"]["update_alignment"][0, 0, 2] = np.nan
+    table = raw_alignment.draw(source, dataset="digits").table
+    assert table["step"].tolist() == [0, 10, 20, 30, 40]
+    assert table["update_alignment"].isna().tolist() == [False, False, True, False, False]
+
+
 def test_a_diverged_run_ends_where_it_diverged():
     source = with_signs(collection(seeds=1, diverged=("adam", 0)))
     plotted = raw_alignment.draw(source, dataset="digits")

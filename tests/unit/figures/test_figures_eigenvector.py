@@ -111,6 +111,9 @@ def test_the_table_is_the_vector_and_the_picture_the_table(tmp_path):
 
 def test_signs_can_be_compared_and_scales_are_shared(tmp_path):
     first, other = vector(), (0.6 * vector() + 0.8 * vector(1)).astype(np.float32)
+    # In every layer the second one has the largest component.
+    for layer in layers_of(other, WIDTHS):
+        other[layer.first] = np.copysign(0.5, first[layer.first])
     paths = [write(tmp_path, "sgd", first), write(tmp_path, "adam", -other)]
     plotted = draw(read(paths), IMAGE, CLASSES)
     values = {name: rows["value"].values for name, rows in plotted.table.groupby("optimizer")}
@@ -118,9 +121,12 @@ def test_signs_can_be_compared_and_scales_are_shared(tmp_path):
     assert values["sgd"] @ values["adam"] > 0
     np.testing.assert_array_equal(np.abs(values["adam"]), np.abs(other))
     panels = np.reshape(plotted.figure.axes[:6], (3, 2))
-    for row in panels:
-        assert row[0].images[0].get_clim() == row[1].images[0].get_clim()
-    for layer, row in zip(layers_of(values["adam"], WIDTHS), panels, strict=True):
+    layers = [layers_of(values[name], WIDTHS) for name in ("sgd", "adam")]
+    for one, another, row in zip(*layers, panels, strict=True):
+        largest = max(abs(part).max() for layer in (one, another) for part in (layer.weights, layer.biases))
+        for panel in row:
+            assert panel.images[0].get_clim() == pytest.approx((-largest, largest))
+    for layer, row in zip(layers[1], panels, strict=True):
         share = 100 * (np.sum(layer.weights.astype(float) ** 2) + np.sum(layer.biases.astype(float) ** 2))
         assert row[1].get_title().endswith(f"layer {layer.number}: {share:.0f} % of $|v_1|^2$")
 
@@ -136,7 +142,7 @@ def test_what_is_not_there_is_said(tmp_path, alone):
     plotted.figure.savefig(tmp_path / "figure.png")
     first, second = (panel.texts[0].get_text() for panel in plotted.figure.axes[:2])
     assert first == "eigenvector not converged\nat step 20"
-    assert second == "run had diverged\nat step 20"
+    assert second == "run had diverged\nby step 20"
     assert plotted.figure.axes[0].get_title() == "SGD + momentum, digits\nlayer 1"
     assert set(plotted.table["optimizer"]) == (set() if alone else {"sgd"})
     assert {"layer", "parameter", "row", "column", "value"} <= set(plotted.table.columns)

@@ -58,7 +58,8 @@ def test_it_knows_its_data_set_null_model_and_parameters(tmp_path: Path) -> None
     run = write_run(tmp_path / "run.zarr", dataset="mnist5k", parameters=26_506)
     null = write_baseline(tmp_path / "null.zarr", "mnist5k", "reinitialized")
     sweep = read_sweep([run], [null], "batch_size")
-    assert (sweep.dataset, sweep.null_model, sweep.parameters) == ("mnist5k", "reinitialized", 26_506)
+    assert (sweep.dataset, sweep.null_model, sweep.varied) == ("mnist5k", "reinitialized", "batch_size")
+    assert sweep.parameters == 26_506
     assert sweep.baseline["displacement"].dims == ("pair", "rank")
     assert np.isnan(sweep.runs["sgd"][64]["diverged_at"].values).all()
 

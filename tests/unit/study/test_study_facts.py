@@ -1,9 +1,9 @@
 """What captions say of the runs that a figure shows."""
 
-from study_helpers import CONFIG, changed
+from study_helpers import CONFIG, SCHEMA, changed
 
 from eigendrift.data.registry import DATASETS
-from eigendrift.study.facts import facts_of
+from eigendrift.study.facts import NULL_MODELS, facts_of
 from eigendrift.study.runs import parameters_of, runs_of
 
 
@@ -14,8 +14,15 @@ def test_data_network_seeds_steps_and_hessian_of_each_data_set() -> None:
         "4,000 training samples. digits: 1,437 training samples, 64-32-32-10 perceptron, N = 3,466 "
         "parameters; 5 initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; "
         "Hessian over 1,437 training samples.",
-        "null": "the null model 'reinitialized', 20 draws",
+        "null": "the null model 'reinitialized' (the Hessian at 20 fresh initialisations: architecture and "
+        "data, no training)",
     }
+
+
+def test_every_null_model_is_explained() -> None:
+    assert set(NULL_MODELS) == set(
+        SCHEMA["properties"]["null_models"]["properties"]["names"]["items"]["enum"]
+    )
 
 
 def test_every_batch_size_stands_beside_its_steps() -> None:

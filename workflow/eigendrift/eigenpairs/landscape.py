@@ -53,7 +53,7 @@ class Landscape:
                 ``basis_size``, as in the configuration.
             device: Where to compute.
             together: Weights whose eigenpairs are computed in the same few operations. By default as many as
-                are worth it on a GPU, and one on a CPU, which gains nothing. Always one if a chunk is smaller
+                are worth it on a GPU, and one on a CPU, which gains little. Always one if a chunk is smaller
                 than the sample: then memory is short.
 
         Raises:

@@ -47,77 +47,80 @@ def leading_eigenpairs_together(
     """
     check_request(operators.size, count, tolerance, max_products, basis_size)
     bases = _Bases(operators, min(basis_size, operators.size), generators)
-    iterations = [
-        Lanczos(basis, operators.size, count, tolerance, max_products, "largest").solve()
-        for basis in bases.members
-    ]
+    iterations = {
+        index: Lanczos(basis, operators.size, count, tolerance, max_products, "largest").solve()
+        for index, basis in bases.members.items()
+    }
     outcomes: dict[int, Eigenpairs | FloatingPointError] = {}
-    while going := [index for index in range(len(operators)) if index not in outcomes]:
-        for index in going:
-            if (outcome := _advance(iterations[index])) is not None:
-                outcomes[index] = outcome
-        outcomes |= bases.expand([index for index in going if index not in outcomes])
+    while iterations:
+        ended = _advance(iterations)
+        ended |= bases.expand([index for index in iterations if index not in ended])
+        outcomes |= ended
+        iterations = {index: steps for index, steps in iterations.items() if index not in ended}
     return [outcomes[index] for index in range(len(operators))]
 
 
-def _advance(steps: Steps[Eigenpairs]) -> Eigenpairs | FloatingPointError | None:
-    try:
-        return advance(steps)
-    except FloatingPointError as error:
-        return error
+def _advance(iterations: dict[int, Steps[Eigenpairs]]) -> dict[int, Eigenpairs | FloatingPointError]:
+    """Let each iteration go on to its next expansion; return the outcomes of those that end instead."""
+    ended: dict[int, Eigenpairs | FloatingPointError] = {}
+    for index, steps in iterations.items():
+        try:
+            pairs = advance(steps)
+        except FloatingPointError as error:
+            # Its traceback would keep the basis.
+            ended[index] = error.with_traceback(None)
+        else:
+            if pairs is not None:
+                ended[index] = pairs
+    return ended
 
 
 class _Bases:
     """The Krylov bases of several operators, which are expanded together.
 
     Attributes:
-        members: The basis of each operator.
+        members: By operator the bases, in the end only of those that are still expanded.
     """
 
     def __init__(
         self, operators: OperatorStack, capacity: int, generators: Sequence[torch.Generator]
     ) -> None:
         self._operators = operators
-        self._kept = list(range(len(operators)))
         # (C, capacity, N) of those that are kept. Zero where a basis holds no vector, because the batched
         # products read as many rows of each as the largest holds.
         self._vectors = torch.zeros(
             len(operators), capacity, operators.size, dtype=operators.dtype, device=operators.device
         )
-        self.members = [
-            KrylovBasis(operators[index], capacity, generator, vectors)
+        self.members = {
+            index: KrylovBasis(operators[index], capacity, generator, vectors)
             for index, (generator, vectors) in enumerate(zip(generators, self._vectors, strict=True))
-        ]
+        }
 
     def expand(self, indices: list[int]) -> dict[int, FloatingPointError]:
         """Expand some bases by one vector each; return the errors of those whose products are not finite."""
         if not indices:
             return {}
-        if indices != self._kept:
+        if indices != list(self.members):
             self._keep(indices)
-        members = [self.members[index] for index in indices]
-        images = self._operators.products(
-            torch.stack([member.take_direction() for member in members]), indices
-        )
-        most = max(member.size for member in members)
+        vectors = torch.stack([basis.take_direction() for basis in self.members.values()])
+        images = self._operators.products(vectors, indices)
+        most = max(basis.size for basis in self.members.values())
         inside, outside, lengths = _split(self._vectors[:, :most], images)
         errors = {}
-        for index, member, *image in zip(indices, members, inside, outside, lengths, strict=True):
-            member.products += 1
-            coefficients, direction, length = image
-            if math.isfinite(length):
-                member.take_image(coefficients[: member.size], direction, length)
+        for row, (index, basis) in enumerate(self.members.items()):
+            basis.products += 1
+            if math.isfinite(lengths[row]):
+                basis.take_image(inside[row, : basis.size], outside[row], lengths[row])
             else:
                 errors[index] = not_finite()
         return errors
 
     def _keep(self, indices: list[int]) -> None:
-        """Let go of all bases but some."""
-        places = [self._kept.index(index) for index in indices]
-        self._vectors = self._vectors[places]
-        self._kept = indices
-        for index, vectors in zip(indices, self._vectors, strict=True):
-            self.members[index].move(vectors)
+        """Let go of all bases but some, and of their memory."""
+        self._vectors = self._vectors[[list(self.members).index(index) for index in indices]]
+        self.members = {index: self.members[index] for index in indices}
+        for basis, vectors in zip(self.members.values(), self._vectors, strict=True):
+            basis.move(vectors)
 
 
 def _split(bases: torch.Tensor, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[float]]:

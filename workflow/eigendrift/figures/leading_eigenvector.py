@@ -49,8 +49,9 @@ class FinalEigenvector:
         """Say why there is nothing to show; empty if there is something."""
         if self.converged:
             return ""
-        what = "eigenvector not converged" if np.isfinite(self.vector).all() else "run had diverged"
-        return f"{what}\nat step {self.step:,}"
+        if np.isfinite(self.vector).all():
+            return f"eigenvector not converged\nat step {self.step:,}"
+        return f"run had diverged\nby step {self.step:,}"
 
 
 def read(eigenpairs: Iterable[str | Path]) -> list[FinalEigenvector]:

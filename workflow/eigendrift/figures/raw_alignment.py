@@ -43,8 +43,9 @@ def draw(collection: Collection, dataset: str) -> Plotted:
             panel.set(ylim=(-1, 1), yticks=[-1, -0.5, 0, 0.5, 1])
             steps_axis(panel)
             panel.label_outer()
-        frame = turned.to_dataframe().dropna().reset_index().sort_values(["rank", "step"])
-        table.append(frame[["step", "rank", *lines]].assign(dataset=dataset, optimizer=optimizer))
+        frame = turned.to_dataframe().dropna(how="all", subset=list(lines)).reset_index()
+        frame = frame.sort_values(["rank", "step"]).assign(dataset=dataset, optimizer=optimizer)
+        table.append(frame[["dataset", "optimizer", "rank", "step", *lines]])
     for panel in axes[:, 0]:
         panel.set_ylabel(r"alignment with $v_i$")
     entries = {
@@ -54,7 +55,7 @@ def draw(collection: Collection, dataset: str) -> Plotted:
     }
     figure.legend(entries.values(), entries, loc="outside right upper")
     describe(figure, collection, [dataset], f"one run of each optimizer, seed {runs['seed'].item()}\n{SIGN}")
-    return Plotted(figure, pd.concat(table)[["dataset", "optimizer", "rank", "step", *lines]])
+    return Plotted(figure, pd.concat(table))
 
 
 def turn_to_gradient(run: xr.Dataset) -> xr.Dataset:

@@ -5,7 +5,8 @@ from eigendrift.stores.registry import STORES, StoreSpec
 INTRODUCTION = """\
 # What lies here
 
-`<study>/` holds the results of one study, `desk` by default. Everything in it can be made again by `make figures`.
+`<study>/` holds the results of one study, `desk` by default. Everything in it can be made again by `make figures`
+and `make report`.
 
 | path | what |
 | --- | --- |
@@ -16,6 +17,8 @@ INTRODUCTION = """\
 | `null/<dataset>/<model>/<null>.zarr`, `<null>-baseline.zarr` | draws from a null model; their displacement and localization |
 | `figures/figNN_<name>.png`, `.pdf`, `.csv` | figures as numbered in the paper; the csv holds the numbers plotted |
 | `claims.json`, `claims.csv` | verdicts on the paper's claims |
+| `report.html` | figures, captions, verdicts, run times and configuration in one file: `make report` |
+| `claims.html`, `config.html`, `config.yaml`, `benchmarks.csv`, `figures/ext01_run_times` | its parts that are no figures of the paper |
 | `logs/`, `benchmarks/` | what each job said, and how long it took |
 
 A store is a zarr v3 group: `xarray.open_zarr("results/desk/runs/…/metrics.zarr")` reads it as it is. Beside each

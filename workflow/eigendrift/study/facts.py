@@ -6,6 +6,12 @@ from typing import Any, Protocol
 
 from eigendrift.study.runs import Run, parameters_of, steps_of
 
+# What a draw from each null model is, for readers.
+NULL_MODELS = {
+    "isotropic": "{} draws of random directions, without any structure",
+    "reinitialized": "the Hessian at {} fresh initialisations: architecture and data, no training",
+}
+
 
 class DatasetFacts(Protocol):
     """What the registry of data sets knows without loading one."""
@@ -36,11 +42,9 @@ def facts_of(
         _sentence(config, [run for run in runs if run.dataset == name], datasets[name], name, sample)
         for name in dict.fromkeys(run.dataset for run in runs)
     ]
-    null = config["null_models"]
-    return {
-        "runs": " ".join(lines),
-        "null": f"the null model '{config['figures']['null_model']}', {null['draws']} draws",
-    }
+    null = config["figures"]["null_model"]
+    draws = NULL_MODELS[null].format(config["null_models"]["draws"])
+    return {"runs": " ".join(lines), "null": f"the null model '{null}' ({draws})"}
 
 
 def _sentence(

@@ -1,15 +1,31 @@
 """Copies of the repository, in which snakemake runs as a user would run it."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SMOKE = "workflow/studies/smoke.yaml"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file or store that the workflow makes.
+
+    Attributes:
+        rule: The rule that makes it.
+        inputs: What it was made from.
+        status: How snakemake finds it, such as ``ok``, ``missing`` or ``set of input files changed``.
+        pending: Whether snakemake would make it now.
+    """
+
+    rule: str
+    inputs: frozenset[str]
+    status: str
+    pending: bool
 
 
 @dataclass(frozen=True)
@@ -36,14 +52,27 @@ class Clone:
             check=False,
         )
 
-    def planned(self, *arguments: str) -> dict[str, int]:
-        """Return how many jobs of each rule a dry run plans; `all` does not count."""
-        result = self.snakemake("--dry-run", *arguments)
+    def outputs(self) -> dict[str, Output]:
+        """Return everything that the smoke study makes, by path, and what of it snakemake would make now."""
+        result = self.snakemake("--detailed-summary")
         assert result.returncode == 0, result.stdout
-        if "Nothing to be done" in result.stdout:
-            return {}
-        table = result.stdout.split("Job stats:")[1].split("total")[0]
-        return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.M) if rule != "all"}
+        rows = [line.split("\t") for line in result.stdout.splitlines()]
+        header, *rest = [row for row in rows if len(row) > 1]
+        table = [dict(zip(header, row, strict=True)) for row in rest]
+        assert {row["plan"] for row in table} <= {"update pending", "no update"}
+        return {
+            row["output_file"]: Output(
+                row["rule"],
+                frozenset(row["input-file(s)"].split(",")),
+                row["status"],
+                row["plan"] == "update pending",
+            )
+            for row in table
+        }
+
+    def pending(self) -> set[str]:
+        """Return what snakemake would make now."""
+        return {path for path, output in self.outputs().items() if output.pending}
 
 
 def copy_repository(target: Path) -> Clone:

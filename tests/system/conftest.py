@@ -1,0 +1,58 @@
+"""The report of the smoke study, as `make report` builds it, in a Chromium without network."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from clone import copy_repository
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory):
+    """Build the report in a copy of the repository; the tests' own environment stands in for .venv."""
+    if not (BROWSER and DRIVER):
+        pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
+    clone = copy_repository(tmp_path_factory.mktemp("report"))
+    result = subprocess.run(
+        ["make", "report", "STUDY=smoke", f"VENV={sys.prefix}", "--old-file=venv"],
+        cwd=clone.path,
+        env=os.environ | {"MAKEFLAGS": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    return clone.path / "results/smoke/report.html"
+
+
+@pytest.fixture(scope="session")
+def browser(report):
+    """A headless Chromium that has opened the report and keeps logs of what it says and asks for."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",  # which Chromium refuses to be root with
+        "--disable-dev-shm-usage",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--window-size=1600,1000",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    # What still moves cannot be clicked.
+    still = (
+        "document.addEventListener('DOMContentLoaded', () => document.head.insertAdjacentHTML('beforeend', "
+    )
+    still += "'<style>* { transition: none !important; animation: none !important }</style>'))"
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": still})
+    driver.get(report.as_uri())
+    yield driver
+    driver.quit()

@@ -1,0 +1,49 @@
+"""Key figures of made-up runs, against pictures that somebody has looked at.
+
+After a change that is meant to be seen, look at what `python tests/unit/figures/test_figures_baselines.py`
+draws into tests/unit/figures/baselines, with workflow/ on the PYTHONPATH, and commit it.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from figures_helpers import collection, sweep
+from matplotlib.testing.compare import compare_images
+
+from eigendrift.figures.output import produce
+
+BASELINES = Path(__file__).parent / "baselines"
+RUNS = collection(("sgd", "momentum", "adam"), seeds=3, checkpoints=9)
+SWEEP = sweep("batch_size", {"sgd": (32, 64, "full"), "adam": (32, 64, "full")}, checkpoints=9)
+# What each module draws, and its settings.
+FIGURES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "displacement": (RUNS, {"dataset": "digits", "waiting_times": 3}),
+    "localization": (RUNS, {}),
+    "batch_size_displacement": (SWEEP, {"waiting_times": 3}),
+}
+# Root mean square over all pixels, from 0 to 255. Thinner lines make 3, another colour of one line makes 5.
+TOLERANCE = 2.0
+
+
+def draw_into(directory: Path, name: str) -> Path:
+    figure = importlib.import_module(f"eigendrift.figures.{name}")
+    files = {ending: directory / f"{name}.{ending}" for ending in ("png", "pdf", "csv")}
+    produce(figure.draw, *FIGURES[name], {}, files)
+    return files["png"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_look_as_they_did(name: str, tmp_path: Path) -> None:
+    drawn = draw_into(tmp_path, name)
+    difference = compare_images(str(BASELINES / f"{name}.png"), str(drawn), TOLERANCE)
+    assert difference is None, difference
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    for figure_name in FIGURES:
+        with tempfile.TemporaryDirectory() as scratch:
+            draw_into(Path(scratch), figure_name).rename(BASELINES / f"{figure_name}.png")

@@ -1,0 +1,99 @@
+"""Run times, from files that another machine could have written."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from eigendrift.errors import UserError
+from eigendrift.figures import run_times
+from eigendrift.figures.style import house_style
+from eigendrift.report.benchmarks import collect_benchmarks, log_of
+
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+PATTERNS = {
+    "train": "results/s/benchmarks/train/{run}.tsv",
+    "null": "results/s/benchmarks/null/{dataset}/{model}/{null}.tsv",
+    "fig01": "results/s/benchmarks/figures/fig01_displacement.tsv",
+}
+KNOWN = {"run": ["digits/mlp/sgd/seed0", "digits/mlp/sgd/seed1"], "dataset": ["digits"]}
+
+
+def write(name, seconds, worked=None, memory="100.5"):
+    benchmark = Path(f"results/s/benchmarks/{name}.tsv")
+    benchmark.parent.mkdir(parents=True, exist_ok=True)
+    benchmark.write_text(f"{HEADER}{seconds}\t0:00:01\t{memory}\t1\t1\t1\t2.5\t0.5\t99\t3.25\n")
+    if worked is not None:
+        log_of(benchmark).parent.mkdir(parents=True, exist_ok=True)
+        log_of(benchmark).write_text(
+            f"2026-01-01 00:00:00,000 INFO step 1\n2026-01-01 00:00:01,000 INFO Worked for {worked} s\n"
+        )
+
+
+@pytest.fixture(autouse=True)
+def study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("train/digits/mlp/sgd/seed0", 10.0, worked="7.50")
+    write("null/digits/mlp/isotropic", 4.0, worked="4.25")
+    write("figures/fig01_displacement", 2.0)
+
+
+@pytest.fixture
+def jobs():
+    return collect_benchmarks(PATTERNS, KNOWN)
+
+
+def test_every_benchmark_file_is_a_row(jobs):
+    assert list(zip(jobs["rule"], jobs["job"], strict=True)) == [
+        ("train", "digits/mlp/sgd/seed0"),
+        ("null", "digits/mlp/isotropic"),
+        ("fig01", ""),
+    ]
+    assert list(jobs["seconds"]) == [10.0, 4.0, 2.0]
+    assert jobs.iloc[0].to_dict() == {
+        "rule": "train",
+        "job": "digits/mlp/sgd/seed0",
+        "seconds": 10.0,
+        "start_up_seconds": 2.5,
+        "cpu_seconds": 3.25,
+        "peak_memory_mib": 100.5,
+        "read_mib": 2.5,
+        "written_mib": 0.5,
+    }
+
+
+def test_start_up_is_what_the_log_does_not_count_as_work(jobs):
+    # Clocks of benchmark and log may differ a little: start-up is never negative.
+    assert list(jobs["start_up_seconds"][:2]) == [2.5, 0.0]
+    assert pd.isna(jobs["start_up_seconds"][2])
+
+
+def test_what_another_configuration_left_behind_is_not_of_the_study():
+    write("train/digits/mlp/sgd/seed7", 1.0)
+    write("null/mnist/mlp/isotropic", 1.0)
+    write("retired/rule", 1.0)
+    assert len(collect_benchmarks(PATTERNS, KNOWN)) == 3
+
+
+def test_jobs_too_short_to_be_measured_have_no_memory():
+    write("train/digits/mlp/sgd/seed0", 0.01, memory="-")
+    assert pd.isna(collect_benchmarks(PATTERNS, KNOWN)["peak_memory_mib"][0])
+
+
+def test_no_benchmark_file_at_all_is_one_sentence():
+    with pytest.raises(
+        UserError, match=r"no benchmark files such as nowhere/\{run\}\.tsv; run the study again"
+    ):
+        collect_benchmarks({"train": "nowhere/{run}.tsv"}, KNOWN)
+
+
+def test_the_figure_shows_every_rule_and_job(jobs):
+    # The rule null must not be taken for a missing value on the way through the file.
+    jobs.to_csv("benchmarks.csv", index=False)
+    with house_style({}):
+        table = run_times.draw(run_times.read("benchmarks.csv")).table
+    by_rule = table[table["jobs"].notna()].set_index("rule")
+    assert list(by_rule.index) == ["train", "null", "figures"]
+    assert list(by_rule["total_seconds"]) == [10.0, 4.0, 2.0]
+    assert list(by_rule["start_up_seconds"]) == [2.5, 0.0, 0.0]
+    assert list(table[table["jobs"].isna()]["job_seconds"]) == [10.0, 4.0, 2.0]

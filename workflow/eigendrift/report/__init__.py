@@ -1,0 +1,1 @@
+"""What the report shows beside figures: the verdicts, the run times and the configuration."""

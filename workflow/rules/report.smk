@@ -1,0 +1,145 @@
+"""What the report shows beside figures: the verdicts as a page, run times, and the configuration.
+
+Consumes claims.json, the benchmark files of all jobs, and the configuration.
+Produces claims.html, benchmarks.csv, figures/ext01_run_times.png, .pdf and .csv, config.yaml and config.html.
+"""
+
+from snakemake.io import strip_wildcard_constraints
+
+# What `rule all` asks for: whatever the study measures lies upstream of it.
+RESULTS = [
+    *expand(
+        "results/{study}/figures/{name}.{ending}",
+        study=STUDY,
+        name=FIGURES,
+        ending=["png", "pdf", "csv"],
+    ),
+    *expand("results/{study}/claims.{ending}", study=STUDY, ending=["json", "csv"]),
+    *manifests_of(BASELINES),
+]
+
+# Snakemake would take a missing benchmark file for a job that has to run. As parameters they are read if they
+# are there, and reruns are decided by the results.
+BENCHMARKS = {
+    timed.name: strip_wildcard_constraints(timed.benchmark).replace("{study}", STUDY)
+    for timed in workflow.rules
+    if timed.benchmark
+}
+
+
+rule claims_page:
+    input:
+        verdicts="results/{study}/claims.json",
+        code=code("claims_page"),
+    output:
+        page=report(
+            "results/{study}/claims.html",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"file": "page"},
+        ),
+    log:
+        "results/{study}/logs/claims_page.log",
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "Making a page of the verdicts"
+    script:
+        "../scripts/claims_page.py"
+
+
+rule configuration:
+    input:
+        schema=os.path.relpath(WORKFLOW / "schemas/config.schema.yaml"),
+        code=code("configuration"),
+    output:
+        file=report(
+            "results/{study}/config.yaml",
+            caption="../report/configuration.rst",
+            category="Configuration",
+            labels={"file": "study to run again (yaml)"},
+        ),
+        page=report(
+            "results/{study}/config.html",
+            caption="../report/configuration.rst",
+            category="Configuration",
+            labels={"file": "page"},
+        ),
+    log:
+        "results/{study}/logs/configuration.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        # Where a user keeps files is nothing to publish, and no part of the study.
+        config={**config, "data_dir": None},
+    message:
+        "Writing down the configuration"
+    script:
+        "../scripts/configuration.py"
+
+
+rule benchmarks:
+    input:
+        results=RESULTS,
+        code=code("benchmarks"),
+    output:
+        table=report(
+            "results/{study}/benchmarks.csv",
+            caption="../report/benchmarks.rst",
+            category="Run times",
+            labels={"figure": "every job", "file": "table (csv)"},
+        ),
+    log:
+        "results/{study}/logs/benchmarks.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        patterns=BENCHMARKS,
+        known={
+            "run": list(RUNS),
+            "dataset": sorted({run.dataset for run in RUNS.values()}),
+            "model": sorted({run.model for run in RUNS.values()}),
+            "null": config["null_models"]["names"],
+        },
+    message:
+        "Collecting run times"
+    script:
+        "../scripts/benchmarks.py"
+
+
+rule ext01:
+    input:
+        benchmarks="results/{study}/benchmarks.csv",
+        code=code("figure", "eigendrift.figures.run_times"),
+    output:
+        **picture("ext01_run_times", "Run times"),
+    log:
+        "results/{study}/logs/figures/ext01_run_times.log",
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        draw="run_times",
+        settings={},
+        style=config["figures"]["style"],
+    message:
+        "Drawing ext01_run_times"
+    script:
+        "../scripts/figure.py"
+
+
+rule reported:
+    input:
+        RESULTS,
+        expand(
+            "results/{study}/{name}",
+            study=STUDY,
+            name=[
+                "claims.html",
+                "config.html",
+                "config.yaml",
+                "benchmarks.csv",
+                "figures/ext01_run_times.png",
+            ],
+        ),
+    message:
+        f"What the report of the study {STUDY} shows is in results/{STUDY}"

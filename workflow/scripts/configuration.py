@@ -1,0 +1,15 @@
+"""Write down the configuration of the study, complete."""
+
+from pathlib import Path
+
+from stage import logged
+
+with logged(snakemake.log[0]):
+    import yaml
+
+    from eigendrift.report.configuration import configuration_file, configuration_page
+
+    config = snakemake.params.config
+    schema = yaml.safe_load(Path(snakemake.input.schema).read_text("utf-8"))
+    Path(snakemake.output.file).write_text(configuration_file(config), "utf-8")
+    Path(snakemake.output.page).write_text(configuration_page(config, schema), "utf-8")
