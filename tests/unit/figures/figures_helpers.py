@@ -63,7 +63,9 @@ def sweep(varied: Varied, values: Mapping[str, Sequence[int | float | str]], **s
     }
     source = collection(tuple(names.values()), **sizes)
     runs = {
-        optimizer: {value: source.runs["digits"].sel(optimizer=names[optimizer, value]) for value in listed}
+        optimizer: {
+            value: source.runs["digits"].sel(optimizer=names[optimizer, value], drop=True) for value in listed
+        }
         for optimizer, listed in values.items()
     }
     return Sweep(runs, "digits", source.baselines["digits"], source.null_model, varied)

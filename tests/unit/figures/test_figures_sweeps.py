@@ -4,15 +4,19 @@ import importlib
 
 import numpy as np
 import pytest
-from figures_helpers import collection
+from figures_helpers import sweep
 
 from eigendrift.figures.style import optimizer_lines
 from eigendrift.figures.sweeps import value_lines
 from eigendrift.metrics.sweep import Sweep
 
-BATCH_SIZES = {"sgd": (256, 32, "full"), "adam": (256, 32, "full")}
-# Each optimizer has its own; one of them has one alone.
-LEARNING_RATES = {"sgd": (0.2, 0.05), "momentum": (0.005,), "adam": (0.001, 0.0001, 0.01)}
+VALUES = {
+    "batch_size": {"sgd": (256, 32, "full"), "adam": (256, 32, "full")},
+    # Each optimizer has its own; one of them has one alone.
+    "learning_rate": {"sgd": (0.2, 0.05), "momentum": (0.005,), "adam": (0.001, 0.0001, 0.01)},
+}
+# The run of seed 0 at the second value of Adam's.
+DIVERGED = {"batch_size": ("adam 32", 0), "learning_rate": ("adam 0.0001", 0)}
 FIGURES = {
     "learning_rate_alignment": {},
     "batch_size_localization": {},
@@ -22,33 +26,14 @@ FIGURES = {
 }
 
 
-def sweep(varied: str, values: dict, diverged: tuple | None = None, **settings) -> Sweep:
-    """Random measurements; runs with the value number n, from 1 on, take n times as many steps.
-
-    Args:
-        varied: The setting that varies.
-        values: Its values for each optimizer.
-        diverged: Optimizer and number of the value whose run of seed 0 diverges after its second checkpoint.
-        **settings: Of `collection`.
-    """
-    runs = {}
-    for optimizer, listed in values.items():
-        runs[optimizer] = {}
-        for number, value in enumerate(listed, 1):
-            lost = (optimizer, 0) if diverged == (optimizer, number) else None
-            made = collection(tuple(values), diverged=lost, **settings)
-            measured = made.runs["digits"].sel(optimizer=optimizer, drop=True)
-            shift = number / 10
-            runs[optimizer][value] = measured.assign(
-                {name: measured[name] + shift for name in measured if measured[name].ndim > 1}
-            ).assign_coords(step=measured["step"] * number)
-            runs[optimizer][value].attrs = made.runs["digits"].attrs
-    return Sweep(runs, "digits", made.baselines["digits"], made.null_model, varied)
-
-
-def source_of(name: str, **settings) -> Sweep:
+def source_of(name: str, values: dict | None = None, **settings) -> Sweep:
+    """A sweep for a figure; the runs with an optimizer's n-th value take n times as many steps."""
     varied = name.rpartition("_")[0]
-    return sweep(varied, BATCH_SIZES if varied == "batch_size" else LEARNING_RATES, **settings)
+    source = sweep(varied, values or VALUES[varied], **settings)
+    for by_value in source.runs.values():
+        for number, (value, runs) in enumerate(by_value.items(), 1):
+            by_value[value] = runs.assign_coords(step=number * runs["step"])
+    return source
 
 
 def drawn(name: str, source: Sweep):
@@ -63,16 +48,16 @@ def visible(plotted):
     return [panel for panel in plotted.figure.axes if panel.get_visible()]
 
 
-@pytest.mark.parametrize("diverged", [None, ("adam", 2)])
+@pytest.mark.parametrize("diverged", [False, True])
 def test_fig17_is_the_mean_over_checkpoints_then_over_seeds(diverged):
-    source = source_of("learning_rate_alignment", diverged=diverged)
+    source = source_of("learning_rate_alignment", diverged=DIVERGED["learning_rate"] if diverged else None)
     table = drawn("learning_rate_alignment", source).table
     assert len(table) == 2 * 3 * (2 + 1 + 3 + 1)
     for row in table.dropna(subset="optimizer").itertuples():
         runs = source.runs[row.optimizer][row.learning_rate]
         values = np.abs(runs[f"{row.direction}_alignment"].values[..., int(row.rank) - 1])
-        if diverged == (row.optimizer, 2) and row.learning_rate == 0.0001:
-            assert np.isnan(values[0]).any()
+        lost = diverged and row.learning_rate == 0.0001
+        assert np.isnan(values[0]).any() == lost
         means = [np.mean(of_run[np.isfinite(of_run)]) for of_run in values]
         found = (row.mean, row.minimum, row.maximum)
         assert found == pytest.approx((np.mean(means), min(means), max(means)))
@@ -92,9 +77,9 @@ def test_fig17_has_a_panel_for_each_direction_and_rank():
 
 
 @pytest.mark.parametrize("name", ["batch_size_localization", "learning_rate_localization"])
-@pytest.mark.parametrize("diverged", [None, ("adam", 2)])
+@pytest.mark.parametrize("diverged", [False, True])
 def test_localization_is_mean_and_range_over_seeds_at_shares_of_training(name, diverged):
-    source = source_of(name, diverged=diverged)
+    source = source_of(name, diverged=DIVERGED[name.rpartition("_")[0]] if diverged else None)
     table = drawn(name, source).table.query("quantity == 'inverse_participation_ratio'")
     for (optimizer, value), rows in table.groupby(["optimizer", source.varied], sort=False):
         measured = source.runs[optimizer][value]["inverse_participation_ratio"].values[..., 0]
@@ -130,9 +115,9 @@ def test_each_panel_of_localization_names_its_values_from_small_to_large():
 
 
 @pytest.mark.parametrize("name", ["batch_size_displacement", "learning_rate_displacement"])
-@pytest.mark.parametrize("diverged", [None, ("adam", 2)])
+@pytest.mark.parametrize("diverged", [False, True])
 def test_displacement_is_the_mean_over_seeds_at_shares_of_training(name, diverged):
-    source = source_of(name, diverged=diverged)
+    source = source_of(name, diverged=DIVERGED[name.rpartition("_")[0]] if diverged else None)
     table = drawn(name, source).table
     curves = table.query("quantity == 'displacement'")
     for row in curves.to_dict("records"):
@@ -178,10 +163,10 @@ def test_displacement_has_a_row_for_each_value_and_a_column_for_each_optimizer()
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_what_a_reader_must_know_stands_below(name):
-    source = source_of(name, diverged=("adam", 1), seeds=2)
+    source = source_of(name, diverged=DIVERGED[name.rpartition("_")[0]])
     below = drawn(name, source).figure.get_supxlabel()
     assert "digits: N = 100 parameters, 2 seeds for each" in below
-    assert f"adam, {next(iter(source.runs['adam']))}: seed 0 diverged at step 15" in below
+    assert f"adam, {list(source.runs['adam'])[1]}: seed 0 diverged at step 15" in below
     steps = (
         "training: 40 steps with batch size 256, 80 steps with batch size 32, 120 steps with full batch"
         if source.varied == "batch_size"
@@ -191,7 +176,7 @@ def test_what_a_reader_must_know_stands_below(name):
 
 
 def test_equal_lengths_are_said_once():
-    source = sweep("learning_rate", {"sgd": (0.2,), "adam": (0.01,)})
+    source = source_of("learning_rate_alignment", {"sgd": (0.2,), "adam": (0.01,)})
     assert "\ntraining: 40 steps" in drawn("learning_rate_alignment", source).figure.get_supxlabel()
 
 
@@ -199,7 +184,7 @@ def test_equal_lengths_are_said_once():
 @pytest.mark.parametrize("kept", ["one seed", "one value", "nothing"])
 def test_little_to_show_is_a_picture(tmp_path, name, kept):
     if kept == "one value":
-        source = sweep(name.rpartition("_")[0], {"sgd": ("full",) if "batch" in name else (0.05,)})
+        source = source_of(name, {"sgd": ("full",) if "batch" in name else (0.05,)})
     else:
         source = source_of(name, seeds=1)
     if kept == "nothing":
