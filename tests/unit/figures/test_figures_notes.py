@@ -10,5 +10,5 @@ def test_long_notes_are_broken_into_lines_that_fit() -> None:
     (note,) = [text for text in figure.texts if text.get_text() == figure.get_supxlabel()]
     extent = note.get_window_extent()
     assert 0 <= extent.x0 < extent.x1 <= figure.bbox.width
-    assert 0 <= extent.y0
+    assert extent.y0 >= 0
     assert extent.y1 < min(panel.get_tightbbox().y0 for panel in figure.axes)
