@@ -7,7 +7,15 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eigendrift.figures.parts import Plotted, Table, band_rows, draw_isotropic, over_seeds, panels
+from eigendrift.figures.parts import (
+    Plotted,
+    Table,
+    band_rows,
+    draw_isotropic,
+    logarithmic,
+    over_seeds,
+    panels,
+)
 from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.figures.sweeps import describe_sweep, legend_of
 from eigendrift.metrics.displacement import isotropic_overlap
@@ -33,9 +41,8 @@ def draw(sweep: Sweep) -> Plotted:
             drawn = _draw_optimizers(panel, sweep, quantity, rank)
             drawn += draw_isotropic(panel, isotropic_overlap(sweep.parameters))
             table += [{"direction": direction, "rank": rank, **numbers} for numbers in drawn]
-            panel.set(
-                title=f"{direction}, $i = {rank}$", xlabel="learning rate", xscale="log", ylim=(0, None)
-            )
+            panel.set(title=f"{direction}, $i = {rank}$", xlabel="learning rate", ylim=(0, None))
+            logarithmic(panel, "x")
         row[0].set_ylabel(f"mean alignment of the\n{direction} with $v_i$")
     figure.legend(*legend_of(axes), loc="outside right upper")
     describe_sweep(figure, sweep, SHOWN)
@@ -52,6 +59,7 @@ def _draw_optimizers(panel: Axes, sweep: Sweep, quantity: str, rank: int) -> Tab
         band = over_seeds(xr.concat(means, "learning_rate", join="outer", coords="minimal", compat="equals"))
         mean = band["mean"].values
         reach = [mean - band["minimum"].values, band["maximum"].values - mean]
-        panel.errorbar(rates, mean, reach, **line, markersize=4, capsize=2, label=title_of(optimizer))
+        panel.plot(rates, mean, **line, markersize=4, label=title_of(optimizer))
+        panel.errorbar(rates, mean, reach, fmt="none", ecolor=line["color"], capsize=2)
         table += band_rows("learning_rate", rates, band, optimizer=optimizer)
     return table

@@ -49,7 +49,7 @@ BASELINE_BAND: dict[str, Any] = {"color": "#D00000", "alpha": 0.12, "linewidth":
 # What comes first is dark, what comes last light; the map's own lightest yellow would vanish on paper.
 SEQUENTIAL = ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.9, 256)))
 # Values of a setting, which are neither optimizers nor times: dark is small, light is large.
-VALUES = ListedColormap(mpl.colormaps["Purples_r"](np.linspace(0, 0.6, 256)))
+VALUES = ListedColormap(mpl.colormaps["Purples_r"](np.linspace(0, 0.5, 256)))
 FULL_BATCH: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 1.8}
 # Red above 0, blue below, white in between; grey where there is nothing.
 DIVERGING = mpl.colormaps["RdBu_r"].with_extremes(bad="#BBBBBB")

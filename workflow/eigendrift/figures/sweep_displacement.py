@@ -13,7 +13,7 @@ from eigendrift.figures.parts import (
     plain_log_ticks,
 )
 from eigendrift.figures.style import title_of
-from eigendrift.figures.sweeps import describe_sweep, legend_of, shares_of, text_of
+from eigendrift.figures.sweeps import describe_sweep, legend_of, setting_of, shares_of
 from eigendrift.figures.two_time import draw_curves, waiting_checkpoints
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.sweep import Sweep
@@ -43,7 +43,7 @@ def draw_displacement(sweep: Sweep, waiting_times: int) -> Plotted:
             drawn = draw_curves(panel, runs["displacement"].sel(rank=LEADING), shares_of(runs), waiting)
             drawn += _draw_references(panel, sweep)
             table += [{"optimizer": optimizer, sweep.varied: value, **row} for row in drawn]
-            panel.set_title(f"{title_of(optimizer)}, {sweep.varied.replace('_', ' ')} {text_of(value)}")
+            panel.set_title(f"{title_of(optimizer)}, {setting_of(sweep, value)}")
             _finish(panel)
     for row in axes:
         first = next(panel for panel in row if panel.get_visible())

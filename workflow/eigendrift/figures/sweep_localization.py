@@ -1,15 +1,24 @@
 """The layout of figures 18 and 19: localization over training, a line for each value of what varies."""
 
+from typing import Any
+
 import pandas as pd
 
 from eigendrift.figures.localization import draw_references, multiple_axis
 from eigendrift.figures.parts import MEAN_AND_RANGE, Plotted, Table, band_rows, draw_band, over_seeds, panels
 from eigendrift.figures.style import title_of
-from eigendrift.figures.sweeps import SHARE, describe_sweep, shares_of, text_of, value_lines
+from eigendrift.figures.sweeps import SHARE, describe_sweep, name_of, shares_of, text_of, value_lines
 from eigendrift.metrics.sweep import Sweep
 
 LEADING = 1
-BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
+QUARTERS = (0, 0.25, 0.5, 0.75, 1)
+BELOW: dict[str, Any] = {
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, -0.25),
+    "ncols": 3,
+    "handlelength": 1.8,
+    "columnspacing": 1.2,
+}
 
 
 def draw_localization(sweep: Sweep) -> Plotted:
@@ -24,10 +33,11 @@ def draw_localization(sweep: Sweep) -> Plotted:
             draw_band(panel, shares, band, line, text_of(value))
             labels = {"optimizer": optimizer, sweep.varied: value, "quantity": "inverse_participation_ratio"}
             table += band_rows("share", shares, band, **labels)
-        panel.legend(title=sweep.varied.replace("_", " "), **BELOW)
+        panel.legend(title=name_of(sweep), **BELOW)
         null = draw_references(panel, baseline, sweep.null_model, sweep.parameters)
         table += [{"optimizer": optimizer, **row} for row in null]
         panel.set(title=f"{title_of(optimizer)}, {sweep.dataset}", xlabel=SHARE, xlim=(0, 1))
+        panel.set_xticks(QUARTERS, [f"{share:g}" for share in QUARTERS])
     axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
     multiple_axis(axes[0, -1], sweep.parameters)
     # The values are in the legends of the panels, because each optimizer may have values of its own.

@@ -26,7 +26,17 @@ def shares_of(runs: xr.Dataset) -> np.ndarray:
 
 def text_of(value: Value) -> str:
     """Return a value as readers write it."""
-    return "full" if value == "full" else f"{value:,}"
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+def setting_of(sweep: Sweep, value: Value) -> str:
+    """Return a value with what it is a value of, as readers write it."""
+    return f"{value} batch" if isinstance(value, str) else f"{name_of(sweep)} {text_of(value)}"
+
+
+def name_of(sweep: Sweep) -> str:
+    """Return the name of what varies, as readers write it."""
+    return sweep.varied.replace("_", " ")
 
 
 def value_lines(values: Sequence[Value]) -> dict[Value, dict[str, Any]]:
@@ -60,18 +70,18 @@ def describe_sweep(figure: Figure, sweep: Sweep, shown: str) -> None:
     """
     every = [(value, runs) for by_value in sweep.runs.values() for value, runs in by_value.items()]
     seeds = max(runs.sizes["seed"] for _, runs in every)
-    steps = {text_of(value): int(runs["step"].values[-1]) for value, runs in every}
+    steps = {setting_of(sweep, value): int(runs["step"].values[-1]) for value, runs in every}
     lengths = (
-        f"{next(iter(steps.values())):,}"
+        f"{next(iter(steps.values())):,} steps"
         if len(set(steps.values())) == 1
-        else ", ".join(f"{number:,} ({name})" for name, number in steps.items())
+        else ", ".join(f"{number:,} steps with {name}" for name, number in steps.items())
     )
     write_below(
         figure,
         [
             f"{sweep.dataset}: N = {sweep.parameters:,} parameters, {seeds} seed{'s' * (seeds > 1)} for each "
-            f"{sweep.varied.replace('_', ' ')}; {shown}",
-            f"steps of the training: {lengths}",
+            f"{name_of(sweep)}; {shown}",
+            f"training: {lengths}",
             *sweep.notes(),
         ],
     )

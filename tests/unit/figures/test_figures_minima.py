@@ -1,0 +1,141 @@
+"""Figure 8 on made-up minima: what is drawn, in which panel, and what stands below."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from eigendrift.figures.minima import draw, read
+from eigendrift.stores.writing import write_store
+
+POINTS = 50
+
+
+def minimum(
+    number: int = 0, seeds: int = 3, diverged: tuple[int, ...] = (), unconverged: int = 0
+) -> xr.Dataset:
+    """The best of some minima; its numbers differ with ``number``."""
+    random = np.random.default_rng(number)
+    lost = np.isin(np.arange(seeds), diverged)
+    loss = np.where(lost, np.nan, 1 + random.random(seeds))
+    known = not lost.all()
+    best = loss == np.nanmin(loss) if known else np.zeros(seeds, bool)
+    nothing = 1.0 if known else np.nan
+    curvature = np.linspace(-1, 10, POINTS)
+    arrays = {
+        "seed": ("seed", np.arange(seeds)),
+        "rank": ("rank", np.arange(1, 7)),
+        "loss": ("seed", loss),
+        "accuracy": ("seed", np.where(lost, np.nan, random.random(seeds))),
+        "best": ("seed", best),
+        "eigenvalue": ("rank", nothing * np.sort(random.random(6))[::-1]),
+        "residual": ("rank", np.full(6, 1e-6)),
+        "converged": ("rank", np.arange(6) < 6 - unconverged if known else np.zeros(6, bool)),
+        "curvature": ("point", nothing * curvature),
+        "density": ("point", nothing * np.exp(-(curvature**2))),
+    }
+    summary = {
+        "best_seed": int(best.argmax()) if known else None,
+        "parameters": 1000,
+        "samples": 50,
+        "trace": 10.0 + number if known else None,
+        "trace_standard_error": 0.5 if known else None,
+        "smoothing": 0.1 if known else None,
+        "products": 100,
+    }
+    return xr.Dataset(arrays, attrs={"summary": summary})
+
+
+def minima(**settings) -> dict[str, dict[str, xr.Dataset]]:
+    return {
+        dataset: {name: minimum(3 * number + index, **settings) for index, name in enumerate(("sgd", "adam"))}
+        for number, dataset in enumerate(("mnist5k", "digits"))
+    }
+
+
+def test_the_table_holds_the_stores_numbers():
+    source = minima()
+    shown = draw(source).table.groupby(["dataset", "optimizer"])
+    for dataset, by_optimizer in source.items():
+        for optimizer, store in by_optimizer.items():
+            rows = shown.get_group((dataset, optimizer)).groupby("quantity")
+            density, runs = rows.get_group("spectral density"), rows.get_group("run")
+            np.testing.assert_array_equal(density["curvature"], store["curvature"])
+            np.testing.assert_array_equal(density["value"], store["density"])
+            np.testing.assert_array_equal(runs["loss"], store["loss"])
+            np.testing.assert_array_equal(runs["error_rate"], 1 - store["accuracy"])
+            np.testing.assert_array_equal(runs["best"].astype(bool), store["best"])
+            np.testing.assert_array_equal(rows.get_group("eigenvalue")["value"], store["eigenvalue"])
+            trace = rows.get_group("trace")
+            assert trace["value"].item() == store.attrs["summary"]["trace"]
+            assert trace["standard_error"].item() == 0.5
+
+
+def test_a_row_for_each_data_set_and_lines_that_are_the_table():
+    plotted = draw(minima())
+    axes = np.reshape(plotted.figure.axes, (2, 3))
+    titles = ["all eigenvalues", "all runs", "leading eigenvalues, and trace"]
+    for row, dataset in zip(axes, ("mnist5k", "digits"), strict=True):
+        assert [panel.get_title() for panel in row] == [f"{dataset}: {titles[0]}", *titles[1:]]
+        assert all(panel.get_xlabel() and panel.get_ylabel() for panel in row)
+        assert row[0].get_yscale() == row[2].get_yscale() == "log"
+        shown = plotted.table[plotted.table["dataset"] == dataset].groupby(["optimizer", "quantity"])
+        for line, optimizer in zip(row[0].lines, ("sgd", "adam"), strict=True):
+            np.testing.assert_array_equal(
+                line.get_ydata(), shown.get_group((optimizer, "spectral density"))["value"]
+            )
+        points = np.array([(line.get_xdata()[0], line.get_ydata()[0]) for line in row[1].lines])
+        runs = plotted.table.query("dataset == @dataset and quantity == 'run'")
+        np.testing.assert_array_equal(points, runs[["loss", "error_rate"]])
+        sizes = [line.get_markersize() for line in row[1].lines]
+        assert (np.array(sizes) == max(sizes)).tolist() == runs["best"].tolist()
+
+
+def test_an_eigenvalue_alone_is_visible():
+    """The axis reaches below the height that one of N eigenvalues has, smoothed."""
+    panel = draw(minima()).figure.axes[0]
+    assert panel.get_ylim()[0] < 0.1 / (1000 * np.sqrt(2 * np.pi) * 0.1)
+
+
+def test_the_legend_names_optimizers_and_kinds_of_runs():
+    legend = draw(minima()).figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["SGD", "Adam", "best run", "other run"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentences"),
+    [
+        ({}, ["N = 1,000 parameters", "all over 50 training and test samples", "lowest loss of 3 seeds"]),
+        ({"seeds": 1}, ["lowest loss of 1 seed;"]),
+        ({"diverged": (1,)}, ["digits, adam: seed 1 diverged"]),
+        ({"diverged": (0, 1, 2)}, ["mnist5k, sgd: seed 0 diverged", "mnist5k, sgd: seed 2 diverged"]),
+        ({"unconverged": 1}, ["digits, sgd: without 1 unconverged eigenvalue"]),
+    ],
+)
+def test_what_a_reader_must_know_stands_below(tmp_path, settings, sentences):
+    plotted = draw(minima(**settings))
+    for sentence in sentences:
+        assert sentence in plotted.figure.get_supxlabel()
+    plotted.figure.savefig(tmp_path / "figure.png")
+    runs = [row for row in plotted.table.to_dict("records") if row["quantity"] == "run"]
+    assert len(runs) == 4 * (settings.get("seeds", 3) - len(settings.get("diverged", ())))
+
+
+def test_unconverged_eigenvalues_are_left_out():
+    table = draw(minima(unconverged=2)).table.query("quantity == 'eigenvalue'")
+    assert set(table["rank"]) == {1, 2, 3, 4}
+
+
+def test_stores_are_found_by_data_set_and_optimizer(tmp_path):
+    paths = []
+    for dataset, by_optimizer in minima().items():
+        for optimizer, store in by_optimizer.items():
+            paths.append(tmp_path / f"{dataset}-{optimizer}.zarr")
+            training = {"dataset": dataset, "optimizer": {"name": optimizer}}
+            columns = {name: values.values for name, values in store.variables.items()}
+            write_store(paths[-1], "minimum", columns, {"training": training}, store.attrs["summary"])
+    found = read(paths)
+    for dataset, by_optimizer in minima().items():
+        assert list(found[dataset]) == ["sgd", "adam"]
+        for optimizer, store in by_optimizer.items():
+            np.testing.assert_array_equal(found[dataset][optimizer]["loss"], store["loss"])
+            assert found[dataset][optimizer].attrs["summary"] == store.attrs["summary"]

@@ -1,0 +1,226 @@
+"""Figures 17 to 21 on made-up sweeps: what is drawn where, of which runs, against what."""
+
+import importlib
+
+import numpy as np
+import pytest
+from figures_helpers import collection
+
+from eigendrift.figures.style import optimizer_lines
+from eigendrift.figures.sweeps import value_lines
+from eigendrift.metrics.sweep import Sweep
+
+BATCH_SIZES = {"sgd": (256, 32, "full"), "adam": (256, 32, "full")}
+# Each optimizer has its own; one of them has one alone.
+LEARNING_RATES = {"sgd": (0.2, 0.05), "momentum": (0.005,), "adam": (0.001, 0.0001, 0.01)}
+FIGURES = {
+    "learning_rate_alignment": {},
+    "batch_size_localization": {},
+    "learning_rate_localization": {},
+    "batch_size_displacement": {"waiting_times": 3},
+    "learning_rate_displacement": {"waiting_times": 3},
+}
+
+
+def sweep(varied: str, values: dict, diverged: tuple | None = None, **settings) -> Sweep:
+    """Random measurements; runs with the value number n, from 1 on, take n times as many steps.
+
+    Args:
+        varied: The setting that varies.
+        values: Its values for each optimizer.
+        diverged: Optimizer and number of the value whose run of seed 0 diverges after its second checkpoint.
+        **settings: Of `collection`.
+    """
+    runs = {}
+    for optimizer, listed in values.items():
+        runs[optimizer] = {}
+        for number, value in enumerate(listed, 1):
+            lost = (optimizer, 0) if diverged == (optimizer, number) else None
+            made = collection(tuple(values), diverged=lost, **settings)
+            measured = made.runs["digits"].sel(optimizer=optimizer, drop=True)
+            shift = number / 10
+            runs[optimizer][value] = measured.assign(
+                {name: measured[name] + shift for name in measured if measured[name].ndim > 1}
+            ).assign_coords(step=measured["step"] * number)
+            runs[optimizer][value].attrs = made.runs["digits"].attrs
+    return Sweep(runs, "digits", made.baselines["digits"], made.null_model, varied)
+
+
+def source_of(name: str, **settings) -> Sweep:
+    varied = name.rpartition("_")[0]
+    return sweep(varied, BATCH_SIZES if varied == "batch_size" else LEARNING_RATES, **settings)
+
+
+def drawn(name: str, source: Sweep):
+    return importlib.import_module(f"eigendrift.figures.{name}").draw(source, **FIGURES[name])
+
+
+def labels_of(legend) -> list[str]:
+    return [text.get_text().replace("\n", " ") for text in legend.get_texts()]
+
+
+def visible(plotted):
+    return [panel for panel in plotted.figure.axes if panel.get_visible()]
+
+
+@pytest.mark.parametrize("diverged", [None, ("adam", 2)])
+def test_fig17_is_the_mean_over_checkpoints_then_over_seeds(diverged):
+    source = source_of("learning_rate_alignment", diverged=diverged)
+    table = drawn("learning_rate_alignment", source).table
+    assert len(table) == 2 * 3 * (2 + 1 + 3 + 1)
+    for row in table.dropna(subset="optimizer").itertuples():
+        runs = source.runs[row.optimizer][row.learning_rate]
+        values = np.abs(runs[f"{row.direction}_alignment"].values[..., int(row.rank) - 1])
+        if diverged == (row.optimizer, 2) and row.learning_rate == 0.0001:
+            assert np.isnan(values[0]).any()
+        means = [np.mean(of_run[np.isfinite(of_run)]) for of_run in values]
+        found = (row.mean, row.minimum, row.maximum)
+        assert found == pytest.approx((np.mean(means), min(means), max(means)))
+
+
+def test_fig17_has_a_panel_for_each_direction_and_rank():
+    plotted = drawn("learning_rate_alignment", source_of("learning_rate_alignment"))
+    titles = [panel.get_title() for panel in plotted.figure.axes]
+    assert titles == [f"{name}, $i = {rank}$" for name in ("gradient", "update") for rank in (1, 2, 3)]
+    assert {panel.get_xscale() for panel in plotted.figure.axes} == {"log"}
+    assert {panel.get_xlabel() for panel in plotted.figure.axes} == {"learning rate"}
+    legend = labels_of(plotted.figure.legends[0])
+    assert legend == ["SGD", "SGD + momentum", "Adam", "isotropic vectors (mean)"]
+    lines = {line.get_label(): line.get_xdata() for line in plotted.figure.axes[0].lines}
+    for name, rates in (("SGD", (0.05, 0.2)), ("SGD + momentum", (0.005,)), ("Adam", (0.0001, 0.001, 0.01))):
+        np.testing.assert_array_equal(lines[name], rates)
+
+
+@pytest.mark.parametrize("name", ["batch_size_localization", "learning_rate_localization"])
+@pytest.mark.parametrize("diverged", [None, ("adam", 2)])
+def test_localization_is_mean_and_range_over_seeds_at_shares_of_training(name, diverged):
+    source = source_of(name, diverged=diverged)
+    table = drawn(name, source).table.query("quantity == 'inverse_participation_ratio'")
+    for (optimizer, value), rows in table.groupby(["optimizer", source.varied], sort=False):
+        measured = source.runs[optimizer][value]["inverse_participation_ratio"].values[..., 0]
+        there = np.isfinite(measured).any(0)
+        np.testing.assert_allclose(rows["mean"], np.nanmean(measured[:, there], 0))
+        np.testing.assert_allclose(rows["minimum"], np.nanmin(measured[:, there], 0))
+        np.testing.assert_allclose(rows["maximum"], np.nanmax(measured[:, there], 0))
+        np.testing.assert_array_equal(rows["share"], np.array([0, 0.25, 0.5, 0.75, 1])[there])
+        np.testing.assert_array_equal(rows["seeds"], np.isfinite(measured).sum(0)[there])
+    shown = {(optimizer, value) for optimizer, value in table[["optimizer", source.varied]].values}
+    assert shown == {(name, value) for name, by_value in source.runs.items() for value in by_value}
+
+
+def test_each_panel_of_localization_names_its_values_from_small_to_large():
+    for name, expected in (
+        ("batch_size_localization", [["32", "256", "full"]] * 2),
+        ("learning_rate_localization", [["0.05", "0.2"], ["0.005"], ["0.0001", "0.001", "0.01"]]),
+    ):
+        source = source_of(name)
+        plotted = drawn(name, source)
+        panels = plotted.figure.axes
+        assert [labels_of(panel.get_legend()) for panel in panels] == expected
+        assert labels_of(plotted.figure.legends[0]) == [
+            "reinitialized null (median, central 90 %)",
+            "isotropic vectors (mean)",
+        ]
+        assert {panel.get_xlabel() for panel in panels} == {"share of training"}
+        assert {panel.get_yscale() for panel in panels} == {"log"}
+        references = plotted.table[plotted.table["quantity"].isin(["baseline", "isotropic"])]
+        median = np.median(source.baseline["inverse_participation_ratio"].values[:, 0])
+        assert references["median"].dropna().tolist() == pytest.approx(len(panels) * [median])
+        assert references["mean"].dropna().tolist() == pytest.approx(len(panels) * [3 / 102])
+
+
+@pytest.mark.parametrize("name", ["batch_size_displacement", "learning_rate_displacement"])
+@pytest.mark.parametrize("diverged", [None, ("adam", 2)])
+def test_displacement_is_the_mean_over_seeds_at_shares_of_training(name, diverged):
+    source = source_of(name, diverged=diverged)
+    table = drawn(name, source).table
+    curves = table.query("quantity == 'displacement'")
+    for row in curves.to_dict("records"):
+        runs = source.runs[row["optimizer"]][row[source.varied]]
+        start, end = (round(4 * share) for share in (row["waiting_time"], row["waiting_time"] + row["lag"]))
+        cells = runs["displacement"].values[:, start, end, 0]
+        assert end > start
+        assert row["mean"] == pytest.approx(np.nanmean(cells))
+        assert row["seeds"] == np.isfinite(cells).sum()
+    assert set(curves["waiting_time"]) == {0, 0.5, 0.75}
+    settings = sum(map(len, source.runs.values()))
+    assert len(curves) == settings * (4 + 2 + 1)
+    median = np.median(source.baseline["displacement"].values[:, 0])
+    assert table["median"].dropna().tolist() == pytest.approx(settings * [median])
+
+
+def test_displacement_has_a_row_for_each_value_and_a_column_for_each_optimizer():
+    plotted = drawn("learning_rate_displacement", source_of("learning_rate_displacement"))
+    assert [panel.get_title() for panel in visible(plotted)] == [
+        "SGD, learning rate 0.2",
+        "SGD + momentum, learning rate 0.005",
+        "Adam, learning rate 0.001",
+        "SGD, learning rate 0.05",
+        "Adam, learning rate 0.0001",
+        "Adam, learning rate 0.01",
+    ]
+    # The first panel of each row carries the label and the numbers of the axis.
+    labelled = [panel.get_title() for panel in visible(plotted) if panel.get_ylabel()]
+    assert labelled == ["SGD, learning rate 0.2", "SGD, learning rate 0.05", "Adam, learning rate 0.01"]
+    assert visible(plotted)[-1].yaxis.get_tick_params()["labelleft"]
+    titles = [
+        panel.get_title() for panel in visible(drawn("batch_size_displacement", source_of("batch_size_x")))
+    ]
+    assert titles[-2:] == ["SGD, full batch", "Adam, full batch"]
+    assert labels_of(plotted.figure.legends[0]) == [
+        "0",
+        "0.5",
+        "0.75",
+        "reinitialized null (median, central 90 %)",
+        "isotropic vectors (mean)",
+    ]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_a_reader_must_know_stands_below(name):
+    source = source_of(name, diverged=("adam", 1), seeds=2)
+    below = drawn(name, source).figure.get_supxlabel()
+    assert "digits: N = 100 parameters, 2 seeds for each" in below
+    assert f"adam, {next(iter(source.runs['adam']))}: seed 0 diverged at step 15" in below
+    steps = (
+        "training: 40 steps with batch size 256, 80 steps with batch size 32, 120 steps with full batch"
+        if source.varied == "batch_size"
+        else "training: 40 steps with learning rate 0.2, 80 steps with learning rate 0.05"
+    )
+    assert steps in below
+
+
+def test_equal_lengths_are_said_once():
+    source = sweep("learning_rate", {"sgd": (0.2,), "adam": (0.01,)})
+    assert "\ntraining: 40 steps" in drawn("learning_rate_alignment", source).figure.get_supxlabel()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("kept", ["one seed", "one value", "nothing"])
+def test_little_to_show_is_a_picture(tmp_path, name, kept):
+    if kept == "one value":
+        source = sweep(name.rpartition("_")[0], {"sgd": ("full",) if "batch" in name else (0.05,)})
+    else:
+        source = source_of(name, seeds=1)
+    if kept == "nothing":
+        for by_value in source.runs.values():
+            for value, runs in by_value.items():
+                measured = {name: values * np.nan for name, values in runs.items() if values.ndim > 1}
+                by_value[value] = runs.assign(measured)
+    plotted = drawn(name, source)
+    plotted.figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_values_have_lines_that_no_optimizer_has():
+    lines = value_lines(["full", 256, 32, 64])
+    assert list(lines) == [32, 64, 256, "full"]
+    lightness = [
+        np.dot(line["color"][:3], (0.2, 0.7, 0.1)) for value, line in lines.items() if value != "full"
+    ]
+    assert lightness == sorted(lightness)
+    assert np.diff(lightness).min() > 0.1
+    drawn_as = {(str(line["color"]), str(line["linestyle"])) for line in lines.values()}
+    assert len(drawn_as) == 4
+    others = {line["color"] for line in optimizer_lines(["sgd", "momentum", "adam"]).values()}
+    assert not others & {line["color"] for line in lines.values() if isinstance(line["color"], str)}
