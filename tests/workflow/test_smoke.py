@@ -40,7 +40,7 @@ def test_figures_are_whole_pictures_with_numbers(figures: list[str], results: Pa
     for name in figures:
         pixels = matplotlib.image.imread(results / f"figures/{name}.png")
         assert min(pixels.shape[:2]) > 300, name
-        assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 20, name
+        assert len(np.unique(pixels[..., :3] @ (1, 10, 100))) > 20, f"{name} has hardly any colours"
         for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
             assert (edge == 1).all(), f"{name} is cut off at an edge"
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF"), name

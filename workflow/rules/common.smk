@@ -92,6 +92,16 @@ def store_of(run, kind):
     return f"results/{STUDY}/runs/{run.directory}/{kind}.zarr"
 
 
+def ends_of(w):
+    """The trajectories of all seeds of one optimizer in the main experiment."""
+    wanted = (w.dataset, w.model, w.optimizer)
+    return [
+        store_of(run, "trajectory")
+        for run in MAIN
+        if (run.dataset, run.model, run.optimizer) == wanted
+    ]
+
+
 def baseline_of(run, null):
     return f"results/{STUDY}/null/{run.dataset}/{run.model}/{null}-baseline.zarr"
 

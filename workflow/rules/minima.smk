@@ -5,16 +5,6 @@ Produces minima/<dataset>/<model>/<optimizer>.zarr and its manifest.
 """
 
 
-def ends_of(w):
-    """The trajectories of all seeds of one optimizer in the main experiment."""
-    wanted = (w.dataset, w.model, w.optimizer)
-    return [
-        store_of(run, "trajectory")
-        for run in MAIN
-        if (run.dataset, run.model, run.optimizer) == wanted
-    ]
-
-
 rule minimum:
     input:
         code=code("minimum"),

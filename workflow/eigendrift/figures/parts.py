@@ -149,7 +149,7 @@ def describe(figure: Figure, collection: Collection, datasets: Sequence[str], sh
 
 def write_below(figure: Figure, lines: Sequence[str]) -> None:
     """Write lines of small print under a figure."""
-    figure.supxlabel("\n".join(lines), fontsize=6, color="#555555", ha="left", x=0.01)
+    figure.supxlabel("\n".join(lines), fontsize=6, color="#555555", ha="left", x=0.01, wrap=True)
 
 
 def logarithmic(axes: Axes, direction: Literal["x", "y"]) -> None:
