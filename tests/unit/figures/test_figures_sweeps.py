@@ -93,25 +93,40 @@ def test_localization_is_mean_and_range_over_seeds_at_shares_of_training(name, d
     assert shown == {(name, value) for name, by_value in source.runs.items() for value in by_value}
 
 
-def test_each_panel_of_localization_names_its_values_from_small_to_large():
-    for name, expected in (
-        ("batch_size_localization", [["32", "256", "full"]] * 2),
-        ("learning_rate_localization", [["0.05", "0.2"], ["0.005"], ["0.0001", "0.001", "0.01"]]),
-    ):
-        source = source_of(name)
-        plotted = drawn(name, source)
-        panels = plotted.figure.axes
-        assert [labels_of(panel.get_legend()) for panel in panels] == expected
-        assert labels_of(plotted.figure.legends[0]) == [
-            "reinitialized null (median, central 90 %)",
-            "isotropic vectors (mean)",
-        ]
-        assert {panel.get_xlabel() for panel in panels} == {"share of training"}
-        assert {panel.get_yscale() for panel in panels} == {"log"}
-        references = plotted.table[plotted.table["quantity"].isin(["baseline", "isotropic"])]
-        median = np.median(source.baseline["inverse_participation_ratio"].values[:, 0])
-        assert references["median"].dropna().tolist() == pytest.approx(len(panels) * [median])
-        assert references["mean"].dropna().tolist() == pytest.approx(len(panels) * [3 / 102])
+REFERENCES = ["reinitialized null (median, central 90 %)", "isotropic vectors (mean)"]
+
+
+def test_values_that_all_optimizers_have_are_named_once_from_small_to_large():
+    plotted = drawn("batch_size_localization", source_of("batch_size_localization"))
+    assert [panel.get_legend() for panel in plotted.figure.axes] == [None, None]
+    (legend,) = plotted.figure.legends
+    assert labels_of(legend) == ["32", "256", "full", *REFERENCES]
+    assert legend.get_title().get_text() == "batch size"
+
+
+def test_values_of_an_optimizers_own_are_named_below_its_panel():
+    plotted = drawn("learning_rate_localization", source_of("learning_rate_localization"))
+    legends = [panel.get_legend() for panel in plotted.figure.axes]
+    assert [labels_of(legend) for legend in legends] == [
+        ["0.05", "0.2"],
+        ["0.005"],
+        ["0.0001", "0.001", "0.01"],
+    ]
+    assert {legend.get_title().get_text() for legend in legends} == {"learning rate"}
+    assert labels_of(plotted.figure.legends[0]) == REFERENCES
+
+
+@pytest.mark.parametrize("name", ["batch_size_localization", "learning_rate_localization"])
+def test_localization_is_compared_with_the_null_model_and_isotropic_vectors(name):
+    source = source_of(name)
+    plotted = drawn(name, source)
+    panels = plotted.figure.axes
+    assert {panel.get_xlabel() for panel in panels} == {"share of training"}
+    assert {panel.get_yscale() for panel in panels} == {"log"}
+    median = np.median(source.baseline["inverse_participation_ratio"].values[:, 0])
+    references = plotted.table[plotted.table["quantity"].isin(["baseline", "isotropic"])]
+    assert references["median"].dropna().tolist() == pytest.approx(len(panels) * [median])
+    assert references["mean"].dropna().tolist() == pytest.approx(len(panels) * [3 / 102])
 
 
 @pytest.mark.parametrize("name", ["batch_size_displacement", "learning_rate_displacement"])
@@ -137,27 +152,26 @@ def test_displacement_is_the_mean_over_seeds_at_shares_of_training(name, diverge
 def test_displacement_has_a_row_for_each_value_and_a_column_for_each_optimizer():
     plotted = drawn("learning_rate_displacement", source_of("learning_rate_displacement"))
     assert [panel.get_title() for panel in visible(plotted)] == [
-        "SGD, learning rate 0.2",
-        "SGD + momentum, learning rate 0.005",
-        "Adam, learning rate 0.001",
-        "SGD, learning rate 0.05",
-        "Adam, learning rate 0.0001",
-        "Adam, learning rate 0.01",
+        "SGD\nlearning rate 0.2",
+        "SGD + momentum\nlearning rate 0.005",
+        "Adam\nlearning rate 0.001",
+        "SGD\nlearning rate 0.05",
+        "Adam\nlearning rate 0.0001",
+        "Adam\nlearning rate 0.01",
     ]
     # The first panel of each row carries the label and the numbers of the axis.
     labelled = [panel.get_title() for panel in visible(plotted) if panel.get_ylabel()]
-    assert labelled == ["SGD, learning rate 0.2", "SGD, learning rate 0.05", "Adam, learning rate 0.01"]
+    assert labelled == ["SGD\nlearning rate 0.2", "SGD\nlearning rate 0.05", "Adam\nlearning rate 0.01"]
     assert visible(plotted)[-1].yaxis.get_tick_params()["labelleft"]
     titles = [
         panel.get_title() for panel in visible(drawn("batch_size_displacement", source_of("batch_size_x")))
     ]
-    assert titles[-2:] == ["SGD, full batch", "Adam, full batch"]
+    assert titles[-2:] == ["SGD\nfull batch", "Adam\nfull batch"]
     assert labels_of(plotted.figure.legends[0]) == [
         "0",
         "0.5",
         "0.75",
-        "reinitialized null (median, central 90 %)",
-        "isotropic vectors (mean)",
+        *REFERENCES,
     ]
 
 

@@ -60,6 +60,6 @@ def _draw_optimizers(panel: Axes, sweep: Sweep, quantity: str, rank: int) -> Tab
         mean = band["mean"].values
         reach = [mean - band["minimum"].values, band["maximum"].values - mean]
         panel.plot(rates, mean, **line, markersize=4, label=title_of(optimizer))
-        panel.errorbar(rates, mean, reach, fmt="none", ecolor=line["color"], capsize=2)
-        table += band_rows("learning_rate", rates, band, optimizer=optimizer)
+        panel.errorbar(rates, mean, reach, fmt="none", color=line["color"], capsize=2)
+        table += band_rows("learning_rate", rates, band, quantity="alignment", optimizer=optimizer)
     return table

@@ -43,7 +43,7 @@ def draw_displacement(sweep: Sweep, waiting_times: int) -> Plotted:
             drawn = draw_curves(panel, runs["displacement"].sel(rank=LEADING), shares_of(runs), waiting)
             drawn += _draw_references(panel, sweep)
             table += [{"optimizer": optimizer, sweep.varied: value, **row} for row in drawn]
-            panel.set_title(f"{title_of(optimizer)}, {setting_of(sweep, value)}")
+            panel.set_title(f"{title_of(optimizer)}\n{setting_of(sweep, value)}")
             _finish(panel)
     for row in axes:
         first = next(panel for panel in row if panel.get_visible())

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from eigendrift.figures.localization import draw_references, multiple_axis
 from eigendrift.figures.parts import MEAN_AND_RANGE, Plotted, Table, band_rows, draw_band, over_seeds, panels
@@ -27,22 +31,38 @@ def draw_localization(sweep: Sweep) -> Plotted:
     baseline = sweep.baseline["inverse_participation_ratio"].sel(rank=LEADING).values
     table: Table = []
     for panel, (optimizer, by_value) in zip(axes[0], sweep.runs.items(), strict=True):
-        for value, line in value_lines(list(by_value)).items():
-            shares = shares_of(by_value[value])
-            band = over_seeds(by_value[value]["inverse_participation_ratio"].sel(rank=LEADING))
-            draw_band(panel, shares, band, line, text_of(value))
-            labels = {"optimizer": optimizer, sweep.varied: value, "quantity": "inverse_participation_ratio"}
-            table += band_rows("share", shares, band, **labels)
-        panel.legend(title=name_of(sweep), **BELOW)
+        table += [
+            {"optimizer": optimizer, sweep.varied: value, **row}
+            for value, line in value_lines(list(by_value)).items()
+            for row in _draw_value(panel, by_value[value], line, text_of(value))
+        ]
         null = draw_references(panel, baseline, sweep.null_model, sweep.parameters)
         table += [{"optimizer": optimizer, **row} for row in null]
         panel.set(title=f"{title_of(optimizer)}, {sweep.dataset}", xlabel=SHARE, xlim=(0, 1))
         panel.set_xticks(QUARTERS, [f"{share:g}" for share in QUARTERS])
     axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
     multiple_axis(axes[0, -1], sweep.parameters)
-    # The values are in the legends of the panels, because each optimizer may have values of its own.
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    values = len(next(iter(sweep.runs.values())))
-    figure.legend(handles[values:], names[values:], loc="outside right upper")
+    _name_values(figure, axes[0], sweep)
     describe_sweep(figure, sweep, MEAN_AND_RANGE)
     return Plotted(figure, pd.DataFrame(table))
+
+
+def _draw_value(panel: Axes, runs: xr.Dataset, line: dict[str, Any], label: str) -> Table:
+    band = over_seeds(runs["inverse_participation_ratio"].sel(rank=LEADING))
+    shares = shares_of(runs)
+    draw_band(panel, shares, band, line, label)
+    return band_rows("share", shares, band, quantity="inverse_participation_ratio")
+
+
+def _name_values(figure: Figure, axes: np.ndarray, sweep: Sweep) -> None:
+    """Name the values on the right, or below each panel where optimizers have values of their own."""
+    handles, names = axes[0].get_legend_handles_labels()
+    common = {tuple(by_value) for by_value in sweep.runs.values()}
+    if len(common) == 1:
+        figure.legend(handles, names, title=name_of(sweep), loc="outside right upper")
+        return
+    for panel, by_value in zip(axes, sweep.runs.values(), strict=True):
+        values = [handle[: len(by_value)] for handle in panel.get_legend_handles_labels()]
+        panel.legend(*values, title=name_of(sweep), **BELOW)
+    first = len(next(iter(sweep.runs.values())))
+    figure.legend(handles[first:], names[first:], loc="outside right upper")
