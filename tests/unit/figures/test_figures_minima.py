@@ -120,6 +120,25 @@ def test_what_a_reader_must_know_stands_below(tmp_path, settings, sentences):
     assert len(runs) == 4 * (settings.get("seeds", 3) - len(settings.get("diverged", ())))
 
 
+@pytest.mark.parametrize("lost", ["sgd", "adam"])
+def test_one_optimizer_that_diverged_leaves_the_other_as_it_is(tmp_path, lost):
+    whole, source = minima(), minima()
+    source["digits"][lost] = minimum(diverged=(0, 1, 2))
+    plotted = draw(source)
+    plotted.figure.savefig(tmp_path / "figure.png")
+    rows = plotted.table.query("dataset == 'digits'")
+    assert set(rows["optimizer"]) == {"sgd", "adam"} - {lost}
+    expected = draw(whole).table.query("dataset == 'digits' and optimizer != @lost")
+    np.testing.assert_array_equal(rows["value"], expected["value"])
+    assert plotted.figure.axes[3].get_yscale() == "log"
+
+
+def test_a_table_without_rows_still_has_a_header():
+    plotted = draw(minima(diverged=(0, 1, 2)))
+    assert plotted.table.empty
+    assert list(plotted.table.columns) == list(draw(minima()).table.columns)
+
+
 def test_unconverged_eigenvalues_are_left_out():
     table = draw(minima(unconverged=2)).table.query("quantity == 'eigenvalue'")
     assert set(table["rank"]) == {1, 2, 3, 4}

@@ -24,6 +24,11 @@ HEADROOM = 3
 PLACE_OF_TRACE = 2
 BETWEEN_TRACES = 0.4
 WIDTHS = (1.8, 1, 1.4)
+# Named here, so that the table has a header also when every run diverged.
+COLUMNS = (
+    *("dataset", "optimizer", "quantity", "curvature", "value", "seed", "loss", "error_rate", "best"),
+    *("rank", "standard_error"),
+)
 SHOWN: dict[str, dict[str, Any]] = {
     "best run": {"marker": "o", "markersize": 7, "markeredgecolor": "black"},
     "other run": {"marker": "o", "markersize": 4, "markerfacecolor": "none"},
@@ -69,7 +74,7 @@ def draw(minima: dict[str, dict[str, xr.Dataset]]) -> Plotted:
         notes += _notes(dataset, by_optimizer)
     _explain(figure, list(dict.fromkeys(name for by_optimizer in minima.values() for name in by_optimizer)))
     write_below(figure, notes)
-    return Plotted(figure, pd.DataFrame(table))
+    return Plotted(figure, pd.DataFrame(table, columns=COLUMNS))
 
 
 def _draw_density(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Table:
@@ -119,10 +124,11 @@ def _draw_spectrum(axes: Axes, minimum: xr.Dataset, line: dict[str, Any], shift:
 def _finish_density(axes: Axes, minima: list[xr.Dataset]) -> None:
     """Make the axis of densities logarithmic, down to where there is nothing to see."""
     axes.set_ylabel("spectral density (1/nat)")
-    summaries = [minimum.attrs["summary"] for minimum in minima if minimum.attrs["summary"]["smoothing"]]
-    if summaries:
+    found = [minimum for minimum in minima if minimum.attrs["summary"]["smoothing"]]
+    if found:
+        summaries = [minimum.attrs["summary"] for minimum in found]
         weights = [summary["parameters"] * sqrt(2 * pi) * summary["smoothing"] for summary in summaries]
-        highest = max(float(minimum["density"].max()) for minimum in minima)
+        highest = max(float(minimum["density"].max()) for minimum in found)
         axes.set(yscale="log", ylim=(SHARE_OF_ONE / max(weights), HEADROOM * highest))
 
 
