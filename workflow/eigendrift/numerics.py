@@ -21,7 +21,8 @@ def configure(threads: int = 1) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")
-    torch.use_deterministic_algorithms(True)
+    # The same switch as use_deterministic_algorithms, which would import torch's compiler: a second per job.
+    torch.set_deterministic_debug_mode("error")
     # Nothing here reads memory before it is written; to fill it costs a pass over every Krylov basis.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.allow_tf32 = False
