@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.hessian import HessianOperator
+from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
 from eigendrift.training.models import ACTIVATIONS
 
 # Vectors of a block are worked on together while their activations in a layer have at most so many columns:
@@ -32,6 +33,7 @@ class _Pass:
             None where σ'' vanishes.
         probabilities: (n, classes), softmax of the network's output.
         shares: (n, classes), the probabilities over the number of samples.
+        top: int64 (n, 1), the most probable class.
     """
 
     inputs: list[torch.Tensor]
@@ -40,6 +42,7 @@ class _Pass:
     curvatures: list[torch.Tensor | None]
     probabilities: torch.Tensor
     shares: torch.Tensor
+    top: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -114,13 +117,15 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             slopes.append(slope)
             bends.append(bend)
         probabilities = self._linear[-1](activations[-1]).softmax(1)
-        errors = [(probabilities - one_hot(targets, probabilities.shape[1])) / samples]
+        labelled = one_hot(targets, probabilities.shape[1]).bool()
+        errors = [output_errors(probabilities, labelled) / samples]
         curvatures: list[torch.Tensor | None] = []
         for layer, slope, bend in zip(self._linear[:0:-1], slopes[::-1], bends[::-1], strict=True):
             by_activation = errors[0] @ layer.weight
             curvatures.insert(0, None if bend is None else bend * by_activation)
             errors.insert(0, slope * by_activation)
-        return _Pass(activations, errors, slopes, curvatures, probabilities, probabilities / samples)
+        top = probabilities.argmax(1, keepdim=True)
+        return _Pass(activations, errors, slopes, curvatures, probabilities, probabilities / samples, top)
 
     @torch.no_grad()
     def _products(self, prepared: list[_Pass], block: torch.Tensor) -> torch.Tensor:
@@ -169,7 +174,8 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
     ) -> None:
         """Add R{∂L/∂W} and R{∂L/∂b} of every layer to ``images``."""
         error = outputs[-1]  # becomes R{δ} (n, b, fan-out) of the layer at hand
-        error -= (prepared.probabilities[:, None] * error).sum(2, keepdim=True)
+        top = prepared.top[:, None].expand(-1, error.shape[1], -1)
+        subtract_mean(error, prepared.probabilities[:, None], top, dim=2)
         error *= prepared.shares[:, None]
         for index in reversed(range(len(images))):
             image, weights = images[index], directions[index].weights

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, is_perceptron, layers_of
+from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 # What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for
@@ -37,6 +38,7 @@ class _Networks:
         errors: (C, fan-out, n) of the layer behind: δ, the derivative of the mean loss by its output.
         probabilities: (C, classes, n), softmax of the network's output.
         shares: (C, classes, n), the probabilities over the number of samples.
+        top: int64 (C, 1, n), the most probable class.
     """
 
     activations: list[torch.Tensor]
@@ -46,6 +48,7 @@ class _Networks:
     errors: list[torch.Tensor]
     probabilities: torch.Tensor
     shares: torch.Tensor
+    top: torch.Tensor
 
     def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "_Networks":
         """Return the same with every tensor changed."""
@@ -57,6 +60,7 @@ class _Networks:
             [change(errors) for errors in self.errors],
             change(self.probabilities),
             change(self.shares),
+            change(self.top),
         )
 
 
@@ -125,7 +129,8 @@ class PerceptronStack:
             output = _with_biases(part.weights @ value, part)
         probabilities = output.softmax(1)
         samples = len(targets)
-        errors = [(probabilities - one_hot(targets, probabilities.shape[1]).T) / samples]
+        labelled = one_hot(targets, probabilities.shape[1]).T.bool()
+        errors = [output_errors(probabilities, labelled) / samples]
         curvatures: list[torch.Tensor | None] = []
         for part, slope, bend in zip(parts[:0:-1], slopes[::-1], bends[::-1], strict=True):
             by_activation = part.weights.mT @ errors[0]
@@ -133,7 +138,8 @@ class PerceptronStack:
             errors.insert(0, slope * by_activation)
         behind = [part.weights for part in parts[1:]]
         shares = probabilities / samples
-        return _Networks(values, slopes, curvatures, behind, errors[1:], probabilities, shares)
+        top = probabilities.argmax(1, keepdim=True)
+        return _Networks(values, slopes, curvatures, behind, errors[1:], probabilities, shares, top)
 
     def _first_layer(self, part: Part) -> torch.Tensor:
         """Return W x + b of the sample, (b, fan-out, n)."""
@@ -188,7 +194,7 @@ class PerceptronStack:
     ) -> None:
         """Write R{∂L/∂W} and R{∂L/∂b} of every layer to ``images``."""
         error = outputs[-1]  # becomes R{δ} (r, fan-out, n) of the layer at hand
-        error -= (networks.probabilities * error).sum(1, keepdim=True)
+        subtract_mean(error, networks.probabilities, networks.top, dim=1)
         error *= networks.shares
         for index in reversed(range(len(images))):
             image = images[index]
