@@ -33,9 +33,7 @@ try:
     check_config(
         config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     )
-    check_sizes(
-        config, {name: spec.training_samples for name, spec in DATASETS.items()}
-    )
+    check_sizes(config, DATASETS)
     if config["figures"]["style"]:
         # matplotlib takes a while to import, and hardly any study changes the style.
         from eigendrift.figures.style import check_style

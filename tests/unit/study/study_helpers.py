@@ -1,6 +1,7 @@
 """The shipped configuration, and how to change it."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,16 @@ import yaml
 
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What the registry knows of a data set, as far as a study asks."""
+
+    training_samples: int
+    image_shape: tuple[int, int]
+    classes: int
+
 
 ROOT = Path(__file__).parents[3]
 DELETED = object()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from study_helpers import CONFIG, DELETED, SCHEMA, changed, merged, read, refusal
+from study_helpers import CONFIG, DELETED, SCHEMA, Dataset, changed, merged, read, refusal
 
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
@@ -275,11 +275,18 @@ def test_a_name_that_yaml_reads_as_a_number_is_refused() -> None:
         ),
         ("eigenpairs.samples", 1000, None),
         ("experiments.main.batch_size", "full", None),
+        ("eigenpairs.wide_count", 3466, None),
+        (
+            "eigenpairs.wide_count",
+            3467,
+            "'eigenpairs.wide_count' asks for 3467 eigenpairs, but mlp-32-32 has only 3466 parameters",
+        ),
+        ("eigenpairs.count", 3467, "'eigenpairs.count' asks for 3467 eigenpairs"),
     ],
 )
 def test_sizes_are_held_against_the_training_sets(key, value, sentence):
     config = changed(key, value)
-    sizes = {"mnist5k": 4000, "digits": 1000}
+    sizes = {"mnist5k": Dataset(4000, (28, 28), 10), "digits": Dataset(1000, (8, 8), 10)}
     if sentence is None:
         check_sizes(config, sizes)
     else:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from study_helpers import CONFIG, DELETED, SCHEMA, changed, merged, read, refusal
+from study_helpers import CONFIG, DELETED, SCHEMA, Dataset, changed, merged, read, refusal
 
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
@@ -123,7 +123,7 @@ def test_right_values_pass(key: str, value: Any) -> None:
 
 
 def test_a_batch_of_a_sweep_that_is_larger_than_a_training_set_is_refused() -> None:
-    sizes = {"mnist5k": 4000, "digits": 1437}
+    sizes = {"mnist5k": Dataset(4000, (28, 28), 10), "digits": Dataset(1437, (8, 8), 10)}
     check_sizes(changed(SIZES, [64, 4000, "full"]), sizes)
     with pytest.raises(UserError) as error:
         check_sizes(changed(SIZES, [64, 4001]), sizes)

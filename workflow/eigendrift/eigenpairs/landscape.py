@@ -74,8 +74,8 @@ class Landscape:
         self._request = {key: settings[key] for key in asked}
         if settings["count"] > self.size:
             raise UserError(
-                f"Config key 'eigenpairs.count' is {settings['count']}, but the network has only {self.size} "
-                "parameters; lower it."
+                f"{settings['count']} eigenpairs are asked for, but the network has only {self.size} "
+                "parameters; ask for fewer."
             )
         samples_used = len(self._targets)
         if settings["chunk_size"] < samples_used:

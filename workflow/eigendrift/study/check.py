@@ -11,7 +11,8 @@ from jsonschema.exceptions import relevance
 from jsonschema.validators import extend
 
 from eigendrift.errors import UserError
-from eigendrift.study.runs import all_runs, runs_of, steps_key, steps_of
+from eigendrift.study.facts import DatasetFacts, widths_of
+from eigendrift.study.runs import all_runs, parameters_of, runs_of, steps_key, steps_of
 
 LONGEST_SHOWN = 80
 TYPES = {
@@ -79,15 +80,15 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
             )
 
 
-def check_sizes(config: Mapping[str, Any], training_samples: Mapping[str, int]) -> None:
-    """Check that batches and the Hessian's sample fit into the training sets.
+def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> None:
+    """Check that batches and the Hessian's sample fit into the training sets, and eigenpairs into networks.
 
     Args:
         config: A configuration that `check_config` accepts.
-        training_samples: Size of the training set of each data set.
+        datasets: What is known of each data set.
 
     Raises:
-        UserError: Names the key, its value and the data set that is too small.
+        UserError: Names the key, its value and the data set or network that is too small.
     """
     sizes = [
         (f"experiments.{name}.batch_size", run.batch_size, "full", run.dataset)
@@ -100,11 +101,19 @@ def check_sizes(config: Mapping[str, Any], training_samples: Mapping[str, int]) 
         for dataset in experiment["datasets"]
     ]
     for key, size, everything, dataset in sizes:
-        if isinstance(size, int) and size > training_samples[dataset]:
+        if isinstance(size, int) and size > (samples := datasets[dataset].training_samples):
             raise UserError(
                 f"Config key '{key}' asks for {size}, but the training set of {dataset} has "
-                f"{training_samples[dataset]} samples; lower it or set it to '{everything}'."
+                f"{samples} samples; lower it or set it to '{everything}'."
             )
+    for model, dataset in dict.fromkeys((run.model, run.dataset) for run in all_runs(config).values()):
+        parameters = parameters_of(widths_of(config, model, datasets[dataset]))
+        for key in ("count", "wide_count"):
+            if (pairs := config["eigenpairs"][key]) > parameters:
+                raise UserError(
+                    f"Config key 'eigenpairs.{key}' asks for {pairs} eigenpairs, but {model} has only "
+                    f"{parameters} parameters on {dataset}; lower it."
+                )
 
 
 def _check_lengths(config: Mapping[str, Any]) -> None:

@@ -24,6 +24,11 @@ class DatasetFacts(Protocol):
     def classes(self) -> int: ...  # noqa: D102
 
 
+def widths_of(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> list[int]:
+    """Return the widths of all layers of a perceptron on a data set, its input first."""
+    return [prod(dataset.image_shape), *config["models"][model]["hidden_widths"], dataset.classes]
+
+
 def facts_of(
     config: Mapping[str, Any],
     runs: Sequence[Run],
@@ -53,7 +58,7 @@ def _sentence(
     seeds = len({run.seed for run in runs})
     parts = []
     for model in dict.fromkeys(run.model for run in runs):
-        widths = [prod(dataset.image_shape), *config["models"][model]["hidden_widths"], dataset.classes]
+        widths = widths_of(config, model, dataset)
         parts.append(f"{'-'.join(map(str, widths))} perceptron, N = {parameters_of(widths):,} parameters")
     samples, checkpoints = config["eigenpairs"]["samples"], config["training"]["checkpoints"]["count"]
     over = dataset.training_samples if samples == "all" else samples
