@@ -5,9 +5,13 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from docs import gallery
+import yaml
+from docs import estimate, gallery
 from PIL import Image
+
+from eigendrift.study.runs import all_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,3 +66,42 @@ def test_what_is_no_report_is_refused_with_one_sentence(tmp_path):
     page.write_text("<p>var results</p>")
     with pytest.raises(SystemExit, match="is no report of Snakemake; build it with `make report`"):
         gallery.results_of(page)
+
+
+def jobs_of(config):
+    """Benchmarks of a study: every job takes 10 s, 4 of them start-up."""
+    runs = list(all_runs(config))
+    rules = [(rule, run) for rule in ("train", "eigenpairs", "metrics") for run in runs]
+    jobs = [*rules, ("null", "mnist5k/mlp-32-32/isotropic"), ("fig01", "")]
+    return pd.DataFrame(jobs, columns=["rule", "job"]).assign(seconds=10.0, start_up_seconds=4.0)
+
+
+def test_a_study_estimated_from_itself_takes_as_long_as_it_took():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    jobs = jobs_of(config)
+    table = estimate.estimate(jobs, config, config)
+    assert table.loc["all", "jobs"] == len(jobs)
+    assert table.loc["all", "hours"] == pytest.approx(jobs["seconds"].sum() / 3600)
+    assert table.loc["all", "start_up_hours"] == pytest.approx(jobs["start_up_seconds"].sum() / 3600)
+
+
+def test_an_estimate_follows_seeds_steps_and_checkpoints():
+    measured = yaml.safe_load((ROOT / "config.yaml").read_text())
+    wanted = yaml.safe_load((ROOT / "config.yaml").read_text())
+    measured["experiments"]["main"]["seeds"] = 2
+    wanted["training"]["steps"] *= 10
+    wanted["training"]["checkpoints"]["count"] *= 2
+    runs = len(all_runs(wanted))
+    assert runs > len(all_runs(measured))
+    table = estimate.estimate(jobs_of(measured), measured, wanted)
+    assert table.loc["train", "jobs"] == runs
+    assert table.loc["train", "hours"] == pytest.approx(runs * (4 + 60) / 3600)
+    assert table.loc["eigenpairs", "hours"] == pytest.approx(runs * (4 + 12) / 3600)
+    assert table.loc["metrics", "hours"] == pytest.approx(runs * (4 + 24) / 3600)
+    assert table.loc["null", "hours"] == pytest.approx(10 / 3600)
+
+
+def test_an_estimate_from_another_study_is_refused():
+    config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
+    with pytest.raises(SystemExit, match="None of the jobs at hand is of digits/mlp-8"):
+        estimate.estimate(jobs_of(yaml.safe_load((ROOT / "config.yaml").read_text())), config, config)

@@ -1,0 +1,94 @@
+"""How long a study would take, from the jobs of the same study with fewer steps, checkpoints and seeds.
+
+`python docs/estimate.py results/paper-reduced workflow/studies/paper.yaml` prints a table for the README.
+Training is proportional to steps, eigenpairs to checkpoints, metrics to pairs of checkpoints; all else, and
+starting a job, is as long as it was. It holds for the machine that the jobs ran on, two at a time say.
+"""
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from eigendrift.study.runs import all_runs  # noqa: E402
+
+SEED = re.compile(r"/seed\d+$")
+# By which power of which ratio of the two studies the work of a job grows.
+GROWTH = {
+    "train": ("steps", 1),
+    "eigenpairs": ("checkpoints", 1),
+    "wide_eigenpairs": ("checkpoints", 1),
+    "metrics": ("checkpoints", 2),
+    "wide_metrics": ("checkpoints", 2),
+}
+ONE_FOR_EACH_RUN = ("train", "eigenpairs", "metrics")
+
+
+def complete(study: Path) -> dict[str, Any]:
+    """Return config.yaml with a study laid over it."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))
+    update_config(config, yaml.safe_load(study.read_text("utf-8")))
+    return config
+
+
+def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any]) -> pd.DataFrame:
+    """Estimate a study.
+
+    Args:
+        jobs: benchmarks.csv of the measured study.
+        measured: Its configuration.
+        wanted: The configuration of the study that is estimated.
+
+    Returns:
+        For each rule ``jobs``, ``start_up_hours`` and ``hours`` of its jobs, start-up included.
+
+    Raises:
+        SystemExit: A setting of the wanted study was not measured.
+    """
+    before, after = measured["training"], wanted["training"]
+    ratios = {
+        "steps": after["steps"] / before["steps"],
+        "checkpoints": after["checkpoints"]["count"] / before["checkpoints"]["count"],
+    }
+    asked = Counter(SEED.sub("", directory) for directory in all_runs(wanted))
+    settings = jobs["job"].str.replace(SEED, "", regex=True)
+    if missing := asked.keys() - set(settings):
+        sys.exit(f"None of the jobs at hand is of {min(missing)}; run a smaller study of the same settings.")
+    rows = []
+    for (rule, setting), group in jobs.groupby(["rule", settings]):
+        count = asked[setting] if rule in ONE_FOR_EACH_RUN else len(group)
+        name, power = GROWTH.get(rule, ("steps", 0))
+        start_up = group["start_up_seconds"].mean()
+        work = (group["seconds"].mean() - start_up) * ratios[name] ** power
+        rows.append(
+            {
+                "rule": rule if rule in GROWTH or rule in ("null", "minimum") else "others",
+                "jobs": count,
+                "start_up_hours": count * start_up / 3600,
+                "hours": count * (start_up + work) / 3600,
+            }
+        )
+    table = pd.DataFrame(rows).groupby("rule", sort=False).sum().sort_values("hours", ascending=False)
+    table.loc["all"] = table.sum()
+    return table.astype({"jobs": int})
+
+
+def main(results: Path, study: Path) -> None:
+    """Print the table."""
+    jobs = pd.read_csv(results / "benchmarks.csv", dtype={"job": str}).fillna({"job": ""})
+    measured = yaml.safe_load((results / "config.yaml").read_text("utf-8"))
+    print("| rule | jobs | job hours | of them start-up |\n| --- | --- | --- | --- |")
+    for rule, row in estimate(jobs, measured, complete(study)).iterrows():
+        print(f"| {rule} | {row['jobs']:.0f} | {row['hours']:.2f} | {row['start_up_hours']:.2f} |")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
