@@ -2,7 +2,7 @@
 
 `python docs/estimate.py results/paper-reduced workflow/studies/paper.yaml` prints a table for the README.
 Training is proportional to steps, eigenpairs to checkpoints, metrics to pairs of checkpoints; all else, and
-starting a job, is as long as it was. It holds for the machine that the jobs ran on, two at a time say.
+starting a job, is as long as it was. It holds for the kind of processor that the jobs ran on.
 """
 
 import re
@@ -48,7 +48,7 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
         wanted: The configuration of the study that is estimated.
 
     Returns:
-        For each rule ``jobs``, ``start_up_hours`` and ``hours`` of its jobs, start-up included.
+        For each rule ``jobs``, and ``start_up_hours`` and ``hours`` of a core, start-up included.
 
     Raises:
         SystemExit: A setting of the wanted study was not measured.
@@ -66,8 +66,10 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
     for (rule, setting), group in jobs.groupby(["rule", settings]):
         count = asked[setting] if rule in ONE_FOR_EACH_RUN else len(group)
         name, power = GROWTH.get(rule, ("steps", 0))
-        start_up = group["start_up_seconds"].mean()
-        work = (group["seconds"].mean() - start_up) * ratios[name] ** power
+        # In seconds of a core, because those of the clock depend on what else the machine did.
+        share = group["start_up_seconds"].sum() / group["seconds"].sum()
+        start_up = share * group["cpu_seconds"].mean()
+        work = (1 - share) * group["cpu_seconds"].mean() * ratios[name] ** power
         rows.append(
             {
                 "rule": rule if rule in GROWTH or rule in ("null", "minimum") else "others",
@@ -85,7 +87,7 @@ def main(results: Path, study: Path) -> None:
     """Print the table."""
     jobs = pd.read_csv(results / "benchmarks.csv", dtype={"job": str}).fillna({"job": ""})
     measured = yaml.safe_load((results / "config.yaml").read_text("utf-8"))
-    print("| rule | jobs | job hours | of them start-up |\n| --- | --- | --- | --- |")
+    print("| rule | jobs | core hours | of them start-up |\n| --- | --- | --- | --- |")
     for rule, row in estimate(jobs, measured, complete(study)).iterrows():
         print(f"| {rule} | {row['jobs']:.0f} | {row['hours']:.2f} | {row['start_up_hours']:.2f} |")
 

@@ -69,11 +69,13 @@ def test_what_is_no_report_is_refused_with_one_sentence(tmp_path):
 
 
 def jobs_of(config):
-    """Benchmarks of a study: every job takes 10 s, 4 of them start-up."""
+    """Benchmarks of a study: every job takes 10 s of a core, 4 of them start-up, and twice as long by the clock."""
     runs = list(all_runs(config))
     rules = [(rule, run) for rule in ("train", "eigenpairs", "metrics") for run in runs]
     jobs = [*rules, ("null", "mnist5k/mlp-32-32/isotropic"), ("fig01", "")]
-    return pd.DataFrame(jobs, columns=["rule", "job"]).assign(seconds=10.0, start_up_seconds=4.0)
+    return pd.DataFrame(jobs, columns=["rule", "job"]).assign(
+        seconds=20.0, start_up_seconds=8.0, cpu_seconds=10.0
+    )
 
 
 def test_a_study_estimated_from_itself_takes_as_long_as_it_took():
@@ -81,8 +83,8 @@ def test_a_study_estimated_from_itself_takes_as_long_as_it_took():
     jobs = jobs_of(config)
     table = estimate.estimate(jobs, config, config)
     assert table.loc["all", "jobs"] == len(jobs)
-    assert table.loc["all", "hours"] == pytest.approx(jobs["seconds"].sum() / 3600)
-    assert table.loc["all", "start_up_hours"] == pytest.approx(jobs["start_up_seconds"].sum() / 3600)
+    assert table.loc["all", "hours"] == pytest.approx(len(jobs) * 10 / 3600)
+    assert table.loc["all", "start_up_hours"] == pytest.approx(len(jobs) * 4 / 3600)
 
 
 def test_an_estimate_follows_seeds_steps_and_checkpoints():
