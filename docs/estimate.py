@@ -85,7 +85,8 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
 
 def main(results: Path, study: Path) -> None:
     """Print the table."""
-    jobs = pd.read_csv(results / "benchmarks.csv", dtype={"job": str}).fillna({"job": ""})
+    # A rule is called null.
+    jobs = pd.read_csv(results / "benchmarks.csv", keep_default_na=False, na_values={"start_up_seconds": ""})
     measured = yaml.safe_load((results / "config.yaml").read_text("utf-8"))
     print("| rule | jobs | core hours | of them start-up |\n| --- | --- | --- | --- |")
     for rule, row in estimate(jobs, measured, complete(study)).iterrows():

@@ -69,7 +69,7 @@ def test_what_is_no_report_is_refused_with_one_sentence(tmp_path):
 
 
 def jobs_of(config):
-    """Benchmarks of a study: every job takes 10 s of a core, 4 of them start-up, and twice as long by the clock."""
+    """Benchmarks of a study: a job takes 10 s of a core, 4 of them start-up, and twice that by the clock."""
     runs = list(all_runs(config))
     rules = [(rule, run) for rule in ("train", "eigenpairs", "metrics") for run in runs]
     jobs = [*rules, ("null", "mnist5k/mlp-32-32/isotropic"), ("fig01", "")]
@@ -107,3 +107,14 @@ def test_an_estimate_from_another_study_is_refused():
     config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
     with pytest.raises(SystemExit, match="None of the jobs at hand is of digits/mlp-8"):
         estimate.estimate(jobs_of(yaml.safe_load((ROOT / "config.yaml").read_text())), config, config)
+
+
+def test_the_estimate_is_printed_with_every_rule(tmp_path, capsys):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    jobs_of(config).to_csv(tmp_path / "benchmarks.csv", index=False)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "study.yaml").write_text("{}")
+    estimate.main(tmp_path, tmp_path / "study.yaml")
+    lines = capsys.readouterr().out.splitlines()
+    assert "| null | 1 | 0.00 | 0.00 |" in lines
+    assert lines[-1].startswith(f"| all | {len(jobs_of(config))} |")
