@@ -211,3 +211,32 @@ def test_frozen_parameters_and_empty_chunks_are_refused(
 def test_as_many_targets_as_inputs(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="11 inputs and 10 targets, expected as many of each"):
         build(model, inputs, torch.arange(10) % 3)
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_vectors_of_another_length_are_refused(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, length: int
+) -> None:
+    operator = build(model, inputs, targets)
+    with pytest.raises(ValueError, match=f"expected N = {operator.size}"):
+        operator @ torch.ones(operator.size * (length + 1) - length, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_attention_has_products(training: bool) -> None:
+    torch.manual_seed(0)
+    encoder = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True)
+    network = nn.Sequential(encoder, nn.Flatten(), nn.Linear(12, 3)).double().train(training)
+    inputs = torch.randn(5, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    operator = double_backward(network, inputs, torch.arange(5) % 3)
+    matrix = matrix_of(operator)
+    torch.testing.assert_close(matrix, matrix.T)
+    vector = torch.randn(operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    flat = parameters_to_vector(network.parameters()).detach()
+    gradients = []
+    for shift in (1e-5, -1e-5):
+        vector_to_parameters(flat + shift * vector, network.parameters())
+        loss = cross_entropy(network(inputs), torch.arange(5) % 3)
+        gradients.append(parameters_to_vector(torch.autograd.grad(loss, list(network.parameters()))))
+    difference = (gradients[0] - gradients[1]) / 2e-5
+    torch.testing.assert_close(matrix @ vector, difference, rtol=1e-5, atol=1e-7)

@@ -5,10 +5,14 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import nn
+from torch.autograd.functional import hessian
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
+from eigendrift.eigenpairs.hessian import DoubleBackwardHessian
+from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.eigenpairs.softmax import is_cross_entropy, mean_cross_entropy
 from eigendrift.eigenpairs.stack import PerceptronStack
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
@@ -60,3 +64,59 @@ def test_float32_products_keep_their_digits_at_a_small_loss(
     errors = (products - expected).norm(dim=1) / expected.norm(dim=1)
     # Outputs of some 100 are known to 1e-5, and so are their exponentials.
     assert errors.max() < 5e-5
+
+
+def test_float32_products_of_any_network_keep_their_digits(model: nn.Module, inputs: torch.Tensor) -> None:
+    """A convolution, here as wide as the input, makes it a network whose products are not written out."""
+    convolution = nn.Conv1d(1, 20, 6)
+    with torch.no_grad():
+        convolution.weight.copy_(model[0].weight[:, None])
+        convolution.bias.copy_(model[0].bias)
+    network = nn.Sequential(nn.Unflatten(1, (1, 6)), convolution, nn.Flatten(), *model[1:])
+    outputs = model(inputs).detach()
+    sure = outputs.topk(2, dim=1).values.diff(dim=1)[:, 0] < -14
+    inputs, targets = inputs[sure], outputs.argmax(1)[sure]
+    narrow = hessian_operator(network, cross_entropy, inputs, targets)
+    assert isinstance(narrow, DoubleBackwardHessian)
+    exact = PerceptronHessian(deepcopy(model).double(), inputs.double(), targets)
+    vectors = torch.randn(4, narrow.size, generator=torch.Generator().manual_seed(2))
+    products, expected = narrow @ vectors, exact @ vectors.double()
+    errors = (products - expected).norm(dim=1) / expected.norm(dim=1)
+    assert errors.max() < 5e-5
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_the_cross_entropy_and_its_derivatives_are_those_of_torch(scale: float) -> None:
+    outputs = scale * torch.randn(30, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    targets = torch.arange(30) % 4
+    torch.testing.assert_close(mean_cross_entropy(outputs, targets), cross_entropy(outputs, targets))
+    ours = hessian(lambda z: mean_cross_entropy(z, targets), outputs)
+    torch.testing.assert_close(ours, hessian(lambda z: cross_entropy(z, targets), outputs))
+
+
+@pytest.mark.parametrize(
+    ("loss", "plain"),
+    [
+        (cross_entropy, True),
+        (nn.CrossEntropyLoss(), True),
+        (nn.CrossEntropyLoss(label_smoothing=0.1), False),
+        (nn.CrossEntropyLoss(weight=torch.ones(5)), False),
+        (nn.CrossEntropyLoss(reduction="sum"), False),
+        (nn.CrossEntropyLoss(ignore_index=2), False),
+        (nn.MSELoss(), False),
+    ],
+)
+def test_the_mean_cross_entropy_is_known_in_whatever_form_it_comes(loss: object, plain: bool) -> None:
+    assert is_cross_entropy(loss) == plain
+
+
+def test_the_module_form_has_its_products_written_out(model: nn.Module, inputs: torch.Tensor) -> None:
+    targets = torch.zeros(len(inputs), dtype=torch.int64)
+    assert isinstance(hessian_operator(model, nn.CrossEntropyLoss(), inputs, targets), PerceptronHessian)
+    ignoring = targets.clone()
+    ignoring[0] = -100
+    operator = hessian_operator(model, nn.CrossEntropyLoss(), inputs, ignoring)
+    assert isinstance(operator, DoubleBackwardHessian)
+    exact = DoubleBackwardHessian(model, cross_entropy, inputs, ignoring)
+    vector = torch.ones(operator.size)
+    torch.testing.assert_close(operator @ vector, exact @ vector)

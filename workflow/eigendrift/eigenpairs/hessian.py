@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Prepared = TypeVar("Prepared")
@@ -18,8 +19,10 @@ class HessianOperator(ABC, Generic[Prepared]):
 
     for the N parameters in ``model.parameters()`` order, which must not change while the operator is in use.
     The sample is worked on in chunks, each weighted by its share of the sample, so the result does not depend
-    on the chunk size, and memory beyond the sample itself does not grow with the sample. What a product needs
-    besides the vector is prepared once if one chunk holds the whole sample, otherwise anew for every chunk.
+    on the chunk size if the loss is the mean of what each sample has by itself (it is not with ignored or
+    weighted classes, or with batch normalization in training mode). Memory beyond the sample itself does not
+    grow with the sample. What a product needs besides the vector is prepared once if one chunk holds the
+    whole sample, otherwise anew for every chunk.
 
     Attributes:
         size: N, the number of parameters.
@@ -69,7 +72,13 @@ class HessianOperator(ABC, Generic[Prepared]):
         return self._parameters[0].dtype
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N)."""
+        """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N).
+
+        Raises:
+            ValueError: The vectors are of another length.
+        """
+        if vectors.shape[-1] != self.size:
+            raise ValueError(f"the vectors have {vectors.shape[-1]} entries, expected N = {self.size}")
         block = vectors if vectors.dim() > 1 else vectors[None]
         if self._kept is not None:
             return self._products(self._kept, block).view_as(vectors)
@@ -92,7 +101,8 @@ class DoubleBackwardHessian(HessianOperator[torch.Tensor]):
     r"""The Hessian of any network and any mean loss.
 
     Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994); what is prepared is the
-    gradient with its graph.
+    gradient with its graph. It is as right as torch's second derivatives: those of ``weight_norm`` over one
+    dimension, for one, are not symmetric.
     """
 
     def __init__(
@@ -118,8 +128,10 @@ class DoubleBackwardHessian(HessianOperator[torch.Tensor]):
 
     @torch.enable_grad()
     def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        loss = self._loss(self._model(inputs), targets)
-        gradients = torch.autograd.grad(loss, self._parameters, create_graph=True, materialize_grads=True)
+        # The other implementations of attention have no second derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            loss = self._loss(self._model(inputs), targets)
+            gradients = torch.autograd.grad(loss, self._parameters, create_graph=True, materialize_grads=True)
         return torch.cat([gradient.flatten() for gradient in gradients])
 
     def _products(self, prepared: torch.Tensor, block: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ import torch
 from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
-from eigendrift.eigenpairs.request import SIGNS, End, check_request
+from eigendrift.eigenpairs.request import SIGNS, End, basis_size_for, check_request
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 Result = TypeVar("Result")
@@ -44,7 +44,7 @@ def leading_eigenpairs(
     generator: torch.Generator,
     tolerance: float = 1e-4,
     max_products: int = 1000,
-    basis_size: int = 80,
+    basis_size: int | None = None,
     end: End = "largest",
 ) -> Eigenpairs:
     """Return ``count`` eigenpairs of ``operator`` from one end of its spectrum, the leading ones by default.
@@ -55,15 +55,17 @@ def leading_eigenpairs(
         generator: CPU generator of the random start vectors, so that they agree on every device.
         tolerance: Largest accepted residual ‖Hv − λv‖ / |λ1|.
         max_products: Products allowed; pairs that need more come back marked as not converged.
-        basis_size: Basis vectors held at once, at least 2k + 4 where N allows it.
+        basis_size: Basis vectors held at once, at least 2k + 4 where N allows it; None for 80, or 3k where
+            that is more.
         end: The algebraically largest eigenvalues, the smallest, or those of largest magnitude.
 
     Raises:
         ValueError: ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit.
         FloatingPointError: A product is not finite.
     """
-    check_request(operator.size, count, tolerance, max_products, basis_size, end)
-    basis = KrylovBasis(operator, min(basis_size, operator.size), generator)
+    capacity = basis_size_for(count, basis_size)
+    check_request(operator.size, count, tolerance, max_products, capacity, end)
+    basis = KrylovBasis(operator, min(capacity, operator.size), generator)
     steps = Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()
     while (pairs := advance(steps)) is None:
         basis.expand()

@@ -2,10 +2,10 @@
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, Loss
 from eigendrift.eigenpairs.perceptron import PerceptronHessian, fits_perceptron, is_perceptron
+from eigendrift.eigenpairs.softmax import are_labels, is_cross_entropy, mean_cross_entropy
 
 
 def hessian_operator(
@@ -26,8 +26,12 @@ def hessian_operator(
 
     Returns:
         `PerceptronHessian` for the cross-entropy of a multilayer perceptron with class labels, otherwise
-        `DoubleBackwardHessian`: the same matrix, to rounding.
+        `DoubleBackwardHessian`: the same matrix, to rounding. The cross-entropy with class labels, torch's
+        function or module without options, keeps its digits where it is small; other losses have what they
+        leave of them, which for a loss far below 1 may be few in float32.
     """
-    if loss is cross_entropy and is_perceptron(model) and fits_perceptron(model, inputs, targets):
-        return PerceptronHessian(model, inputs, targets, chunk_size)
+    if is_cross_entropy(loss) and are_labels(targets):
+        if is_perceptron(model) and fits_perceptron(model, inputs):
+            return PerceptronHessian(model, inputs, targets, chunk_size)
+        loss = mean_cross_entropy
     return DoubleBackwardHessian(model, loss, inputs, targets, chunk_size)

@@ -6,6 +6,33 @@ as they are usually, both derivatives subtract numbers near 1 and leave the roun
 """
 
 import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, one_hot
+
+
+def is_cross_entropy(loss: object) -> bool:
+    """Tell whether a loss is torch's mean cross-entropy, as a function or a module, without any options."""
+    plain = nn.CrossEntropyLoss()
+    return loss is cross_entropy or (type(loss) is nn.CrossEntropyLoss and vars(loss) == vars(plain))
+
+
+def are_labels(targets: torch.Tensor) -> bool:
+    """Tell whether targets are one class label for each sample, none of them ignored."""
+    return targets.dim() == 1 and targets.dtype == torch.int64 and bool((targets >= 0).all())
+
+
+def mean_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the mean of log Σ_c exp(z_c − z_y), the cross-entropy, for automatic differentiation.
+
+    The label's own term is a constant, so no derivative ever holds p_y − 1.
+
+    Args:
+        outputs: z, (n, classes).
+        targets: y, int64 (n,).
+    """
+    labelled = one_hot(targets, outputs.shape[1]).bool()
+    own = outputs.masked_fill(~labelled, 0).sum(1, keepdim=True)
+    return (outputs - own).masked_fill(labelled, 0).logsumexp(1).mean()
 
 
 def output_errors(probabilities: torch.Tensor, labelled: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch
 from eigendrift.eigenpairs.krylov import PASSES, SHARE_REMOVED, KrylovBasis
 from eigendrift.eigenpairs.lanczos import Lanczos, Steps, advance
 from eigendrift.eigenpairs.pairs import Eigenpairs
-from eigendrift.eigenpairs.request import check_request
+from eigendrift.eigenpairs.request import basis_size_for, check_request
 from eigendrift.eigenpairs.symmetric import OperatorStack, not_finite
 
 
@@ -25,7 +25,7 @@ def leading_eigenpairs_together(
     generators: Sequence[torch.Generator],
     tolerance: float = 1e-4,
     max_products: int = 1000,
-    basis_size: int = 80,
+    basis_size: int | None = None,
 ) -> list[Eigenpairs | FloatingPointError]:
     """Return ``count`` leading eigenpairs of each operator, to rounding those of `leading_eigenpairs`.
 
@@ -45,8 +45,9 @@ def leading_eigenpairs_together(
     Raises:
         ValueError: As `leading_eigenpairs`.
     """
-    check_request(operators.size, count, tolerance, max_products, basis_size)
-    bases = _Bases(operators, min(basis_size, operators.size), generators)
+    capacity = basis_size_for(count, basis_size)
+    check_request(operators.size, count, tolerance, max_products, capacity)
+    bases = _Bases(operators, min(capacity, operators.size), generators)
     iterations = {
         index: Lanczos(basis, operators.size, count, tolerance, max_products, "largest").solve()
         for index, basis in bases.members.items()
