@@ -14,17 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from eigendrift.figures.style import (
-    BASELINE,
-    BASELINE_BAND,
     ISOTROPIC,
     LEGEND_WIDTH,
     PANEL_HEIGHT,
     PANEL_WIDTH,
+    null_line,
 )
 from eigendrift.metrics.collection import Collection
 
 Table = list[dict[str, Any]]
 
+BASELINE_ALPHA = 0.12
 MEAN_AND_RANGE = "line: mean, band: minimum to maximum over seeds"
 
 
@@ -110,14 +110,15 @@ def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) ->
     ]
 
 
-def draw_baseline(axes: Axes, draws: np.ndarray, label: str) -> Table:
-    """Draw a null model's median as a dashed red line and its central 90 % as a band; return the numbers."""
+def draw_baseline(axes: Axes, draws: np.ndarray, null_model: str) -> Table:
+    """Draw a null model's median as a line of its own and its central 90 % as a band; return the numbers."""
     if not np.isfinite(draws).any():
         return []
+    line = null_line(null_model)
     low, middle, high = np.nanquantile(draws, [0.05, 0.5, 0.95])
-    axes.axhspan(low, high, **BASELINE_BAND)
-    axes.axhline(middle, label=f"{label}\n(median, central 90 %)", **BASELINE)
-    return [{"quantity": "baseline", "median": middle, "low": low, "high": high}]
+    axes.axhspan(low, high, color=line["color"], alpha=BASELINE_ALPHA, linewidth=0)
+    axes.axhline(middle, label=f"{null_model} null\n(median, central 90 %)", **line)
+    return [{"quantity": "baseline", "null_model": null_model, "median": middle, "low": low, "high": high}]
 
 
 def draw_isotropic(axes: Axes, mean: float) -> Table:
