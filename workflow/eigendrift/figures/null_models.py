@@ -82,7 +82,9 @@ def draw(source: Source) -> Plotted:
         for panel, statistic in zip(row, SHOWN, strict=True):
             drawn = _draw_panel(panel, source, dataset, statistic, lines)
             table += [{"dataset": dataset, "statistic": statistic, **entry} for entry in drawn]
-        row[0].set_yticks([place for place, _ in lines], [line.label for _, line in lines], fontsize=6)
+        # Start and end of a run share a place.
+        labels = {place: line.label for place, line in lines}
+        row[0].set_yticks(list(labels), list(labels.values()), fontsize=6)
         row[0].set_ylabel(dataset)
     axes[0, 0].invert_yaxis()
     write_below(

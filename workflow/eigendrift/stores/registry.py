@@ -7,7 +7,7 @@ generated from it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
