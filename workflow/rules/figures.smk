@@ -1,7 +1,8 @@
-"""Figures, numbered as in the paper: one rule for each, fig01 to fig21, made from a line of the table below.
+"""Figures, one rule for each, made from a line of the table below: fig01 to fig21 are numbered as in the paper, ext01
+and so on are ours.
 
 Consumes the stores that a figure shows; most read runs/<run>/metrics.zarr and the chosen null model's baselines.
-Produces figures/figNN_<name>.png, .pdf and .csv, the numbers plotted.
+Produces figures/figNN_<name> or extNN_<name>.png, .pdf and .csv, the numbers plotted.
 """
 
 
@@ -123,17 +124,17 @@ FIGURES = {
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
     ),
+    "ext08_null_models": shown(
+        "null_models",
+        "Null models",
+        MAIN,
+        {
+            "values": rules.validation.output.values_compared,
+            "verdicts": rules.validation.output.validation,
+        },
+        nulls=NULLS,
+    ),
 }
-FIGURES["ext08_null_models"] = shown(
-    "null_models",
-    "Null models",
-    MAIN,
-    {
-        "values": rules.validation.output.values_compared,
-        "verdicts": rules.validation.output.validation,
-    },
-    nulls=NULLS,
-)
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
     FIGURES |= {

@@ -27,7 +27,7 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
         table: Table = []
         for name, baseline in collection.nulls(dataset).items():
             draws = draws_for(baseline, optimizer)["displacement"].sel(rank=LEADING).values
-            table += draw_baseline(panel, draws, name)
+            table += draw_baseline(panel, draws, name, further=bool(table))
         return table + draw_isotropic(panel, isotropic_displacement(runs.attrs["parameters"]))
 
     moved = runs["displacement"].sel(rank=LEADING)

@@ -75,7 +75,7 @@ def draw_references(panel: Axes, nulls: Mapping[str, xr.Dataset], parameters: in
     table: Table = []
     for name, baseline in nulls.items():
         draws = baseline["inverse_participation_ratio"].sel(rank=LEADING).values
-        table += draw_baseline(panel, draws, name)
+        table += draw_baseline(panel, draws, name, further=bool(table))
     table += draw_isotropic(panel, isotropic_inverse_participation_ratio(parameters))
     logarithmic(panel, "y")
     return table

@@ -127,17 +127,9 @@ def _null_style(null: str) -> dict[str, Any]:
 def _draw_panel(
     panel: Axes, source: Source, dataset: str, statistic: str, lines: list[tuple[float, _Row]]
 ) -> Table:
-    rank, is_logarithm, label = SHOWN[statistic]
-    chosen = source.values[
-        (source.values["dataset"] == dataset)
-        & (source.values["statistic"] == statistic)
-        & (source.values["rank"] == rank)
-    ]
-    verdicts = source.verdicts[
-        (source.verdicts["dataset"] == dataset)
-        & (source.verdicts["statistic"] == statistic)
-        & (source.verdicts["rank"] == rank)
-    ].set_index("null_model")["verdict"]
+    _, is_logarithm, label = SHOWN[statistic]
+    chosen = _about(source.values, dataset, statistic)
+    verdicts = _about(source.verdicts, dataset, statistic).set_index("null_model")["verdict"]
     table: Table = []
     for place, line in lines:
         own = chosen[(chosen["networks"] == line.networks) & (chosen["optimizer"] == line.optimizer)]
@@ -145,28 +137,36 @@ def _draw_panel(
         values = 10**values if is_logarithm else values
         heights = place + SPREAD * ((np.arange(len(values)) * GOLDEN) % 1 - 0.5)
         panel.plot(values, heights, linestyle="none", markersize=2.6, markeredgewidth=0.6, **line.style)
-        known = {"networks": line.networks, "optimizer": line.optimizer}
-        table += [
-            known | {"number": number, "value": value}
-            for number, value in zip(own["number"], values, strict=True)
+        rows: Table = [
+            {"number": number, "value": value} for number, value in zip(own["number"], values, strict=True)
         ]
         if line.networks == REFERENCE and len(values):
             low, high = np.quantile(values, CENTRAL)
             panel.axvspan(low, high, color=line.style["color"], alpha=BASELINE_ALPHA, linewidth=0)
-            table.append(known | {"low": low, "high": high})
+            rows.append({"low": low, "high": high})
         if line.null_model in verdicts:
             verdict = str(verdicts[line.null_model])
-            panel.annotate(
-                SIGNS[verdict],
-                (1.02, place),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                fontsize=7,
-                annotation_clip=False,
-            )
-            table.append(known | {"verdict": verdict})
+            _write_beside(panel, place, SIGNS[verdict])
+            rows.append({"verdict": verdict})
+        table += [{"networks": line.networks, "optimizer": line.optimizer, **row} for row in rows]
     if is_logarithm:
         logarithmic(panel, "x")
     panel.set_xlabel(label)
     panel.grid(visible=False, axis="y")
     return table
+
+
+def _about(table: pd.DataFrame, dataset: str, statistic: str) -> pd.DataFrame:
+    rank, *_ = SHOWN[statistic]
+    return table[(table["dataset"] == dataset) & (table["statistic"] == statistic) & (table["rank"] == rank)]
+
+
+def _write_beside(panel: Axes, place: float, sign: str) -> None:
+    panel.annotate(
+        sign,
+        (1.02, place),
+        xycoords=("axes fraction", "data"),
+        va="center",
+        fontsize=7,
+        annotation_clip=False,
+    )

@@ -25,6 +25,7 @@ from eigendrift.metrics.collection import Collection
 Table = list[dict[str, Any]]
 
 BASELINE_ALPHA = 0.12
+LINE_AND_BAND = "\n(median, central 90 %)"
 MEAN_AND_RANGE = "line: mean, band: minimum to maximum over seeds"
 
 
@@ -110,14 +111,22 @@ def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) ->
     ]
 
 
-def draw_baseline(axes: Axes, draws: np.ndarray, null_model: str) -> Table:
-    """Draw a null model's median as a line of its own and its central 90 % as a band; return the numbers."""
+def draw_baseline(axes: Axes, draws: np.ndarray, null_model: str, *, further: bool = False) -> Table:
+    """Draw a null model's median as a line of its own and its central 90 % as a band; return the numbers.
+
+    Args:
+        axes: Where to draw.
+        draws: float64, any number; NaN is left out.
+        null_model: Name of the null model.
+        further: Whether another null model is there already, and the legend knows what line and band are.
+    """
     if not np.isfinite(draws).any():
         return []
     line = null_line(null_model)
     low, middle, high = np.nanquantile(draws, [0.05, 0.5, 0.95])
     axes.axhspan(low, high, color=line["color"], alpha=BASELINE_ALPHA, linewidth=0)
-    axes.axhline(middle, label=f"{null_model} null\n(median, central 90 %)", **line)
+    label = f"{null_model} null{'' if further else LINE_AND_BAND}"
+    axes.axhline(middle, label=label, **line)
     return [{"quantity": "baseline", "null_model": null_model, "median": middle, "low": low, "high": high}]
 
 
