@@ -105,6 +105,12 @@ def ends_of(w):
     ]
 
 
+def permuted_by(w):
+    """The trajectories whose final weights a null model permutes; none if it is another one."""
+    runs = [run for run in MAIN if (run.dataset, run.model) == (w.dataset, w.model)]
+    return [store_of(run, "trajectory") for run in runs if w.null == "permuted"]
+
+
 def baselines_of(runs, nulls):
     """The measured draws of null models for the data sets and networks of some runs."""
     return list(

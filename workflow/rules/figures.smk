@@ -1,5 +1,4 @@
-"""Figures, one rule for each, made from a line of the table below: fig01 to fig21 are numbered as in the paper, ext01
-and so on are ours.
+"""Figures, numbered as in the paper, fig01 to fig21, or ours, extNN. Each has a rule, made from a line of the table below.
 
 Consumes the stores that a figure shows; most read runs/<run>/metrics.zarr and the chosen null model's baselines.
 Produces figures/figNN_<name> or extNN_<name>.png, .pdf and .csv, the numbers plotted.

@@ -5,12 +5,6 @@ Produces null/<dataset>/<model>/<null>.zarr, the draws, and their manifest.
 """
 
 
-def permuted_by(w):
-    """The trajectories whose final weights a null model permutes."""
-    runs = [run for run in MAIN if (run.dataset, run.model) == (w.dataset, w.model)]
-    return [store_of(run, "trajectory") for run in runs if w.null == "permuted"]
-
-
 rule null:
     input:
         code=code("null"),

@@ -10,15 +10,6 @@ MAIN_EIGENPAIRS = [store_of(run, "eigenpairs") for run in MAIN]
 MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
 
 
-def null_table(name, caption):
-    return report(
-        f"results/{{study}}/{name}.csv",
-        caption=f"../report/{caption}.rst",
-        category="Null models",
-        labels={"figure": caption.replace("_", " "), "file": "table (csv)"},
-    )
-
-
 rule validation:
     input:
         manifests=manifests_of(
@@ -30,8 +21,18 @@ rule validation:
         eigenpairs=ancient(MAIN_EIGENPAIRS),
         code=code("validation"),
     output:
-        validation=null_table("null_validation", "null_validation"),
-        departure=null_table("null_departure", "null_departure"),
+        validation=report(
+            "results/{study}/null_validation.csv",
+            caption="../report/null_validation.rst",
+            category="Null models",
+            labels={"figure": "null validation", "file": "table (csv)"},
+        ),
+        departure=report(
+            "results/{study}/null_departure.csv",
+            caption="../report/null_departure.rst",
+            category="Null models",
+            labels={"figure": "null departure", "file": "table (csv)"},
+        ),
         values_compared="results/{study}/null_values.csv",
     log:
         "results/{study}/logs/validation.log",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from eigendrift.figures.parts import BASELINE_ALPHA, Plotted, Table, logarithmic, write_below
+from eigendrift.figures.parts import BASELINE_ALPHA, Plotted, Table, logarithmic, plain_log_ticks, write_below
 from eigendrift.figures.style import PANEL_WIDTH, null_line, optimizer_lines, title_of
 
 ROW_HEIGHT = 0.155
@@ -151,6 +151,9 @@ def _draw_panel(
         table += [{"networks": line.networks, "optimizer": line.optimizer, **row} for row in rows]
     if is_logarithm:
         logarithmic(panel, "x")
+    if panel.get_xscale() == "log":
+        plain_log_ticks(panel.xaxis, (1, 3))
+    panel.tick_params(axis="x", labelsize=6)
     panel.set_xlabel(label)
     panel.grid(visible=False, axis="y")
     return table

@@ -169,9 +169,9 @@ def logarithmic(axes: Axes, direction: Literal["x", "y"]) -> None:
         axes.set(**{f"{direction}scale": "log"})
 
 
-def plain_log_ticks(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers at 1, 2 and 5 of each decade."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+def plain_log_ticks(axis: Axis, labelled: Sequence[float] = (1, 2, 5)) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5, or what is ``labelled``, of each decade."""
+    axis.set_major_locator(LogLocator(subs=labelled, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
 
