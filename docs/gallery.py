@@ -44,6 +44,7 @@ TITLES = {
     "fig19": "Inverse participation ratio over learning rates",
     "fig20": "Two-time displacement over batch sizes",
     "fig21": "Two-time displacement over learning rates",
+    "ext08": "Null models held against untrained networks, and runs against null models",
 }
 TABLE_START = "<!-- figures: written by docs/gallery.py -->\n\n"
 TABLE_END = "\n<!-- end of figures -->\n"
@@ -71,9 +72,9 @@ def figures() -> dict[str, int]:
     found = {
         match[1]: number
         for number, line in enumerate(lines, start=1)
-        if (match := re.match(r'\s+"(fig\d\d_\w+)": ', line))
+        if (match := re.match(r'\s+"((?:fig|ext)\d\d_\w+)": ', line))
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda item: (item[0].startswith("ext"), item[0])))
 
 
 def title_of(name: str) -> str:
@@ -85,8 +86,8 @@ def title_of(name: str) -> str:
 
 
 def heading_of(name: str) -> str:
-    """Return the heading of a figure's section, such as Figure 1."""
-    return f"Figure {int(name[3:5])}"
+    """Return the heading of a figure's section: Figure 1, as in the paper, or Extension 1."""
+    return f"{'Figure' if name.startswith('fig') else 'Extension'} {int(name[3:5])}"
 
 
 def figures_table() -> str:

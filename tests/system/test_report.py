@@ -117,7 +117,9 @@ def test_categories(entries):
         "Configuration",
         "Displacement",
         "Localization",
+        "Null models",
         "Run times",
+        "Sweeps",
         "Training",
     }
 

@@ -24,6 +24,7 @@ ROOMS = [
     ["eigenpairs"],
     ["null"],
     ["metrics"],
+    ["validation"],
     ["claims", "figures"],
     ["report"],
 ]

@@ -17,6 +17,9 @@ pytestmark = pytest.mark.xdist_group("smoke")
 Outputs = Mapping[str, Output]
 Touched = Mapping[str, str]
 FIGURES = {r"fig\d\d": ""}
+ALL_FIGURES = {r"(fig|ext)\d\d": ""}
+# Of trained networks, so that training is part of them.
+TRAINED_NULL = r"/(permuted|shuffled_labels)\."
 MAIN_FIGURES = {f"fig0{number}" for number in (1, 2, 3, 4, 5, 6, 7, 9)}
 SOLVED = {"eigenpairs": "", "wide_eigenpairs": "", "null": "", "minimum": ""}
 
@@ -98,14 +101,16 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
 @pytest.mark.parametrize(
     ("changes", "touched"),
     [
-        ({"figures__style": {"font.size": 9}}, FIGURES),
+        ({"figures__style": {"font.size": 9}}, ALL_FIGURES),
         ({"claims__lag": 0.25}, {"claims": ""}),
-        ({"null_models__draws": 11}, {"null": "", **FIGURES}),
+        ({"null_models__draws__reinitialized": 11}, {"null": "/reinitialized", **ALL_FIGURES}),
+        ({"null_models__validation__draws": 11}, {"null": "/untrained-"}),
+        ({"null_models__validation__largest_shift": 2.0}, {"validation": ""}),
         ({"eigenpairs__tolerance": 1e-5}, SOLVED),
         ({"eigenpairs__count": 4}, {"eigenpairs": "", "null": ""}),
         ({"eigenpairs__wide_count": 6}, {"wide_eigenpairs": "", "minimum": ""}),
-        ({"optimizers__adam__beta2": 0.99}, {"train": "/adam/"}),
-        ({"training__steps": 62}, {"train": "batch(64|128)-"}),
+        ({"optimizers__adam__beta2": 0.99}, {"train": "/adam/", "null": TRAINED_NULL}),
+        ({"training__steps": 62}, {"train": "batch(64|128)-", "null": TRAINED_NULL}),
         ({"training__full_batch_steps": 13}, {"train": "batchfull"}),
         ({"data_dir": "/somewhere/else"}, {}),
     ],
@@ -148,7 +153,10 @@ def test_other_runs_are_made_and_redraw_what_shows_them(
     assert shown_by <= rules_of(outputs, rewired)
     # What shows a null model says so also where it draws none.
     named = touched_by(outputs, FIGURES) if "figures__null_model" in changes else set()
-    assert pending(outputs) == and_what_follows(outputs, missing | rewired) | named
+    # Trainings on shuffled labels have the settings of the main experiment's.
+    set_anew = "optimizers__sgd__learning_rate" in changes
+    shuffled = touched_by(outputs, {"null": "/shuffled_labels"}) if set_anew else set()
+    assert pending(outputs) == and_what_follows(outputs, missing | rewired | shuffled) | named
 
 
 def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: Outputs) -> None:
@@ -167,16 +175,20 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
     ("module", "touched"),
     [
         ("eigendrift/data/shipped.py", {"data": ""}),
-        ("eigendrift/training/batches.py", {"train": ""}),
+        ("eigendrift/training/batches.py", {"train": "", "null": ""}),
         ("eigendrift/eigenpairs/lanczos.py", SOLVED),
         ("eigendrift/null/models.py", {"null": ""}),
-        ("eigendrift/metrics/displacement.py", {"metrics": "", "wide_metrics": "", "baseline": ""}),
+        (
+            "eigendrift/metrics/displacement.py",
+            {"metrics": "", "wide_metrics": "", "baseline": "", "validation": ""},
+        ),
+        ("eigendrift/validation/judge.py", {"validation": ""}),
         ("eigendrift/metrics/run.py", {"metrics": "", "wide_metrics": ""}),
         ("eigendrift/claims/estimators.py", {"claims": ""}),
-        ("eigendrift/figures/style.py", FIGURES),
+        ("eigendrift/figures/style.py", ALL_FIGURES),
         ("eigendrift/figures/accuracy.py", {"fig05": ""}),
         ("eigendrift/figures/training_loss.py", {"fig04": ""}),
-        ("scripts/figure.py", FIGURES),
+        ("scripts/figure.py", ALL_FIGURES),
         ("scripts/claims.py", {"claims": ""}),
     ],
 )

@@ -26,11 +26,12 @@ def results(smoke: Clone) -> Path:
 def figures(smoke: Clone) -> list[str]:
     """Names of the figures in the table of workflow/rules/figures.smk."""
     outputs = smoke.outputs()
-    return sorted({Path(path).stem for path, output in outputs.items() if output.rule.startswith("fig")})
+    drawn = ("fig", "ext")
+    return sorted({Path(path).stem for path, output in outputs.items() if output.rule.startswith(drawn)})
 
 
 def test_figures_are_numbered_as_in_the_paper(figures: list[str], results: Path) -> None:
-    numbers = [int(name[3:5]) for name in figures]
+    numbers = [int(name[3:5]) for name in figures if name.startswith("fig")]
     assert sorted(numbers) == list(range(1, 22))
     files = sorted(f"{name}.{ending}" for name in figures for ending in ENDINGS)
     assert sorted(path.name for path in (results / "figures").iterdir()) == files
@@ -78,6 +79,32 @@ def test_a_run_that_two_experiments_share_is_there_once(results: Path) -> None:
     for optimizer, settings in usual.items():
         found = {path.parent.name for path in (results / f"runs/digits/mlp-8/{optimizer}").glob("*/seed1")}
         assert found == {settings}
+
+
+def test_null_models_are_validated_and_left(results: Path) -> None:
+    nulls = {"isotropic", "reinitialized", "permuted", "shuffled_labels"}
+    validation = pd.read_csv(results / "null_validation.csv")
+    departure = pd.read_csv(results / "null_departure.csv")
+    for table in (validation, departure):
+        assert set(table["null_model"]) == nulls
+        assert set(table["dataset"]) == {"digits", "mnist5k"}
+    # Random directions are nothing like a Hessian's, which 10 draws suffice to see.
+    isotropic = validation[validation["null_model"] == "isotropic"]
+    assert (isotropic.loc[isotropic["statistic"] == "log10 IPR", "verdict"] == "different").all()
+    assert "different" not in set(validation.loc[validation["null_model"] != "isotropic", "verdict"])
+    started = departure[(departure["null_model"] == "reinitialized") & (departure["moment"] == "start")]
+    assert "outside" not in set(started["verdict"])
+    assert set(departure["optimizer"]) == {"sgd", "adam"}
+    assert set(departure["seed"]) == {0, 1}
+
+
+def test_what_validates_null_models_is_what_training_starts_from(results: Path) -> None:
+    for dataset in ("digits", "mnist5k"):
+        observed = xr.open_zarr(results / f"null/{dataset}/mlp-8/untrained-observed.zarr")
+        for seed in (0, 1):
+            run = results / f"runs/{dataset}/mlp-8/sgd/batch64-lr0.05/seed{seed}/eigenpairs.zarr"
+            start = xr.open_zarr(run)["eigenvalue"][0]
+            np.testing.assert_allclose(observed["eigenvalue"][seed], start, rtol=1e-4)
 
 
 def test_claims_are_decided(results: Path) -> None:

@@ -20,10 +20,14 @@ from eigendrift.data.registry import DATASETS
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.facts import facts_of
+from eigendrift.study.nulls import (
+    null_names,
+    null_settings,
+    untrained_names,
+)
 from eigendrift.study.order import ordered
 from eigendrift.study.runs import (
     all_runs,
-    null_settings,
     runs_of,
     solver_settings,
     training_settings,
@@ -46,6 +50,7 @@ config = ordered(config)
 STUDY = config["study"]
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
+NULLS = config["null_models"]["names"]
 SHOWN = list(dict.fromkeys(run.dataset for run in MAIN))
 
 # Where a user keeps files says nothing about their content, which is verified by digest. As a parameter it
@@ -60,7 +65,7 @@ wildcard_constraints:
     study=STUDY,
     dataset=r"[^/]+",
     model=r"[^/]+",
-    null=r"[a-z_]+",
+    null="|".join(null_names(config)),
     run=r"[^/]+/[^/]+/[^/]+/batch[^/]+/seed\d+",
 
 
@@ -100,8 +105,21 @@ def ends_of(w):
     ]
 
 
-def baseline_of(run, null):
-    return f"results/{STUDY}/null/{run.dataset}/{run.model}/{null}-baseline.zarr"
+def permuted_by(w):
+    """The trajectories whose final weights a null model permutes; none if it is another one."""
+    runs = [run for run in MAIN if (run.dataset, run.model) == (w.dataset, w.model)]
+    return [store_of(run, "trajectory") for run in runs if w.null == "permuted"]
+
+
+def baselines_of(runs, nulls):
+    """The measured draws of null models for the data sets and networks of some runs."""
+    return list(
+        dict.fromkeys(
+            f"results/{STUDY}/null/{run.dataset}/{run.model}/{null}-baseline.zarr"
+            for run in runs
+            for null in nulls
+        )
+    )
 
 
 def manifests_of(stores):
@@ -109,25 +127,26 @@ def manifests_of(stores):
     return [store.removesuffix(".zarr") + ".json" for store in stores]
 
 
-BASELINES = list(
-    dict.fromkeys(
-        baseline_of(run, null)
-        for run in MAIN
-        for null in config["null_models"]["names"]
-    )
-)
+BASELINES = baselines_of(MAIN, NULLS)
+SHOWN_NULL = config["figures"]["null_model"]
+FURTHER_NULLS = [
+    null for null in config["figures"]["further_null_models"] if null != SHOWN_NULL
+]
 
 
-def measured(runs, kind="metrics"):
-    """What claims and figures read: the metrics of runs, and the chosen null model's baselines for them."""
-    metrics = [store_of(run, kind) for run in runs]
-    baselines = list(
-        dict.fromkeys(baseline_of(run, config["figures"]["null_model"]) for run in runs)
-    )
+def measured(runs, kind="metrics", further=()):
+    """What claims and figures read: the metrics of runs, and the baselines for them.
+
+    Those of the chosen null model, and apart from them those of further ones that a figure shows as well.
+    """
+    stores = {
+        "metrics": [store_of(run, kind) for run in runs],
+        "baselines": baselines_of(runs, [SHOWN_NULL]),
+        "further": baselines_of(runs, further),
+    }
     return {
-        "manifests": manifests_of(metrics + baselines),
-        "metrics": ancient(metrics),
-        "baselines": ancient(baselines),
+        "manifests": manifests_of(sum(stores.values(), [])),
+        **{name: ancient(paths) for name, paths in stores.items() if paths},
     }
 
 

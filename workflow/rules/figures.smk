@@ -1,16 +1,19 @@
-"""Figures, numbered as in the paper: one rule for each, fig01 to fig21, made from a line of the table below.
+"""Figures, numbered as in the paper, fig01 to fig21, or ours, extNN. Each has a rule, made from a line of the table below.
 
 Consumes the stores that a figure shows; most read runs/<run>/metrics.zarr and the chosen null model's baselines.
-Produces figures/figNN_<name>.png, .pdf and .csv, the numbers plotted.
+Produces figures/figNN_<name> or extNN_<name>.png, .pdf and .csv, the numbers plotted.
 """
 
 
-def shown(draw, category, runs, stores=None, sample=None, **settings):
-    """One figure: its module in eigendrift.figures, the runs it is about, what it reads, and its settings."""
+def shown(draw, category, runs, stores=None, sample=None, nulls=(), **settings):
+    """One figure: its module in eigendrift.figures, the runs it is about, what it reads, and its settings.
+
+    Its caption names the Hessian's samples and the null models, where they are not those of most figures.
+    """
     return {
         "draw": draw,
         "category": category,
-        "facts": facts_of(config, runs, DATASETS, sample),
+        "facts": facts_of(config, runs, DATASETS, sample, nulls),
         "stores": stores or measured(runs),
         "settings": settings,
     }
@@ -42,6 +45,7 @@ def of_one_dataset(runs):
 
 
 TIMES = config["figures"]["waiting_times"]
+ALL_SHOWN = [SHOWN_NULL, *FURTHER_NULLS]
 FIRST = [run for run in MAIN if run.dataset == SHOWN[0]]
 EXAMPLES = [run for run in FIRST if run.seed == 0]
 LAST_VECTORS = [store_of(run, "eigenpairs") for run in EXAMPLES]
@@ -54,10 +58,22 @@ MINIMA = list(
 
 FIGURES = {
     "fig01_displacement": shown(
-        "displacement", "Displacement", FIRST, dataset=SHOWN[0], waiting_times=TIMES
+        "displacement",
+        "Displacement",
+        FIRST,
+        measured(FIRST, further=FURTHER_NULLS),
+        nulls=ALL_SHOWN,
+        dataset=SHOWN[0],
+        waiting_times=TIMES,
     ),
     "fig02_alignment": shown("alignment", "Alignment", MAIN),
-    "fig03_localization": shown("localization", "Localization", MAIN),
+    "fig03_localization": shown(
+        "localization",
+        "Localization",
+        MAIN,
+        measured(MAIN, further=FURTHER_NULLS),
+        nulls=ALL_SHOWN,
+    ),
     "fig04_training_loss": shown("training_loss", "Training", MAIN),
     "fig05_test_accuracy": shown("accuracy", "Training", MAIN),
     "fig06_eigenvalues": shown("eigenvalues", "Training", MAIN),
@@ -107,6 +123,16 @@ FIGURES = {
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
     ),
+    "ext08_null_models": shown(
+        "null_models",
+        "Null models",
+        MAIN,
+        {
+            "values": rules.validation.output.values_compared,
+            "verdicts": rules.validation.output.validation,
+        },
+        nulls=NULLS,
+    ),
 }
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
@@ -115,6 +141,8 @@ if len(SHOWN) > 1:
             "displacement",
             "Displacement",
             SECOND,
+            measured(SECOND, further=FURTHER_NULLS),
+            nulls=ALL_SHOWN,
             dataset=SHOWN[1],
             waiting_times=TIMES,
         ),

@@ -1,6 +1,6 @@
-"""Null models.
+"""Null models, and the untrained networks that they are held against.
 
-Consumes data/<dataset>.zarr.
+Consumes data/<dataset>.zarr and, for the null model permuted, runs/<run>/trajectory.zarr of the main experiment.
 Produces null/<dataset>/<model>/<null>.zarr, the draws, and their manifest.
 """
 
@@ -8,8 +8,12 @@ Produces null/<dataset>/<model>/<null>.zarr, the draws, and their manifest.
 rule null:
     input:
         code=code("null"),
-        manifest="results/{study}/data/{dataset}.json",
+        manifests=lambda w: [
+            f"results/{w.study}/data/{w.dataset}.json",
+            *manifests_of(permuted_by(w)),
+        ],
         data=ancient("results/{study}/data/{dataset}.zarr"),
+        trajectories=lambda w: ancient(permuted_by(w)),
     output:
         store=directory("results/{study}/null/{dataset}/{model}/{null}.zarr"),
         manifest="results/{study}/null/{dataset}/{model}/{null}.json",
@@ -17,8 +21,6 @@ rule null:
         "results/{study}/logs/null/{dataset}/{model}/{null}.log",
     benchmark:
         "results/{study}/benchmarks/null/{dataset}/{model}/{null}.tsv"
-    wildcard_constraints:
-        null="|".join(config["null_models"]["names"]),
     conda:
         "../../envs/torch.yaml"
     threads: 1

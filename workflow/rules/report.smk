@@ -15,6 +15,7 @@ RESULTS = [
         ending=["png", "pdf", "csv"],
     ),
     *expand("results/{study}/claims.{ending}", study=STUDY, ending=["json", "csv"]),
+    *expand(rules.validation.output, study=STUDY),
     *manifests_of(BASELINES),
 ]
 
@@ -99,7 +100,7 @@ rule benchmarks:
             "run": list(RUNS),
             "dataset": sorted({run.dataset for run in RUNS.values()}),
             "model": sorted({run.model for run in RUNS.values()}),
-            "null": config["null_models"]["names"],
+            "null": null_names(config),
         },
     message:
         "Collecting run times"

@@ -1,4 +1,4 @@
-"""Draw leading eigenvectors from one null model of one network on one data set."""
+"""Draw leading eigenvectors from one null model of one network on one data set; a killed job resumes."""
 
 from pathlib import Path
 
@@ -8,8 +8,10 @@ with logged(snakemake.log[0]):
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.landscape import Landscape
-    from eigendrift.null.draws import draw_null
+    from eigendrift.null.draws import draw_null, summarize_draws
+    from eigendrift.null.origin import Origin, ends_of
     from eigendrift.stores.progress import progress_key, resumable
+    from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
 
     settings = snakemake.params.settings
@@ -17,8 +19,13 @@ with logged(snakemake.log[0]):
     device = numerics.resolve_device(snakemake.params.device)
     samples = read_samples(Path(snakemake.input.data))
     landscape = Landscape(samples, settings["model"], settings["eigenpairs"], device)
+    trajectories = [open_store(Path(path), "trajectory") for path in snakemake.input.trajectories]
+    ends = ends_of(trajectories, settings["trainings"])
     store = Path(snakemake.output.store)
-    key = progress_key({**settings, "device": device.type}, [snakemake.input.manifest, *snakemake.input.code])
+    key = progress_key(
+        {**settings, "device": device.type}, [*snakemake.input.manifests, *snakemake.input.code]
+    )
     with resumable(store, key) as progress:
-        columns = draw_null(settings, landscape, progress, f"null {snakemake.wildcards.null}")
-        write_store(store, "null", columns, settings, {"parameters": landscape.size})
+        origin = Origin(samples, landscape, settings, device, progress, ends)
+        columns = draw_null(origin, f"null {snakemake.wildcards.null}")
+        write_store(store, "null", columns, settings, summarize_draws(columns))

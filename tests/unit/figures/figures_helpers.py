@@ -51,7 +51,9 @@ def collection(
     runs["unconverged"] = ("optimizer", "seed"), np.zeros(shape)
     if diverged:
         runs = end_after_second(runs, *diverged)
-    null = {spec.name: drawn(spec) for spec in BASELINE.arrays if spec.name not in {"draw", "rank"}}
+    known = {"draw", "rank", "optimizer"}
+    null = {spec.name: drawn(spec) for spec in BASELINE.arrays if spec.name not in known}
+    null["optimizer"] = xr.DataArray(np.full(sizes["draw"], -1), dims="draw")
     baseline = xr.Dataset(null, {"rank": np.arange(ranks) + 1})
     return Collection({"digits": runs}, {"digits": baseline}, "reinitialized")
 

@@ -41,7 +41,8 @@ def collection(value: float, checkpoints: int = 3) -> Collection:
     run = run.assign_coords(step=("checkpoint", 10 * np.arange(checkpoints)), rank=[1, 2])
     run.attrs["parameters"] = 100
     null = xr.Dataset({spec.name: filled(spec) for spec in BASELINE.arrays if spec.dims != (spec.name,)})
-    return Collection({"digits": run}, {"digits": null.assign_coords(rank=[1, 2])}, "reinitialized")
+    null = null.assign(optimizer=("draw", np.full(3, -1))).assign_coords(rank=[1, 2])
+    return Collection({"digits": run}, {"digits": null}, "reinitialized")
 
 
 @pytest.mark.parametrize(("name", "settings"), FIGURES.items())
@@ -64,7 +65,7 @@ def test_every_waiting_time_in_the_legend_has_a_curve(checkpoints):
 def test_masked_null_draws_are_counted():
     notes = collection(np.nan).notes("digits")
     assert "digits, sgd: without 6 unconverged eigenpairs" in notes
-    assert "digits: without 6 unconverged eigenpairs of the null model" in notes
+    assert "digits: without 6 unconverged eigenpairs of the null model reinitialized" in notes
 
 
 @pytest.mark.parametrize(("key", "value"), [("font.szie", 8), ("font.size", "wide")])

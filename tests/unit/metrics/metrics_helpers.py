@@ -17,7 +17,12 @@ def columns(kind: str, value: float, interval: int = 10) -> dict[str, np.ndarray
         spec.name: np.full([SIZES[dim] for dim in spec.dims], value, spec.dtype)
         for spec in STORES[kind].arrays
     }
-    known = {"step": interval * np.arange(4), "rank": np.arange(1, 3), "draw": np.arange(3)}
+    known = {
+        "step": interval * np.arange(4),
+        "rank": np.arange(1, 3),
+        "draw": np.arange(3),
+        "optimizer": np.full(3, -1),
+    }
     return filled | {name: values for name, values in known.items() if name in filled}
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eigendrift.metrics.baseline import measure_baseline
+from eigendrift.metrics.baseline import draws_for, measure_baseline
 from eigendrift.metrics.run import COPIED, measure_run, summarize_run
 from eigendrift.stores.reading import open_store
+from eigendrift.stores.registry import BASELINE
 from eigendrift.stores.writing import write_store
 
 CHECKPOINTS, RANKS, PARAMETERS = 5, 3, 12
@@ -135,6 +136,7 @@ def test_baseline_is_over_every_pair_of_draws() -> None:
             "eigenvector": (("draw", "rank", "parameter"), vectors),
             "eigenvalue": (("draw", "rank"), np.ones((draws, RANKS))),
             "converged": (("draw", "rank"), converged),
+            "optimizer": ("draw", np.full(draws, -1)),
         },
         {"rank": np.arange(1, RANKS + 1), "draw": np.arange(draws)},
     )
@@ -151,3 +153,33 @@ def test_baseline_is_over_every_pair_of_draws() -> None:
         assert np.isnan(baseline["subspace_displacement"][index]) == (b == 3)
     np.testing.assert_array_equal(np.isnan(baseline["inverse_participation_ratio"]), ~converged)
     np.testing.assert_array_equal(np.isnan(baseline["eigenvalue"]), ~converged)
+
+
+def test_draws_of_different_optimizers_are_not_paired() -> None:
+    """They may share their start, and then are not independent."""
+    optimizers = np.array([0, 1, 0, 1, 0])
+    vectors = orthonormal(5, 5)
+    null = xr.Dataset(
+        {
+            "eigenvector": (("draw", "rank", "parameter"), vectors),
+            "eigenvalue": (("draw", "rank"), np.arange(5.0)[:, None] * np.ones(RANKS)),
+            "converged": (("draw", "rank"), np.ones((5, RANKS), bool)),
+            "optimizer": ("draw", optimizers),
+        },
+        {"rank": np.arange(1, RANKS + 1), "draw": np.arange(5)},
+    )
+    measured = measure_baseline(null)
+    pairs = [(0, 2), (0, 4), (1, 3), (2, 4)]
+    expected = [[2 - 2 * abs(vectors[a, i] @ vectors[b, i]) for i in range(RANKS)] for a, b in pairs]
+    np.testing.assert_allclose(measured["displacement"], expected, atol=1e-6)
+    dims = {spec.name: spec.dims for spec in BASELINE.arrays}
+    trainings = [{"optimizer": {"name": name}} for name in ("sgd", "adam")]
+    baseline = xr.Dataset(
+        {name: (dims[name], values) for name, values in measured.items()},
+        attrs={"settings": {"trainings": trainings}},
+    )
+    adam, sgd = (draws_for(baseline, name) for name in ("adam", "sgd"))
+    assert adam["eigenvalue"].sel(rank=1).values.tolist() == [1, 3]
+    np.testing.assert_array_equal(adam["displacement"], baseline["displacement"][[2]])
+    np.testing.assert_array_equal(sgd["displacement"], baseline["displacement"][[0, 1, 3]])
+    assert draws_for(baseline, "rmsprop").identical(baseline)

@@ -1,65 +1,34 @@
-"""Null models: isotropic draws against closed forms, reinitialized draws against dense Hessians."""
+"""All null models alike; isotropic draws against closed forms, reinitialized draws against dense Hessians."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from null_helpers import MODEL, SAMPLES, SIZE, landscape_of, origin_of
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
-from eigendrift.data.samples import Samples
-from eigendrift.eigenpairs.landscape import Landscape, Record
+from eigendrift.eigenpairs.landscape import Record
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 from eigendrift.null import draws as module
-from eigendrift.null.draws import draw_null
-from eigendrift.null.models import NULL_MODELS, isotropic, reinitialized
+from eigendrift.null.draws import DRAWN, draw_null, summarize_draws
+from eigendrift.null.models import isotropic, reinitialized
+from eigendrift.null.origin import Origin
 from eigendrift.numerics import generator
-from eigendrift.stores.progress import Progress
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
 from eigendrift.training.models import build_model
 
-MODEL = {"hidden_widths": [4], "activation": "relu", "initialization": "glorot_normal"}
-SOLVER = {
-    "count": 3,
-    "samples": "all",
-    "chunk_size": 100,
-    "tolerance": 1e-5,
-    "max_products": 500,
-    "basis_size": 20,
-}
-SIZE = 55
-
-
-@pytest.fixture(scope="module")
-def samples() -> Samples:
-    images = np.random.default_rng(0).random((40, 3, 3), np.float32)
-    labels = np.arange(40) % 3
-    return Samples(images, labels, images[:5], labels[:5])
-
 
 @pytest.fixture
-def landscape(samples: Samples) -> Landscape:
-    return Landscape(samples, MODEL, SOLVER, torch.device("cpu"))
-
-
-def settings(name: str, draws: int = 4) -> dict[str, object]:
-    return {"null_model": name, "draws": draws, "model": MODEL, "eigenpairs": SOLVER}
-
-
-def progress_in(directory: Path) -> Progress:
-    directory.mkdir(exist_ok=True)
-    return Progress(directory)
-
-
-@pytest.fixture
-def isotropic_draws(landscape: Landscape) -> np.ndarray:
+def isotropic_draws(tmp_path: Path) -> np.ndarray:
     """float64 (draw, rank, parameter)."""
-    draws = isotropic(landscape, "", 3, range(2000))
+    draws = isotropic(origin_of(tmp_path, "isotropic"), range(2000))
     return np.array([record["eigenvector"] for record in draws], np.float64)
 
 
@@ -89,8 +58,8 @@ def test_isotropic_moments_are_the_closed_forms(isotropic_draws: np.ndarray) -> 
     )
 
 
-def test_isotropic_draws_have_no_spectrum_and_count_as_converged(landscape: Landscape) -> None:
-    (record,) = isotropic(landscape, "", 3, [0])
+def test_isotropic_draws_have_no_spectrum_and_count_as_converged(tmp_path: Path) -> None:
+    (record,) = isotropic(origin_of(tmp_path, "isotropic"), [0])
     for name in ("eigenvalue", "residual", "gap", "next_eigenvalue"):
         assert np.isnan(record[name]).all()
     assert record["converged"].all()
@@ -99,12 +68,12 @@ def test_isotropic_draws_have_no_spectrum_and_count_as_converged(landscape: Land
 
 @pytest.mark.parametrize("draw", [0, 1])
 def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
-    landscape: Landscape, samples: Samples, draw: int
+    tmp_path: Path, draw: int
 ) -> None:
-    (record,) = reinitialized(landscape, "glorot_normal", 3, [draw])
+    (record,) = reinitialized(origin_of(tmp_path, "reinitialized"), [draw])
     model = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", draw)).double()
     names = [name for name, _ in model.named_parameters()]
-    inputs, targets = torch.from_numpy(samples.train_images).double(), torch.from_numpy(samples.train_labels)
+    inputs, targets = torch.from_numpy(SAMPLES.train_images).double(), torch.from_numpy(SAMPLES.train_labels)
 
     def loss(flat: torch.Tensor) -> torch.Tensor:
         parts = flat.split([parameter.numel() for parameter in model.parameters()])
@@ -120,62 +89,71 @@ def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
     assert record["converged"].all()
 
 
-@pytest.mark.parametrize("name", NULL_MODELS)
-def test_draws_differ_but_each_is_reproducible(landscape: Landscape, samples: Samples, name: str) -> None:
-    draws = NULL_MODELS[name](landscape, "glorot_normal", 3, range(3))
-    fresh = Landscape(samples, MODEL, SOLVER, torch.device("cpu"))
-    (again,) = NULL_MODELS[name](fresh, "glorot_normal", 3, [2])
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("trained", [True, False])
+def test_draws_differ_but_each_is_reproducible(tmp_path: Path, name: str, trained: bool) -> None:
+    draws = DRAWN[name](origin_of(tmp_path, name, trained=trained), range(3))
+    (again,) = DRAWN[name](origin_of(tmp_path, name, trained=trained), [2])
     np.testing.assert_array_equal(again["eigenvector"], draws[2]["eigenvector"])
     for one, other in ((0, 1), (0, 2), (1, 2)):
         overlap = np.abs((draws[one]["eigenvector"][0] * draws[other]["eigenvector"][0]).sum())
         assert overlap < 0.99
 
 
-@pytest.mark.parametrize("name", NULL_MODELS)
+@pytest.mark.parametrize("name", DRAWN)
 def test_an_interrupted_job_resumes_with_the_same_bits(
-    landscape: Landscape, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = draw_null(settings(name), landscape, progress_in(tmp_path / "whole"), "test")
-    model, called = NULL_MODELS[name], []
+    whole = draw_null(origin_of(tmp_path / "whole", name), "test")
+    model, called = DRAWN[name], []
 
-    def dying(*arguments: Any) -> list[Record]:
-        called.extend(arguments[-1])
+    def dying(origin: Origin, draws: range) -> list[Record]:
+        called.extend(draws)
         if called == [0, 1, 2]:
             raise KeyboardInterrupt
-        return model(*arguments)
+        return model(origin, draws)
 
-    monkeypatch.setitem(module.NULL_MODELS, name, dying)
+    monkeypatch.setitem(module.DRAWN, name, dying)
     with pytest.raises(KeyboardInterrupt):
-        draw_null(settings(name), landscape, progress_in(tmp_path / "killed"), "test")
-    resumed = draw_null(settings(name), landscape, progress_in(tmp_path / "killed"), "test")
+        draw_null(origin_of(tmp_path / "killed", name), "test")
+    resumed = draw_null(origin_of(tmp_path / "killed", name), "test")
     assert called == [0, 1, 2, 2, 3]
-    assert resumed.keys() == whole.keys()
-    for column in whole:
-        np.testing.assert_array_equal(np.array(list(resumed[column])), np.array(list(whole[column])))
+    assert_same(resumed, whole)
 
 
-def test_draws_in_groups_are_the_same_ones(samples: Samples, landscape: Landscape, tmp_path: Path) -> None:
-    alone = draw_null(settings("reinitialized"), landscape, progress_in(tmp_path / "alone"), "test")
-    grouped = Landscape(samples, MODEL, SOLVER, torch.device("cpu"), together=3)
-    together = draw_null(settings("reinitialized"), grouped, progress_in(tmp_path / "grouped"), "test")
+def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    for column in other:
+        np.testing.assert_array_equal(np.array(list(one[column])), np.array(list(other[column])))
+
+
+@pytest.mark.parametrize("name", ["reinitialized", "permuted", "shuffled_labels", "observed"])
+def test_draws_in_groups_are_the_same_ones(tmp_path: Path, name: str) -> None:
+    alone = draw_null(origin_of(tmp_path / "alone", name), "test")
+    together = draw_null(origin_of(tmp_path / "grouped", name, together=3), "test")
     np.testing.assert_allclose(together["eigenvalue"], alone["eigenvalue"], rtol=1e-4)
+    np.testing.assert_array_equal(together["optimizer"], alone["optimizer"])
     pairs = zip(together["eigenvector"], alone["eigenvector"], strict=True)
     for one, other in pairs:
-        np.testing.assert_allclose(np.abs((one * other).sum(1)), 1, atol=1e-5)
+        np.testing.assert_allclose(np.abs((one * other).sum(1)), 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NULL_MODELS)
-def test_store_accepts_the_columns(landscape: Landscape, tmp_path: Path, name: str) -> None:
-    columns = draw_null(settings(name), landscape, progress_in(tmp_path / "a"), "test")
-    write_store(tmp_path / "null.zarr", "null", columns, {})
+@pytest.mark.parametrize("name", DRAWN)
+def test_store_accepts_the_columns(tmp_path: Path, name: str) -> None:
+    columns = draw_null(origin_of(tmp_path / "a", name), "test")
+    write_store(tmp_path / "null.zarr", "null", columns, {}, summarize_draws(columns))
     stored = open_store(tmp_path / "null.zarr", "null")
     assert stored["draw"].values.tolist() == [0, 1, 2, 3]
     assert stored["rank"].values.tolist() == [1, 2, 3]
     assert stored["eigenvector"].shape == (4, 3, SIZE)
+    assert stored.attrs["summary"] == {"parameters": SIZE, "diverged": []}
+    belongs = name in ("permuted", "shuffled_labels")
+    assert stored["optimizer"].values.tolist() == ([0, 1, 0, 1] if belongs else [-1] * 4)
 
 
-def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(landscape: Landscape) -> None:
+def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(tmp_path: Path) -> None:
     """The generator is a CPU one, and the landscape's network may be elsewhere."""
+    landscape = landscape_of()
     before = parameters_to_vector(landscape.model.parameters()).detach().clone()
     drawn = []
 
@@ -189,7 +167,8 @@ def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(landscape: 
             drawn.extend(weights)
             return []
 
-    reinitialized(Recording(), "glorot_normal", 3, [0])  # type: ignore[arg-type]
+    origin = replace(origin_of(tmp_path, "reinitialized"), landscape=Recording())
+    reinitialized(origin, [0])
     assert torch.equal(parameters_to_vector(landscape.model.parameters()), before)
     expected = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", 0))
     np.testing.assert_array_equal(drawn[0], parameters_to_vector(expected.parameters()).detach().numpy())

@@ -127,7 +127,11 @@ MISTAKES: list[tuple[str, Any, str]] = [
         [32, 0],
         "'models.mlp-32-32.hidden_widths' contains 0, expected an integer of at least 1.",
     ),
-    ("null_models.draws", 3, "'null_models.draws' is 3, expected an integer of at least 10."),
+    (
+        "null_models.draws.isotropic",
+        3,
+        "'null_models.draws.isotropic' is 3, expected an integer of at least 4.",
+    ),
     # Empty lists and groups, repetitions.
     ("experiments.main.optimizers", [], f"'experiments.main.optimizers' is [], expected {LIST}."),
     ("experiments.main.datasets", [], f"'experiments.main.datasets' is [], expected {LIST}."),
@@ -159,14 +163,14 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "null_models.names",
         ["gaussian"],
-        "'null_models.names' contains \"gaussian\", expected one of isotropic, reinitialized.",
+        "'null_models.names' contains \"gaussian\", expected one of isotropic, reinitialized, "
+        "permuted, shuffled_labels.",
     ),
     (
         "figures.null_model",
         "gaussian",
         "'figures.null_model' names 'gaussian', which is not in 'null_models.names'; expected one "
-        "of isotropic, "
-        "reinitialized.",
+        "of isotropic, reinitialized, permuted, shuffled_labels.",
     ),
     (
         "training.checkpoints.spacing",

@@ -5,8 +5,9 @@ import re
 
 from study_helpers import CONFIG, changed, merged
 
+from eigendrift.study.nulls import null_settings
 from eigendrift.study.order import ordered
-from eigendrift.study.runs import Run, all_runs, null_settings, runs_of, solver_settings, training_settings
+from eigendrift.study.runs import Run, all_runs, runs_of, solver_settings, training_settings
 
 SMALL = merged(
     changed("experiments", {"main": CONFIG["experiments"]["main"]}),
@@ -72,16 +73,6 @@ def test_training_settings_are_complete() -> None:
         "seed": 0,
         "steps": 8000,
         "checkpoints": {"count": 41, "spacing": "linear"},
-    }
-
-
-def test_null_settings_are_complete() -> None:
-    assert null_settings(CONFIG, "digits", "mlp-32-32", "isotropic") == {
-        "dataset": "digits",
-        "model": {"name": "mlp-32-32", **CONFIG["models"]["mlp-32-32"]},
-        "null_model": "isotropic",
-        "draws": 20,
-        "eigenpairs": solver_settings(CONFIG),
     }
 
 

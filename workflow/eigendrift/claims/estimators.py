@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from eigendrift.metrics.baseline import draws_for
+
 LEADING = 1
 # Rounding float32 eigenvectors moves them about this far; a logarithm of less would be one of rounding.
 RESOLUTION = float(np.finfo(np.float32).eps) ** 2
@@ -116,7 +118,8 @@ def reorganization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effect
 
 def localization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
     """Estimate C3: log10 of Adam's IPR over the null model's median, mean over the second half."""
-    null = _log10(baseline["inverse_participation_ratio"].sel(rank=LEADING).median())
+    draws = draws_for(baseline, "adam")["inverse_participation_ratio"]
+    null = _log10(draws.sel(rank=LEADING).median())
     return _by_seed(leading_localization(runs).sel(optimizer="adam") - null)
 
 

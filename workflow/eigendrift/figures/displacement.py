@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 
 from eigendrift.figures.parts import Plotted, Table, draw_baseline, draw_isotropic
 from eigendrift.figures.two_time import draw_two_time
+from eigendrift.metrics.baseline import draws_for
 from eigendrift.metrics.collection import Collection, collect
 from eigendrift.metrics.displacement import isotropic_displacement
 
@@ -21,11 +22,13 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
         waiting_times: How many waiting times to show, spread evenly over the checkpoints.
     """
     runs = collection.runs[dataset]
-    baseline = collection.baselines[dataset]["displacement"].sel(rank=LEADING).values
 
-    def draw_references(panel: Axes) -> Table:
-        null = draw_baseline(panel, baseline, f"{collection.null_model} null")
-        return null + draw_isotropic(panel, isotropic_displacement(runs.attrs["parameters"]))
+    def draw_references(panel: Axes, optimizer: str) -> Table:
+        table: Table = []
+        for name, baseline in collection.nulls(dataset).items():
+            draws = draws_for(baseline, optimizer)["displacement"].sel(rank=LEADING).values
+            table += draw_baseline(panel, draws, name, further=bool(table))
+        return table + draw_isotropic(panel, isotropic_displacement(runs.attrs["parameters"]))
 
     moved = runs["displacement"].sel(rank=LEADING)
     label = r"displacement $\Delta^{(1)}(t_w,\, t_w + t)$"

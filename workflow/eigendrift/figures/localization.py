@@ -1,7 +1,10 @@
 """Figure 3: inverse participation ratio of the leading eigenvector throughout training."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 
 from eigendrift.figures.parts import (
@@ -25,6 +28,7 @@ from eigendrift.metrics.collection import Collection, collect
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 
 LEADING = 1
+POOLED = "; null models of trained networks: draws of all optimizers together"
 
 read = collect
 
@@ -42,9 +46,7 @@ def draw(collection: Collection) -> Plotted:
             draw_band(panel, steps, band, line, title_of(optimizer))
             labels = {"dataset": dataset, "optimizer": optimizer, "quantity": "inverse_participation_ratio"}
             table += band_rows("step", steps, band, **labels)
-        baseline = collection.baselines[dataset]["inverse_participation_ratio"].sel(rank=LEADING).values
-        null = draw_references(panel, baseline, collection.null_model, runs.attrs["parameters"])
-        for row in null:
+        for row in draw_references(panel, collection.nulls(dataset), runs.attrs["parameters"]):
             table.append({"dataset": dataset, **row})
         multiple_axis(panel, runs.attrs["parameters"])
         panel.set(title=dataset_title(dataset, runs))
@@ -52,23 +54,28 @@ def draw(collection: Collection) -> Plotted:
     axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
     handles, labels_ = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels_, loc="outside right upper")
-    describe(figure, collection, list(collection.runs), MEAN_AND_RANGE)
+    nulls = (null for dataset in collection.runs for null in collection.nulls(dataset).values())
+    pooled = any((null["optimizer"] >= 0).any() for null in nulls)
+    shown = f"{MEAN_AND_RANGE}{POOLED if pooled else ''}"
+    describe(figure, collection, list(collection.runs), shown)
     return Plotted(figure, pd.DataFrame(table))
 
 
-def draw_references(panel: Axes, baseline: np.ndarray, null_model: str, parameters: int) -> Table:
+def draw_references(panel: Axes, nulls: Mapping[str, xr.Dataset], parameters: int) -> Table:
     """Draw what inverse participation ratios are compared with; their axis becomes logarithmic.
 
     Args:
         panel: Where the ratios are drawn already.
-        baseline: float64 (draw,), the ratio of each draw of the null model; NaN where it did not converge.
-        null_model: Name of the null model.
+        nulls: Baselines of null models, by name; all of their draws are shown together.
         parameters: N.
 
     Returns:
         The numbers drawn.
     """
-    table = draw_baseline(panel, baseline, f"{null_model} null")
+    table: Table = []
+    for name, baseline in nulls.items():
+        draws = baseline["inverse_participation_ratio"].sel(rank=LEADING).values
+        table += draw_baseline(panel, draws, name, further=bool(table))
     table += draw_isotropic(panel, isotropic_inverse_participation_ratio(parameters))
     logarithmic(panel, "y")
     return table

@@ -14,17 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from eigendrift.figures.style import (
-    BASELINE,
-    BASELINE_BAND,
     ISOTROPIC,
     LEGEND_WIDTH,
     PANEL_HEIGHT,
     PANEL_WIDTH,
+    null_line,
 )
 from eigendrift.metrics.collection import Collection
 
 Table = list[dict[str, Any]]
 
+BASELINE_ALPHA = 0.12
+LINE_AND_BAND = "\n(median, central 90 %)"
 MEAN_AND_RANGE = "line: mean, band: minimum to maximum over seeds"
 
 
@@ -110,14 +111,23 @@ def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) ->
     ]
 
 
-def draw_baseline(axes: Axes, draws: np.ndarray, label: str) -> Table:
-    """Draw a null model's median as a dashed red line and its central 90 % as a band; return the numbers."""
+def draw_baseline(axes: Axes, draws: np.ndarray, null_model: str, *, further: bool = False) -> Table:
+    """Draw a null model's median as a line of its own and its central 90 % as a band; return the numbers.
+
+    Args:
+        axes: Where to draw.
+        draws: float64, any number; NaN is left out.
+        null_model: Name of the null model.
+        further: Whether another null model is there already, and the legend knows what line and band are.
+    """
     if not np.isfinite(draws).any():
         return []
+    line = null_line(null_model)
     low, middle, high = np.nanquantile(draws, [0.05, 0.5, 0.95])
-    axes.axhspan(low, high, **BASELINE_BAND)
-    axes.axhline(middle, label=f"{label}\n(median, central 90 %)", **BASELINE)
-    return [{"quantity": "baseline", "median": middle, "low": low, "high": high}]
+    axes.axhspan(low, high, color=line["color"], alpha=BASELINE_ALPHA, linewidth=0)
+    label = f"{null_model} null{'' if further else LINE_AND_BAND}"
+    axes.axhline(middle, label=label, **line)
+    return [{"quantity": "baseline", "null_model": null_model, "median": middle, "low": low, "high": high}]
 
 
 def draw_isotropic(axes: Axes, mean: float) -> Table:
@@ -159,9 +169,9 @@ def logarithmic(axes: Axes, direction: Literal["x", "y"]) -> None:
         axes.set(**{f"{direction}scale": "log"})
 
 
-def plain_log_ticks(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers at 1, 2 and 5 of each decade."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+def plain_log_ticks(axis: Axis, labelled: Sequence[float] = (1, 2, 5)) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5, or what is ``labelled``, of each decade."""
+    axis.set_major_locator(LogLocator(subs=labelled, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
 

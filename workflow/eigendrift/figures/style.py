@@ -43,8 +43,13 @@ LINES: tuple[dict[str, Any], ...] = (
 KNOWN_OPTIMIZERS = ("sgd", "momentum", "adam")
 NAMES = {"sgd": "SGD", "momentum": "SGD + momentum", "adam": "Adam"}
 BASELINE: dict[str, Any] = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
+# A null model's median and band; what is not named here looks like the first.
+NULL_LINES: dict[str, dict[str, Any]] = {
+    "permuted": {"color": "#8C510A", "linestyle": (0, (8, 2, 1, 2)), "linewidth": 1.2},
+    "shuffled_labels": {"color": "#6A3D9A", "linestyle": (0, (2, 1.2)), "linewidth": 1.2},
+    "isotropic": {"color": "#777777", "linestyle": (0, (6, 4)), "linewidth": 1.2},
+}
 ISOTROPIC: dict[str, Any] = {"color": "#777777", "linestyle": (0, (1, 2)), "linewidth": 1.0}
-BASELINE_BAND: dict[str, Any] = {"color": "#D00000", "alpha": 0.12, "linewidth": 0}
 
 # What comes first is dark, what comes last light; the map's own lightest yellow would vanish on paper.
 SEQUENTIAL = ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.9, 256)))
@@ -60,6 +65,11 @@ def optimizer_lines(optimizers: list[str]) -> dict[str, dict[str, Any]]:
     others = [name for name in optimizers if name not in KNOWN_OPTIMIZERS]
     lines = dict(zip((*KNOWN_OPTIMIZERS, *others), cycle(LINES), strict=False))
     return {name: dict(lines[name]) for name in optimizers}
+
+
+def null_line(null_model: str) -> dict[str, Any]:
+    """Return the line of a null model, the same one in every figure."""
+    return dict(NULL_LINES.get(null_model, BASELINE))
 
 
 def title_of(optimizer: str) -> str:

@@ -15,6 +15,7 @@ from eigendrift.figures.parts import (
 from eigendrift.figures.style import title_of
 from eigendrift.figures.sweeps import describe_sweep, legend_of, setting_of, shares_of
 from eigendrift.figures.two_time import draw_curves, waiting_checkpoints
+from eigendrift.metrics.baseline import draws_for
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.sweep import Sweep
 
@@ -41,7 +42,7 @@ def draw_displacement(sweep: Sweep, waiting_times: int) -> Plotted:
             panel.set_visible(True)
             waiting = waiting_checkpoints(runs.sizes["checkpoint"], waiting_times)
             drawn = draw_curves(panel, runs["displacement"].sel(rank=LEADING), shares_of(runs), waiting)
-            drawn += _draw_references(panel, sweep)
+            drawn += _draw_references(panel, sweep, optimizer)
             table += [{"optimizer": optimizer, sweep.varied: value, **row} for row in drawn]
             panel.set_title(f"{title_of(optimizer)}\n{setting_of(sweep, value)}")
             _finish(panel)
@@ -56,9 +57,9 @@ def draw_displacement(sweep: Sweep, waiting_times: int) -> Plotted:
     return Plotted(figure, pd.DataFrame(table))
 
 
-def _draw_references(panel: Axes, sweep: Sweep) -> Table:
-    baseline = sweep.baseline["displacement"].sel(rank=LEADING).values
-    null = draw_baseline(panel, baseline, f"{sweep.null_model} null")
+def _draw_references(panel: Axes, sweep: Sweep, optimizer: str) -> Table:
+    baseline = draws_for(sweep.baseline, optimizer)["displacement"].sel(rank=LEADING).values
+    null = draw_baseline(panel, baseline, sweep.null_model)
     return null + draw_isotropic(panel, isotropic_displacement(sweep.parameters))
 
 

@@ -12,6 +12,7 @@ from eigendrift.figures.localization import draw_references, multiple_axis
 from eigendrift.figures.parts import MEAN_AND_RANGE, Plotted, Table, band_rows, draw_band, over_seeds, panels
 from eigendrift.figures.style import title_of
 from eigendrift.figures.sweeps import SHARE, describe_sweep, name_of, shares_of, text_of, value_lines
+from eigendrift.metrics.baseline import draws_for
 from eigendrift.metrics.sweep import Sweep
 
 LEADING = 1
@@ -28,7 +29,6 @@ BELOW: dict[str, Any] = {
 def draw_localization(sweep: Sweep) -> Plotted:
     """Draw the IPR against the share of training, a panel for each optimizer; the right axis is N × IPR."""
     figure, axes = panels(1, len(sweep.runs))
-    baseline = sweep.baseline["inverse_participation_ratio"].sel(rank=LEADING).values
     table: Table = []
     for panel, (optimizer, by_value) in zip(axes[0], sweep.runs.items(), strict=True):
         table += [
@@ -36,7 +36,8 @@ def draw_localization(sweep: Sweep) -> Plotted:
             for value, line in value_lines(list(by_value)).items()
             for row in _draw_value(panel, by_value[value], line, text_of(value))
         ]
-        null = draw_references(panel, baseline, sweep.null_model, sweep.parameters)
+        nulls = {sweep.null_model: draws_for(sweep.baseline, optimizer)}
+        null = draw_references(panel, nulls, sweep.parameters)
         table += [{"optimizer": optimizer, **row} for row in null]
         panel.set(title=f"{title_of(optimizer)}, {sweep.dataset}", xlabel=SHARE, xlim=(0, 1))
         panel.set_xticks(QUARTERS, [f"{share:g}" for share in QUARTERS])

@@ -30,7 +30,7 @@ def draw_two_time(
     waiting_times: int,
     values: xr.DataArray,
     label: str,
-    draw_references: Callable[[Axes], Table] = lambda _: [],
+    draw_references: Callable[[Axes, str], Table] = lambda *_: [],
 ) -> Plotted:
     """Draw a quantity of two times, tw and tw + t, against the lag t; both axes are logarithmic.
 
@@ -40,7 +40,8 @@ def draw_two_time(
         waiting_times: How many waiting times to show, spread evenly over the checkpoints.
         values: The quantity, float64 (optimizer, seed, waiting, checkpoint).
         label: Label of the y axis.
-        draw_references: Draws into a panel what to compare the curves with; returns the numbers.
+        draw_references: Draws into the panel of an optimizer what to compare the curves with; returns the
+            numbers.
     """
     runs = collection.runs[dataset]
     optimizers = [str(name) for name in runs["optimizer"].values]
@@ -49,7 +50,7 @@ def draw_two_time(
     table: Table = []
     for panel, optimizer in zip(axes[0], optimizers, strict=True):
         rows = draw_curves(panel, values.sel(optimizer=optimizer), runs["step"].values, waiting)
-        rows += draw_references(panel)
+        rows += draw_references(panel, optimizer)
         table += [{"dataset": dataset, "optimizer": optimizer, **row} for row in rows]
         panel.set(xlabel="lag $t$ (steps)", title=f"{title_of(optimizer)}, {dataset}")
         logarithmic(panel, "x")

@@ -26,5 +26,5 @@ def draw(collection: Collection, dataset: str, waiting_times: int) -> Plotted:
         waiting_times,
         runs["weight_change_alignment"].sel(rank=LEADING),
         r"alignment $|\langle \Delta\theta/|\Delta\theta|,\, v_1(t_w) \rangle|$",
-        lambda panel: draw_isotropic(panel, isotropic),
+        lambda panel, _: draw_isotropic(panel, isotropic),
     )

@@ -6,9 +6,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap
 from matplotlib.figure import Figure
 
-from eigendrift.figures.localization import LEADING, draw_references, multiple_axis
+from eigendrift.figures.localization import draw_references, multiple_axis
 from eigendrift.figures.parts import Plotted, Table, describe, panels, steps_axis
 from eigendrift.figures.style import SEQUENTIAL, title_of
+from eigendrift.metrics.baseline import draws_for
 from eigendrift.metrics.collection import Collection, collect
 
 # Inches.
@@ -26,7 +27,6 @@ def draw(collection: Collection, dataset: str) -> Plotted:
     """
     runs = collection.runs[dataset].isel(seed=0)
     steps, ranks = runs["step"].values, runs["rank"].values
-    baseline = collection.baselines[dataset]["inverse_participation_ratio"].sel(rank=LEADING).values
     optimizers = [str(name) for name in runs["optimizer"].values]
     figure, axes = panels(1, len(optimizers))
     colours = SEQUENTIAL.resampled(len(ranks))
@@ -43,7 +43,8 @@ def draw(collection: Collection, dataset: str) -> Plotted:
             for step, value in zip(steps, line, strict=True)
             if np.isfinite(value)
         ]
-        rows += draw_references(panel, baseline, collection.null_model, runs.attrs["parameters"])
+        nulls = {collection.null_model: draws_for(collection.baselines[dataset], optimizer)}
+        rows += draw_references(panel, nulls, runs.attrs["parameters"])
         table += [{"dataset": dataset, "optimizer": optimizer, **row} for row in rows]
         panel.set_title(f"{title_of(optimizer)}, {dataset}")
         steps_axis(panel)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from eigendrift.stores.reading import open_store
 
 @dataclass(frozen=True)
 class Collection:
-    """Metrics of many runs, and the baselines of a null model.
+    """Metrics of many runs, and the baselines of null models.
 
     Attributes:
         runs: For each data set, the metrics with dimensions optimizer and seed in front; ``diverged_at``
@@ -21,11 +21,18 @@ class Collection:
             masked eigenpairs and is NaN for runs that are not there; ``attrs["parameters"]`` is N.
         baselines: For each data set, the baseline of the null model.
         null_model: Name of the null model.
+        further: The same of other null models, by their names.
     """
 
     runs: dict[str, xr.Dataset]
     baselines: dict[str, xr.Dataset]
     null_model: str
+    further: dict[str, dict[str, xr.Dataset]] = field(default_factory=dict)
+
+    def nulls(self, dataset: str) -> dict[str, xr.Dataset]:
+        """Return the baselines of all null models for a data set, by name, first the one that claims use."""
+        first = {self.null_model: self.baselines[dataset]}
+        return first | {name: baselines[dataset] for name, baselines in self.further.items()}
 
     def notes(self, dataset: str) -> list[str]:
         """Say what a reader of this data set's figures must know: divergences and masked pairs."""
@@ -35,9 +42,10 @@ class Collection:
             for optimizer in runs["optimizer"].values
             for note in notes_on(runs.sel(optimizer=optimizer), f"{dataset}, {optimizer}")
         ]
-        draws = self.baselines[dataset]["inverse_participation_ratio"]
-        if unconverged := int(draws.isnull().sum()):
-            notes.append(f"{dataset}: {_left_out(unconverged)} of the null model")
+        for name, baseline in self.nulls(dataset).items():
+            draws = baseline["inverse_participation_ratio"]
+            if unconverged := int(draws.isnull().sum()):
+                notes.append(f"{dataset}: {_left_out(unconverged)} of the null model {name}")
         return notes
 
 
@@ -62,12 +70,15 @@ def _left_out(eigenpairs: int) -> str:
     return f"without {eigenpairs} unconverged eigenpair{'s' * (eigenpairs > 1)}"
 
 
-def collect(metrics: Iterable[str | Path], baselines: Iterable[str | Path]) -> Collection:
-    """Read the metrics of runs and the baselines of their null model.
+def collect(
+    metrics: Iterable[str | Path], baselines: Iterable[str | Path], further: Iterable[str | Path] = ()
+) -> Collection:
+    """Read the metrics of runs and the baselines of their null models.
 
     Args:
         metrics: Metrics stores of runs with equal checkpoints; what is missing becomes NaN.
         baselines: Baseline stores, one for each data set.
+        further: Those of other null models.
     """
     grouped: dict[str, dict[str, list[xr.Dataset]]] = defaultdict(lambda: defaultdict(list))
     for path in metrics:
@@ -75,18 +86,25 @@ def collect(metrics: Iterable[str | Path], baselines: Iterable[str | Path]) -> C
         grouped[run.attrs["dataset"]][run.attrs["optimizer"]].append(run)
     runs = {dataset: _stack(optimizers) for dataset, optimizers in grouped.items()}
     null, null_model = read_baselines(baselines)
-    return Collection(runs, null, null_model)
+    return Collection(runs, null, null_model, read_nulls(further))
 
 
 def read_baselines(baselines: Iterable[str | Path]) -> tuple[dict[str, xr.Dataset], str]:
     """Read baseline stores: the baseline of each data set, and the name of the null model."""
-    null = {}
-    names = set()
+    nulls = read_nulls(baselines)
+    return {dataset: baseline for null in nulls.values() for dataset, baseline in null.items()}, "/".join(
+        nulls
+    )
+
+
+def read_nulls(baselines: Iterable[str | Path]) -> dict[str, dict[str, xr.Dataset]]:
+    """Read baseline stores by null model and data set."""
+    nulls: dict[str, dict[str, xr.Dataset]] = defaultdict(dict)
     for path in baselines:
         baseline = open_store(Path(path), "baseline").load()
-        null[baseline.attrs["settings"]["dataset"]] = baseline
-        names.add(baseline.attrs["settings"]["null_model"])
-    return null, "/".join(sorted(names))
+        settings = baseline.attrs["settings"]
+        nulls[settings["null_model"]][settings["dataset"]] = baseline
+    return dict(nulls)
 
 
 def read_run(path: Path) -> xr.Dataset:

@@ -1,44 +1,35 @@
-"""Null models by name: each draws leading eigenvectors that know nothing of training."""
+"""Null models by name: each makes leading eigenvectors that lack something of those that training makes.
+
+Every one is a function of an `Origin` and the numbers of the draws wanted, which returns a record of a null
+store for each. The draws of a null model of trained networks belong to the optimizers of the main experiment
+in turn; without trainings, where ``Origin.optimizers`` is 0, it is applied to untrained networks, which
+validates it.
+"""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector
 
+from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.landscape import Landscape, Record, undefined_record
+from eigendrift.null.origin import Origin
 from eigendrift.numerics import generator
 from eigendrift.training.models import initialize
 
-# A null model makes draws, records of a null store, from the landscape, the name of the network's
-# initialisation, the number of eigenpairs, and the numbers of the draws.
-NullModel = Callable[[Landscape, str, int, Sequence[int]], list[Record]]
+NullModel = Callable[[Origin, Sequence[int]], list[Record]]
 
 
-def reinitialized(
-    landscape: Landscape, initialization: str, count: int, draws: Sequence[int]
-) -> list[Record]:
-    """Draw the Hessian's leading eigenpairs at fresh draws from the initialisation.
-
-    Keeps the architecture, the data and the distribution of the initial weights; destroys all that training
-    does. ``count`` is the landscape's own.
-    """
-    # A CPU generator cannot draw on another device.
-    model = deepcopy(landscape.model).cpu()
-    weights = []
-    for draw in draws:
-        initialize(model, initialization, generator("null", "reinitialized", draw))
-        weights.append(parameters_to_vector(model.parameters()).detach().numpy())
-    return landscape.eigenpairs_at_each(weights, [generator("null", "start", draw) for draw in draws])
-
-
-def isotropic(landscape: Landscape, initialization: str, count: int, draws: Sequence[int]) -> list[Record]:
-    """Draw ``count`` orthonormal vectors uniformly: directions without any structure, and no spectrum.
+def isotropic(origin: Origin, draws: Sequence[int]) -> list[Record]:
+    """Draw orthonormal vectors uniformly: directions without any structure, and no spectrum.
 
     Keeps the number of parameters alone; destroys architecture, data and training.
     """
-    return [_uniform_frame(landscape.size, count, generator("null", "isotropic", draw)) for draw in draws]
+    count, size = origin.settings["eigenpairs"]["count"], origin.landscape.size
+    return [_uniform_frame(size, count, generator("null", "isotropic", draw)) for draw in draws]
 
 
 def _uniform_frame(size: int, count: int, random: torch.Generator) -> Record:
@@ -53,4 +44,105 @@ def _uniform_frame(size: int, count: int, random: torch.Generator) -> Record:
     }
 
 
-NULL_MODELS: dict[str, NullModel] = {"isotropic": isotropic, "reinitialized": reinitialized}
+def reinitialized(origin: Origin, draws: Sequence[int]) -> list[Record]:
+    """Draw the Hessian's leading eigenpairs at fresh draws from the initialisation.
+
+    Keeps the architecture, the data and the distribution of the initial weights; destroys all that training
+    does.
+    """
+    # A CPU generator cannot draw on another device.
+    model = deepcopy(origin.landscape.model).cpu()
+    weights = []
+    for draw in draws:
+        random = generator("null", "reinitialized", draw)
+        initialize(model, origin.settings["model"]["initialization"], random)
+        weights.append(parameters_to_vector(model.parameters()).detach().numpy())
+    starts = [generator("null", "start", draw) for draw in draws]
+    return origin.landscape.eigenpairs_at_each(weights, starts)
+
+
+def permuted(origin: Origin, draws: Sequence[int]) -> list[Record]:
+    """Draw the Hessian's leading eigenpairs at final weights of the main experiment, permuted within layers.
+
+    Keeps the architecture, the data and the set of each parameter tensor's trained values, so their scale and
+    distribution; destroys how they are arranged. Weight matrices and bias vectors are permuted each among
+    themselves. Several draws may permute the weights of one run, each in its own way.
+    """
+    sizes = [parameter.numel() for parameter in origin.landscape.model.parameters()]
+    # Untrained networks are others than those of `observed`: samples that are compared must be independent.
+    weights = [
+        permute_within(
+            origin.end_of(draw) if origin.optimizers else origin.initial(origin.settings["draws"] + draw),
+            sizes,
+            generator("null", "permuted", draw),
+        )
+        for draw in draws
+    ]
+    starts = [generator("null", "permuted", "start", draw) for draw in draws]
+    return origin.landscape.eigenpairs_at_each(weights, starts)
+
+
+def permute_within(weights: np.ndarray, sizes: Sequence[int], random: torch.Generator) -> np.ndarray:
+    """Permute flat weights within each parameter tensor.
+
+    Args:
+        weights: float32 (N,), in ``model.parameters()`` order.
+        sizes: Elements of each parameter tensor; they add up to N.
+        random: CPU generator.
+    """
+    parts = np.split(weights, np.cumsum(sizes)[:-1])
+    return np.concatenate([part[torch.randperm(len(part), generator=random).numpy()] for part in parts])
+
+
+def shuffled_labels(origin: Origin, draws: Sequence[int]) -> list[Record]:
+    """Draw the Hessian's leading eigenpairs at the end of a training on labels shuffled among its samples.
+
+    The Hessian is over the shuffled samples as well. Keeps architecture, initial weights, images, order of
+    the batches, class frequencies, optimizer and length of training; destroys what there is to learn about
+    the images. All optimizers of a seed start alike and see the same shuffled labels.
+    """
+    return [_at_shuffled_labels(origin, draw) for draw in draws]
+
+
+def _at_shuffled_labels(origin: Origin, draw: int) -> Record:
+    shuffle = generator("null", "shuffled_labels", origin.seed_of(draw))
+    samples = with_shuffled_labels(origin.samples, shuffle)
+    # Untrained networks are others than those of `observed` and `permuted`.
+    weights = (
+        origin.trained_on(samples, draw)
+        if origin.optimizers
+        else origin.initial(2 * origin.settings["draws"] + draw)
+    )
+    landscape = Landscape(
+        samples, origin.settings["model"], origin.settings["eigenpairs"], origin.device, together=1
+    )
+    return landscape.eigenpairs_at(weights, generator("null", "shuffled_labels", "start", draw))
+
+
+def with_shuffled_labels(samples: Samples, random: torch.Generator) -> Samples:
+    """Permute the labels among the training samples; images and test samples stay as they are.
+
+    Args:
+        samples: Data set.
+        random: CPU generator.
+    """
+    labels = samples.train_labels
+    return replace(samples, train_labels=labels[torch.randperm(len(labels), generator=random).numpy()])
+
+
+def observed(origin: Origin, draws: Sequence[int]) -> list[Record]:
+    """Draw the Hessian's leading eigenpairs at the weights that training starts from, seed by seed.
+
+    No null model: what the null models are compared with where there is no training yet.
+    """
+    weights = [origin.initial(draw) for draw in draws]
+    starts = [generator("null", "observed", "start", draw) for draw in draws]
+    return origin.landscape.eigenpairs_at_each(weights, starts)
+
+
+NULL_MODELS: dict[str, NullModel] = {
+    "isotropic": isotropic,
+    "reinitialized": reinitialized,
+    "permuted": permuted,
+    "shuffled_labels": shuffled_labels,
+}

@@ -15,6 +15,9 @@ and `make report`.
 | `runs/…/seed<s>/wide/` | `eigenpairs.zarr` and `metrics.zarr` with more pairs, of the first run of each optimizer |
 | `minima/<dataset>/<model>/<optimizer>.zarr` | the best minimum of an optimizer, of its runs, and the curvature there |
 | `null/<dataset>/<model>/<null>.zarr`, `<null>-baseline.zarr` | draws from a null model; their displacement and localization |
+| `null/<dataset>/<model>/untrained-<null>.zarr`, `…-baseline.zarr` | the same at untrained networks; `untrained-observed`: those that training starts from |
+| `null_validation.csv`, `null_departure.csv` | whether each null model holds before training, and whether training leaves it |
+| `null_values.csv` | the values that these two compare |
 | `figures/figNN_<name>.png`, `.pdf`, `.csv` | figures as numbered in the paper; the csv holds the numbers plotted |
 | `claims.json`, `claims.csv` | verdicts on the paper's claims |
 | `report.html` | figures, captions, verdicts, run times and configuration in one file: `make report` |

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -75,6 +76,17 @@ class Progress:
         """Return one array of all records as a sequence that loads a record when it is used."""
         return _Column(self, name, length)
 
+    @contextmanager
+    def part(self, name: str) -> Iterator["Progress"]:
+        """Open the progress of a part of the job, such as a training; delete it when the part is done."""
+        directory = self.directory / name
+        directory.mkdir(exist_ok=True)
+        part = Progress(directory)
+        yield part
+        # First the state: what a kill leaves of the rest then is no progress to go on from.
+        part.state_path.unlink(missing_ok=True)
+        shutil.rmtree(directory)
+
     def _path(self, index: int) -> Path:
         return self.directory / f"record-{index:05d}.npz"
 
@@ -133,7 +145,9 @@ def _clear(directory: Path) -> None:
     # First the key: what a kill leaves of the rest then belongs to nobody and is thrown away.
     (directory / "key.json").unlink(missing_ok=True)
     for path in directory.iterdir():
-        if path.name != "lock":
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
             path.unlink()
 
 

@@ -7,7 +7,7 @@ generated from it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,13 @@ class StoreSpec:
 STEP = ArraySpec("step", ("checkpoint",), "int64", "optimizer steps", "Steps taken before the checkpoint.")
 RANK = ArraySpec("rank", ("rank",), "int64", "1", "Rank of the eigenvalue, 1 is the largest.")
 DRAW = ArraySpec("draw", ("draw",), "int64", "1", "Index of the draw from the null model.")
+OPTIMIZER = ArraySpec(
+    "optimizer",
+    ("draw",),
+    "int64",
+    "1",
+    "Place of the draw's optimizer in the setting trainings; -1 if the null model knows no optimizer.",
+)
 LOSSES = tuple(
     ArraySpec(f"{part}_{what}", ("checkpoint",), "float64", unit, f"{meaning} over the whole {part} set.")
     for part in ("train", "test")
@@ -144,7 +151,7 @@ EIGENPAIRS = StoreSpec(
 NULL = StoreSpec(
     "null",
     "Draws of leading eigenpairs from a null model. The isotropic null has vectors but no spectrum.",
-    (DRAW, RANK, *_eigenpair_arrays("draw")),
+    (DRAW, RANK, OPTIMIZER, *_eigenpair_arrays("draw")),
 )
 
 BASELINE = StoreSpec(
@@ -153,13 +160,18 @@ BASELINE = StoreSpec(
     (
         DRAW,
         RANK,
+        OPTIMIZER,
         ArraySpec("eigenvalue", ("draw", "rank"), "float64", "nat", "Leading eigenvalues of each draw."),
         ArraySpec("inverse_participation_ratio", ("draw", "rank"), "float64", "1", "Σ_j v_j⁴ of each draw."),
         ArraySpec(
-            "displacement", ("pair", "rank"), "float64", "1", "Δ between two draws, every pair of them."
+            "displacement",
+            ("pair", "rank"),
+            "float64",
+            "1",
+            "Δ between two draws of one optimizer, all pairs.",
         ),
         ArraySpec(
-            "subspace_displacement", ("pair",), "float64", "1", "1 − ‖V_kᵀ V_k'‖²_F / k, every pair of draws."
+            "subspace_displacement", ("pair",), "float64", "1", "1 − ‖V_kᵀ V_k'‖²_F / k, the same pairs."
         ),
     ),
 )

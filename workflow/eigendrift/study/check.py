@@ -12,6 +12,7 @@ from jsonschema.validators import extend
 
 from eigendrift.errors import UserError
 from eigendrift.study.facts import DatasetFacts, widths_of
+from eigendrift.study.nulls import NULL_MODELS
 from eigendrift.study.runs import all_runs, parameters_of, runs_of, steps_key, steps_of
 
 LONGEST_SHOWN = 80
@@ -65,6 +66,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     if errors := list(_Validator(schema).iter_errors(config)):
         raise UserError(_sentence(max(errors, key=relevance)))
     _check_references(config)
+    _check_null_models(config)
     _check_sweeps(config)
     _check_lengths(config)
     solver = config["eigenpairs"]
@@ -137,6 +139,29 @@ def _check_references(config: Mapping[str, Any]) -> None:
             _check_known(f"experiments.{name}.learning_rate", optimizer, config["optimizers"], "optimizers")
     names = config["null_models"]["names"]
     _check_known("figures.null_model", config["figures"]["null_model"], names, "null_models.names")
+    for name in config["figures"]["further_null_models"]:
+        _check_known("figures.further_null_models", name, names, "null_models.names")
+
+
+def _check_null_models(config: Mapping[str, Any]) -> None:
+    """Check that null models of trained networks have such networks, and draws enough for a displacement."""
+    main, nulls = config["experiments"]["main"], config["null_models"]
+    least = 2 * len(main["optimizers"])
+    for name in nulls["names"]:
+        if NULL_MODELS[name].of_training and nulls["draws"][name] < least:
+            raise UserError(
+                f"Config key 'null_models.draws.{name}' is {nulls['draws'][name]}, expected at least two for "
+                f"each optimizer of the main experiment, {least}; raise it."
+            )
+    shown = config["figures"]["null_model"]
+    for name, experiment in config["experiments"].items():
+        known = experiment["model"] == main["model"] and experiment["datasets"][0] in main["datasets"]
+        if NULL_MODELS[shown].of_training and not known:
+            raise UserError(
+                f"Config key 'figures.null_model' is '{shown}', a null model of trained networks of the main "
+                f"experiment, but 'experiments.{name}' has another model or data set; set it to "
+                "'reinitialized'."
+            )
 
 
 def _check_sweeps(config: Mapping[str, Any]) -> None:

@@ -4,13 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, Protocol
 
+from eigendrift.study.nulls import NULL_MODELS
 from eigendrift.study.runs import Run, parameters_of, steps_of
-
-# What a draw from each null model is, for readers.
-NULL_MODELS = {
-    "isotropic": "{} draws of random directions, without any structure",
-    "reinitialized": "the Hessian at {} fresh initialisations: architecture and data, no training",
-}
 
 
 class DatasetFacts(Protocol):
@@ -34,22 +29,25 @@ def facts_of(
     runs: Sequence[Run],
     datasets: Mapping[str, DatasetFacts],
     sample: str | None = None,
+    null_models: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return ``runs``: data, network, N, seeds, steps and Hessian of some runs; ``null``: the null model.
+    """Return ``runs``: data, network, N, seeds, steps and Hessian of some runs; ``null``: the null models.
 
     Args:
         config: The configuration.
         runs: Runs that a figure shows.
         datasets: What is known of each data set.
         sample: What the Hessian is over, where it is not the training samples that the configuration sets.
+        null_models: The null models that the figure shows; by default the one that all figures show.
     """
     lines = [
         _sentence(config, [run for run in runs if run.dataset == name], datasets[name], name, sample)
         for name in dict.fromkeys(run.dataset for run in runs)
     ]
-    null = config["figures"]["null_model"]
-    draws = NULL_MODELS[null].format(config["null_models"]["draws"])
-    return {"runs": " ".join(lines), "null": f"the null model '{null}' ({draws})"}
+    nulls = null_models or [config["figures"]["null_model"]]
+    draws = config["null_models"]["draws"]
+    told = "; ".join(f"'{null}' ({NULL_MODELS[null].sentence(draws[null])})" for null in nulls)
+    return {"runs": " ".join(lines), "null": f"the null model{'s' * (len(nulls) > 1)} {told}"}
 
 
 def _sentence(

@@ -119,14 +119,3 @@ def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str
     # What asks for one number of pairs must not run again because the other one changed.
     del settings["wide_count"]
     return settings
-
-
-def null_settings(config: Mapping[str, Any], dataset: str, model: str, null_model: str) -> dict[str, Any]:
-    """Return everything that decides the draws of a null model, as plain values."""
-    return {
-        "dataset": dataset,
-        "model": {"name": model, **config["models"][model]},
-        "null_model": null_model,
-        "draws": config["null_models"]["draws"],
-        "eigenpairs": solver_settings(config),
-    }

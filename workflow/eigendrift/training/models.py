@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from eigendrift.numerics import generator
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 
 INITIALIZATIONS: dict[str, Callable[..., torch.Tensor]] = {
@@ -18,7 +20,7 @@ INITIALIZATIONS: dict[str, Callable[..., torch.Tensor]] = {
 
 
 def build_model(
-    settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, generator: torch.Generator
+    settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, random: torch.Generator
 ) -> nn.Module:
     """Build a multilayer perceptron and draw its initial weights.
 
@@ -26,7 +28,7 @@ def build_model(
         settings: ``hidden_widths``, ``activation`` and ``initialization``, as in the configuration.
         image_shape: Rows and columns of an input image.
         classes: Number of classes.
-        generator: CPU generator that the weights are drawn from.
+        random: CPU generator that the weights are drawn from.
 
     Returns:
         The network on the CPU, float32; weights as ``initialization`` says (Glorot & Bengio 2010 by default),
@@ -37,16 +39,23 @@ def build_model(
     for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[settings["activation"]]()]
     model = nn.Sequential(*layers, nn.Linear(widths[-1], classes))
-    initialize(model, settings["initialization"], generator)
+    initialize(model, settings["initialization"], random)
     return model
 
 
-def initialize(model: nn.Module, initialization: str, generator: torch.Generator) -> None:
+def initial_model(
+    settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, seed: int
+) -> nn.Module:
+    """Build the network that all runs of a seed start from, see `build_model`."""
+    return build_model(settings, image_shape, classes, generator("weights", seed))
+
+
+def initialize(model: nn.Module, initialization: str, random: torch.Generator) -> None:
     """Draw all weights of ``model`` anew, in place: matrices as named, vectors zero."""
     draw = INITIALIZATIONS[initialization]
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                draw(parameter, generator=generator)
+                draw(parameter, generator=random)
             else:
                 parameter.zero_()

@@ -13,13 +13,13 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.data.samples import Samples
-from eigendrift.numerics import generator, seed_from
+from eigendrift.numerics import seed_from
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
 from eigendrift.tracking import Tracker, tracked
 from eigendrift.training.batches import BatchOrder
 from eigendrift.training.checkpoints import checkpoint_steps
-from eigendrift.training.models import build_model
+from eigendrift.training.models import initial_model
 from eigendrift.training.optimizers import OPTIMIZERS, second_moment
 
 logger = logging.getLogger(__name__)
@@ -105,8 +105,7 @@ class _Trainee:
         }
         rows, columns = samples.train_images.shape[1:]
         seed = settings["seed"]
-        draw = generator("weights", seed)
-        self._model = build_model(settings["model"], (rows, columns), samples.classes, draw).to(device)
+        self._model = initial_model(settings["model"], (rows, columns), samples.classes, seed).to(device)
         self._spec = OPTIMIZERS[settings["optimizer"]["name"]]
         self._optimizer = self._spec.build(self._model.parameters(), settings["optimizer"])
         self._order = BatchOrder(len(samples.train_labels), settings["batch_size"], seed, device)

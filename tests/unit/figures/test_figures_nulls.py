@@ -1,0 +1,143 @@
+"""Figures that show several null models, and the one about null models themselves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from figures_helpers import collection
+
+from eigendrift.figures import displacement, localization, null_models
+from eigendrift.metrics.collection import Collection
+
+TRAININGS = [{"optimizer": {"name": name}} for name in ("sgd", "adam")]
+NULLS = ["isotropic", "reinitialized", "permuted"]
+
+
+def with_permuted() -> Collection:
+    """Runs with a second null model, whose draws 0 and 2 are SGD's, 1 and 3 Adam's."""
+    source = collection()
+    ranks = np.arange(3) + 1
+    permuted = xr.Dataset(
+        {
+            "optimizer": ("draw", np.array([0, 1, 0, 1])),
+            "inverse_participation_ratio": (
+                ("draw", "rank"),
+                np.array([[0.1], [0.2], [0.3], [0.4]]) * [1, 1, 1],
+            ),
+            "displacement": (("pair", "rank"), np.array([[0.5], [0.7]]) * [1, 1, 1]),
+        },
+        {"rank": ranks},
+        {"settings": {"trainings": TRAININGS}},
+    )
+    return Collection(source.runs, source.baselines, source.null_model, {"permuted": {"digits": permuted}})
+
+
+def medians(table: pd.DataFrame, *by: str) -> dict[object, float]:
+    return table[table["quantity"] == "baseline"].set_index([*by])["median"].to_dict()
+
+
+def test_each_optimizer_has_its_own_null_displacements():
+    plotted = displacement.draw(with_permuted(), "digits", 3)
+    found = medians(plotted.table, "null_model", "optimizer")
+    assert found["permuted", "sgd"] == 0.5
+    assert found["permuted", "adam"] == 0.7
+    assert found["reinitialized", "sgd"] == found["reinitialized", "adam"]
+
+
+def test_null_models_have_lines_of_their_own_and_the_legend_names_them():
+    plotted = displacement.draw(with_permuted(), "digits", 3)
+    (legend,) = plotted.figure.legends
+    names = [text.get_text().partition("\n")[0] for text in legend.get_texts()]
+    shown = [names.index(f"{null} null") for null in ("reinitialized", "permuted")]
+    one, other = (legend.get_lines()[place] for place in shown)
+    assert one.get_color() != other.get_color()
+    assert one._unscaled_dash_pattern != other._unscaled_dash_pattern
+
+
+def test_localizations_of_all_optimizers_are_pooled_and_the_note_says_so():
+    plotted = localization.draw(with_permuted())
+    assert medians(plotted.table, "null_model")["permuted"] == pytest.approx(0.25)
+    assert "draws of all optimizers together" in plotted.figure.get_supxlabel()
+    assert "draws of all optimizers" not in localization.draw(collection()).figure.get_supxlabel()
+
+
+def source() -> null_models.Source:
+    """Untrained networks, three null models without training, and two optimizers."""
+    random = np.random.default_rng(0)
+    networks = [("observed", "", 8), *((null, "", 8) for null in NULLS[:2]), ("untrained permuted", "", 8)]
+    for optimizer in ("sgd", "adam"):
+        networks += [(name, optimizer, 3) for name in ("start", "end", "permuted")]
+    values = [
+        (dataset, name, optimizer, number, statistic, rank, random.normal())
+        for dataset in ("digits", "mnist5k")
+        for name, optimizer, count in networks
+        for statistic, (rank, *_) in null_models.SHOWN.items()
+        for number in range(count)
+        # Random directions have no spectrum.
+        if (name, statistic) != ("isotropic", "log10 eigenvalue")
+    ]
+    columns = ["dataset", "networks", "optimizer", "number", "statistic", "rank", "value"]
+    verdicts = [
+        (dataset, null, statistic, rank, verdict)
+        for dataset in ("digits", "mnist5k")
+        for null, verdict in zip(NULLS, ("different", "alike", "cannot tell"), strict=True)
+        for statistic, (rank, *_) in null_models.SHOWN.items()
+    ]
+    return null_models.Source(
+        pd.DataFrame(values, columns=columns),
+        pd.DataFrame(verdicts, columns=["dataset", "null_model", "statistic", "rank", "verdict"]),
+    )
+
+
+def test_every_value_is_a_point_and_a_row_of_the_table():
+    given = source()
+    plotted = null_models.draw(given)
+    rows = plotted.table.dropna(subset="value")
+    assert len(rows) == len(given.values)
+    drawn = sum(len(line.get_xdata()) for panel in plotted.figure.axes for line in panel.get_lines())
+    assert drawn == len(given.values)
+    keys = ["dataset", "statistic", "networks", "optimizer", "number"]
+    both = rows.merge(given.values, on=keys, suffixes=("_drawn", ""))
+    logarithms = both["statistic"].str.startswith("log10")
+    expected = both["value"].where(~logarithms, 10 ** both["value"])
+    np.testing.assert_allclose(both["value_drawn"], expected)
+
+
+def test_rows_are_named_once_and_panels_carry_the_verdicts():
+    plotted = null_models.draw(source())
+    first = plotted.figure.axes[0]
+    labels = [text.get_text() for text in first.get_yticklabels()]
+    assert labels == [
+        "untrained networks",
+        "isotropic null",
+        "reinitialized null",
+        "permuted null",
+        "SGD",
+        "permuted, SGD",
+        "Adam",
+        "permuted, Adam",
+    ]
+    assert [text.get_text() for text in first.texts] == ["≠", "=", "?"]
+    assert all(panel.get_xlabel() for panel in plotted.figure.axes)
+
+
+def test_the_band_is_the_central_95_percent_of_the_reinitialized_draws():
+    given = source()
+    table = null_models.draw(given).table
+    band = table.dropna(subset="low").set_index(["dataset", "statistic"])
+    own = given.values[given.values["networks"] == "reinitialized"]
+    for (dataset, statistic), row in band.iterrows():
+        values = own.loc[(own["dataset"] == dataset) & (own["statistic"] == statistic), "value"]
+        values = 10**values if statistic.startswith("log10") else values
+        assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+    assert len(band) == 2 * len(null_models.SHOWN)
+
+
+def test_tables_are_read_with_optimizers_that_are_missing(tmp_path):
+    given = source()
+    paths = [tmp_path / name for name in ("values.csv", "verdicts.csv")]
+    for table, path in zip((given.values, given.verdicts), paths, strict=True):
+        table.to_csv(path, index=False)
+    again = null_models.read(*map(str, paths))
+    pd.testing.assert_frame_equal(again.values, given.values)
+    pd.testing.assert_frame_equal(again.verdicts, given.verdicts)

@@ -1,0 +1,1 @@
+"""Whether null models hold before training, and whether training leaves them."""

@@ -1,0 +1,128 @@
+"""The values that null models are judged by, in long form: of draws, of untrained networks, and of runs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from eigendrift.metrics.baseline import draws_for, pairs_of
+from eigendrift.metrics.collection import read_run
+from eigendrift.metrics.displacement import displacement, overlaps, subspace_displacement
+from eigendrift.stores.reading import open_store
+
+# Eigenvalues and inverse participation ratios spread over factors, so their logarithms are compared.
+LOGARITHMIC = {"eigenvalue": "log10 eigenvalue", "inverse_participation_ratio": "log10 IPR"}
+STATISTICS = (*LOGARITHMIC.values(), "displacement", "subspace displacement")
+# Of a run, by its checkpoint.
+MOMENTS = {"start": 0, "end": -1}
+OBSERVED = "observed"
+# In place of a rank, of what the whole leading subspace does.
+WHOLE = 0
+COLUMNS = ("dataset", "networks", "optimizer", "number", "statistic", "rank", "value")
+
+
+def read_values(
+    baselines: Iterable[str | Path],
+    untrained: Iterable[str | Path],
+    metrics: Iterable[str | Path],
+    eigenpairs: Iterable[str | Path],
+) -> pd.DataFrame:
+    """Read all values that are compared.
+
+    Args:
+        baselines: Baseline stores of the null models.
+        untrained: Baseline stores of the observed untrained networks, and of null models applied to such.
+        metrics: Metrics stores of runs.
+        eigenpairs: Eigenpairs stores of the same runs.
+
+    Returns:
+        One row for each finite value. ``networks`` is ``observed``, a null model, ``untrained`` and a null
+        model of trained networks, or ``start`` or ``end`` of a run; ``optimizer`` is empty where networks
+        know none; ``number`` counts independent values, for runs it is the seed; ``statistic`` is one of
+        `STATISTICS`; ``rank`` is 0 for the whole subspace.
+    """
+    tables = [
+        table.assign(dataset=baseline.attrs["settings"]["dataset"], networks=f"{prefix}{name}")
+        for prefix, paths in (("", baselines), ("untrained ", untrained))
+        for baseline in (open_store(Path(path), "baseline").load() for path in paths)
+        for name, table in _values_of_draws(baseline)
+    ]
+    tables += [table for path in metrics for table in _values_of_run(read_run(Path(path)))]
+    tables += _displacements_between_seeds([open_store(Path(path), "eigenpairs") for path in eigenpairs])
+    values = pd.concat(tables, ignore_index=True).reindex(columns=list(COLUMNS))
+    values["networks"] = values["networks"].replace(f"untrained {OBSERVED}", OBSERVED)
+    return values.dropna(subset="value", ignore_index=True)
+
+
+def _values_of_draws(baseline: xr.Dataset) -> Iterator[tuple[str, pd.DataFrame]]:
+    settings = baseline.attrs["settings"]
+    optimizers = [training["optimizer"]["name"] for training in settings["trainings"]]
+    for optimizer in optimizers or [""]:
+        draws = draws_for(baseline, optimizer)
+        one, other = pairs_of(draws["optimizer"].values)
+        # No draw is in two pairs, so that displacements are independent.
+        disjoint = draws.isel(pair=np.flatnonzero((one % 2 == 0) & (other == one + 1)))
+        tables = [
+            *(_long(_log10(draws[name]), "draw", shown) for name, shown in LOGARITHMIC.items()),
+            _long(disjoint["displacement"], "pair", "displacement"),
+            _long(disjoint["subspace_displacement"], "pair", "subspace displacement"),
+        ]
+        yield settings["null_model"], pd.concat(tables).assign(optimizer=optimizer)
+
+
+def _values_of_run(run: xr.Dataset) -> Iterator[pd.DataFrame]:
+    known = {name: run.attrs[name] for name in ("dataset", "optimizer")}
+    for moment, checkpoint in MOMENTS.items():
+        for name, shown in LOGARITHMIC.items():
+            values = _log10(run[name].isel(checkpoint=checkpoint)).expand_dims("seed")
+            yield _long(values, "seed", shown).assign(**known, networks=moment)
+
+
+def _displacements_between_seeds(runs: Sequence[xr.Dataset]) -> Iterator[pd.DataFrame]:
+    """Measure how far apart the eigenvectors of a seed and of the next one are, of the last and of the first.
+
+    The displacement of a run from its own start is no draw of the displacement between unrelated networks.
+    """
+    settings = [run.attrs["settings"]["training"] for run in runs]
+    places = [(training["dataset"], training["optimizer"]["name"]) for training in settings]
+    for dataset, optimizer in dict.fromkeys(places):
+        chosen = [index for index, place in enumerate(places) if place == (dataset, optimizer)]
+        seeds = np.array([settings[index]["seed"] for index in chosen])
+        following = np.roll(np.arange(len(chosen)), -1)
+        # Two seeds have one displacement between them, and one has none.
+        kept = np.arange(len(chosen)) if len(chosen) > 2 else np.arange(len(chosen) - 1)  # noqa: PLR2004
+        for moment, checkpoint in MOMENTS.items():
+            overlap = overlaps(np.stack([_vectors(runs[index], checkpoint) for index in chosen]))
+            coordinates = {"seed": seeds, "rank": runs[chosen[0]]["rank"].values}
+            by_rank = xr.DataArray(
+                displacement(overlap)[np.arange(len(chosen)), following], coordinates, ("seed", "rank")
+            )
+            subspace = xr.DataArray(
+                subspace_displacement(overlap)[np.arange(len(chosen)), following], {"seed": seeds}, ("seed",)
+            )
+            known = {"dataset": dataset, "optimizer": optimizer, "networks": moment}
+            yield _long(by_rank.isel(seed=kept), "seed", "displacement").assign(**known)
+            yield _long(subspace.isel(seed=kept), "seed", "subspace displacement").assign(**known)
+
+
+def _vectors(eigenpairs: xr.Dataset, checkpoint: int) -> np.ndarray:
+    at = eigenpairs[["eigenvector", "converged"]].isel(checkpoint=checkpoint)
+    return np.where(at["converged"].values[:, None], at["eigenvector"].values, np.nan)
+
+
+def _log10(values: xr.DataArray) -> xr.DataArray:
+    """Return log10 where there is one, NaN elsewhere."""
+    logarithms: xr.DataArray = xr.apply_ufunc(np.log10, values.where(values > 0))
+    return logarithms
+
+
+def _long(values: xr.DataArray, counted: str, statistic: str) -> pd.DataFrame:
+    """Return rows of ``number``, ``statistic``, ``rank`` and ``value`` from (counted) or (counted, rank)."""
+    numbers = values[counted].values if counted in values.coords else np.arange(values.sizes[counted])
+    plain = xr.DataArray(values.values, {"number": numbers}, ("number", *values.dims[1:]))
+    if "rank" in values.dims:
+        plain = plain.assign_coords(rank=values["rank"].values)
+    table = plain.to_series().rename("value").reset_index().assign(statistic=statistic)
+    return table if "rank" in table else table.assign(rank=WHOLE)

@@ -1,0 +1,48 @@
+"""Validation of the null models: do they hold before training, and does training leave them?
+
+Consumes null/<dataset>/<model>/<null>-baseline.zarr, among them those of untrained networks, and of the main
+experiment's runs metrics.zarr and eigenpairs.zarr.
+Produces null_validation.csv, null_departure.csv and null_values.csv, the values compared.
+"""
+
+UNTRAINED_BASELINES = baselines_of(MAIN, untrained_names(config))
+MAIN_EIGENPAIRS = [store_of(run, "eigenpairs") for run in MAIN]
+MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
+
+
+rule validation:
+    input:
+        manifests=manifests_of(
+            BASELINES + UNTRAINED_BASELINES + MAIN_METRICS + MAIN_EIGENPAIRS
+        ),
+        baselines=ancient(BASELINES),
+        untrained=ancient(UNTRAINED_BASELINES),
+        metrics=ancient(MAIN_METRICS),
+        eigenpairs=ancient(MAIN_EIGENPAIRS),
+        code=code("validation"),
+    output:
+        validation=report(
+            "results/{study}/null_validation.csv",
+            caption="../report/null_validation.rst",
+            category="Null models",
+            labels={"figure": "null validation", "file": "table (csv)"},
+        ),
+        departure=report(
+            "results/{study}/null_departure.csv",
+            caption="../report/null_departure.rst",
+            category="Null models",
+            labels={"figure": "null departure", "file": "table (csv)"},
+        ),
+        values_compared="results/{study}/null_values.csv",
+    log:
+        "results/{study}/logs/validation.log",
+    benchmark:
+        "results/{study}/benchmarks/validation.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={**config["null_models"]["validation"], "names": NULLS},
+    message:
+        "Validating the null models"
+    script:
+        "../scripts/validation.py"
