@@ -44,6 +44,7 @@ TITLES = {
     "fig19": "Inverse participation ratio over learning rates",
     "fig20": "Two-time displacement over batch sizes",
     "fig21": "Two-time displacement over learning rates",
+    "ext07": "Effect, interval and verdict of every claim",
 }
 TABLE_START = "<!-- figures: written by docs/gallery.py -->\n\n"
 TABLE_END = "\n<!-- end of figures -->\n"
@@ -66,14 +67,14 @@ SECTION = """
 
 
 def figures() -> dict[str, int]:
-    """Return the names of all figures, by number, with the line of `RULES` that says how each is made."""
+    """Return the names of all figures with the line of `RULES` that makes each: by number, ours last."""
     lines = (ROOT / RULES).read_text("utf-8").splitlines()
     found = {
         match[1]: number
         for number, line in enumerate(lines, start=1)
-        if (match := re.match(r'\s+"(fig\d\d_\w+)": ', line))
+        if (match := re.match(r'\s+"((?:fig|ext)\d\d_\w+)": ', line))
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda item: (item[0].startswith("ext"), item)))
 
 
 def title_of(name: str) -> str:
@@ -85,8 +86,8 @@ def title_of(name: str) -> str:
 
 
 def heading_of(name: str) -> str:
-    """Return the heading of a figure's section, such as Figure 1."""
-    return f"Figure {int(name[3:5])}"
+    """Return the heading of a figure's section, such as Figure 1; figures of our own are extensions."""
+    return f"{'Extension' if name.startswith('ext') else 'Figure'} {int(name[3:5])}"
 
 
 def figures_table() -> str:

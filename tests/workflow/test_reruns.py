@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("smoke")
 # made from that follows, so the figures in the table of workflow/rules/figures.smk are counted by themselves.
 Outputs = Mapping[str, Output]
 Touched = Mapping[str, str]
-FIGURES = {r"fig\d\d": ""}
+FIGURES = {r"(fig|ext)\d\d": ""}
 MAIN_FIGURES = {f"fig0{number}" for number in (1, 2, 3, 4, 5, 6, 7, 9)}
 SOLVED = {"eigenpairs": "", "wide_eigenpairs": "", "null": "", "minimum": ""}
 
@@ -99,7 +99,7 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
     ("changes", "touched"),
     [
         ({"figures__style": {"font.size": 9}}, FIGURES),
-        ({"claims__lag": 0.25}, {"claims": ""}),
+        ({"claims__lag": 0.375}, {"claims": ""}),
         ({"null_models__draws": 11}, {"null": "", **FIGURES}),
         ({"eigenpairs__tolerance": 1e-5}, SOLVED),
         ({"eigenpairs__count": 4}, {"eigenpairs": "", "null": ""}),

@@ -1,4 +1,5 @@
-"""Figures, numbered as in the paper: one rule for each, fig01 to fig21, made from a line of the table below.
+"""Figures, numbered as in the paper: one rule for each, fig01 to fig21, made from a line of the table below;
+extensions of our own are extNN.
 
 Consumes the stores that a figure shows; most read runs/<run>/metrics.zarr and the chosen null model's baselines.
 Produces figures/figNN_<name>.png, .pdf and .csv, the numbers plotted.
@@ -106,6 +107,9 @@ FIGURES = {
         },
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
+    ),
+    "ext07_claims": shown(
+        "claims", "Claims", MAIN, {"verdicts": "results/{study}/claims.json"}
     ),
 }
 if len(SHOWN) > 1:

@@ -89,6 +89,11 @@ def read_baselines(baselines: Iterable[str | Path]) -> tuple[dict[str, xr.Datase
     return null, "/".join(sorted(names))
 
 
+def draws_for(baseline: xr.Dataset, optimizer: str) -> xr.Dataset:
+    """Return the draws of a null model that an optimizer's runs are compared with: all of them."""
+    return baseline
+
+
 def read_run(path: Path) -> xr.Dataset:
     """Read the metrics of one run; its settings become attributes, its seed a coordinate."""
     store = open_store(path, "metrics").load()

@@ -16,9 +16,11 @@ and `make report`.
 | `minima/<dataset>/<model>/<optimizer>.zarr` | the best minimum of an optimizer, of its runs, and the curvature there |
 | `null/<dataset>/<model>/<null>.zarr`, `<null>-baseline.zarr` | draws from a null model; their displacement and localization |
 | `figures/figNN_<name>.png`, `.pdf`, `.csv` | figures as numbered in the paper; the csv holds the numbers plotted |
-| `claims.json`, `claims.csv` | verdicts on the paper's claims |
+| `figures/extNN_<name>.png`, `.pdf`, `.csv` | figures of our own |
+| `claims.json`, `claims.csv` | verdicts on the paper's claims; keys: [claims.schema.json](../workflow/schemas/claims.schema.json) |
+| `claims_sensitivity.csv` | the same with other numbers of leading eigenvectors and other lags |
 | `report.html` | figures, captions, verdicts, run times and configuration in one file: `make report` |
-| `claims.html`, `config.html`, `config.yaml`, `benchmarks.csv`, `figures/ext01_run_times` | its parts that are no figures of the paper |
+| `claims.html`, `config.html`, `config.yaml`, `benchmarks.csv`, `figures/ext09_run_times` | its parts that are no figures of the paper |
 | `logs/`, `benchmarks/` | what each job said, and how long it took |
 
 A store is a zarr v3 group: `xarray.open_zarr("results/desk/runs/…/metrics.zarr")` reads it as it is. Beside each
