@@ -225,7 +225,7 @@ def test_statistics_are_means_over_the_leading_ranks(ranks: int) -> None:
     expected = np.log10(sum(i**2 for i in range(1, ranks + 1)) / sum(range(1, ranks + 1)))
     evidence = Evidence(runs, baseline_of())
     np.testing.assert_allclose(reorganization(evidence, variant).effects, expected, atol=1e-12)
-    with pytest.raises(NotMeasuredError, match="3 eigenpairs were computed, not 4"):
+    with pytest.raises(NotMeasuredError, match="the effect is of 4 eigenpairs, the study computed 3"):
         reorganization(evidence, Variant(4, LAG))
 
 

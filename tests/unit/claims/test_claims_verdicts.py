@@ -222,7 +222,7 @@ def test_sensitivity_decides_again_and_does_not_invent_ranks() -> None:
         for variant, outcome in verdict.sensitivity.items():
             if variant.ranks == 3:
                 assert (outcome.verdict, outcome.effect, outcome.n) == ("not measured", None, 0)
-                assert outcome.reason == "1 eigenpairs were computed, not 3"
+                assert outcome.reason == "the effect is of 3 eigenpairs, the study computed 1"
             else:
                 assert outcome.verdict == "supported"
 

@@ -94,8 +94,8 @@ def leading(values: xr.DataArray, variant: Variant) -> xr.DataArray:
     Raises:
         NotMeasuredError: Fewer eigenpairs were computed.
     """
-    if values.sizes["rank"] < variant.ranks:
-        raise NotMeasuredError(f"{values.sizes['rank']} eigenpairs were computed, not {variant.ranks}")
+    if (computed := values.sizes["rank"]) < variant.ranks:
+        raise NotMeasuredError(f"the effect is of {variant.ranks} eigenpairs, the study computed {computed}")
     return values.sel(rank=slice(1, variant.ranks)).mean("rank", skipna=False)
 
 

@@ -116,7 +116,7 @@ def _finish_row(row: Sequence[Axes], entries: Sequence[Entry]) -> None:
     for panel in row:
         # What counts as the claim lies on one side of the dashed line.
         counts = (low, first["smallest_effect"]) if first["equivalence"] else (first["smallest_effect"], high)
-        panel.axvspan(*counts, color=PALE, alpha=0.18, linewidth=0, label="counts as the claim")
+        panel.fill_between(counts, 0, 1, color=PALE, alpha=0.18, linewidth=0, label="counts as the claim")
         panel.set(xlim=(low, high), ylim=(0, 1), yticks=[])
         panel.set_xlabel(first["unit"], fontsize=6, labelpad=1)
         panel.tick_params(labelsize=6)
