@@ -76,7 +76,9 @@ def _row(verdict: Verdict, low: float, high: float) -> str:
     reason = verdict["reason"] + "".join(
         f"; seed {seed} left out: {why}" for seed, why in verdict["excluded"].items()
     )
-    details = "".join(f"<br>{escape(name)}: {value:.3g}" for name, value in verdict["details"].items())
+    details = "".join(
+        f"<br>{escape(name)}: {value:.3g}".replace("-", "−") for name, value in verdict["details"].items()
+    )
     return row(
         escape(verdict["dataset"]),
         f'<td class="number">{_effect(verdict)}</td>',
