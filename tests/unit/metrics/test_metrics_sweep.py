@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from metrics_helpers import write_baseline, write_run
 
-from eigendrift.metrics.sweep import read_swept_runs, read_sweep
+from eigendrift.metrics.sweep import read_sweep, read_swept_runs
 
 
 @pytest.fixture
