@@ -229,6 +229,16 @@ def test_statistics_are_means_over_the_leading_ranks(ranks: int) -> None:
         reorganization(evidence, Variant(4, LAG))
 
 
+def test_a_mean_over_ranks_needs_all_of_them() -> None:
+    """Else a masked pair would change what the mean is of."""
+    runs = xr.concat([as_the_paper_says()] * 2, "rank", data_vars="minimal").assign_coords(rank=[1, 2])
+    runs["inverse_participation_ratio"] = runs["inverse_participation_ratio"].copy(deep=True)
+    runs["inverse_participation_ratio"].loc[{"rank": 2, "seed": 5}] = np.nan
+    null = xr.concat([baseline_of()] * 2, "rank").assign_coords(rank=[1, 2])
+    effects = attribution(Evidence(runs, null), Variant(2, LAG)).effects
+    assert effects.isnull().values.tolist() == [seed == 5 for seed in range(8)]
+
+
 @pytest.mark.parametrize(
     ("sizes", "reason"),
     [

@@ -10,13 +10,17 @@ The rule, for a claim that an effect is large:
 For a claim of equivalence, that an effect is small, above and below change places and the test is of the
 effect's distance to the bound.
 
-The interval speaks of one claim and leans on the bootstrap; the test leans on symmetry alone and pays for all
-claims at once. With n seeds its p cannot fall below 2⁻ⁿ, so that few seeds can support nothing, however large
-the effect: corrected for five claims it takes seven seeds, for eight claims eight. The test is not waved
-through where it cannot speak, because that would drop the correction just where the evidence is thinnest: the
-verdict is undecided, and the reason says where the interval lies and how many seeds could decide. A
-contradiction needs no test: it is no discovery that several claims could yield by chance, but the finding
-that one was not made.
+The interval speaks of one claim and leans on the bootstrap; the test leans on symmetry alone and pays for
+all claims at once. Without an effect, what may change places is Adam and SGD of a seed (C2, C4, C5), early
+and late (C1), a run and its null draws (C3). The extremes in C5b and C6 lean against their claims, which
+keeps the test on the safe side; that the effect of C7 is symmetric about its bound is an assumption.
+
+With n seeds its p cannot fall below 2⁻ⁿ, so that few seeds can support nothing, however large the effect:
+corrected for five claims it takes seven seeds, for eight claims eight. The test is not waved through where
+it cannot speak, because that would drop the correction just where the evidence is thinnest: the verdict is
+undecided, and the reason says where the interval lies and how many seeds could decide. A contradiction
+needs no test: it is no discovery that several claims could yield by chance, but the finding that one was
+not made.
 """
 
 import math
