@@ -101,7 +101,7 @@ def test_claims_are_decided(results: Path) -> None:
         assert claim["interval"] is None
         if claim["n"]:
             assert claim["effect"] == pytest.approx(np.mean(list(claim["seeds"].values())))
-            assert claim["reason"] == "fewer than 4 seeds can tell"
+            assert claim["reason"] == f"too few seeds for an interval of 95%: {claim['n']}"
     assert list(pd.read_csv(results / "claims.csv")["verdict"]) == [claim["verdict"] for claim in claims]
     sensitivity = pd.read_csv(results / "claims_sensitivity.csv")
     assert set(sensitivity[sensitivity["ranks"] == 10]["verdict"]) == {"not measured"}

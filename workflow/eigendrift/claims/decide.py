@@ -25,7 +25,7 @@ not made.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -35,7 +35,6 @@ import xarray as xr
 from eigendrift.claims.estimators import CLAIMS, Claim
 from eigendrift.claims.evidence import Consulted, Estimate, Evidence, NotMeasuredError, Variant
 from eigendrift.claims.statistics import (
-    FEWEST_SEEDS,
     bootstrap_interval,
     detectable_distance,
     holm,
@@ -55,33 +54,36 @@ class Outcome:
     Attributes:
         verdict: supported, contradicted, undecided, or not measured.
         reason: Why, in a sentence.
+        seeds: Effect of each seed in the estimate.
+        excluded: Seeds left out, with the reason.
         effect: Mean over seeds; None if no seed can tell.
         interval: Studentized bootstrap interval of the mean over seeds; None with too few of them.
-        n: Number of seeds in the estimate.
-        p: Of the sign-flip test; None with too few seeds for an interval.
+        p: Of the sign-flip test; None without an interval.
         corrected_p: The same, Holm-corrected over the claims that are tested on the data set.
         smallest_p: The smallest p that so many seeds could reach.
         smallest_corrected_p: The same for the corrected p.
         detectable_effect: True effect for which the interval of so many seeds, of this spread, would lie on
-            the claim's side with 80 % chance; None with too few seeds.
-        seeds: Effect of each seed.
-        excluded: Seeds left out, with the reason.
+            the claim's side with 80 % chance; None without an interval.
         details: Numbers that help to read the effect, means over seeds.
     """
 
     verdict: str
     reason: str
-    effect: float | None
-    interval: Interval | None
-    n: int
-    p: float | None
-    corrected_p: float | None
-    smallest_p: float | None
-    smallest_corrected_p: float | None
-    detectable_effect: float | None
-    seeds: dict[int, float]
-    excluded: dict[int, str]
-    details: dict[str, float]
+    seeds: dict[int, float] = field(default_factory=dict)
+    excluded: dict[int, str] = field(default_factory=dict)
+    effect: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    corrected_p: float | None = None
+    smallest_p: float | None = None
+    smallest_corrected_p: float | None = None
+    detectable_effect: float | None = None
+    details: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Number of seeds in the estimate."""
+        return len(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -159,30 +161,19 @@ def _measure(claim: Claim, evidence: Evidence, variant: Variant, settings: Mappi
     try:
         runs, estimate = claim.consults(evidence), claim.estimate(evidence, variant)
     except NotMeasuredError as error:
-        return _outcome({}, {}, reason=str(error), verdict="not measured")
+        return Outcome("not measured", str(error))
     reasons = {seed: _why_excluded(runs, estimate, seed) for seed in map(int, estimate.effects["seed"])}
     excluded = {seed: why for seed, why in reasons.items() if why is not None}
     used = estimate.effects.drop_sel(seed=list(excluded))
     seeds = {int(seed): float(effect) for seed, effect in zip(used["seed"], used, strict=True)}
-    return _outcome(
-        seeds, excluded, **_statistics(used.values, claim, settings), details=_details(estimate, used)
+    return Outcome(
+        "undecided",
+        f"too few seeds for an interval of {settings['confidence']:.0%}: {len(seeds)}",
+        seeds,
+        excluded,
+        **_statistics(used.values, claim, settings),
+        details=_details(estimate, used),
     )
-
-
-def _outcome(seeds: dict[int, float], excluded: dict[int, str], **known: Any) -> Outcome:
-    nothing = dict.fromkeys(
-        (
-            "effect",
-            "interval",
-            "p",
-            "corrected_p",
-            "smallest_p",
-            "smallest_corrected_p",
-            "detectable_effect",
-        )
-    )
-    usual = {"verdict": "undecided", "reason": f"fewer than {FEWEST_SEEDS} seeds can tell", "details": {}}
-    return Outcome(**{**nothing, **usual, **known}, n=len(seeds), seeds=seeds, excluded=excluded)
 
 
 def _statistics(values: np.ndarray, claim: Claim, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +206,7 @@ def _verdict(found: Outcome, claim: Claim, threshold: float, level: float, tests
     place = f"the whole interval lies {'above' if above else 'below'} the {what}, {threshold:g}"
     if above == claim.equivalence:
         return "contradicted", place
-    corrected, least = found.corrected_p or 0.0, found.smallest_corrected_p or 0.0
+    corrected, least = found.corrected_p or 1.0, found.smallest_corrected_p or 1.0
     if corrected < level:
         return "supported", f"{place}, and the corrected p is {corrected:.2g}"
     if least < level:

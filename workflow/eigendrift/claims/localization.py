@@ -54,7 +54,8 @@ def attribution(evidence: Evidence, variant: Variant) -> Estimate:
 
     Means over the second half. The unit is the standard deviation of the difference of two independent draws,
     √2 that of one: what the architecture alone makes of two networks. Displacement has no such unit, for a
-    null model without training has no lag.
+    null model without training has no lag. The unit is the same for all seeds, so the error that few draws
+    leave in it, about 1/√(2 (draws − 1)) of it, is in no interval over seeds.
     """
     unit = float(np.sqrt(2) * null_localization(evidence, variant).std(ddof=1))
     local = late_localization(evidence.runs, variant)

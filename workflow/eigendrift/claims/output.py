@@ -94,7 +94,7 @@ def _variant(variant: Variant, uses_lag: bool, outcome: Outcome) -> dict[str, An
 
 def _plain(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome in JSON's own types."""
-    plain = asdict(outcome)
+    plain = asdict(outcome) | {"n": outcome.n}
     for name in ("seeds", "excluded"):
         plain[name] = {str(seed): value for seed, value in plain[name].items()}
     return plain | {"interval": list(outcome.interval) if outcome.interval else None}
