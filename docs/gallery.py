@@ -44,6 +44,7 @@ TITLES = {
     "fig19": "Inverse participation ratio over learning rates",
     "fig20": "Two-time displacement over batch sizes",
     "fig21": "Two-time displacement over learning rates",
+    "ext07": "Effect, interval and verdict of every claim",
     "ext08": "Null models held against untrained networks, and runs against null models",
 }
 TABLE_START = "<!-- figures: written by docs/gallery.py -->\n\n"
@@ -67,7 +68,7 @@ SECTION = """
 
 
 def figures() -> dict[str, int]:
-    """Return the names of all figures, by number, with the line of `RULES` that says how each is made."""
+    """Return the names of all figures with the line of `RULES` that makes each: by number, ours last."""
     lines = (ROOT / RULES).read_text("utf-8").splitlines()
     found = {
         match[1]: number

@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
-PARTS = {"benchmarks": 1, "claims_page": 1, "configuration": 1, "ext01": 1, "reported": 1}
+PARTS = {"benchmarks": 1, "claims_page": 1, "configuration": 1, "ext09": 1, "reported": 1}
 
 
 def planned(clone, *arguments):
@@ -71,7 +71,7 @@ def test_jobs_that_run_again_are_timed_again(reported):
     assert planned(reported, "--forcerun", "fig04") == {
         "fig04": 1,
         "benchmarks": 1,
-        "ext01": 1,
+        "ext09": 1,
         "reported": 1,
     }
 

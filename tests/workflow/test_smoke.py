@@ -1,6 +1,7 @@
 """The smoke study from end to end."""
 
 import json
+import re
 from pathlib import Path
 
 import matplotlib.image
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from clone import Clone
+from jsonschema import Draft202012Validator
 
 from eigendrift.stores.registry import SCHEMA_VERSION
 
@@ -26,13 +28,14 @@ def results(smoke: Clone) -> Path:
 def figures(smoke: Clone) -> list[str]:
     """Names of the figures in the table of workflow/rules/figures.smk."""
     outputs = smoke.outputs()
-    drawn = ("fig", "ext")
-    return sorted({Path(path).stem for path, output in outputs.items() if output.rule.startswith(drawn)})
+    made = (path for path, output in outputs.items() if output.rule.startswith(("fig", "ext")))
+    return sorted({Path(path).stem for path in made})
 
 
-def test_figures_are_numbered_as_in_the_paper(figures: list[str], results: Path) -> None:
+def test_figures_are_numbered_as_in_the_paper_and_ours_apart(figures: list[str], results: Path) -> None:
     numbers = [int(name[3:5]) for name in figures if name.startswith("fig")]
     assert sorted(numbers) == list(range(1, 22))
+    assert "ext07_claims" in figures
     files = sorted(f"{name}.{ending}" for name in figures for ending in ENDINGS)
     assert sorted(path.name for path in (results / "figures").iterdir()) == files
 
@@ -108,22 +111,35 @@ def test_what_validates_null_models_is_what_training_starts_from(results: Path) 
 
 
 def test_claims_are_decided(results: Path) -> None:
-    claims = json.loads((results / "claims.json").read_text())["claims"]
+    """With two seeds, nothing can be; effects are those of the seeds."""
+    content = json.loads((results / "claims.json").read_text())
+    schema = json.loads((results.parents[1] / "workflow/schemas/claims.schema.json").read_text())
+    Draft202012Validator(schema).validate(content)
+    claims = content["claims"]
+    names = ("C1", "C2", "C3", "C4", "C5", "C5b", "C6", "C7")
     decided = [(claim["claim"], claim["dataset"]) for claim in claims]
-    assert sorted(decided) == sorted((f"C{n}", name) for n in (1, 2, 3, 4) for name in ("digits", "mnist5k"))
+    assert decided == [(name, dataset) for dataset in ("digits", "mnist5k") for name in names]
     for claim in claims:
-        low, high = claim["interval"]
-        assert low <= claim["effect"] <= high
-        assert claim["effect"] == pytest.approx(np.mean(list(claim["seeds"].values())))
-        expected = (
-            "supported"
-            if low > claim["smallest_effect"]
-            else "contradicted"
-            if high < claim["smallest_effect"]
-            else "undecided"
-        )
-        assert claim["verdict"] == expected
+        # The sweeps are of one seed, on digits alone.
+        swept = claim["claim"] in ("C5b", "C6", "C7")
+        assert claim["n"] == (claim["dataset"] == "digits" if swept else 2)
+        assert claim["verdict"] == ("undecided" if claim["n"] else "not measured")
+        assert claim["interval"] is None
+        if claim["n"]:
+            assert claim["effect"] == pytest.approx(np.mean(list(claim["seeds"].values())))
+            assert claim["reason"] == f"too few seeds for an interval of 95%: {claim['n']}"
     assert list(pd.read_csv(results / "claims.csv")["verdict"]) == [claim["verdict"] for claim in claims]
+    sensitivity = pd.read_csv(results / "claims_sensitivity.csv")
+    assert set(sensitivity[sensitivity["ranks"] == 10]["verdict"]) == {"not measured"}
+    assert set(sensitivity[sensitivity["ranks"] == 3]["verdict"]) == {"undecided", "not measured"}
+
+
+def test_the_console_ends_with_the_verdicts_if_claims_were_asked_for(smoke: Clone) -> None:
+    everything = smoke.snakemake()
+    assert "Nothing to be done" in everything.stdout
+    assert len(re.findall(r"^  C\d", everything.stdout, re.M)) == 16
+    for arguments in (["--dry-run"], ["results/smoke/figures/fig04_training_loss.png"]):
+        assert "The paper's claims" not in smoke.snakemake(*arguments).stdout
 
 
 def test_the_same_study_gives_the_same_bytes(smoke: Clone, results: Path) -> None:

@@ -1,13 +1,28 @@
 """Claims.
 
-Consumes runs/<run>/metrics.zarr of the main experiment and the baselines of the chosen null model.
-Produces claims.json and claims.csv.
+Consumes runs/<run>/metrics.zarr of the main experiment and the sweeps, and the baselines of the chosen null model.
+Produces claims.json, claims.csv and claims_sensitivity.csv; at the end of a run that asked for them, a line for each verdict.
 """
+
+from eigendrift.claims.console import console_table
+
+SWEEPS = {
+    name: [store_of(run, "metrics") for run in runs_of(config, name)]
+    for name in ("batch_sizes", "learning_rates")
+    if name in config["experiments"]
+}
 
 
 rule claims:
     input:
-        **MEASURED,
+        **{name: stores for name, stores in MEASURED.items() if name != "manifests"},
+        **{name: ancient(stores) for name, stores in SWEEPS.items()},
+        manifests=list(
+            dict.fromkeys(
+                MEASURED["manifests"] + manifests_of(sum(SWEEPS.values(), []))
+            )
+        ),
+        schema=os.path.relpath(WORKFLOW / "schemas/claims.schema.json"),
         code=code("claims"),
     output:
         json=report(
@@ -22,6 +37,12 @@ rule claims:
             category="Claims",
             labels={"file": "table (csv)"},
         ),
+        sensitivity=report(
+            "results/{study}/claims_sensitivity.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"file": "sensitivity (csv)"},
+        ),
     log:
         "results/{study}/logs/claims.log",
     benchmark:
@@ -34,3 +55,8 @@ rule claims:
         "Deciding the claims"
     script:
         "../scripts/claims.py"
+
+
+onsuccess:
+    if any(job.rule.name == "claims" for job in workflow.dag.jobs):
+        print(console_table(Path(f"results/{STUDY}/claims.json")))

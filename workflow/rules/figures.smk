@@ -123,6 +123,9 @@ FIGURES = {
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
     ),
+    "ext07_claims": shown(
+        "claims", "Claims", MAIN, {"verdicts": "results/{study}/claims.json"}
+    ),
     "ext08_null_models": shown(
         "null_models",
         "Null models",

@@ -1,7 +1,7 @@
 """What the report shows beside figures: the verdicts as a page, run times, and the configuration.
 
 Consumes claims.json, the benchmark files of all jobs, and the configuration.
-Produces claims.html, benchmarks.csv, figures/ext01_run_times.png, .pdf and .csv, config.yaml and config.html.
+Produces claims.html, benchmarks.csv, figures/ext09_run_times.png, .pdf and .csv, config.yaml and config.html.
 """
 
 from snakemake.io import strip_wildcard_constraints
@@ -14,7 +14,11 @@ RESULTS = [
         name=FIGURES,
         ending=["png", "pdf", "csv"],
     ),
-    *expand("results/{study}/claims.{ending}", study=STUDY, ending=["json", "csv"]),
+    *expand(
+        "results/{study}/{name}",
+        study=STUDY,
+        name=["claims.json", "claims.csv", "claims_sensitivity.csv"],
+    ),
     *expand(rules.validation.output, study=STUDY),
     *manifests_of(BASELINES),
 ]
@@ -108,14 +112,14 @@ rule benchmarks:
         "../scripts/benchmarks.py"
 
 
-rule ext01:
+rule ext09:
     input:
         benchmarks="results/{study}/benchmarks.csv",
         code=code("figure", "eigendrift.figures.run_times"),
     output:
-        **picture("ext01_run_times", "Run times"),
+        **picture("ext09_run_times", "Run times"),
     log:
-        "results/{study}/logs/figures/ext01_run_times.log",
+        "results/{study}/logs/figures/ext09_run_times.log",
     conda:
         "../../envs/figures.yaml"
     params:
@@ -123,7 +127,7 @@ rule ext01:
         settings={},
         style=config["figures"]["style"],
     message:
-        "Drawing ext01_run_times"
+        "Drawing ext09_run_times"
     script:
         "../scripts/figure.py"
 
@@ -139,7 +143,7 @@ rule reported:
                 "config.html",
                 "config.yaml",
                 "benchmarks.csv",
-                "figures/ext01_run_times.png",
+                "figures/ext09_run_times.png",
             ],
         ),
     message:

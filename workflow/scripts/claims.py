@@ -1,15 +1,29 @@
 """Decide the paper's claims."""
 
+import json
 from pathlib import Path
 
 from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.claims.decide import decide_claims
-    from eigendrift.claims.output import write_claims
+    from eigendrift.claims.evidence import gather
+    from eigendrift.claims.output import record_of, write_claims
     from eigendrift.metrics.collection import collect
+    from eigendrift.metrics.sweep import read_swept_runs
 
-    settings = snakemake.params.settings
-    collection = collect(snakemake.input.metrics, snakemake.input.baselines)
-    verdicts = decide_claims(collection, settings)
-    write_claims(verdicts, settings, collection, Path(snakemake.output.json), Path(snakemake.output.csv))
+    settings, stores = snakemake.params.settings, snakemake.input
+    collection = collect(stores.metrics, stores.baselines)
+    evidence = gather(
+        collection,
+        read_swept_runs(stores.get("batch_sizes", []), "batch_size"),
+        read_swept_runs(stores.get("learning_rates", []), "learning_rate"),
+    )
+    notes = [note for dataset in collection.runs for note in collection.notes(dataset)]
+    write_claims(
+        record_of(decide_claims(evidence, settings), settings, collection.null_model, notes),
+        json.loads(Path(stores.schema).read_text("utf-8")),
+        Path(snakemake.output.json),
+        Path(snakemake.output.csv),
+        Path(snakemake.output.sensitivity),
+    )

@@ -1,70 +1,152 @@
-"""Verdicts: intervals, exclusions, and the files."""
+"""Verdicts: the rule, exclusions, and how they depend on how effects are measured."""
 
-import itertools
-import json
-from pathlib import Path
+import dataclasses
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
-from claims_helpers import SETTINGS, as_the_paper_says, baseline_of, collection_of, runs_of
+from claims_helpers import (
+    NAMES,
+    SETTINGS,
+    as_the_paper_says,
+    baseline_of,
+    evidence_of,
+    runs_of,
+    swept,
+    without_difference,
+)
 
-from eigendrift.claims.decide import Verdict, bootstrap_interval, decide_claims
-from eigendrift.claims.output import write_claims
+from eigendrift.claims.decide import Outcome, decide_claims
+from eigendrift.claims.evidence import Evidence, Variant
+
+MAIN = ("C1", "C2", "C3", "C4", "C5")
 
 
-def decide(runs: xr.Dataset, baseline: xr.Dataset | None = None) -> dict[str, Verdict]:
-    verdicts = decide_claims(collection_of(runs, baseline), SETTINGS)
-    assert [verdict.claim for verdict in verdicts] == ["C1", "C2", "C3", "C4"]
-    return {verdict.claim: verdict for verdict in verdicts}
+def decide(
+    runs: xr.Dataset, baseline: xr.Dataset | None = None, sweeps: bool = False, **changes: Any
+) -> dict[str, Outcome]:
+    verdicts = decide_claims(evidence_of(runs, baseline, sweeps=sweeps), {**SETTINGS, **changes})
+    assert tuple(verdict.claim.name for verdict in verdicts) == NAMES
+    return {verdict.claim.name: verdict.outcome for verdict in verdicts}
 
 
-def outcomes(verdicts: dict[str, Verdict]) -> list[str]:
-    return [verdict.verdict for verdict in verdicts.values()]
+def of_main(outcomes: dict[str, Outcome]) -> dict[str, str]:
+    return {name: outcomes[name].verdict for name in MAIN}
 
 
 def test_runs_as_the_paper_says_support_every_claim() -> None:
-    verdicts = decide(as_the_paper_says())
-    assert outcomes(verdicts) == ["supported"] * 4
-    for verdict in verdicts.values():
-        assert verdict.n == 5
-        assert verdict.excluded == {}
-        assert verdict.interval is not None
-        assert verdict.interval[0] <= verdict.effect <= verdict.interval[1]
-        assert verdict.effect == pytest.approx(np.mean(list(verdict.seeds.values())))
+    outcomes = decide(as_the_paper_says(), sweeps=True)
+    assert {name: outcome.verdict for name, outcome in outcomes.items()} == dict.fromkeys(NAMES, "supported")
+    for outcome in outcomes.values():
+        assert outcome.n == 8
+        assert outcome.excluded == {}
+        assert outcome.interval is not None
+        assert outcome.effect == pytest.approx(np.mean(list(outcome.seeds.values())))
+        assert outcome.interval[0] <= outcome.effect <= outcome.interval[1]
+        assert outcome.p == outcome.smallest_p == 1 / 256
+        assert outcome.corrected_p == outcome.smallest_corrected_p == 8 / 256
 
 
-def test_runs_with_no_difference_contradict_every_claim() -> None:
-    runs = runs_of({"sgd": 0.3, "adam": 0.3}, {"sgd": 0.03, "adam": 0.03}, noise=0.001)
-    assert outcomes(decide(runs)) == ["contradicted"] * 4
+def test_runs_with_no_difference_support_nothing_but_that_nothing_changes() -> None:
+    outcomes = decide(without_difference(), sweeps=True)
+    contradicted = dict.fromkeys(("C1", "C2", "C3", "C4", "C5", "C6"), "contradicted")
+    # The helper's full batch differs, whatever the optimizers do.
+    expected = contradicted | {"C5b": "supported", "C7": "supported"}
+    assert {name: outcome.verdict for name, outcome in outcomes.items()} == expected
+
+
+def test_an_equivalence_is_contradicted_by_a_large_change() -> None:
+    still = {"sgd": 0.3, "adam": 0.3}
+    slow, fast = runs_of(still, still), runs_of({"sgd": 0.3, "adam": 1.2}, still)
+    evidence = {"digits": Evidence(slow, baseline_of(), {}, swept({0.1: slow, 0.2: fast}))}
+    outcome = decide_claims(evidence, SETTINGS)[-1].outcome
+    assert outcome.verdict == "contradicted"
+    assert outcome.effect == pytest.approx(np.log10(4))
+    assert outcome.reason == "the whole interval lies above the bound, 0.3"
+    assert outcome.p == 1
+    assert outcome.detectable_effect is not None
+    assert outcome.detectable_effect < 0.3
+
+
+def test_five_seeds_support_nothing_and_say_how_many_could() -> None:
+    outcomes = decide(as_the_paper_says(seeds=5))
+    for name in MAIN:
+        assert outcomes[name].verdict == "undecided"
+        assert outcomes[name].p == 1 / 32
+        assert outcomes[name].corrected_p == outcomes[name].smallest_corrected_p == 5 / 32
+        assert outcomes[name].reason.endswith(
+            "but the corrected p of 5 seeds cannot be below 0.16; 7 seeds could decide"
+        )
+    assert set(of_main(decide(as_the_paper_says(seeds=7))).values()) == {"supported"}
+    assert set(of_main(decide(as_the_paper_says(seeds=6))).values()) == {"undecided"}
+
+
+def test_few_seeds_can_contradict() -> None:
+    runs = without_difference().isel(seed=slice(5))
+    assert set(of_main(decide(runs)).values()) == {"contradicted"}
+
+
+def test_an_interval_above_is_not_enough_where_the_test_could_have_agreed() -> None:
+    """One of eight seeds lies a little below 0, which leaves more than one choice of signs as extreme."""
+    runs = without_difference()
+    turned = 10 ** np.array([0.3, 0.2, 0.1, 0.15, 0.25, 0.05, 0.4, -0.001])
+    shape = runs["displacement"].sel(optimizer="sgd").shape
+    runs["displacement"].loc[{"optimizer": "sgd"}] = 0.1
+    runs["displacement"].loc[{"optimizer": "adam"}] = np.broadcast_to(
+        0.1 * turned[:, None, None, None], shape
+    )
+    strict = decide(runs, smallest_effect=SETTINGS["smallest_effect"] | {"C2": 0.0}, confidence=0.98)["C2"]  # type: ignore[operator]
+    assert strict.interval is not None
+    assert strict.interval[0] > 0
+    assert strict.p == 2 / 256
+    assert strict.smallest_corrected_p is not None
+    assert strict.smallest_corrected_p < 0.02
+    assert strict.verdict == "undecided"
+    assert "but the corrected p is" in strict.reason
 
 
 def test_an_interval_around_the_smallest_effect_is_undecided() -> None:
-    runs = runs_of({"sgd": 0.1, "adam": 0.1 * 10**0.1}, {"sgd": 0.03, "adam": 0.03}, noise=0.3)
-    verdict = decide(runs)["C2"]
-    assert verdict.verdict == "undecided"
-    assert "holds the smallest effect" in verdict.reason
-    low, high = verdict.interval or (np.nan, np.nan)
+    runs = runs_of({"sgd": 0.1, "adam": 0.1 * 10**0.25}, {"sgd": 0.03, "adam": 0.03}, noise=0.3)
+    outcome = decide(runs)["C2"]
+    assert outcome.verdict == "undecided"
+    assert outcome.reason == "the interval holds the smallest effect that counts, 0.1"
+    low, high = outcome.interval or (np.nan, np.nan)
     assert low < 0.1 < high
+    # What would have been shown lies beyond by more than half the interval.
+    assert outcome.detectable_effect is not None
+    assert outcome.detectable_effect - 0.1 > (high - low) / 2
 
 
 def test_frozen_directions_are_decided_without_a_warning() -> None:
-    verdicts = decide(runs_of({"sgd": 0.0, "adam": 0.0}, {"sgd": 0.03, "adam": 0.03}))
-    assert verdicts["C1"].verdict == verdicts["C2"].verdict == "contradicted"
-    assert verdicts["C1"].n == 5
+    outcomes = decide(runs_of({"sgd": 0.0, "adam": 0.0}, {"sgd": 0.03, "adam": 0.03}))
+    assert outcomes["C1"].verdict == outcomes["C2"].verdict == "contradicted"
+    assert outcomes["C1"].n == 8
 
 
 def test_diverged_seeds_are_left_out_with_the_reason() -> None:
-    """However late a run diverged, and whatever could be measured before."""
+    """However late a run diverged, and whatever could be measured before; also from the details."""
     runs = as_the_paper_says()
     runs["diverged_at"].loc[{"optimizer": "adam", "seed": 3}] = 995.0
-    verdicts = decide(runs)
-    assert verdicts["C1"].excluded == {}
-    for name in ("C2", "C3", "C4"):
-        assert verdicts[name].excluded == {3: "adam diverged at step 995"}
-        assert list(verdicts[name].seeds) == [0, 1, 2, 4]
-        assert verdicts[name].n == 4
+    runs["update_alignment"].loc[{"optimizer": "adam", "seed": 3}] = 1.0
+    outcomes = decide(runs, sweeps=True)
+    assert outcomes["C1"].excluded == {}
+    for name in ("C2", "C3", "C4", "C5"):
+        assert outcomes[name].excluded == {3: "adam diverged at step 995"}
+        assert list(outcomes[name].seeds) == [0, 1, 2, 4, 5, 6, 7]
+    assert outcomes["C6"].excluded == {3: "adam at 32 diverged at step 995"}
+    assert outcomes["C7"].excluded == {3: "adam at 0.1 diverged at step 995"}
+    assert outcomes["C5"].details["mismatch of Adam"] == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_full_batch_that_diverged_is_no_matter_of_mini_batches() -> None:
+    runs = as_the_paper_says()
+    evidence = evidence_of(runs, sweeps=True)["digits"]
+    evidence.batch_sizes["adam"]["full"]["diverged_at"][:] = 5.0
+    verdicts = decide_claims({"digits": evidence}, SETTINGS)
+    outcomes = {verdict.claim.name: verdict.outcome for verdict in verdicts}
+    assert outcomes["C6"].verdict == "supported"
+    assert outcomes["C5b"].n == 0
 
 
 def test_seeds_without_a_run_or_without_eigenpairs_are_left_out_with_the_reason() -> None:
@@ -73,101 +155,93 @@ def test_seeds_without_a_run_or_without_eigenpairs_are_left_out_with_the_reason(
     for name in ("unconverged", "displacement", "inverse_participation_ratio"):
         runs[name].loc[missing] = np.nan
     runs["displacement"].loc[{"optimizer": "sgd", "seed": 0}] = np.nan
-    verdict = decide(runs)["C2"]
-    assert verdict.excluded == {
+    outcome = decide(runs)["C2"]
+    assert outcome.excluded == {
         0: "too few checkpoints or converged eigenpairs, of the runs or of the null model",
         4: "the study has no run of adam with this seed",
     }
-    assert verdict.n == 3
+    assert outcome.n == 6
 
 
 @pytest.mark.parametrize("null", [1.0, np.nan])
 def test_nothing_measured_at_all_is_undecided(null: float) -> None:
     runs = as_the_paper_says()
-    for name in ("displacement", "inverse_participation_ratio"):
+    for name in ("displacement", "inverse_participation_ratio", "update_alignment"):
         runs[name][:] = np.nan
-    for verdict in decide(runs, baseline_of() * null).values():
-        assert verdict.verdict == "undecided"
-        assert verdict.effect is None
-        assert verdict.interval is None
-        assert verdict.n == 0
-        assert len(verdict.excluded) == 5
+    outcomes = decide(runs, baseline_of() * null)
+    for name in MAIN:
+        assert outcomes[name].verdict == "undecided"
+        assert outcomes[name].effect is None
+        assert outcomes[name].interval is None
+        assert outcomes[name].n == 0
+        assert outcomes[name].details == {} or name == "C5"
+        assert len(outcomes[name].excluded) == 8
 
 
 @pytest.mark.parametrize(("present", "missing"), [("sgd", "adam"), ("adam", "sgd")])
-def test_a_missing_optimizer_is_undecided(present: str, missing: str) -> None:
-    verdicts = decide(as_the_paper_says().sel(optimizer=[present]))
-    for verdict in verdicts.values():
-        if verdict.reason == f"the study has no runs of {missing}":
-            assert verdict.verdict == "undecided"
-            assert verdict.effect is None
-        else:
-            assert verdict.claim == {"sgd": "C1", "adam": "C3"}[present]
-            assert verdict.verdict == "supported"
+def test_a_missing_optimizer_is_not_measured(present: str, missing: str) -> None:
+    outcomes = decide(as_the_paper_says().sel(optimizer=[present]), sweeps=True)
+    own = {"sgd": "C1", "adam": "C3"}[present]
+    assert outcomes.pop(own).verdict == "supported"
+    for name, outcome in outcomes.items():
+        sweep = {"C5b": "batch sizes", "C6": "batch sizes", "C7": "learning rates"}.get(name)
+        expected = f"the sweep over {sweep} has no runs of" if sweep else "the study has no runs of"
+        assert (outcome.verdict, outcome.reason) == ("not measured", f"{expected} {missing}")
+        assert outcome.effect is None
+        assert outcome.corrected_p is None
 
 
-def test_one_seed_is_undecided_but_has_an_effect() -> None:
-    for verdict in decide(as_the_paper_says().isel(seed=[0])).values():
-        assert verdict.verdict == "undecided"
-        assert verdict.interval is None
-        assert verdict.effect is not None
-        assert verdict.reason == "fewer than 2 seeds can tell"
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_too_few_seeds_are_undecided_but_have_an_effect(seeds: int) -> None:
+    outcomes = decide(as_the_paper_says(seeds=seeds))
+    for name in MAIN:
+        assert outcomes[name].verdict == "undecided"
+        assert outcomes[name].interval is None
+        assert outcomes[name].p is None
+        assert outcomes[name].effect is not None
+        assert outcomes[name].reason == f"too few seeds for an interval of 95%: {seeds}"
 
 
-def test_seeds_that_agree_exactly_have_an_interval_of_no_width() -> None:
-    low, high = bootstrap_interval(np.full(4, 0.25), 0.95, 500) or (np.nan, np.nan)
-    assert low == high == 0.25
+def test_claims_are_corrected_over_the_data_set_that_they_are_tested_on() -> None:
+    evidence = evidence_of(as_the_paper_says(), sweeps=True)
+    evidence["mnist5k"] = evidence_of(as_the_paper_says())["digits"]
+    verdicts = decide_claims(evidence, SETTINGS)
+    assert [verdict.dataset for verdict in verdicts] == ["digits"] * 8 + ["mnist5k"] * 8
+    assert {verdict.outcome.smallest_corrected_p for verdict in verdicts[:8]} == {8 / 256}
+    assert {verdict.outcome.smallest_corrected_p for verdict in verdicts[8:13]} == {5 / 256}
+    assert {verdict.outcome.verdict for verdict in verdicts[13:]} == {"not measured"}
 
 
-@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95])
-def test_interval_is_that_of_all_resamples(confidence: float) -> None:
-    """Five values have 3,125 resamples; their means can all be listed."""
-    effects = np.array([0.1, 0.35, 0.4, 0.82, 1.3])
-    means = [np.mean(resample) for resample in itertools.product(effects, repeat=5)]
-    exact = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    found = bootstrap_interval(effects, confidence, 20_000)
-    np.testing.assert_allclose(found, exact, atol=0.02)
-    assert found == bootstrap_interval(effects, confidence, 20_000)
+def test_sensitivity_decides_again_and_does_not_invent_ranks() -> None:
+    settings = {**SETTINGS, "sensitivity": {"ranks": [1, 3], "lags": [0.0625, 0.125, 0.25]}}
+    for verdict in decide_claims(evidence_of(as_the_paper_says(), sweeps=True), settings):
+        lags = (0.0625, 0.125, 0.25) if verdict.claim.uses_lag else (0.125,)
+        assert list(verdict.sensitivity) == [Variant(ranks, lag) for ranks in (1, 3) for lag in lags]
+        assert verdict.sensitivity[Variant(1, 0.125)] == verdict.outcome
+        for variant, outcome in verdict.sensitivity.items():
+            if variant.ranks == 3:
+                assert (outcome.verdict, outcome.effect, outcome.n) == ("not measured", None, 0)
+                assert outcome.reason == "the effect is of 3 eigenpairs, the study computed 1"
+            else:
+                assert outcome.verdict == "supported"
 
 
-def test_files_are_strict_json_and_a_table_and_do_not_change(tmp_path: Path) -> None:
-    runs = as_the_paper_says()
-    runs["diverged_at"].loc[{"optimizer": "adam", "seed": 3}] = 995.0
-    runs["displacement"].loc[{"optimizer": "sgd"}] = np.nan
-    collection = collection_of(runs)
-    written = []
-    for name in ("one", "two"):
-        paths = tmp_path / f"{name}.json", tmp_path / f"{name}.csv"
-        write_claims(decide_claims(collection, SETTINGS), SETTINGS, collection, *paths)
-        written.append([path.read_bytes() for path in paths])
-    assert written[0] == written[1]
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    content = json.loads(written[0][0], parse_constant=refuse)
-    assert content["schema_version"] == 1
-    assert content["null_model"] == "isotropic"
-    assert content["settings"] == SETTINGS
-    assert content["notes"] == ["digits, adam: seed 3 diverged at step 995"]
-    assert [claim["claim"] for claim in content["claims"]] == ["C1", "C2", "C3", "C4"]
-    assert content["claims"][0]["effect"] is None
-    assert content["claims"][0]["interval"] is None
-    third = content["claims"][2]
-    assert third["excluded"] == {"3": "adam diverged at step 995"}
-    assert list(third["seeds"]) == ["0", "1", "2", "4"]
-    table = pd.read_csv(tmp_path / "one.csv")
-    expected = "claim dataset verdict effect low high smallest_effect unit n reason"
-    assert list(table.columns) == expected.split()
-    assert table["low"].isna().tolist() == [True, True, False, False]
-    assert table["low"][2] == pytest.approx(third["interval"][0])
+def test_sensitivity_shows_a_claim_that_holds_at_one_lag_only() -> None:
+    """Adam moves ten times as far within 100 steps, and as far as SGD over longer lags."""
+    runs = without_difference(noise=0.01)
+    steps = runs["step"].values
+    lags = np.abs(steps[None, :] - steps[:, None])[..., None]
+    runs["displacement"].loc[{"optimizer": "adam"}] *= np.where(lags <= 100, 10, 1)
+    settings = {**SETTINGS, "sensitivity": {"ranks": [1], "lags": [0.0625, 0.25]}}
+    second = decide_claims(evidence_of(runs), settings)[1]
+    assert {variant.lag: outcome.verdict for variant, outcome in second.sensitivity.items()} == {
+        0.0625: "supported",
+        0.25: "contradicted",
+    }
 
 
-def test_every_data_set_is_decided_on_its_own() -> None:
-    collection = collection_of(as_the_paper_says())
-    collection.runs["mnist5k"] = runs_of({"sgd": 0.3, "adam": 0.3}, {"sgd": 0.03, "adam": 0.03})
-    collection.baselines["mnist5k"] = baseline_of()
-    verdicts = decide_claims(collection, SETTINGS)
-    assert [verdict.dataset for verdict in verdicts] == ["digits"] * 4 + ["mnist5k"] * 4
-    assert {verdict.verdict for verdict in verdicts[:4]} == {"supported"}
-    assert "supported" not in {verdict.verdict for verdict in verdicts[4:]}
+def test_equal_evidence_gives_equal_verdicts() -> None:
+    first, second = (decide(as_the_paper_says(), sweeps=True) for _ in range(2))
+    assert {n: dataclasses.asdict(o) for n, o in first.items()} == {
+        n: dataclasses.asdict(o) for n, o in second.items()
+    }

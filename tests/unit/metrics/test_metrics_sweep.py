@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from metrics_helpers import write_baseline, write_run
 
-from eigendrift.metrics.sweep import read_sweep
+from eigendrift.metrics.sweep import read_sweep, read_swept_runs
 
 
 @pytest.fixture
@@ -75,3 +75,16 @@ def test_divergences_and_masked_pairs_are_noted(tmp_path: Path, baseline: Path) 
         "sgd, 0.2: without 2 unconverged eigenpairs",
         "sgd, 0.05: without 1 unconverged eigenpair",
     ]
+
+
+def test_sweeps_on_several_data_sets_are_told_apart(tmp_path: Path) -> None:
+    settings = [(name, rate) for name in ("digits", "mnist5k") for rate in (0.1, 0.2)]
+    paths = [
+        write_run(tmp_path / f"{number}.zarr", number, dataset=name, learning_rate=rate)
+        for number, (name, rate) in enumerate(settings)
+    ]
+    by_dataset = read_swept_runs(paths, "learning_rate")
+    assert list(by_dataset) == ["digits", "mnist5k"]
+    for number, (name, rate) in enumerate(settings):
+        assert (by_dataset[name]["sgd"][rate]["train_loss"].values == number).all()
+    assert read_swept_runs([], "batch_size") == {}

@@ -7,20 +7,38 @@ import pytest
 
 from eigendrift.report.claims import claims_page
 
+VARIANT = {
+    "ranks": 3,
+    "lag": 0.25,
+    "effect": None,
+    "interval": None,
+    "verdict": "not measured",
+    "n": 0,
+    "p": None,
+    "corrected_p": None,
+    "reason": "one eigenpair",
+}
 CLAIM = {
     "claim": "C1",
     "dataset": "digits",
     "statement": "SGD <becomes> stable.",
-    "estimator": "log10( early / late )",
+    "estimator": "early over late",
+    "formula": "log10( early / late )",
     "unit": "log10 ratio",
+    "equivalence": False,
     "effect": -0.25,
     "interval": [-0.5, 0.75],
     "smallest_effect": 0.1,
     "verdict": "undecided",
-    "n": 3,
+    "n": 5,
+    "p": 0.03125,
+    "corrected_p": 0.15625,
+    "detectable_effect": 0.875,
     "seeds": {"0": -0.25},
     "excluded": {"4": "adam diverged at step 7"},
+    "details": {"late displacement": 0.012345},
     "reason": "the interval holds 0.1",
+    "sensitivity": [VARIANT, {**VARIANT, "lag": None, "effect": 0.5, "n": 4, "verdict": "supported"}],
 }
 CONTENT = {
     "null_model": "reinitialized",
@@ -38,10 +56,13 @@ def test_the_page_says_everything_that_a_verdict_rests_on():
     text = text_of(claims_page(CONTENT))
     for part in (
         "C1 · SGD &lt;becomes&gt; stable.",
-        "Effect of one seed: log10( early / late ); smallest that counts: 0.1 (log10 ratio)",
-        "digits −0.25 [−0.50, 0.75] 3 undecided the interval holds 0.1; seed 4 left out: adam diverged",
-        "mnist5k −0.25 [−0.50, 0.75] 3 supported",
-        "95% percentile bootstrap intervals of the mean over seeds, from 10,000 resamples",
+        "Effect of one seed: early over late. log10( early / late ) Smallest that counts: 0.1 (log10",
+        "digits −0.25 [−0.50, 0.75] 5 0.031, 0.16 0.88 undecided the interval holds 0.1; seed 4 left",
+        "out: adam diverged at step 7 late displacement: 0.0123",
+        "mnist5k −0.25 [−0.50, 0.75] 5 0.031, 0.16 0.88 supported",
+        "95% studentized bootstrap intervals of the mean over seeds, from 10,000 resamples",
+        "the corrected p is below 0.05,",
+        "C1 digits 3 0.25 none 0 not measured one eigenpair digits 3 0.50 4 supported",
         "null model: reinitialized",
         "digits: 3 pairs masked",
     ):
@@ -58,7 +79,13 @@ def test_effects_are_drawn_to_scale():
 
 def test_a_claim_that_no_seed_can_tell_has_no_effect_and_no_interval():
     content = copy.deepcopy(CONTENT)
-    content["claims"] = [{**CLAIM, "effect": None, "interval": None, "n": 0, "excluded": {}}]
+    nothing = dict.fromkeys(("effect", "interval", "p", "corrected_p", "detectable_effect"))
+    content["claims"] = [{**CLAIM, **nothing, "n": 0, "excluded": {}}]
     page = claims_page(content)
     assert "digits none 0 undecided" in text_of(page)
     assert "<circle" not in page
+
+
+def test_a_claim_of_equivalence_has_a_bound_from_above():
+    content = {**CONTENT, "claims": [{**CLAIM, "equivalence": True}]}
+    assert "It must lie below: 0.1 (log10 ratio)" in text_of(claims_page(content))

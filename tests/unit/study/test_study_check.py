@@ -44,9 +44,9 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "batch_size, learning_rate, seeds.",
     ),
     (
-        "claims.smallest_effect.C5",
+        "claims.smallest_effect.C8",
         1.0,
-        "'claims.smallest_effect.C5' is not known; allowed here: C1, C2, C3, C4.",
+        "'claims.smallest_effect.C8' is not known; allowed here: C1, C2, C3, C4, C5, C5b, C6, C7.",
     ),
     ("training", DELETED, "'training' is missing; add it as config.yaml shows."),
     ("optimizers.adam.beta1", DELETED, "'optimizers.adam.beta1' is missing; add it as config.yaml shows."),

@@ -1,140 +1,227 @@
-"""Verdicts: a bootstrap interval over seeds against the smallest effect that counts."""
+"""Verdicts: an interval over seeds against the smallest effect that counts, and a test.
+
+The rule, for a claim that an effect is large:
+
+- *contradicted* if the whole interval lies below the smallest effect that counts;
+- *supported* if the whole interval lies above it, and the sign-flip test, corrected for all claims that are
+  tested on the data set, rejects that there is no effect, at the level that goes with the interval's;
+- *undecided* otherwise.
+
+For a claim of equivalence, that an effect is small, above and below change places and the test is of the
+effect's distance to the bound.
+
+The interval speaks of one claim and leans on the bootstrap; the test leans on symmetry alone and pays for
+all claims at once. Without an effect, what may change places is Adam and SGD of a seed (C2, C4, C5), early
+and late (C1), a run and its null draws (C3). The extremes in C5b and C6 lean against their claims, which
+keeps the test on the safe side; that the effect of C7 is symmetric about its bound is an assumption.
+
+With n seeds its p cannot fall below 2⁻ⁿ, so that few seeds can support nothing, however large the effect:
+corrected for five claims it takes seven seeds, for eight claims eight. The test is not waved through where
+it cannot speak, because that would drop the correction just where the evidence is thinnest: the verdict is
+undecided, and the reason says where the interval lies and how many seeds could decide. A contradiction
+needs no test: it is no discovery that several claims could yield by chance, but the finding that one was
+not made.
+"""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import bootstrap
 
-from eigendrift.claims.estimators import CLAIMS, Claim, Effects
-from eigendrift.metrics.collection import Collection
+from eigendrift.claims.estimators import CLAIMS, Claim
+from eigendrift.claims.evidence import Consulted, Estimate, Evidence, NotMeasuredError, Variant
+from eigendrift.claims.statistics import (
+    bootstrap_interval,
+    detectable_distance,
+    holm,
+    seeds_for,
+    sign_flip_p,
+    smallest_p,
+)
 
-FEWEST_SEEDS = 2
-RESAMPLING_SEED = 0
 NOT_ENOUGH = "too few checkpoints or converged eigenpairs, of the runs or of the null model"
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the seeds say of one claim, its effect measured in one way.
+
+    Attributes:
+        verdict: supported, contradicted, undecided, or not measured.
+        reason: Why, in a sentence.
+        seeds: Effect of each seed in the estimate.
+        excluded: Seeds left out, with the reason.
+        effect: Mean over seeds; None if no seed can tell.
+        interval: Studentized bootstrap interval of the mean over seeds; None with too few of them.
+        p: Of the sign-flip test; None without an interval.
+        corrected_p: The same, Holm-corrected over the claims that are tested on the data set.
+        smallest_p: The smallest p that so many seeds could reach.
+        smallest_corrected_p: The same for the corrected p.
+        detectable_effect: True effect for which the interval of so many seeds, of this spread, would lie on
+            the claim's side with 80 % chance; None without an interval.
+        details: Numbers that help to read the effect, means over seeds.
+    """
+
+    verdict: str
+    reason: str
+    seeds: dict[int, float] = field(default_factory=dict)
+    excluded: dict[int, str] = field(default_factory=dict)
+    effect: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    corrected_p: float | None = None
+    smallest_p: float | None = None
+    smallest_corrected_p: float | None = None
+    detectable_effect: float | None = None
+    details: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Number of seeds in the estimate."""
+        return len(self.seeds)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs of one data set say of one claim.
+    """A claim on a data set: the outcome, and how it depends on how the effect is measured.
 
     Attributes:
-        claim: Name of the claim.
+        claim: The claim.
         dataset: Data set.
-        statement: What the paper says.
-        estimator: The effect of one seed, as a formula.
-        unit: Unit of the effect.
-        effect: Mean over seeds; None if no seed can tell.
-        interval: Percentile bootstrap interval of the mean over seeds; None with fewer than two seeds.
-        smallest_effect: Smallest effect that counts as the claim, fixed in the configuration.
-        verdict: supported (the interval lies above the smallest effect), contradicted (below) or undecided.
-        n: Number of seeds in the estimate.
-        seeds: Effect of each seed.
-        excluded: Seeds left out, with the reason.
-        reason: Why the verdict is what it is, in a sentence.
+        smallest_effect: Smallest effect that counts, or for a claim of equivalence the bound.
+        outcome: With the leading eigenvector and the lag of the configuration.
+        sensitivity: The same for other numbers of ranks and other lags.
     """
 
-    claim: str
+    claim: Claim
     dataset: str
-    statement: str
-    estimator: str
-    unit: str
-    effect: float | None
-    interval: tuple[float, float] | None
     smallest_effect: float
-    verdict: str
-    n: int
-    seeds: dict[int, float]
-    excluded: dict[int, str]
-    reason: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+    outcome: Outcome
+    sensitivity: dict[Variant, Outcome]
 
 
-def decide_claims(collection: Collection, settings: Mapping[str, Any]) -> list[Verdict]:
+def decide_claims(evidence: Mapping[str, Evidence], settings: Mapping[str, Any]) -> list[Verdict]:
     """Decide every claim on every data set.
 
     Args:
-        collection: The measured runs and their baselines.
-        settings: ``lag``, ``confidence``, ``resamples`` and ``smallest_effect``, as in the configuration.
+        evidence: The measured runs of each data set.
+        settings: ``claims`` of the configuration.
     """
-    return [_decide(claim, dataset, collection, settings) for dataset in collection.runs for claim in CLAIMS]
+    return [verdict for dataset in evidence for verdict in _decide(dataset, evidence[dataset], settings)]
 
 
-def bootstrap_interval(effects: np.ndarray, confidence: float, resamples: int) -> tuple[float, float] | None:
-    """Return the percentile bootstrap interval of the mean; None with fewer than two values.
+def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> list[Verdict]:
+    usual = Variant(1, settings["lag"])
+    ranks, lags = (settings["sensitivity"][name] for name in ("ranks", "lags"))
+    variants = [Variant(*choice) for choice in product(ranks, dict.fromkeys([*lags, usual.lag]))]
+    outcomes = {
+        variant: _outcomes(evidence, variant, settings) for variant in dict.fromkeys([usual, *variants])
+    }
+    return [
+        Verdict(
+            claim,
+            dataset,
+            settings["smallest_effect"][claim.name],
+            outcomes[usual][claim.name],
+            {
+                variant: outcomes[variant][claim.name]
+                for variant in variants
+                if (variant.lag in lags if claim.uses_lag else variant.lag == usual.lag)
+            },
+        )
+        for claim in CLAIMS
+    ]
 
-    Args:
-        effects: (seed,) finite.
-        confidence: Level, such as 0.95.
-        resamples: Number of resamples; they are the same at every call.
-    """
-    if len(effects) < FEWEST_SEEDS:
-        return None
-    result = bootstrap(
-        (effects,),
-        np.mean,
-        confidence_level=confidence,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(RESAMPLING_SEED),
+
+def _outcomes(evidence: Evidence, variant: Variant, settings: Mapping[str, Any]) -> dict[str, Outcome]:
+    """Decide all claims on one data set; they are corrected together."""
+    found = {claim.name: _measure(claim, evidence, variant, settings) for claim in CLAIMS}
+    corrected = holm({name: outcome.p for name, outcome in found.items() if outcome.p is not None})
+    for claim in CLAIMS:
+        if claim.name in corrected:
+            outcome = found[claim.name]
+            tested = replace(
+                outcome,
+                corrected_p=corrected[claim.name],
+                smallest_corrected_p=min(1.0, len(corrected) * smallest_p(outcome.n)),
+            )
+            threshold = settings["smallest_effect"][claim.name]
+            verdict, reason = _verdict(tested, claim, threshold, 1 - settings["confidence"], len(corrected))
+            found[claim.name] = replace(tested, verdict=verdict, reason=reason)
+    return found
+
+
+def _measure(claim: Claim, evidence: Evidence, variant: Variant, settings: Mapping[str, Any]) -> Outcome:
+    """Estimate a claim's effect, its interval and p; the verdict is for later, where it can be one."""
+    try:
+        runs, estimate = claim.consults(evidence), claim.estimate(evidence, variant)
+    except NotMeasuredError as error:
+        return Outcome("not measured", str(error))
+    reasons = {seed: _why_excluded(runs, estimate, seed) for seed in map(int, estimate.effects["seed"])}
+    excluded = {seed: why for seed, why in reasons.items() if why is not None}
+    used = estimate.effects.drop_sel(seed=list(excluded))
+    seeds = {int(seed): float(effect) for seed, effect in zip(used["seed"], used, strict=True)}
+    return Outcome(
+        "undecided",
+        f"too few seeds for an interval of {settings['confidence']:.0%}: {len(seeds)}",
+        seeds,
+        excluded,
+        **_statistics(used.values, claim, settings),
+        details=_details(estimate, used),
     )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def _decide(claim: Claim, dataset: str, collection: Collection, settings: Mapping[str, Any]) -> Verdict:
-    runs = collection.runs[dataset]
-    absent = [name for name in claim.needs if name not in runs["optimizer"].values]
-    effects: Effects = {}
-    if not absent:
-        effects = claim.effects(runs, collection.baselines[dataset], settings["lag"])
-    reasons = {seed: _why_excluded(runs, claim, seed, effect) for seed, effect in effects.items()}
-    usable = {seed: effect for seed, effect in effects.items() if reasons[seed] is None}
-    values = np.array(list(usable.values()))
+def _statistics(values: np.ndarray, claim: Claim, settings: Mapping[str, Any]) -> dict[str, Any]:
+    if not len(values):
+        return {}
+    threshold = settings["smallest_effect"][claim.name]
     interval = bootstrap_interval(values, settings["confidence"], settings["resamples"])
-    smallest = settings["smallest_effect"][claim.name]
-    verdict, reason = _verdict(interval, smallest, absent)
-    return Verdict(
-        claim=claim.name,
-        dataset=dataset,
-        statement=claim.statement,
-        estimator=claim.estimator,
-        unit=claim.unit,
-        effect=float(values.mean()) if len(values) else None,
-        interval=interval,
-        smallest_effect=smallest,
-        verdict=verdict,
-        n=len(values),
-        seeds=usable,
-        excluded={seed: why for seed, why in reasons.items() if why is not None},
-        reason=reason,
+    found = {"effect": float(values.mean()), "interval": interval}
+    distance = detectable_distance(values, settings["confidence"])
+    if interval is None or distance is None:
+        return found
+    return found | {
+        "p": sign_flip_p(threshold - values if claim.equivalence else values),
+        "smallest_p": smallest_p(len(values)),
+        "detectable_effect": threshold - distance if claim.equivalence else threshold + distance,
+    }
+
+
+def _details(estimate: Estimate, used: xr.DataArray) -> dict[str, float]:
+    means = {name: float(values.sel(seed=used["seed"]).mean()) for name, values in estimate.details.items()}
+    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
+
+
+def _verdict(found: Outcome, claim: Claim, threshold: float, level: float, tests: int) -> tuple[str, str]:
+    low, high = found.interval or (-math.inf, math.inf)
+    what = "bound" if claim.equivalence else "smallest effect that counts"
+    above, below = low > threshold, high < threshold
+    if not above and not below:
+        return "undecided", f"the interval holds the {what}, {threshold:g}"
+    place = f"the whole interval lies {'above' if above else 'below'} the {what}, {threshold:g}"
+    if above == claim.equivalence:
+        return "contradicted", place
+    corrected, least = found.corrected_p or 1.0, found.smallest_corrected_p or 1.0
+    if corrected < level:
+        return "supported", f"{place}, and the corrected p is {corrected:.2g}"
+    if least < level:
+        return "undecided", f"{place}, but the corrected p is {corrected:.2g}, not below {level:.2g}"
+    return "undecided", (
+        f"{place}, but the corrected p of {found.n} seeds cannot be below {least:.2g}; "
+        f"{seeds_for(level, tests)} seeds could decide"
     )
 
 
-def _verdict(interval: tuple[float, float] | None, smallest: float, absent: list[str]) -> tuple[str, str]:
-    if absent:
-        return "undecided", f"the study has no runs of {' and '.join(absent)}"
-    if interval is None:
-        return "undecided", f"fewer than {FEWEST_SEEDS} seeds can tell"
-    low, high = interval
-    if low > smallest:
-        return "supported", f"the whole interval lies above the smallest effect that counts, {smallest:g}"
-    if high < smallest:
-        return "contradicted", f"the whole interval lies below the smallest effect that counts, {smallest:g}"
-    return "undecided", f"the interval holds the smallest effect that counts, {smallest:g}"
-
-
-def _why_excluded(runs: xr.Dataset, claim: Claim, seed: int, effect: float) -> str | None:
-    for optimizer in claim.needs:
-        run = runs.sel(seed=seed, optimizer=optimizer)
-        if math.isnan(float(run["unconverged"])):
-            return f"the study has no run of {optimizer} with this seed"
+def _why_excluded(runs: Consulted, estimate: Estimate, seed: int) -> str | None:
+    for name, of_setting in runs.items():
+        if seed not in of_setting["seed"] or math.isnan(float(of_setting["unconverged"].sel(seed=seed))):
+            return f"the study has no run of {name} with this seed"
         # What a run did before it diverged is no measure of training.
-        if math.isfinite(at := float(run["diverged_at"])):
-            return f"{optimizer} diverged at step {at:.0f}"
-    return None if math.isfinite(effect) else NOT_ENOUGH
+        if math.isfinite(at := float(of_setting["diverged_at"].sel(seed=seed))):
+            return f"{name} diverged at step {at:.0f}"
+    return None if math.isfinite(float(estimate.effects.sel(seed=seed))) else NOT_ENOUGH

@@ -1,23 +1,26 @@
-"""How large each claimed effect is, seed by seed.
+"""The paper's claims, and how large each claimed effect is, seed by seed.
 
-Δ is the displacement of the leading eigenvector over a lag, as near to one fixed lag as the checkpoints
-allow; IPR is its inverse participation ratio.
+In words and formulas, k is the number of leading eigenvectors that statistics are means over. Δ(tw) is the
+displacement over one fixed lag, or as near to it as the checkpoints allow; late is the second half of the
+training.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import xarray as xr
+from eigendrift.claims.alignment import coincidence, full_batch_departure, full_batch_runs
+from eigendrift.claims.displacement import reorganization, stabilization
+from eigendrift.claims.evidence import Consulted, Estimator, Evidence, main_runs
+from eigendrift.claims.localization import attribution, localization
+from eigendrift.claims.sweeps import (
+    consulted,
+    largest_change,
+    learning_rate_runs,
+    mini_batch_runs,
+    smallest_contrast,
+)
 
-from eigendrift.metrics.baseline import draws_for
-
-LEADING = 1
-# Rounding float32 eigenvectors moves them about this far; a logarithm of less would be one of rounding.
-RESOLUTION = float(np.finfo(np.float32).eps) ** 2
-# Displacements grow with the lag, so lags that are compared must not differ by more than this factor.
-LARGEST_LAG_RATIO = 2
-Effects = dict[int, float]
+LOG_RATIO = "log10 ratio"
 
 
 @dataclass(frozen=True)
@@ -25,147 +28,110 @@ class Claim:
     """A claim of the paper and how its effect is estimated.
 
     Attributes:
-        name: C1 to C4, as in the paper's reproduction plan.
+        name: C1 to C7; C5b is the second half of C5.
         statement: What the paper says.
-        estimator: The effect of one seed, as a formula.
+        estimator: The effect of one seed, in words.
+        formula: The same as a formula.
         unit: Unit of the effect.
-        effects: Computes it for every seed, from the runs of a data set, its baseline, and the lag as a share
-            of the training; NaN where a seed cannot tell.
-        needs: Optimizers that it compares.
+        estimate: Computes it for every seed of a data set.
+        consults: Returns the runs that it rests on.
+        uses_lag: Whether the effect depends on the lag.
+        equivalence: Whether the claim is that an effect is small: it must lie below its bound, not above.
     """
 
     name: str
     statement: str
     estimator: str
+    formula: str
     unit: str
-    effects: Callable[[xr.Dataset, xr.Dataset, float], Effects]
-    needs: tuple[str, ...]
-
-
-def lagged_pairs(steps: np.ndarray, lag: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pair each checkpoint with the one nearest to a fixed lag later.
-
-    Args:
-        steps: int64 (checkpoint,), ascending.
-        lag: Share of the last step, above 0.
-
-    Returns:
-        Indices of waiting times and of their partners, int64 (pair,). A partner is later than its waiting
-        time, so that checkpoints that lie wider apart than the lag are paired with the next one. Waiting
-        times whose partner would lie beyond the last checkpoint are left out, and pairs whose lag is more
-        than twice the shortest, as the late ones of widely spaced logarithmic checkpoints are.
-    """
-    target = steps + lag * steps[-1]
-    waiting = np.flatnonzero(target <= steps[-1])
-    partner = np.abs(steps[None, :] - target[waiting, None]).argmin(1)
-    partner = np.maximum(partner, waiting + 1)
-    lags = steps[partner] - steps[waiting]
-    comparable = lags <= LARGEST_LAG_RATIO * lags.min()
-    return waiting[comparable], partner[comparable]
-
-
-def lagged_displacement(runs: xr.Dataset, lag: float) -> xr.DataArray:
-    """Return Δ(1)(tw, tw + lag), at least `RESOLUTION`.
-
-    Args:
-        runs: The runs of a data set, see `Collection`.
-        lag: Share of the last step, see `lagged_pairs`.
-
-    Returns:
-        float64 (optimizer, seed, waiting); the coordinate ``step`` is tw.
-    """
-    steps = runs["step"].values
-    waiting, partner = lagged_pairs(steps, lag)
-    index = {
-        "waiting": xr.DataArray(waiting, dims="waiting"),
-        "checkpoint": xr.DataArray(partner, dims="waiting"),
-    }
-    moved = runs["displacement"].sel(rank=LEADING).drop_vars("step").isel(index)
-    return moved.clip(min=RESOLUTION).assign_coords(step=("waiting", steps[waiting]))
-
-
-def leading_localization(runs: xr.Dataset) -> xr.DataArray:
-    """Return log10 of the leading eigenvector's IPR, mean over the second half of the training."""
-    late = runs["step"] >= runs["step"].max() / 2
-    return _log10(runs["inverse_participation_ratio"].sel(rank=LEADING)).where(late).mean("checkpoint")
-
-
-def _log10(values: xr.DataArray) -> xr.DataArray:
-    logarithms: xr.DataArray = xr.apply_ufunc(np.log10, values)
-    return logarithms
-
-
-def _by_seed(values: xr.DataArray) -> Effects:
-    return {int(seed): float(value) for seed, value in zip(values["seed"].values, values.values, strict=True)}
-
-
-def _halves(moved: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    early = moved["step"] < (moved["step"].max() + moved["step"].min()) / 2
-    return moved.where(early).mean("waiting"), moved.where(~early).mean("waiting")
-
-
-def stabilization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
-    """Estimate C1: log10 of SGD's mean Δ over the first half of waiting times over that of the second."""
-    early, late = _halves(lagged_displacement(runs, lag).sel(optimizer="sgd"))
-    return _by_seed(_log10(early / late))
-
-
-def reorganization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
-    """Estimate C2: log10 of Adam's Δ over SGD's of the same seed, mean over all waiting times."""
-    moved = _log10(lagged_displacement(runs, lag))
-    return _by_seed((moved.sel(optimizer="adam") - moved.sel(optimizer="sgd")).mean("waiting"))
-
-
-def localization(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
-    """Estimate C3: log10 of Adam's IPR over the null model's median, mean over the second half."""
-    draws = draws_for(baseline, "adam")["inverse_participation_ratio"]
-    null = _log10(draws.sel(rank=LEADING).median())
-    return _by_seed(leading_localization(runs).sel(optimizer="adam") - null)
-
-
-def attribution(runs: xr.Dataset, baseline: xr.Dataset, lag: float) -> Effects:
-    """Estimate C4: log10 IPR of Adam minus that of SGD, in units of what two null draws differ by.
-
-    Means over the second half. The unit is the standard deviation of the difference of two independent draws,
-    √2 that of one: what the architecture alone makes of two networks. Displacement has no such unit, for a
-    null model without training has no lag.
-    """
-    spread = _log10(baseline["inverse_participation_ratio"].sel(rank=LEADING)).std(ddof=1)
-    local = leading_localization(runs)
-    return _by_seed((local.sel(optimizer="adam") - local.sel(optimizer="sgd")) / (np.sqrt(2) * spread))
+    estimate: Estimator
+    consults: Callable[[Evidence], Consulted]
+    uses_lag: bool = False
+    equivalence: bool = False
 
 
 CLAIMS = (
     Claim(
         "C1",
         "SGD leads to progressively more stable leading curvature directions.",
-        "log10( mean Δ over early tw / mean Δ over late tw ), SGD",
-        "log10 ratio",
+        "SGD's mean displacement over the first half of waiting times, over that of the second half",
+        "log10( mean_{tw early} Δ(tw) / mean_{tw late} Δ(tw) ) of SGD",
+        LOG_RATIO,
         stabilization,
-        ("sgd",),
+        main_runs("sgd"),
+        uses_lag=True,
     ),
     Claim(
         "C2",
         "Adam reorganizes its leading eigenvectors substantially more, throughout training.",
-        "mean over tw of log10( Δ of Adam / Δ of SGD ), same seed",
-        "log10 ratio",
+        "Adam's displacement over SGD's of the same seed, mean over all waiting times",
+        "mean_{tw} log10( Δ_Adam(tw) / Δ_SGD(tw) )",
+        LOG_RATIO,
         reorganization,
-        ("adam", "sgd"),
+        main_runs("adam", "sgd"),
+        uses_lag=True,
     ),
     Claim(
         "C3",
         "Under Adam the leading eigenvectors localize.",
-        "mean over late t of log10( IPR of Adam / median IPR of the null model )",
-        "log10 ratio",
+        "Adam's inverse participation ratio late in the training, over that of the null model's draws, which "
+        "are dealt out to the seeds so that each has draws of its own",
+        "mean_{t late} log10 IPR_Adam(t) − mean_{draws of the seed} log10 IPR_null",
+        LOG_RATIO,
         localization,
-        ("adam",),
+        main_runs("adam"),
     ),
     Claim(
         "C4",
         "The differences are the optimizer's, not the architecture's.",
-        "mean over late t of ( log10 IPR of Adam − of SGD ) / ( √2 standard deviation of null draws )",
+        "Adam's late inverse participation ratio over SGD's of the same seed, in units of what two draws of "
+        "the null model differ by",
+        "mean_{t late} [ log10 IPR_Adam(t) − log10 IPR_SGD(t) ] / ( √2 sd_{draws} log10 IPR_null )",
         "standard deviations of a null difference",
         attribution,
-        ("adam", "sgd"),
+        main_runs("adam", "sgd"),
+    ),
+    Claim(
+        "C5",
+        "Gradient and update alignment with the leading eigenvectors coincide for SGD, not for Adam.",
+        "how far the alignments of update and gradient lie apart under Adam, minus the same under SGD",
+        "m(Adam) − m(SGD), m = mean_{t, i ≤ k} | |⟨u/|u|, v_i⟩| − |⟨g/|g|, v_i⟩| |",
+        "cosine",
+        coincidence,
+        main_runs("adam", "sgd"),
+    ),
+    Claim(
+        "C5b",
+        "Full-batch training differs sharply in gradient alignment.",
+        "how far gradient alignment with full batches departs from that with the usual batch size, minus the "
+        "largest departure of the sweep's other batch sizes, mean over Adam and SGD",
+        "mean_{optimizers} [ |a(full) − a(b)| − max_{B ≠ b, full} |a(B) − a(b)| ], "
+        "a = mean_{t, i ≤ k} |⟨g/|g|, v_i⟩|",
+        "cosine",
+        full_batch_departure,
+        consulted(full_batch_runs),
+    ),
+    Claim(
+        "C6",
+        "The findings hold over batch sizes, full batch excepted.",
+        "the smallest contrast between Adam and SGD over the sweep's batch sizes without the full batch, of "
+        "displacement as in C2 and of the late inverse participation ratio",
+        "min_{B ≠ full} min( mean_{tw} log10( Δ_Adam / Δ_SGD ), mean_{t late} log10( IPR_Adam / IPR_SGD ) )",
+        LOG_RATIO,
+        smallest_contrast,
+        consulted(mini_batch_runs),
+        uses_lag=True,
+    ),
+    Claim(
+        "C7",
+        "The learning rate does not change the differences in displacement between optimizers.",
+        "the largest minus the smallest contrast in displacement between Adam and SGD, as in C2, over all "
+        "pairs of their learning rates in the sweep; a claim of equivalence: the effect must lie below",
+        "max_{η_Adam, η_SGD} D − min_{η_Adam, η_SGD} D, D = mean_{tw} log10( Δ_Adam(tw) / Δ_SGD(tw) )",
+        LOG_RATIO,
+        largest_change,
+        consulted(learning_rate_runs),
+        uses_lag=True,
+        equivalence=True,
     ),
 )

@@ -1,45 +1,105 @@
 """The verdicts as files."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jsonschema import Draft202012Validator
 
-from eigendrift.claims.decide import Verdict
-from eigendrift.metrics.collection import Collection
+from eigendrift.claims.decide import Outcome, Verdict
+from eigendrift.claims.evidence import Variant
 from eigendrift.stores.files import write_json
 
-SCHEMA_VERSION = 1
-COLUMNS = ("claim", "dataset", "verdict", "effect", "low", "high", "smallest_effect", "unit", "n", "reason")
+SCHEMA_VERSION = 2
+TESTS = ("p", "corrected_p", "smallest_corrected_p", "detectable_effect")
+TESTED = ("verdict", "effect", "low", "high", "n", *TESTS)
+COLUMNS = ("claim", "dataset", *TESTED, "smallest_effect", "equivalence", "unit", "reason")
+SENSITIVITY_COLUMNS = ("claim", "dataset", "ranks", "lag", *TESTED, "smallest_effect", "unit", "reason")
+# Of another way to measure, its seeds are those of the usual one.
+LEFT_OUT = ("seeds", "excluded", "details")
 
 
-def write_claims(
-    verdicts: Sequence[Verdict],
-    settings: Mapping[str, Any],
-    collection: Collection,
-    json_path: Path,
-    csv_path: Path,
-) -> None:
-    """Write all verdicts as JSON, and a table of them as CSV.
+def record_of(
+    verdicts: Sequence[Verdict], settings: Mapping[str, Any], null_model: str, notes: Sequence[str]
+) -> dict[str, Any]:
+    """Return what claims.json holds, as workflow/schemas/claims.schema.json describes it.
 
     Args:
         verdicts: The verdicts.
-        settings: What they were decided with.
-        collection: What they were decided on.
+        settings: What they were decided with, ``claims`` of the configuration.
+        null_model: Name of the null model.
+        notes: What a reader must know of the runs.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "null_model": null_model,
+        "settings": dict(settings),
+        "notes": list(notes),
+        "claims": [_entry(verdict) for verdict in verdicts],
+    }
+
+
+def write_claims(
+    record: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    json_path: Path,
+    csv_path: Path,
+    sensitivity_path: Path,
+) -> None:
+    """Write all verdicts as JSON, and tables of them as CSV.
+
+    Args:
+        record: What claims.json holds, see `record_of`.
+        schema: The JSON schema of that.
         json_path: Path of claims.json.
         csv_path: Path of claims.csv.
+        sensitivity_path: Path of claims_sensitivity.csv.
+
+    Raises:
+        jsonschema.ValidationError: The record is not as the schema says.
     """
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "null_model": collection.null_model,
-        "settings": dict(settings),
-        "notes": [note for dataset in collection.runs for note in collection.notes(dataset)],
-        "claims": [verdict.as_dict() for verdict in verdicts],
-    }
-    rows = []
-    for verdict in verdicts:
-        low, high = verdict.interval or (None, None)
-        rows.append(verdict.as_dict() | {"low": low, "high": high})
+    # What users will read must be as documented: keys of seeds are text in JSON, and tuples lists.
+    Draft202012Validator(schema).validate(record)
+    rows = [_row(entry) for entry in record["claims"]]
+    variants = [_row({**entry, **variant}) for entry in record["claims"] for variant in entry["sensitivity"]]
     pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(csv_path, index=False)
-    write_json(json_path, content)
+    pd.DataFrame(variants, columns=list(SENSITIVITY_COLUMNS)).to_csv(sensitivity_path, index=False)
+    write_json(json_path, record)
+
+
+def _entry(verdict: Verdict) -> dict[str, Any]:
+    claim = verdict.claim
+    return {
+        "claim": claim.name,
+        "dataset": verdict.dataset,
+        "statement": claim.statement,
+        "estimator": claim.estimator,
+        "formula": claim.formula,
+        "unit": claim.unit,
+        "smallest_effect": verdict.smallest_effect,
+        "equivalence": claim.equivalence,
+        **_plain(verdict.outcome),
+        "sensitivity": [
+            _variant(variant, claim.uses_lag, outcome) for variant, outcome in verdict.sensitivity.items()
+        ],
+    }
+
+
+def _variant(variant: Variant, uses_lag: bool, outcome: Outcome) -> dict[str, Any]:
+    measured = {key: value for key, value in _plain(outcome).items() if key not in LEFT_OUT}
+    return {"ranks": variant.ranks, "lag": variant.lag if uses_lag else None, **measured}
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome in JSON's own types."""
+    plain = asdict(outcome) | {"n": outcome.n}
+    for name in ("seeds", "excluded"):
+        plain[name] = {str(seed): value for seed, value in plain[name].items()}
+    return plain | {"interval": list(outcome.interval) if outcome.interval else None}
+
+
+def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = entry["interval"] or (None, None)
+    return {**entry, "low": low, "high": high}

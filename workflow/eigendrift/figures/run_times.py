@@ -1,4 +1,4 @@
-"""Extension 1: where the time of a study goes."""
+"""Extension 9: where the time of a study goes."""
 
 import matplotlib.pyplot as plt
 import pandas as pd

@@ -1,6 +1,5 @@
 """The measured runs of a sweep: the same training at several values of one setting."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,9 @@ import xarray as xr
 from eigendrift.metrics.collection import notes_on, one_optimizer, read_baselines, read_run
 
 Varied = Literal["batch_size", "learning_rate"]
+# Of each optimizer and value of the setting that varies, in the configuration's order, the metrics with the
+# dimension seed in front; steps may differ between values.
+SweptRuns = dict[str, dict[int | float | str, xr.Dataset]]
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,15 @@ class Sweep:
     """Metrics of runs that differ in one setting, on one data set, and the baseline of a null model.
 
     Attributes:
-        runs: For each optimizer and value of the setting, in the configuration's order, the metrics with the
-            dimension seed in front; steps may differ between values. Variables beside those of a metrics
-            store as in `eigendrift.metrics.collection.Collection`.
+        runs: The metrics, see `SweptRuns`. Variables beside those of a metrics store as in
+            `eigendrift.metrics.collection.Collection`.
         dataset: Name of the data set.
         baseline: The baseline of the null model.
         null_model: Name of the null model.
         varied: The setting that varies.
     """
 
-    runs: dict[str, dict[int | float | str, xr.Dataset]]
+    runs: SweptRuns
     dataset: str
     baseline: xr.Dataset
     null_model: str
@@ -56,14 +57,27 @@ def read_sweep(metrics: Iterable[str | Path], baselines: Iterable[str | Path], v
         baselines: The baseline store of that data set.
         varied: The setting that varies.
     """
-    grouped: dict[str, dict[int | float | str, list[xr.Dataset]]] = defaultdict(lambda: defaultdict(list))
-    for path in metrics:
-        run = read_run(Path(path))
-        grouped[run.attrs["optimizer"]][run.attrs[varied]].append(run)
-    runs = {
-        optimizer: {value: one_optimizer(seeds) for value, seeds in by_value.items()}
-        for optimizer, by_value in grouped.items()
-    }
     null, null_model = read_baselines(baselines)
     dataset, baseline = next(iter(null.items()))
-    return Sweep(runs, dataset, baseline, null_model, varied)
+    return Sweep(read_swept_runs(metrics, varied)[dataset], dataset, baseline, null_model, varied)
+
+
+def read_swept_runs(metrics: Iterable[str | Path], varied: Varied) -> dict[str, SweptRuns]:
+    """Read the metrics of a sweep's runs, by data set.
+
+    Args:
+        metrics: Metrics stores of the runs.
+        varied: The setting that varies.
+    """
+    grouped: dict[str, dict[str, dict[int | float | str, list[xr.Dataset]]]] = {}
+    for path in metrics:
+        run = read_run(Path(path))
+        by_value = grouped.setdefault(run.attrs["dataset"], {}).setdefault(run.attrs["optimizer"], {})
+        by_value.setdefault(run.attrs[varied], []).append(run)
+    return {
+        dataset: {
+            optimizer: {value: one_optimizer(seeds) for value, seeds in by_value.items()}
+            for optimizer, by_value in optimizers.items()
+        }
+        for dataset, optimizers in grouped.items()
+    }

@@ -19,9 +19,11 @@ and `make report`.
 | `null_validation.csv`, `null_departure.csv` | whether each null model holds before training, and whether training leaves it |
 | `null_values.csv` | the values that these two compare |
 | `figures/figNN_<name>.png`, `.pdf`, `.csv` | figures as numbered in the paper; the csv holds the numbers plotted |
-| `claims.json`, `claims.csv` | verdicts on the paper's claims |
+| `figures/extNN_<name>.png`, `.pdf`, `.csv` | figures of our own |
+| `claims.json`, `claims.csv` | verdicts on the paper's claims; keys: [claims.schema.json](../workflow/schemas/claims.schema.json) |
+| `claims_sensitivity.csv` | the same with other numbers of leading eigenvectors and other lags |
 | `report.html` | figures, captions, verdicts, run times and configuration in one file: `make report` |
-| `claims.html`, `config.html`, `config.yaml`, `benchmarks.csv`, `figures/ext01_run_times` | its parts that are no figures of the paper |
+| `claims.html`, `config.html`, `config.yaml`, `benchmarks.csv`, `figures/ext09_run_times` | its parts that are no figures of the paper |
 | `logs/`, `benchmarks/` | what each job said, and how long it took |
 
 A store is a zarr v3 group: `xarray.open_zarr("results/desk/runs/…/metrics.zarr")` reads it as it is. Beside each

@@ -1,0 +1,117 @@
+"""What the claims about one data set are decided on, and what estimators make of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.sweep import SweptRuns
+
+# The runs that an estimate rests on, each with the dimension seed, by what to call them.
+Consulted = Mapping[str, xr.Dataset]
+
+
+class NotMeasuredError(Exception):
+    """The study lacks what an estimate needs; the message says what."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How an effect is measured.
+
+    Attributes:
+        ranks: Statistics are means over so many leading eigenvectors.
+        lag: Lag of displacements, as a share of the training.
+    """
+
+    ranks: int
+    lag: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The measured runs on one data set.
+
+    Attributes:
+        runs: Those of the main experiment, see `eigendrift.metrics.collection.Collection`.
+        baseline: The baseline of the null model.
+        batch_sizes: Those of the sweep over batch sizes; empty if the study has none on this data set.
+        learning_rates: Those of the sweep over learning rates; likewise.
+    """
+
+    runs: xr.Dataset
+    baseline: xr.Dataset
+    batch_sizes: SweptRuns = field(default_factory=dict)
+    learning_rates: SweptRuns = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Effects, and numbers that help to read them.
+
+    Attributes:
+        effects: float64 (seed,), in the claim's unit; NaN where a seed cannot tell.
+        details: By name, float64 (seed,).
+    """
+
+    effects: xr.DataArray
+    details: Mapping[str, xr.DataArray]
+
+
+Estimator = Callable[[Evidence, Variant], Estimate]
+
+
+def gather(
+    collection: Collection, batch_sizes: Mapping[str, SweptRuns], learning_rates: Mapping[str, SweptRuns]
+) -> dict[str, Evidence]:
+    """Put together what was measured on each data set of the main experiment.
+
+    Args:
+        collection: The main experiment's runs and the baselines of the null model.
+        batch_sizes: Those of the sweep over batch sizes, by data set.
+        learning_rates: Those of the sweep over learning rates, by data set.
+    """
+    return {
+        dataset: Evidence(
+            runs,
+            collection.baselines[dataset],
+            batch_sizes.get(dataset, {}),
+            learning_rates.get(dataset, {}),
+        )
+        for dataset, runs in collection.runs.items()
+    }
+
+
+def leading(values: xr.DataArray, variant: Variant) -> xr.DataArray:
+    """Return the mean over the leading ranks; NaN where one of them is.
+
+    Args:
+        values: With the dimension rank.
+        variant: How many ranks.
+
+    Raises:
+        NotMeasuredError: Fewer eigenpairs were computed.
+    """
+    if (computed := values.sizes["rank"]) < variant.ranks:
+        raise NotMeasuredError(f"the effect is of {variant.ranks} eigenpairs, the study computed {computed}")
+    return values.sel(rank=slice(1, variant.ranks)).mean("rank", skipna=False)
+
+
+def log10(values: xr.DataArray) -> xr.DataArray:
+    """Return the decimal logarithm."""
+    logarithms: xr.DataArray = xr.apply_ufunc(np.log10, values)
+    return logarithms
+
+
+def main_runs(*optimizers: str) -> Callable[[Evidence], Consulted]:
+    """Say that an estimate rests on the main experiment's runs of some optimizers."""
+
+    def consulted(evidence: Evidence) -> Consulted:
+        there = evidence.runs["optimizer"].values
+        if absent := [name for name in optimizers if name not in there]:
+            raise NotMeasuredError(f"the study has no runs of {' and '.join(absent)}")
+        return {name: evidence.runs.sel(optimizer=name) for name in optimizers}
+
+    return consulted

@@ -1,0 +1,158 @@
+"""Intervals, tests and power for a handful of seeds.
+
+Coverage of nominal 95 % intervals of a mean and, in brackets, their median width in standard deviations, in
+2,000 samples of n values each, as ``python -m eigendrift.claims.coverage`` prints it::
+
+    distribution  n  percentile    BCa           studentized   Student's t
+    normal        4  0.794 (1.4)   0.790 (1.5)   0.949 (5.3)   0.953 (2.8)
+    normal        5  0.847 (1.4)   0.844 (1.5)   0.952 (3.0)   0.959 (2.3)
+    normal        6  0.854 (1.4)   0.849 (1.4)   0.946 (2.3)   0.947 (2.0)
+    normal        8  0.887 (1.2)   0.887 (1.2)   0.951 (1.7)   0.948 (1.6)
+    normal       10  0.907 (1.1)   0.902 (1.2)   0.944 (1.5)   0.950 (1.4)
+    exponential   4  0.747 (1.2)   0.762 (1.2)   0.931 (6.2)   0.884 (2.3)
+    exponential   5  0.768 (1.2)   0.785 (1.2)   0.916 (3.0)   0.877 (1.9)
+    exponential   6  0.811 (1.1)   0.830 (1.2)   0.924 (2.1)   0.881 (1.6)
+    exponential   8  0.856 (1.0)   0.871 (1.1)   0.938 (1.7)   0.899 (1.4)
+    exponential  10  0.865 (1.0)   0.878 (1.1)   0.940 (1.5)   0.900 (1.2)
+
+The studentized bootstrap comes nearest to 95 % over both, by far before BCa, and pays for it in width with 4
+and 5 values. Student's interval is as good on normal values and shorter, but misses more on skewed ones.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import nct
+from scipy.stats import t as student
+
+# Of n values, one resample in n^(n−1) holds one value n times and has no spread to be studentized with. With
+# three values that is one in nine, so that more than 2.5 % of resamples lie beyond any bound, and a 95 %
+# interval has no ends. Four is the smallest number of seeds that has one.
+FEWEST_SEEDS = 4
+POWER = 0.8
+RESAMPLING_SEED = 0
+# Up to so many values all sign flips are listed; of more, as many are drawn as these have.
+MOST_LISTED = 16
+
+
+def bootstrap_interval(values: np.ndarray, confidence: float, resamples: int) -> tuple[float, float] | None:
+    """Return the studentized bootstrap (bootstrap-t) interval of the mean.
+
+    With mean m and standard error e of the values, and m*, e* of a resample, its ends are m − q e, for q the
+    quantiles of (m* − m) / e* (Efron & Tibshirani 1993, section 12.5). All nⁿ resamples are listed if there
+    are no more than ``resamples``, else drawn.
+
+    Args:
+        values: float64 (seed,), finite.
+        confidence: Level, such as 0.95.
+        resamples: Number of resamples; they are the same at every call.
+
+    Returns:
+        Lower and upper end; None with so few values that the interval has no end, see `FEWEST_SEEDS`.
+    """
+    n = len(values)
+    if n < FEWEST_SEEDS:
+        return None
+    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
+    # Values that agree but for rounding have no spread.
+    if error <= np.finfo(float).eps * np.abs(values).max():
+        return float(mean), float(mean)
+    chosen = values[_resampled(n, resamples)]
+    deviations = chosen.mean(1) - mean
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = deviations / (chosen.std(1, ddof=1) / np.sqrt(n))
+    constant = (chosen == chosen[:, :1]).all(1)
+    ratios[constant] = np.copysign(np.inf, deviations[constant])
+    tail = (1 - confidence) / 2
+    # Towards the wider interval where a quantile lies between two resamples.
+    least = np.quantile(ratios, tail, method="lower")
+    most = np.quantile(ratios, 1 - tail, method="higher")
+    low, high = mean - most * error, mean - least * error
+    return (float(low), float(high)) if np.isfinite([low, high]).all() else None
+
+
+def _resampled(n: int, resamples: int) -> np.ndarray:
+    if n**n <= resamples:
+        return np.indices((n,) * n).reshape(n, -1).T
+    return np.random.default_rng(RESAMPLING_SEED).integers(n, size=(resamples, n))
+
+
+def sign_flip_p(values: np.ndarray) -> float:
+    """Return p of the paired sign-flip permutation test that the mean is above 0.
+
+    Where a seed's two runs may change places without changing the distribution, its difference may change its
+    sign: p is the share of all 2ⁿ choices of signs whose mean is at least the observed one. Exact for up to
+    16 seeds; for more it is the share among 65,536 choices, the observed one included.
+
+    Args:
+        values: float64 (seed,), finite, at least one: differences between paired runs.
+
+    Returns:
+        From 2⁻ⁿ to 1.
+    """
+    n = len(values)
+    if n <= MOST_LISTED:
+        signs = 1 - 2 * np.indices((2,) * n, dtype=np.int8).reshape(n, -1)
+    else:
+        signs = np.random.default_rng(RESAMPLING_SEED).choice([-1, 1], size=(n, 2**MOST_LISTED))
+        signs[:, 0] = 1
+    sums = values @ signs
+    # Sums that are equal but for rounding are equal.
+    return float((sums >= values.sum() - 1e-12 * np.abs(values).sum()).mean())
+
+
+def smallest_p(n: int) -> float:
+    """Return the smallest p that `sign_flip_p` can find with n seeds, 2⁻ⁿ (of 16 seeds, for more)."""
+    return float(2.0 ** -min(n, MOST_LISTED))
+
+
+def seeds_for(alpha: float, tests: int) -> int:
+    """Return the fewest seeds with which one of so many Holm-corrected sign-flip tests can reach a level.
+
+    Args:
+        alpha: The level, such as 0.05.
+        tests: How many hypotheses are tested together.
+    """
+    return max(FEWEST_SEEDS, int(np.log2(tests / alpha)) + 1)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Correct p-values for having tested several hypotheses: Holm 1979, which needs no independence.
+
+    The i-th smallest of m is multiplied by m + 1 − i; none may fall below those before it, or exceed 1.
+
+    Args:
+        p_values: p of each hypothesis, by name.
+
+    Returns:
+        Corrected p by name, in the same order.
+    """
+    corrected: dict[str, float] = {}
+    largest = 0.0
+    for place, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[name]))
+        corrected[name] = largest
+    return {name: corrected[name] for name in p_values}
+
+
+def detectable_distance(values: np.ndarray, confidence: float) -> float | None:
+    """Return how far off a threshold the true mean must lie for 80 % of intervals to exclude the threshold.
+
+    Of n normal values with the spread of these, Student's interval lies wholly beyond a threshold with that
+    chance if the mean is δ e beyond it, e the standard error and δ the noncentrality for which
+    P(T_{n−1, δ} > t_{n−1, (1 + confidence)/2}) = 0.8. The bootstrap interval is wider with few seeds.
+
+    Args:
+        values: float64 (seed,), finite.
+        confidence: Level of the interval.
+
+    Returns:
+        The distance, in the unit of the values; None with fewer than `FEWEST_SEEDS`.
+    """
+    n = len(values)
+    if n < FEWEST_SEEDS:
+        return None
+    critical = student.ppf((1 + confidence) / 2, n - 1)
+    noncentrality = brentq(lambda delta: nct.sf(critical, n - 1, delta) - POWER, 0, 10 * critical)
+    return float(noncentrality * values.std(ddof=1) / np.sqrt(n))
