@@ -108,6 +108,7 @@ def isotropic(random: np.random.Generator, draws: int = 16, parameters: int = PA
     null = xr.Dataset(
         {
             "draw": ("draw", np.arange(draws)),
+            "optimizer": ("draw", np.full(draws, -1)),
             "rank": ("rank", [1, 2]),
             "eigenvector": (("draw", "rank", "parameter"), vectors),
             "eigenvalue": (("draw", "rank"), np.ones((draws, 2))),
