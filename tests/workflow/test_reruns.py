@@ -99,7 +99,7 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
     ("changes", "touched"),
     [
         ({"figures__style": {"font.size": 9}}, FIGURES),
-        ({"claims__lag": 0.375}, {"claims": ""}),
+        ({"claims__lag": 0.25}, {"claims": ""}),
         ({"null_models__draws": 11}, {"null": "", **FIGURES}),
         ({"eigenpairs__tolerance": 1e-5}, SOLVED),
         ({"eigenpairs__count": 4}, {"eigenpairs": "", "null": ""}),
