@@ -102,7 +102,7 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
     ("changes", "touched"),
     [
         ({"figures__style": {"font.size": 9}}, ALL_FIGURES),
-        ({"claims__lag": 0.375}, {"claims": ""}),
+        ({"claims__lag": 0.25}, {"claims": ""}),
         ({"null_models__draws__reinitialized": 11}, {"null": "/reinitialized", **ALL_FIGURES}),
         ({"null_models__validation__draws": 11}, {"null": "/untrained-"}),
         ({"null_models__validation__largest_shift": 2.0}, {"validation": ""}),
