@@ -12,7 +12,7 @@ def test_data_network_seeds_steps_and_hessian_of_each_data_set() -> None:
         "runs": "mnist5k: 4,000 training samples, 784-32-32-10 perceptron, N = 26,506 parameters; 5 "
         "initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; Hessian over "
         "4,000 training samples. digits: 1,437 training samples, 64-32-32-10 perceptron, N = 3,466 "
-        "parameters; 5 initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; "
+        "parameters; 7 initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; "
         "Hessian over 1,437 training samples.",
         "null": "the null model 'reinitialized' (the Hessian at 100 fresh initialisations; keeps "
         "architecture, data and the distribution of initial weights, destroys all that training does)",

@@ -162,7 +162,7 @@ def test_sweeps_share_the_runs_that_main_has() -> None:
     assert len(shared) == 3 * 2
     assert shared <= main
     # Main; three more batch sizes; one more rate for momentum and two more for each of the others.
-    assert len(runs) == 2 * 3 * 5 + 3 * 3 * 2 + (2 + 2 + 2) * 2
+    assert len(runs) == 2 * 3 * 7 + 3 * 3 * 2 + (2 + 2 + 2) * 2
 
 
 def test_a_learning_rate_is_the_same_with_and_without_a_dot() -> None:
