@@ -9,7 +9,7 @@ from eigendrift.study.runs import parameters_of, runs_of
 
 def test_data_network_seeds_steps_and_hessian_of_each_data_set() -> None:
     assert facts_of(CONFIG, runs_of(CONFIG, "main"), DATASETS) == {
-        "runs": "mnist5k: 4,000 training samples, 784-32-32-10 perceptron, N = 26,506 parameters; 5 "
+        "runs": "mnist5k: 4,000 training samples, 784-32-32-10 perceptron, N = 26,506 parameters; 7 "
         "initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; Hessian over "
         "4,000 training samples. digits: 1,437 training samples, 64-32-32-10 perceptron, N = 3,466 "
         "parameters; 7 initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; "
