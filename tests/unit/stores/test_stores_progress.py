@@ -53,6 +53,30 @@ class TestSurvival:
                     assert values.dtype == record(index)[name].dtype
                     np.testing.assert_array_equal(values, record(index)[name])
 
+    def test_a_part_is_gone_when_it_is_done_and_stays_when_it_is_interrupted(self, store: Path) -> None:
+        with pytest.raises(InterruptedError), resumable(store, "key") as progress:  # noqa: PT012
+            with progress.part("first") as part:
+                part.save(0, record(7))
+            assert not part.directory.exists()
+            with progress.part("second") as part:
+                part.save(0, record(8))
+                raise InterruptedError
+        with resumable(store, "key") as progress, progress.part("second") as part:
+            assert part.completed() == 1
+            np.testing.assert_array_equal(part.load(0)["weights"], record(8)["weights"])
+        assert not directory_of(store).exists()
+
+    def test_another_key_throws_parts_away_too(self, store: Path) -> None:
+        with (  # noqa: PT012
+            pytest.raises(InterruptedError),
+            resumable(store, "old") as progress,
+            progress.part("part") as part,
+        ):
+            part.save(0, record(7))
+            raise InterruptedError
+        with resumable(store, "new") as progress, progress.part("part") as part:
+            assert part.completed() == 0
+
     def test_another_key_throws_everything_away(self, store: Path) -> None:
         interrupted(store, "old")
         with resumable(store, "new") as progress:
