@@ -21,6 +21,8 @@ RESULTS = [
     ),
     *expand(rules.validation.output, study=STUDY),
     *manifests_of(BASELINES),
+    # Those of experiments that no figure shows, too.
+    *manifests_of([f"results/{STUDY}/runs/{run}/metrics.zarr" for run in RUNS]),
 ]
 
 # Snakemake would take a missing benchmark file for a job that has to run. As parameters they are read if they

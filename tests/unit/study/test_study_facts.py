@@ -1,5 +1,6 @@
 """What captions say of the runs that a figure shows."""
 
+import pytest
 from study_helpers import CONFIG, changed
 
 from eigendrift.data.registry import DATASETS
@@ -16,6 +17,7 @@ def test_data_network_seeds_steps_and_hessian_of_each_data_set() -> None:
         "Hessian over 1,437 training samples.",
         "null": "the null model 'reinitialized' (the Hessian at 100 fresh initialisations; keeps "
         "architecture, data and the distribution of initial weights, destroys all that training does)",
+        "ranks": "three",
     }
 
 
@@ -56,3 +58,9 @@ def test_parameters_are_those_of_the_network() -> None:
 
     network = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 7), nn.ReLU(), nn.Linear(7, 10))
     assert parameters_of([64, 32, 7, 10]) == sum(weights.numel() for weights in network.parameters())
+
+
+@pytest.mark.parametrize(("count", "word"), [(1, "one"), (2, "two"), (3, "three"), (10, "three")])
+def test_captions_name_as_many_ranks_as_there_are(count: int, word: str) -> None:
+    config = changed("eigenpairs.count", count)
+    assert facts_of(config, runs_of(config, "main"), DATASETS)["ranks"] == word

@@ -156,6 +156,22 @@ def test_learning_rates_of_optimizers_that_a_sweep_leaves_out_do_not_matter() ->
     assert {run.optimizer for run in runs_of(config, "learning_rates")} == {"adam"}
 
 
+@pytest.mark.parametrize(
+    ("sweep", "other"), [("batch_sizes", "learning_rate"), ("learning_rates", "batch_size")]
+)
+def test_a_sweep_varies_what_its_name_says(sweep: str, other: str) -> None:
+    experiment = MAIN | {
+        "batch_size": [32, 64] if other == "batch_size" else 64,
+        "learning_rate": {"sgd": [0.1, 0.2] if other == "learning_rate" else [0.1]},
+    }
+    assert refusal(changed(f"experiments.{sweep}", experiment)) == (
+        f"Config key 'experiments.{sweep}.{other}' varies, expected "
+        f"{'the batch size' if sweep == 'batch_sizes' else 'learning rates'} alone to; move it to "
+        f"'experiments.{other}s'."
+    )
+    check_config(changed("experiments.other", experiment), SCHEMA)
+
+
 def test_sweeps_share_the_runs_that_main_has() -> None:
     main, runs = {*runs_of(CONFIG, "main")}, all_runs(CONFIG)
     shared = {run for run in runs_of(CONFIG, "batch_sizes") if run.batch_size == MAIN["batch_size"]}

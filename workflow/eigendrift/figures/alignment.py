@@ -8,7 +8,6 @@ from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.metrics.collection import Collection, collect
 
 RANKS = 3
-SHOWN = f"point: one of the {RANKS} leading ranks at a checkpoint of a run"
 COLUMNS = ["seed", "step", "rank", "update_alignment", "gradient_alignment"]
 
 read = collect
@@ -20,11 +19,12 @@ def draw(collection: Collection) -> Plotted:
     Alignments are absolute values, because the sign of an eigenvector is arbitrary.
     """
     figure, axes = panels(1, len(collection.runs))
+    ranks = min(RANKS, *(runs.sizes["rank"] for runs in collection.runs.values()))
     table = []
     for panel, (dataset, runs) in zip(axes[0], collection.runs.items(), strict=True):
         optimizers = [str(name) for name in runs["optimizer"].values]
         for optimizer, line in optimizer_lines(optimizers).items():
-            measured = runs.sel(optimizer=optimizer).isel(rank=slice(RANKS))
+            measured = runs.sel(optimizer=optimizer).isel(rank=slice(ranks))
             points = measured[["update_alignment", "gradient_alignment"]].map(np.abs)
             frame = points.to_dataframe().dropna().reset_index()
             panel.plot(
@@ -46,5 +46,6 @@ def draw(collection: Collection) -> Plotted:
     axes[0, 0].set_ylabel(r"gradient alignment $|\langle g/|g|,\, v_i \rangle|$")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", markerscale=2)
-    describe(figure, collection, list(collection.runs), SHOWN)
+    shown = f"point: one of the {ranks} leading ranks at a checkpoint of a run"
+    describe(figure, collection, list(collection.runs), shown)
     return Plotted(figure, pd.concat(table)[["dataset", "optimizer", *COLUMNS]])

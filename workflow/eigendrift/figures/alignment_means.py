@@ -12,8 +12,8 @@ from eigendrift.metrics.displacement import isotropic_overlap
 
 DIRECTIONS = {"gradient_alignment": "gradient", "update_alignment": "update"}
 # Where the points of a rank stand: optimizers side by side, their runs close together.
-BETWEEN_OPTIMIZERS = 0.25
-BETWEEN_RUNS = 0.07
+BETWEEN_OPTIMIZERS = 0.28
+WIDTH_OF_RUNS = 0.2
 
 read = collect
 
@@ -51,7 +51,7 @@ def _draw_points(panel: Axes, alignments: xr.DataArray) -> Table:
         style = {"color": line["color"], "marker": line["marker"], "linestyle": "none", "markersize": 3}
         label: str | None = title_of(optimizer)
         seeds = alignments["seed"].values
-        for beside, seed in zip(positions(len(seeds), BETWEEN_RUNS), seeds, strict=True):
+        for beside, seed in zip(positions(len(seeds), WIDTH_OF_RUNS / len(seeds)), seeds, strict=True):
             run = alignments.sel(optimizer=optimizer, seed=seed)
             means, counts = run.mean("checkpoint").values, run.count("checkpoint").values
             panel.plot(run["rank"].values + centre + beside, means, label=label, **style)

@@ -186,6 +186,22 @@ def _check_sweeps(config: Mapping[str, Any]) -> None:
                 f"Config key 'experiments.{name}.learning_rate' varies while 'experiments.{name}.batch_size' "
                 "does, expected one that varies; make two experiments of it."
             )
+        _check_what_varies(name, sizes, rates)
+
+
+def _check_what_varies(name: str, sizes: Any, rates: Mapping[str, list[float]]) -> None:
+    """Check that the two sweeps that figures are drawn of vary what their names say."""
+    several_rates = any(len(listed) > 1 for listed in rates.values())
+    if name == "batch_sizes" and several_rates:
+        raise UserError(
+            "Config key 'experiments.batch_sizes.learning_rate' varies, expected the batch size alone to; move "
+            "it to 'experiments.learning_rates'."
+        )
+    if name == "learning_rates" and isinstance(sizes, list) and len(sizes) > 1:
+        raise UserError(
+            "Config key 'experiments.learning_rates.batch_size' varies, expected learning rates alone to; move "
+            "it to 'experiments.batch_sizes'."
+        )
 
 
 def _check_known(key: str, name: str, known: Any, where: str) -> None:

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 from eigendrift.study.nulls import NULL_MODELS
 from eigendrift.study.runs import Run, parameters_of, steps_of
 
+# The paper shows three leading ranks where it shows several.
+RANKS = ("one", "two", "three")
+
 
 class DatasetFacts(Protocol):
     """What the registry of data sets knows without loading one."""
@@ -31,7 +34,10 @@ def facts_of(
     sample: str | None = None,
     null_models: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return ``runs``: data, network, N, seeds, steps and Hessian of some runs; ``null``: the null models.
+    """Return what captions say of some runs.
+
+    ``runs``: data, network, N, seeds, steps and Hessian. ``null``: the null models. ``ranks``: how many leading
+    eigenvectors figures show at most, in letters.
 
     Args:
         config: The configuration.
@@ -47,7 +53,11 @@ def facts_of(
     nulls = null_models or [config["figures"]["null_model"]]
     draws = config["null_models"]["draws"]
     told = "; ".join(f"'{null}' ({NULL_MODELS[null].sentence(draws[null])})" for null in nulls)
-    return {"runs": " ".join(lines), "null": f"the null model{'s' * (len(nulls) > 1)} {told}"}
+    return {
+        "runs": " ".join(lines),
+        "null": f"the null model{'s' * (len(nulls) > 1)} {told}",
+        "ranks": RANKS[min(config["eigenpairs"]["count"], len(RANKS)) - 1],
+    }
 
 
 def _sentence(
