@@ -194,13 +194,13 @@ def _check_what_varies(name: str, sizes: Any, rates: Mapping[str, list[float]]) 
     several_rates = any(len(listed) > 1 for listed in rates.values())
     if name == "batch_sizes" and several_rates:
         raise UserError(
-            "Config key 'experiments.batch_sizes.learning_rate' varies, expected the batch size alone to; move "
-            "it to 'experiments.learning_rates'."
+            "Config key 'experiments.batch_sizes.learning_rate' varies, expected the batch size alone to; "
+            "move it to 'experiments.learning_rates'."
         )
     if name == "learning_rates" and isinstance(sizes, list) and len(sizes) > 1:
         raise UserError(
-            "Config key 'experiments.learning_rates.batch_size' varies, expected learning rates alone to; move "
-            "it to 'experiments.batch_sizes'."
+            "Config key 'experiments.learning_rates.batch_size' varies, expected learning rates alone to; "
+            "move it to 'experiments.batch_sizes'."
         )
 
 

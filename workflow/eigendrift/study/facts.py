@@ -36,8 +36,8 @@ def facts_of(
 ) -> dict[str, str]:
     """Return what captions say of some runs.
 
-    ``runs``: data, network, N, seeds, steps and Hessian. ``null``: the null models. ``ranks``: how many leading
-    eigenvectors figures show at most, in letters.
+    ``runs``: data, network, N, seeds, steps and Hessian. ``null``: the null models. ``ranks``: how many
+    leading eigenvectors figures show at most, in letters.
 
     Args:
         config: The configuration.
