@@ -153,6 +153,8 @@ def _draw_panel(
         logarithmic(panel, "x")
     if panel.get_xscale() == "log":
         plain_log_ticks(panel.xaxis, (1, 3))
+    else:
+        panel.locator_params(axis="x", nbins=4)
     panel.tick_params(axis="x", labelsize=6)
     panel.set_xlabel(label)
     panel.grid(visible=False, axis="y")
