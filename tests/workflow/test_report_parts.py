@@ -62,7 +62,7 @@ def test_a_missing_benchmark_file_runs_no_job_again(reported):
         result = reported.snakemake("--forcerun", "benchmarks", "--", "reported")
         assert result.returncode == 0, result.stdout
         table = pd.read_csv(reported.path / "results/smoke/benchmarks.csv")
-        assert (table["rule"] == "train").sum() == len(list(path.parents[3].rglob("*.tsv")))
+        assert (table["rule"] == "train").sum() == len(list(path.parents[4].rglob("*.tsv")))
     finally:
         path.write_bytes(content)
 
