@@ -164,7 +164,7 @@ def test_captions_are_filled_and_without_mistakes(entries):
 
 
 def test_the_table_of_claims_is_there(entries, results):
-    text = named(entries, "Claims", "page").shown
+    text = named(entries, "Claims", "verdicts", "page").shown
     verdicts, variants = (pd.read_csv(results / f"{name}.csv") for name in ("claims", "claims_sensitivity"))
     for verdict in verdicts.itertuples():
         assert f"{verdict.claim} · " in text

@@ -29,19 +29,19 @@ rule claims:
             "results/{study}/claims.json",
             caption="../report/claims.rst",
             category="Claims",
-            labels={"file": "whole record (json)"},
+            labels={"figure": "verdicts", "file": "whole record (json)"},
         ),
         csv=report(
             "results/{study}/claims.csv",
             caption="../report/claims.rst",
             category="Claims",
-            labels={"file": "table (csv)"},
+            labels={"figure": "verdicts", "file": "table (csv)"},
         ),
         sensitivity=report(
             "results/{study}/claims_sensitivity.csv",
             caption="../report/claims.rst",
             category="Claims",
-            labels={"file": "sensitivity (csv)"},
+            labels={"figure": "sensitivity", "file": "table (csv)"},
         ),
     log:
         "results/{study}/logs/claims.log",

@@ -43,7 +43,7 @@ rule claims_page:
             "results/{study}/claims.html",
             caption="../report/claims.rst",
             category="Claims",
-            labels={"file": "page"},
+            labels={"figure": "verdicts", "file": "page"},
         ),
     log:
         "results/{study}/logs/claims_page.log",
