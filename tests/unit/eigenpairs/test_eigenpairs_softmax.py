@@ -99,6 +99,7 @@ def test_the_cross_entropy_and_its_derivatives_are_those_of_torch(scale: float) 
     [
         (cross_entropy, True),
         (nn.CrossEntropyLoss(), True),
+        (nn.CrossEntropyLoss().eval(), True),
         (nn.CrossEntropyLoss(label_smoothing=0.1), False),
         (nn.CrossEntropyLoss(weight=torch.ones(5)), False),
         (nn.CrossEntropyLoss(reduction="sum"), False),

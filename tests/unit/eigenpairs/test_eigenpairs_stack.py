@@ -142,3 +142,9 @@ def test_stacks_are_smaller_for_larger_problems(hidden: int, samples: int, expec
 
 def test_a_problem_too_large_for_a_stack_stays_by_itself() -> None:
     assert stack_size(network((784, 256, 256, 10)), 1_000_000, 80) == 1
+
+
+def test_vectors_of_another_length_are_refused() -> None:
+    stack, _ = stack_and_each(NETWORKS["one layer"])
+    with pytest.raises(ValueError, match=f"expected N = {stack.size}"):
+        stack[0] @ torch.ones(2 * stack.size, dtype=torch.float64)

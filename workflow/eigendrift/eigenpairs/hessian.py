@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from eigendrift.eigenpairs.symmetric import rows_of
+
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Prepared = TypeVar("Prepared")
 
@@ -77,9 +79,7 @@ class HessianOperator(ABC, Generic[Prepared]):
         Raises:
             ValueError: The vectors are of another length.
         """
-        if vectors.shape[-1] != self.size:
-            raise ValueError(f"the vectors have {vectors.shape[-1]} entries, expected N = {self.size}")
-        block = vectors if vectors.dim() > 1 else vectors[None]
+        block = rows_of(vectors, self.size)
         if self._kept is not None:
             return self._products(self._kept, block).view_as(vectors)
         total = torch.zeros_like(block)

@@ -12,8 +12,9 @@ from torch.nn.functional import cross_entropy, one_hot
 
 def is_cross_entropy(loss: object) -> bool:
     """Tell whether a loss is torch's mean cross-entropy, as a function or a module, without any options."""
-    plain = nn.CrossEntropyLoss()
-    return loss is cross_entropy or (type(loss) is nn.CrossEntropyLoss and vars(loss) == vars(plain))
+    if type(loss) is nn.CrossEntropyLoss:
+        return vars(loss) == vars(nn.CrossEntropyLoss().train(loss.training))
+    return loss is cross_entropy
 
 
 def are_labels(targets: torch.Tensor) -> bool:

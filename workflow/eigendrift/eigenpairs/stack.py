@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, is_perceptron, layers_of
 from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
 
 # What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for
 # that keep a GPU busy each by itself, and more small ones than these hardly spare anything.
@@ -227,7 +227,7 @@ class _One:
         # As many rows at once as there are networks: a block takes no more memory than they do.
         parts = [
             self._stack.products(rows, [self._network] * len(rows))
-            for rows in torch.split(vectors.view(-1, self.size), len(self._stack))
+            for rows in torch.split(rows_of(vectors, self.size), len(self._stack))
         ]
         return torch.cat(parts).view_as(vectors)
 

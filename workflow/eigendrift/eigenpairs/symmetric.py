@@ -56,6 +56,17 @@ class OperatorStack(Protocol):
         ...
 
 
+def rows_of(vectors: torch.Tensor, size: int) -> torch.Tensor:
+    """Return a vector (N,) as one row (1, N), rows (b, N) as they are.
+
+    Raises:
+        ValueError: The vectors are not of length N.
+    """
+    if vectors.shape[-1] != size:
+        raise ValueError(f"the vectors have {vectors.shape[-1]} entries, expected N = {size}")
+    return vectors if vectors.dim() > 1 else vectors[None]
+
+
 def finite_product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
     """Return the products with a vector (N,) or with rows (b, N).
 
