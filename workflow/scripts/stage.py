@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from forkserver import hand_over
 from importclock import ImportClock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -19,6 +20,7 @@ def logged(path: str) -> Iterator[None]:
     The log's last line says how long the script worked without its imports: the rest of the seconds in a
     benchmark file is start-up.
     """
+    hand_over()
     clock, start = ImportClock(), time.perf_counter()
     clock.start()
     from eigendrift.errors import UserError
