@@ -3,8 +3,6 @@
 Consumes and produces nothing.
 """
 
-sys.path.insert(0, str(WORKFLOW / "scripts"))
-
 import forkserver
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from forkserver import hand_over
 from importclock import ImportClock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,6 +21,8 @@ def logged(path: str) -> Iterator[None]:
     benchmark file is start-up. It also says what processor time and memory it took, which Snakemake, who
     watches the process that it started, cannot tell of a fork.
     """
+    from forkserver import hand_over
+
     hand_over()
     clock, start = ImportClock(), time.perf_counter()
     clock.start()

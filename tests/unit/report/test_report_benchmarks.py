@@ -26,8 +26,8 @@ def write(name, seconds, worked=None):
     if worked is not None:
         log_of(benchmark).parent.mkdir(parents=True, exist_ok=True)
         log_of(benchmark).write_text(
-            f"2026-01-01 00:00:00,000 INFO step 1\n2026-01-01 00:00:01,000 INFO Worked for {worked} s, in all "
-            "3.25 s of processor time and 100 MiB\n"
+            "12:00:00,000 INFO step 1\n"
+            f"12:00:01,000 INFO Worked for {worked} s, in all 3.25 s of processor time and 100 MiB\n"
         )
 
 
