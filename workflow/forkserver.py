@@ -125,8 +125,8 @@ class Server:
         Returns:
             In the server None; in a fork the connection to its client.
         """
-        while sys.stdin not in (ready := select.select([listener, sys.stdin], [], [])[0]):
-            connection, _ = ready[0].accept()
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
             if self._answer(connection):
                 return connection
             connection.close()
