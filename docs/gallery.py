@@ -44,6 +44,7 @@ TITLES = {
     "fig19": "Inverse participation ratio over learning rates",
     "fig20": "Two-time displacement over batch sizes",
     "fig21": "Two-time displacement over learning rates",
+    "ext03": "Where the claims hold: training-set size, learning rate and length of training",
     "ext07": "Effect, interval and verdict of every claim",
     "ext08": "Null models held against untrained networks, and runs against null models",
 }

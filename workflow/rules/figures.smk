@@ -177,6 +177,17 @@ if "learning_rates" in config["experiments"]:
             "learning_rate_displacement", "Sweeps", LEARNING_RATES, waiting_times=TIMES
         ),
     }
+if REGIME_RUNS:
+    REGIMES = [run for run in REGIME_RUNS if parts_of(run.dataset)[0] == REGIMES_OF]
+    FIGURES |= {
+        "ext03_regimes": shown(
+            "regimes",
+            "Claims",
+            REGIMES,
+            {"regimes": rules.regimes.output.table},
+            dataset=REGIMES_OF,
+        ),
+    }
 
 for name, figure in FIGURES.items():
 

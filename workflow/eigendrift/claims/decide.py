@@ -24,7 +24,7 @@ not made.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -120,7 +120,7 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
     ranks, lags = (settings["sensitivity"][name] for name in ("ranks", "lags"))
     variants = [Variant(*choice) for choice in product(ranks, dict.fromkeys([*lags, usual.lag]))]
     outcomes = {
-        variant: _outcomes(evidence, variant, settings) for variant in dict.fromkeys([usual, *variants])
+        variant: outcomes_of(evidence, variant, settings) for variant in dict.fromkeys([usual, *variants])
     }
     return [
         Verdict(
@@ -138,11 +138,23 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
     ]
 
 
-def _outcomes(evidence: Evidence, variant: Variant, settings: Mapping[str, Any]) -> dict[str, Outcome]:
-    """Decide all claims on one data set; they are corrected together."""
-    found = {claim.name: _measure(claim, evidence, variant, settings) for claim in CLAIMS}
+def outcomes_of(
+    evidence: Evidence, variant: Variant, settings: Mapping[str, Any], claims: Sequence[Claim] = CLAIMS
+) -> dict[str, Outcome]:
+    """Decide claims on one data set, measured in one way; they are corrected together.
+
+    Args:
+        evidence: The measured runs.
+        variant: How effects are measured.
+        settings: ``claims`` of the configuration.
+        claims: Which claims.
+
+    Returns:
+        The outcomes, by name of the claim.
+    """
+    found = {claim.name: _measure(claim, evidence, variant, settings) for claim in claims}
     corrected = holm({name: outcome.p for name, outcome in found.items() if outcome.p is not None})
-    for claim in CLAIMS:
+    for claim in claims:
         if claim.name in corrected:
             outcome = found[claim.name]
             tested = replace(
