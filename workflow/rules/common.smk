@@ -33,6 +33,8 @@ from eigendrift.study.runs import (
     training_settings,
 )
 
+from eigendrift.training.preconditioners import PRECONDITIONERS
+
 try:
     check_config(
         config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
@@ -50,6 +52,12 @@ config = ordered(config)
 STUDY = config["study"]
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
+PRECONDITIONED = [
+    run
+    for run in MAIN
+    if run.optimizer in PRECONDITIONERS
+    and run.seed < config["eigenpairs"]["preconditioned_seeds"]
+]
 NULLS = config["null_models"]["names"]
 SHOWN = list(dict.fromkeys(run.dataset for run in MAIN))
 

@@ -7,7 +7,7 @@ generated from it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class StoreSpec:
 STEP = ArraySpec("step", ("checkpoint",), "int64", "optimizer steps", "Steps taken before the checkpoint.")
 RANK = ArraySpec("rank", ("rank",), "int64", "1", "Rank of the eigenvalue, 1 is the largest.")
 DRAW = ArraySpec("draw", ("draw",), "int64", "1", "Index of the draw from the null model.")
+LAYER = ArraySpec("layer", ("layer",), "int64", "1", "Number of the layer, 1 takes the network's input.")
 OPTIMIZER = ArraySpec(
     "optimizer",
     ("draw",),
@@ -144,7 +145,8 @@ def _eigenpair_arrays(record: str) -> tuple[ArraySpec, ...]:
 
 EIGENPAIRS = StoreSpec(
     "eigenpairs",
-    "Leading eigenpairs of the Hessian at each checkpoint of a run.",
+    "Leading eigenpairs of the Hessian at each checkpoint of a run; in preconditioned/ those of "
+    "P^(−1/2) H P^(−1/2), whose eigenvalues are pure numbers.",
     (STEP, RANK, *_eigenpair_arrays("checkpoint")),
 )
 
@@ -154,6 +156,36 @@ NULL = StoreSpec(
     (DRAW, RANK, OPTIMIZER, *_eigenpair_arrays("draw")),
 )
 
+_ANATOMY = (
+    ("layer_share", "Share of Σ v² in the layer's weights and biases."),
+    ("bias_share", "Share of Σ v² in the layer's biases."),
+    ("weight_inverse_participation_ratio", "Σ v⁴ / (Σ v²)² of the layer's weights."),
+    ("bias_inverse_participation_ratio", "Σ v⁴ / (Σ v²)² of the layer's biases."),
+    (
+        "neuron_inverse_participation_ratio",
+        "Σ m² / (Σ m)² over the layer's neurons, m the sum of v² over a neuron's incoming weights and bias.",
+    ),
+    (
+        "input_inverse_participation_ratio",
+        "Σ m² / (Σ m)² over the layer's inputs, m the sum of v² over the weights that come from one.",
+    ),
+)
+
+
+def _anatomy_arrays(record: str) -> tuple[ArraySpec, ...]:
+    """Where in the network eigenvectors live, see `eigendrift.metrics.anatomy`."""
+    return (
+        *(ArraySpec(name, (record, "rank", "layer"), "float64", "1", text) for name, text in _ANATOMY),
+        ArraySpec(
+            "top_share",
+            (record, "rank"),
+            "float64",
+            "1",
+            "Share of Σ v² in the hundredth of all parameters where v² is largest.",
+        ),
+    )
+
+
 BASELINE = StoreSpec(
     "baseline",
     "Displacement and localization of a null model's draws, as distributions.",
@@ -161,8 +193,10 @@ BASELINE = StoreSpec(
         DRAW,
         RANK,
         OPTIMIZER,
+        LAYER,
         ArraySpec("eigenvalue", ("draw", "rank"), "float64", "nat", "Leading eigenvalues of each draw."),
         ArraySpec("inverse_participation_ratio", ("draw", "rank"), "float64", "1", "Σ_j v_j⁴ of each draw."),
+        *_anatomy_arrays("draw"),
         ArraySpec(
             "displacement",
             ("pair", "rank"),
@@ -204,25 +238,30 @@ MINIMUM = StoreSpec(
 )
 
 _TWO_TIME = ("waiting", "checkpoint")
+_MOVEMENT = (
+    ArraySpec("displacement", (*_TWO_TIME, "rank"), "float64", "1", "Δ(i)(tw, t): 2(1 − |⟨v_i, v_i⟩|)."),
+    ArraySpec(
+        "tracked_displacement",
+        (*_TWO_TIME, "rank"),
+        "float64",
+        "1",
+        "As displacement, with identity followed through swaps of ranks; rank is the one at tw.",
+    ),
+    ArraySpec("subspace_displacement", _TWO_TIME, "float64", "1", "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k."),
+)
+_LOCALIZATION = ArraySpec("inverse_participation_ratio", ("checkpoint", "rank"), "float64", "1", "Σ_j v_j⁴.")
 METRICS = StoreSpec(
     "metrics",
     "Everything that figures and claims need of one run. Pairs that missed the tolerance are NaN.",
     (
         STEP,
         RANK,
+        LAYER,
         *LOSSES,
         ArraySpec(
             "eigenvalue", ("checkpoint", "rank"), "float64", "nat", "Leading eigenvalues of the Hessian."
         ),
-        ArraySpec("displacement", (*_TWO_TIME, "rank"), "float64", "1", "Δ(i)(tw, t): 2(1 − |⟨v_i, v_i⟩|)."),
-        ArraySpec(
-            "tracked_displacement",
-            (*_TWO_TIME, "rank"),
-            "float64",
-            "1",
-            "As displacement, with identity followed through swaps of ranks; rank is the one at tw.",
-        ),
-        ArraySpec("subspace_displacement", _TWO_TIME, "float64", "1", "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k."),
+        *_MOVEMENT,
         ArraySpec("weight_displacement", _TWO_TIME, "float64", "1", "Δ_w(tw, t): |θ(t) − θ(tw)|² / N."),
         ArraySpec(
             "weight_change_alignment",
@@ -231,14 +270,46 @@ METRICS = StoreSpec(
             "1",
             "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw).",
         ),
-        ArraySpec("inverse_participation_ratio", ("checkpoint", "rank"), "float64", "1", "Σ_j v_j⁴."),
+        _LOCALIZATION,
+        *_anatomy_arrays("checkpoint"),
         ArraySpec("gradient_alignment", ("checkpoint", "rank"), "float64", "1", "⟨g/|g|, v_i⟩, signed."),
         ArraySpec("update_alignment", ("checkpoint", "rank"), "float64", "1", "⟨u/|u|, v_i⟩, signed."),
         ArraySpec("final_overlap", ("checkpoint", "rank"), "float64", "1", "|⟨v_i(t), v_i(T)⟩|."),
     ),
 )
 
-STORES = {spec.kind: spec for spec in (DATA, TRAJECTORY, EIGENPAIRS, MINIMUM, NULL, BASELINE, METRICS)}
+PRECONDITIONED_METRICS = StoreSpec(
+    "preconditioned_metrics",
+    "Displacement and localization of the preconditioned Hessian's eigenvectors along a run. Pairs that "
+    "missed the tolerance are NaN.",
+    (
+        STEP,
+        RANK,
+        ArraySpec(
+            "eigenvalue",
+            ("checkpoint", "rank"),
+            "float64",
+            "1",
+            "Leading eigenvalues of P^(−1/2) H P^(−1/2), P the diagonal of the step that starts here.",
+        ),
+        *_MOVEMENT,
+        _LOCALIZATION,
+    ),
+)
+
+STORES = {
+    spec.kind: spec
+    for spec in (
+        DATA,
+        TRAJECTORY,
+        EIGENPAIRS,
+        MINIMUM,
+        NULL,
+        BASELINE,
+        METRICS,
+        PRECONDITIONED_METRICS,
+    )
+}
 
 
 def specs_for(kind: str, names: Iterable[str]) -> list[ArraySpec]:
