@@ -44,6 +44,9 @@ TITLES = {
     "fig19": "Inverse participation ratio over learning rates",
     "fig20": "Two-time displacement over batch sizes",
     "fig21": "Two-time displacement over learning rates",
+    "ext04": "Where in the network the leading eigenvector lives, and so why it localizes",
+    "ext05": "The preconditioned Hessian's leading eigenvectors beside the plain ones",
+    "ext06": "Whether stable eigenvectors go with flatter minima and better test accuracy",
     "ext07": "Effect, interval and verdict of every claim",
     "ext08": "Null models held against untrained networks, and runs against null models",
 }

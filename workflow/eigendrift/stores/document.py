@@ -1,6 +1,7 @@
 """The registry as a page for readers: `python -m eigendrift.stores.document > results/README.md`."""
 
-from eigendrift.stores.registry import STORES, StoreSpec
+from eigendrift.stores.registry import STORES
+from eigendrift.stores.specs import StoreSpec
 
 INTRODUCTION = """\
 # What lies here

@@ -5,51 +5,11 @@ generated from it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
+
+from eigendrift.stores.specs import ArraySpec, StoreSpec
 
 SCHEMA_VERSION = 5
-
-
-@dataclass(frozen=True)
-class ArraySpec:
-    """One array of a store.
-
-    Attributes:
-        name: Name in the store.
-        dims: Names of the dimensions, outermost first.
-        dtype: numpy name of the element type.
-        unit: Unit of the values, ``1`` for pure numbers.
-        meaning: What the values are, in a sentence.
-        optional: Whether a store may lack it.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    dtype: str
-    unit: str
-    meaning: str
-    optional: bool = False
-
-    @property
-    def recorded(self) -> bool:
-        """Whether the array is large and therefore stored one chunk per checkpoint or draw."""
-        return self.dims[-1:] == ("parameter",)
-
-
-@dataclass(frozen=True)
-class StoreSpec:
-    """One kind of store.
-
-    Attributes:
-        kind: Name of the kind, also the stem of its file where there is one per run.
-        meaning: What the store holds, in a sentence.
-        arrays: The arrays, coordinates among them.
-    """
-
-    kind: str
-    meaning: str
-    arrays: tuple[ArraySpec, ...]
-
 
 STEP = ArraySpec("step", ("checkpoint",), "int64", "optimizer steps", "Steps taken before the checkpoint.")
 RANK = ArraySpec("rank", ("rank",), "int64", "1", "Rank of the eigenvalue, 1 is the largest.")
@@ -238,18 +198,6 @@ MINIMUM = StoreSpec(
 )
 
 _TWO_TIME = ("waiting", "checkpoint")
-_MOVEMENT = (
-    ArraySpec("displacement", (*_TWO_TIME, "rank"), "float64", "1", "Δ(i)(tw, t): 2(1 − |⟨v_i, v_i⟩|)."),
-    ArraySpec(
-        "tracked_displacement",
-        (*_TWO_TIME, "rank"),
-        "float64",
-        "1",
-        "As displacement, with identity followed through swaps of ranks; rank is the one at tw.",
-    ),
-    ArraySpec("subspace_displacement", _TWO_TIME, "float64", "1", "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k."),
-)
-_LOCALIZATION = ArraySpec("inverse_participation_ratio", ("checkpoint", "rank"), "float64", "1", "Σ_j v_j⁴.")
 METRICS = StoreSpec(
     "metrics",
     "Everything that figures and claims need of one run. Pairs that missed the tolerance are NaN.",
@@ -261,7 +209,15 @@ METRICS = StoreSpec(
         ArraySpec(
             "eigenvalue", ("checkpoint", "rank"), "float64", "nat", "Leading eigenvalues of the Hessian."
         ),
-        *_MOVEMENT,
+        ArraySpec("displacement", (*_TWO_TIME, "rank"), "float64", "1", "Δ(i)(tw, t): 2(1 − |⟨v_i, v_i⟩|)."),
+        ArraySpec(
+            "tracked_displacement",
+            (*_TWO_TIME, "rank"),
+            "float64",
+            "1",
+            "As displacement, with identity followed through swaps of ranks; rank is the one at tw.",
+        ),
+        ArraySpec("subspace_displacement", _TWO_TIME, "float64", "1", "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k."),
         ArraySpec("weight_displacement", _TWO_TIME, "float64", "1", "Δ_w(tw, t): |θ(t) − θ(tw)|² / N."),
         ArraySpec(
             "weight_change_alignment",
@@ -270,7 +226,7 @@ METRICS = StoreSpec(
             "1",
             "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw).",
         ),
-        _LOCALIZATION,
+        ArraySpec("inverse_participation_ratio", ("checkpoint", "rank"), "float64", "1", "Σ_j v_j⁴."),
         *_anatomy_arrays("checkpoint"),
         ArraySpec("gradient_alignment", ("checkpoint", "rank"), "float64", "1", "⟨g/|g|, v_i⟩, signed."),
         ArraySpec("update_alignment", ("checkpoint", "rank"), "float64", "1", "⟨u/|u|, v_i⟩, signed."),
@@ -278,22 +234,23 @@ METRICS = StoreSpec(
     ),
 )
 
+_OF_THE_PRECONDITIONED = {
+    "step",
+    "rank",
+    "eigenvalue",
+    "displacement",
+    "tracked_displacement",
+    "subspace_displacement",
+    "inverse_participation_ratio",
+}
 PRECONDITIONED_METRICS = StoreSpec(
     "preconditioned_metrics",
-    "Displacement and localization of the preconditioned Hessian's eigenvectors along a run. Pairs that "
-    "missed the tolerance are NaN.",
-    (
-        STEP,
-        RANK,
-        ArraySpec(
-            "eigenvalue",
-            ("checkpoint", "rank"),
-            "float64",
-            "1",
-            "Leading eigenvalues of P^(−1/2) H P^(−1/2), P the diagonal of the step that starts here.",
-        ),
-        *_MOVEMENT,
-        _LOCALIZATION,
+    "Displacement and localization of the leading eigenvectors of P^(−1/2) H P^(−1/2) along a run, P the "
+    "diagonal of the step that starts at a checkpoint. Pairs that missed the tolerance are NaN.",
+    tuple(
+        replace(spec, unit="1", meaning="Leading eigenvalues of it.") if spec.name == "eigenvalue" else spec
+        for spec in METRICS.arrays
+        if spec.name in _OF_THE_PRECONDITIONED
     ),
 )
 
