@@ -36,6 +36,8 @@ from eigendrift.study.runs import (
 from eigendrift.study.subsets import parts_of, with_subsets
 from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes
 
+from eigendrift.training.preconditioners import PRECONDITIONERS
+
 try:
     check_config(
         config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
@@ -54,6 +56,12 @@ STUDY = config["study"]
 DATASETS = with_subsets(config, WHOLE_DATASETS)
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
+PRECONDITIONED = [
+    run
+    for run in MAIN
+    if run.optimizer in PRECONDITIONERS
+    and run.seed < config["eigenpairs"]["preconditioned_seeds"]
+]
 NULLS = config["null_models"]["names"]
 SHOWN = list(dict.fromkeys(run.dataset for run in MAIN))
 

@@ -1,7 +1,8 @@
 """Leading eigenpairs of the Hessian along training.
 
 Consumes data/<dataset>.zarr and runs/<run>/trajectory.zarr.
-Produces runs/<run>/eigenpairs.zarr and, with more pairs, runs/<run>/wide/eigenpairs.zarr, and their manifests.
+Produces runs/<run>/eigenpairs.zarr, with more pairs runs/<run>/wide/eigenpairs.zarr, and of the preconditioned
+Hessian runs/<run>/preconditioned/eigenpairs.zarr, and their manifests.
 """
 
 
@@ -28,6 +29,7 @@ rule eigenpairs:
         gpu=gpus(),
     params:
         solver=solver_settings(config),
+        preconditioned=False,
         device=config["device"],
     message:
         "Leading eigenpairs along {wildcards.run}"
@@ -45,6 +47,23 @@ use rule eigenpairs as wide_eigenpairs with:
         "results/{study}/benchmarks/wide_eigenpairs/{run}.tsv"
     params:
         solver=solver_settings(config, "wide_count"),
+        preconditioned=False,
         device=config["device"],
     message:
         "Many leading eigenpairs along {wildcards.run}"
+
+
+use rule eigenpairs as preconditioned_eigenpairs with:
+    output:
+        store=directory("results/{study}/runs/{run}/preconditioned/eigenpairs.zarr"),
+        manifest="results/{study}/runs/{run}/preconditioned/eigenpairs.json",
+    log:
+        "results/{study}/logs/preconditioned_eigenpairs/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/preconditioned_eigenpairs/{run}.tsv"
+    params:
+        solver=solver_settings(config),
+        preconditioned=True,
+        device=config["device"],
+    message:
+        "Leading eigenpairs of the preconditioned Hessian along {wildcards.run}"

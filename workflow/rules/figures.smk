@@ -55,6 +55,11 @@ MINIMA = list(
         for run in MAIN
     )
 )
+OTHER_NULLS = [null for null in NULLS if null != SHOWN_NULL]
+EVERY_STORE = [store_of(run, "metrics") for run in RUNS.values()]
+PRECONDITIONED_STORES = [
+    store_of(run, "preconditioned/metrics") for run in PRECONDITIONED
+]
 
 FIGURES = {
     "fig01_displacement": shown(
@@ -123,6 +128,22 @@ FIGURES = {
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
     ),
+    "ext04_anatomy": shown(
+        "anatomy",
+        "Localization",
+        MAIN,
+        measured(MAIN, further=OTHER_NULLS),
+        nulls=[SHOWN_NULL, *OTHER_NULLS],
+    ),
+    "ext06_flatness": shown(
+        "flatness",
+        "Curvature",
+        list(RUNS.values()),
+        {"manifests": manifests_of(EVERY_STORE), "metrics": ancient(EVERY_STORE)},
+        lag=config["claims"]["lag"],
+        confidence=config["claims"]["confidence"],
+        resamples=config["claims"]["resamples"],
+    ),
     "ext07_claims": shown(
         "claims", "Claims", MAIN, {"verdicts": "results/{study}/claims.json"}
     ),
@@ -137,6 +158,21 @@ FIGURES = {
         nulls=NULLS,
     ),
 }
+if PRECONDITIONED:
+    FIGURES |= {
+        "ext05_preconditioned": shown(
+            "preconditioned",
+            "Curvature",
+            MAIN,
+            {
+                **MEASURED,
+                "manifests": MEASURED["manifests"]
+                + manifests_of(PRECONDITIONED_STORES),
+                "preconditioned": ancient(PRECONDITIONED_STORES),
+            },
+            lag=config["claims"]["lag"],
+        ),
+    }
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
     FIGURES |= {

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from eigendrift.stores.registry import STORES, ArraySpec
+from eigendrift.stores.registry import STORES
+from eigendrift.stores.specs import ArraySpec
 
 SIZES = {
     "checkpoint": 4,

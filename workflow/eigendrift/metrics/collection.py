@@ -18,7 +18,8 @@ class Collection:
     Attributes:
         runs: For each data set, the metrics with dimensions optimizer and seed in front; ``diverged_at``
             (optimizer, seed) is NaN for runs that did not diverge; ``unconverged`` (optimizer, seed) counts
-            masked eigenpairs and is NaN for runs that are not there; ``attrs["parameters"]`` is N.
+            masked eigenpairs and is NaN for runs that are not there; ``attrs["parameters"]`` is N,
+            ``attrs["shapes"]`` what it is made of.
         baselines: For each data set, the baseline of the null model.
         null_model: Name of the null model.
         further: The same of other null models, by their names.
@@ -124,6 +125,7 @@ def read_run(path: Path) -> xr.Dataset:
         "batch_size": settings["batch_size"],
         "learning_rate": settings["optimizer"]["learning_rate"],
         "parameters": summary["parameters"],
+        "shapes": summary["shapes"],
     }
     return run
 
