@@ -129,6 +129,9 @@ def test_who_interpolates_is_who_fits_every_sample_in_every_run():
     assert found["interpolating"].tolist() == ["sgd and adam", "sgd", "neither", "neither"]
     assert found.loc[(100, 0.1), "adam_train_accuracy"] == pytest.approx(1 - 0.01 / SEEDS)
     assert found.loc[(900, 0.1), "sgd_train_loss"] == pytest.approx(0.1)
+    gone = runs.assign(train_accuracy=runs["train_accuracy"].where(runs["optimizer"] != "adam"))
+    diverged = decide_regimes([training_set(100, gone, runs)], PAIRS, [1], SETTINGS)
+    assert rows(diverged, "C2")["interpolating"].tolist() == ["sgd", "sgd and adam"]
     # Over all learning rates, one run that does not is enough.
     assert rows(table, "C7", training_samples=100)["interpolating"].tolist() == ["sgd"]
 

@@ -123,7 +123,7 @@ def _rows(
         claims = [claim for claim in CLAIMS if claim.name in names]
         found = outcomes_of(evidence, Variant(1, settings["lag"]), settings, claims)
         rates = {
-            f"{name}_learning_rate": next(iter(by_rate)) if len(by_rate) == 1 else None
+            f"{name}_learning_rate": next(iter(by_rate)) if names == OF_PAIRS else None
             for name, by_rate in swept.items()
         }
         regime = {
@@ -164,13 +164,12 @@ def _fit(swept: SweptRuns) -> dict[str, Any]:
         for name, by_rate in swept.items()
     }
     fit: dict[str, Any] = {
-        f"{name}_{measure}": float(np.nanmean(np.concatenate([end[measure].values for end in listed])))
+        f"{name}_{measure}": pd.concat([end[measure].to_series() for end in listed]).mean()
         for name, listed in ends.items()
         for measure in ("train_accuracy", "train_loss")
     }
+    # A run that has diverged has no accuracy, and fits nothing.
     perfect = [
-        name
-        for name, listed in ends.items()
-        if all((end["train_accuracy"].dropna("seed") == 1).all() for end in listed)
+        name for name, listed in ends.items() if all((end["train_accuracy"] == 1).all() for end in listed)
     ]
     return fit | {"interpolating": " and ".join(perfect) or "neither"}
