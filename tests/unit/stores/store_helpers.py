@@ -13,6 +13,7 @@ SIZES = {
     "draw": 3,
     "pair": 3,
     "rank": 2,
+    "layer": 3,
     "parameter": 11,
     "train_sample": 6,
     "test_sample": 5,

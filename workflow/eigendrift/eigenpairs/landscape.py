@@ -154,7 +154,8 @@ class Landscape:
 
     def _inverse_root(self, diagonals: np.ndarray) -> torch.Tensor:
         # The root is taken before rounding: P may lie below the smallest number of float32.
-        roots = (diagonals.astype(np.float64) ** -0.5).astype(np.float32)
+        with np.errstate(over="ignore"):
+            roots = (diagonals.astype(np.float64) ** -0.5).astype(np.float32)
         return torch.from_numpy(roots).to(self._inputs.device)
 
     def _record(self, outcome: Eigenpairs | FloatingPointError) -> Record:

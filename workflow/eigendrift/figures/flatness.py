@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 
 from eigendrift.figures.parts import Plotted, Table, logarithmic, write_below
 from eigendrift.figures.style import LEGEND_WIDTH, PANEL_HEIGHT, PANEL_WIDTH, optimizer_lines, title_of
+from eigendrift.figures.sweeps import legend_of
 from eigendrift.metrics.association import FEWEST_UNITS, Association, association_within
 from eigendrift.metrics.collection import read_run
 from eigendrift.metrics.lagged import displacement_over_lag
@@ -34,6 +35,8 @@ WITHIN = {
     "seeds vary": SETTING,
 }
 POOLED = "all runs, pooled"
+POOLED_STYLE: dict[str, Any] = {"color": "black", "marker": "D", "linestyle": "none", "markersize": 4}
+WITHIN_STYLE: dict[str, Any] = {"color": "black", "marker": "o", "linestyle": "none", "markersize": 4}
 FOREST_HEIGHT = 1.1
 
 
@@ -82,7 +85,9 @@ def draw(source: Source, lag: float, confidence: float, resamples: int) -> Plott
     for panel, (x, y) in zip(axes[-1], COMPARED, strict=True):
         table += _draw_correlations(panel, runs, x, y, confidence, resamples)
     axes[-1, 0].set_yticklabels([POOLED, *WITHIN])
-    _name_optimizers(figure, axes[0], runs)
+    axes[-1, 0].set_ylabel("which runs")
+    handles, labels = legend_of(axes)
+    figure.legend(handles, labels, loc="outside right upper")
     _describe(figure, runs, diverged, unmeasured, confidence)
     return Plotted(figure, pd.DataFrame(table))
 
@@ -151,15 +156,16 @@ def _draw_correlations(
     panel: Axes, runs: pd.DataFrame, x: str, y: str, confidence: float, resamples: int
 ) -> Table:
     """Draw the coefficients of two quantities, pooled and within blocks, with intervals and p."""
-    pooled = float(spearmanr(runs[x], runs[y]).statistic) if len(runs) >= FEWEST_UNITS else np.nan
-    panel.plot(pooled, 0, marker="D", markersize=4, color="black", markerfacecolor="none")
+    varied = min(runs[x].nunique(), runs[y].nunique()) > 1
+    pooled = float(spearmanr(runs[x], runs[y]).statistic) if varied else np.nan
+    panel.plot(pooled, 0, label="runs pooled", markerfacecolor="none", **POOLED_STYLE)
     labels = {"quantity": "correlation", "x": x, "y": y}
     table: Table = [{**labels, "runs_compared": POOLED, "coefficient": pooled, "units": len(runs)}]
     for place, varies in enumerate(WITHIN, 1):
         found = correlate(runs, x, y, varies, confidence, resamples)
         corrected = min(1.0, found.p * len(COMPARED) * len(WITHIN))
         panel.plot([found.low, found.high], [place] * 2, color="black", linewidth=1)
-        panel.plot(found.coefficient, place, marker="o", markersize=4, color="black")
+        panel.plot(found.coefficient, place, label="within blocks" if place == 1 else None, **WITHIN_STYLE)
         said = f"p = {corrected:.2g}" if np.isfinite(found.p) else "too few"
         panel.annotate(
             f"{said}\nn = {found.units} in {found.blocks}",
@@ -170,17 +176,11 @@ def _draw_correlations(
             annotation_clip=False,
         )
         table.append({**labels, "runs_compared": varies, **vars(found), "corrected_p": corrected})
-    panel.axvline(0, color="#777777", linewidth=0.8)
+    panel.axline((0, 0), (0, 1), color="#777777", linewidth=0.8)
     panel.set(xlim=(-1, 1), ylim=(len(WITHIN) + 0.6, -0.6), xlabel="rank correlation")
     panel.set_yticks(range(len(WITHIN) + 1), [""] * (len(WITHIN) + 1), fontsize=6)
     panel.grid(visible=False, axis="y")
     return table
-
-
-def _name_optimizers(figure: Any, panels: np.ndarray, runs: pd.DataFrame) -> None:
-    if len(runs):
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper")
 
 
 def _describe(figure: Any, runs: pd.DataFrame, diverged: int, unmeasured: int, confidence: float) -> None:

@@ -98,7 +98,7 @@ def anatomy(vectors: np.ndarray, shapes: Sequence[Sequence[int]]) -> dict[str, n
     measured = [_measure(vector.astype(np.float64), layers) for vector in flat]
     leading = vectors.shape[:-1]
     return {
-        name: np.array([one[name] for one in measured]).reshape(*leading, *measured[0][name].shape)
+        name: np.array([one[name] for one in measured]).reshape(leading + measured[0][name].shape)
         for name in measured[0]
     }
 
@@ -166,8 +166,9 @@ def contributions(measured: xr.Dataset, shapes: Sequence[Sequence[int]]) -> xr.D
     of_neurons = (squared * ratio.where(squared != 0, 0) / neurons).sum("layer", skipna=False)
     coarser = [evenly, of_layers, of_neurons]
     finer = [of_layers, of_neurons, measured["inverse_participation_ratio"]]
-    logarithms: list[xr.DataArray] = [
-        xr.apply_ufunc(np.log10, fine / coarse) for fine, coarse in zip(finer, coarser, strict=True)
-    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logarithms: list[xr.DataArray] = [
+            xr.apply_ufunc(np.log10, fine / coarse) for fine, coarse in zip(finer, coarser, strict=True)
+        ]
     parts = xr.concat(logarithms, "grain", coords="minimal", compat="override")
     return parts.assign_coords(grain=list(GRAINS)).transpose(..., "grain")
