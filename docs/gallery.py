@@ -44,6 +44,8 @@ TITLES = {
     "fig19": "Inverse participation ratio over learning rates",
     "fig20": "Two-time displacement over batch sizes",
     "fig21": "Two-time displacement over learning rates",
+    "ext01": "How much of the displacement is swaps of ranks",
+    "ext02": "Displacement of the span of the leading eigenvectors",
     "ext07": "Effect, interval and verdict of every claim",
     "ext08": "Null models held against untrained networks, and runs against null models",
 }

@@ -1,7 +1,8 @@
 """Leading eigenpairs of the Hessian along training.
 
 Consumes data/<dataset>.zarr and runs/<run>/trajectory.zarr.
-Produces runs/<run>/eigenpairs.zarr and, with more pairs, runs/<run>/wide/eigenpairs.zarr, and their manifests.
+Produces runs/<run>/eigenpairs.zarr and, with more pairs at fewer checkpoints, runs/<run>/wide/eigenpairs.zarr, and
+their manifests.
 """
 
 
@@ -28,6 +29,7 @@ rule eigenpairs:
         gpu=gpus(),
     params:
         solver=solver_settings(config),
+        every=1,
         device=config["device"],
     message:
         "Leading eigenpairs along {wildcards.run}"
@@ -45,6 +47,7 @@ use rule eigenpairs as wide_eigenpairs with:
         "results/{study}/benchmarks/wide_eigenpairs/{run}.tsv"
     params:
         solver=solver_settings(config, "wide_count"),
+        every=config["eigenpairs"]["wide_every"],
         device=config["device"],
     message:
         "Many leading eigenpairs along {wildcards.run}"

@@ -123,6 +123,21 @@ FIGURES = {
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
     ),
+    "ext01_tracked_displacement": shown(
+        "tracked_displacement",
+        "Displacement",
+        MAIN,
+        together(MEASURED, measured_wide(MAIN)),
+        lag=config["claims"]["lag"],
+    ),
+    "ext02_subspace_displacement": shown(
+        "subspace_displacement",
+        "Displacement",
+        MAIN,
+        together(MEASURED, measured_wide(MAIN)),
+        lag=config["claims"]["lag"],
+        ranks=config["claims"]["sensitivity"]["ranks"],
+    ),
     "ext07_claims": shown(
         "claims", "Claims", MAIN, {"verdicts": "results/{study}/claims.json"}
     ),

@@ -1,4 +1,4 @@
-"""Take the leading eigenpairs of the Hessian at every checkpoint of one run; a killed job resumes."""
+"""Take the leading eigenpairs of the Hessian at checkpoints of one run; a killed job resumes."""
 
 from pathlib import Path
 
@@ -13,12 +13,13 @@ with logged(snakemake.log[0]):
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
 
-    solver = snakemake.params.solver
+    solver, every = snakemake.params.solver, snakemake.params.every
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device)
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
     training = trajectory.attrs["settings"]
-    settings = {"training": training, "eigenpairs": solver}
+    settings = {"training": training, "eigenpairs": solver, "every": every}
+    looked_at = trajectory.isel(checkpoint=slice(None, None, every))
     landscape = Landscape(read_samples(Path(snakemake.input.data)), training["model"], solver, device)
     store = Path(snakemake.output.store)
     key = progress_key(
@@ -27,8 +28,8 @@ with logged(snakemake.log[0]):
     with resumable(store, key) as progress:
         pairs = decompose(
             landscape,
-            trajectory["weights"],
-            trajectory["step"].values,
+            looked_at["weights"],
+            looked_at["step"].values,
             progress,
             training["seed"],
             f"eigenpairs {snakemake.wildcards.run}",

@@ -21,11 +21,12 @@ def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.
 
     Args:
         trajectory: A trajectory store.
-        eigenpairs: The eigenpairs store of the same run.
+        eigenpairs: An eigenpairs store of the same run; its checkpoints, which may be fewer, are measured.
 
     Returns:
         The arrays of a metrics store. Pairs that are not converged are NaN.
     """
+    trajectory = _where_solved(trajectory, eigenpairs)
     converged = eigenpairs["converged"].values
     vectors = np.where(converged[..., None], eigenpairs["eigenvector"].values, np.nan)
     overlap = overlaps(vectors)
@@ -34,6 +35,7 @@ def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.
         **{name: trajectory[name].values for name in COPIED},
         "rank": eigenpairs["rank"].values,
         "eigenvalue": np.where(converged, eigenpairs["eigenvalue"].values, np.nan),
+        "gap": np.where(converged, eigenpairs["gap"].values, np.nan),
         "displacement": displacement(overlap),
         "tracked_displacement": tracked_displacement(overlap),
         "subspace_displacement": subspace_displacement(overlap),
@@ -53,9 +55,15 @@ def summarize_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, i
         ``parameters``: N. ``diverged_at``: step, or None. ``unconverged``: pairs left out at checkpoints
         before a divergence.
     """
-    reached = np.isfinite(trajectory["train_loss"].values)
+    reached = np.isfinite(_where_solved(trajectory, eigenpairs)["train_loss"].values)
     return {
         "parameters": eigenpairs.sizes["parameter"],
         "diverged_at": trajectory.attrs["summary"]["diverged_at"],
         "unconverged": int((~eigenpairs["converged"].values[reached]).sum()),
     }
+
+
+def _where_solved(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> xr.Dataset:
+    """Return the checkpoints of a trajectory at which eigenpairs were computed."""
+    solved = np.isin(trajectory["step"].values, eigenpairs["step"].values)
+    return trajectory.isel(checkpoint=np.flatnonzero(solved))

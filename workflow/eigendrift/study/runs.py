@@ -117,5 +117,5 @@ def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str
     """
     settings = {**config["eigenpairs"], "count": config["eigenpairs"][pairs]}
     # What asks for one number of pairs must not run again because the other one changed.
-    del settings["wide_count"]
+    del settings["wide_count"], settings["wide_every"]
     return settings
