@@ -44,6 +44,8 @@ TITLES = {
     "fig19": "Inverse participation ratio over learning rates",
     "fig20": "Two-time displacement over batch sizes",
     "fig21": "Two-time displacement over learning rates",
+    "ext01": "How much of the displacement is swaps of ranks",
+    "ext02": "Displacement of the span of the leading eigenvectors",
     "ext03": "Where the claims hold: training-set size, learning rate and length of training",
     "ext04": "Where in the network the leading eigenvector lives, and so why it localizes",
     "ext05": "The preconditioned Hessian's leading eigenvectors beside the plain ones",

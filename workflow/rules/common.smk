@@ -21,9 +21,11 @@ from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.facts import facts_of
 from eigendrift.study.nulls import (
+    WIDE,
     null_names,
     null_settings,
     untrained_names,
+    wide_name,
 )
 from eigendrift.study.order import ordered
 from eigendrift.study.runs import (
@@ -120,7 +122,8 @@ def ends_of(w):
 def permuted_by(w):
     """The trajectories whose final weights a null model permutes; none if it is another one."""
     runs = [run for run in MAIN if (run.dataset, run.model) == (w.dataset, w.model)]
-    return [store_of(run, "trajectory") for run in runs if w.null == "permuted"]
+    wanted = w.null.removeprefix(WIDE) == "permuted"
+    return [store_of(run, "trajectory") for run in runs if wanted]
 
 
 def baselines_of(runs, nulls):
@@ -162,4 +165,30 @@ def measured(runs, kind="metrics", further=()):
     }
 
 
+def measured_wide(runs):
+    """The same with more eigenpairs at fewer checkpoints, and their baselines, by names of their own."""
+    stores = {
+        "wide_metrics": [store_of(run, "wide/metrics") for run in runs],
+        "wide_baselines": baselines_of(runs, [wide_name(config)]),
+    }
+    return {
+        "manifests": manifests_of(sum(stores.values(), [])),
+        **{name: ancient(paths) for name, paths in stores.items()},
+    }
+
+
+def together(*parts):
+    """What is read as one: the stores of all parts, and one list of their manifests."""
+    manifests = dict.fromkeys(path for part in parts for path in part["manifests"])
+    stores = {name: paths for part in parts for name, paths in part.items()}
+    return {**stores, "manifests": list(manifests)}
+
+
 MEASURED = measured(MAIN)
+# Claims about more eigenvectors than all checkpoints have rest on the checkpoints that have more.
+MOST_RANKS = max(config["claims"]["sensitivity"]["ranks"])
+DECIDED = (
+    together(MEASURED, measured_wide(MAIN))
+    if MOST_RANKS > config["eigenpairs"]["count"]
+    else MEASURED
+)

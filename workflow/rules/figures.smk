@@ -128,6 +128,21 @@ FIGURES = {
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
     ),
+    "ext01_tracked_displacement": shown(
+        "tracked_displacement",
+        "Displacement",
+        MAIN,
+        together(MEASURED, measured_wide(MAIN)),
+        lag=config["claims"]["lag"],
+    ),
+    "ext02_subspace_displacement": shown(
+        "subspace_displacement",
+        "Displacement",
+        MAIN,
+        together(MEASURED, measured_wide(MAIN)),
+        lag=config["claims"]["lag"],
+        ranks=config["claims"]["sensitivity"]["ranks"],
+    ),
     "ext04_anatomy": shown(
         "anatomy",
         "Localization",

@@ -124,7 +124,7 @@ def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts])
 
 
 def _check_lengths(config: Mapping[str, Any]) -> None:
-    """Check that the shortest run is long enough for its checkpoints."""
+    """Check that the shortest run is long enough for its checkpoints, and the last has many eigenpairs."""
     count = config["training"]["checkpoints"]["count"]
     shortest = min(all_runs(config).values(), key=lambda run: steps_of(config, run))
     if count > (steps := steps_of(config, shortest)) + 1:
@@ -132,6 +132,12 @@ def _check_lengths(config: Mapping[str, Any]) -> None:
             f"Config key 'training.checkpoints.count' is {count}, but with batch size {shortest.batch_size} "
             f"a run of {steps} steps has only {steps + 1} moments to look at; lower it or raise "
             f"'training.{steps_key(config, shortest)}'."
+        )
+    if (count - 1) % (every := config["eigenpairs"]["wide_every"]):
+        raise UserError(
+            f"Config key 'eigenpairs.wide_every' is {every}, expected a divisor of {count - 1}, the "
+            f"number of intervals between checkpoints; set it to {math.gcd(every, count - 1)} or "
+            f"'training.checkpoints.count' to {(count - 1) // every * every + every + 1}."
         )
 
 
@@ -151,14 +157,14 @@ def _check_references(config: Mapping[str, Any]) -> None:
 def _check_null_models(config: Mapping[str, Any]) -> None:
     """Check that null models of trained networks have such networks, and draws enough for a displacement."""
     main, nulls = config["experiments"]["main"], config["null_models"]
-    least = 2 * len(main["optimizers"])
-    for name in nulls["names"]:
-        if NULL_MODELS[name].of_training and nulls["draws"][name] < least:
+    least, shown = 2 * len(main["optimizers"]), config["figures"]["null_model"]
+    drawn = {**{name: name for name in nulls["names"]}, "wide": shown}
+    for name, model in drawn.items():
+        if NULL_MODELS[model].of_training and nulls["draws"][name] < least:
             raise UserError(
                 f"Config key 'null_models.draws.{name}' is {nulls['draws'][name]}, expected at least two for "
                 f"each optimizer of the main experiment, {least}; raise it."
             )
-    shown = config["figures"]["null_model"]
     for name, experiment in config["experiments"].items():
         known = experiment["model"] == main["model"] and experiment["datasets"][0] in main["datasets"]
         # Nobody trains on the subsets in the main experiment.

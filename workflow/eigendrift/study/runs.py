@@ -130,7 +130,7 @@ def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str
         pairs: The key of ``eigenpairs`` that says how many: ``count`` or ``wide_count``.
     """
     settings = {**config["eigenpairs"], "count": config["eigenpairs"][pairs]}
-    # What asks for one number of pairs must not run again because the other one changed, or that of seeds.
-    for key in ("wide_count", "preconditioned_seeds"):
+    # What asks for one number of pairs must not run again because another one changed.
+    for key in ("wide_count", "wide_every", "preconditioned_seeds"):
         del settings[key]
     return settings
