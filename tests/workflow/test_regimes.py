@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import zarr
 from clone import Clone
+from figure_checks import check_picture
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
@@ -138,6 +139,7 @@ def test_a_smaller_training_set_is_part_of_the_larger(results: Path) -> None:
 
 
 def test_the_map_shows_the_table(results: Path) -> None:
+    check_picture(results / "figures", "ext03_regimes")
     table, shown = (pd.read_csv(results / name) for name in ("regimes.csv", "figures/ext03_regimes.csv"))
     keys = ["claim", "training_samples", "sgd_learning_rate", "adam_learning_rate", "steps"]
     effects = shown[shown["quantity"] == "effect"].sort_values(keys).reset_index(drop=True)
