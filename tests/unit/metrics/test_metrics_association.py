@@ -83,6 +83,9 @@ def test_a_monotone_change_of_either_changes_nothing() -> None:
     assert found(np.exp(x), y**3) == found(x, y)
     flipped = found(x, -y)
     assert flipped.coefficient == pytest.approx(-found(x, y).coefficient)
+    assert flipped.p == found(x, y).p
+    # As sure of a relation that falls as of one that rises.
+    assert found(x, -x).p == found(x, x).p == 1 / 1000
 
 
 def test_small_blocks_and_constants_have_nothing_to_say() -> None:
