@@ -1,59 +1,17 @@
 """Refuse a wrong configuration with one sentence, before any job starts."""
 
-import difflib
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
-
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.exceptions import relevance
-from jsonschema.validators import extend
 
 from eigendrift.errors import UserError
 from eigendrift.study.facts import widths_of
 from eigendrift.study.nulls import NULL_MODELS
 from eigendrift.study.runs import all_runs, parameters_of, runs_of, steps_key, steps_of
+from eigendrift.study.schema import check_schema, listing, shown
 from eigendrift.study.subsets import DatasetFacts, with_subsets
 from eigendrift.study.training_sizes import NAME as TRAINING_SIZES
 from eigendrift.study.training_sizes import check_subsets, check_training_sizes
-
-LONGEST_SHOWN = 80
-TYPES = {
-    "array": "a list",
-    "boolean": "true or false",
-    "integer": "an integer",
-    "null": "null",
-    "number": "a number",
-    "object": "a group of keys",
-    "string": "text",
-}
-LIMITS = {
-    "minimum": "of at least {}",
-    "exclusiveMinimum": "above {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "below {}",
-    "minItems": "with {} or more entries",
-    "uniqueItems": "without repetitions",
-    "minProperties": "with {} or more entries",
-}
-
-
-def _is_integer(_: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(_: object, value: object) -> bool:
-    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
-
-
-# JSON schema takes 3.0 for an integer, which Python's range does not, and YAML knows .nan and .inf.
-_Validator = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_integer, "number": _is_number}
-    ),
-)
 
 
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -66,8 +24,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     Raises:
         UserError: Names the first key that is wrong, what it is and what is allowed.
     """
-    if errors := list(_Validator(schema).iter_errors(config)):
-        raise UserError(_sentence(max(errors, key=relevance)))
+    check_schema(config, schema)
     _check_references(config)
     _check_null_models(config)
     _check_sweeps(config)
@@ -182,7 +139,7 @@ def _check_sweeps(config: Mapping[str, Any]) -> None:
     main = config["experiments"]["main"]
     if isinstance(main["batch_size"], list):
         raise UserError(
-            f"Config key 'experiments.main.batch_size' is {_shown(main['batch_size'])}, expected one batch "
+            f"Config key 'experiments.main.batch_size' is {shown(main['batch_size'])}, expected one batch "
             "size; put others into an experiment of their own, as 'experiments.batch_sizes' of config.yaml "
             "shows."
         )
@@ -220,83 +177,5 @@ def _check_what_varies(name: str, sizes: Any, rates: Mapping[str, list[float]]) 
 def _check_known(key: str, name: str, known: Any, where: str) -> None:
     if name not in known:
         raise UserError(
-            f"Config key '{key}' names '{name}', which is not in '{where}'; expected one of "
-            f"{_listing(known)}."
+            f"Config key '{key}' names '{name}', which is not in '{where}'; expected one of {listing(known)}."
         )
-
-
-def _sentence(error: ValidationError) -> str:
-    schema: Any = error.schema
-    instance: Any = error.instance
-    match error.validator:
-        case "additionalProperties":
-            return _about_unknown_key(error, list(schema["properties"]))
-        case "required":
-            missing = next(key for key in schema["required"] if key not in instance)
-            return f"Config key '{_key(error, missing)}' is missing; add it as config.yaml shows."
-        case _ if "propertyNames" in error.absolute_schema_path:
-            key = _key(error, instance)
-            return (
-                f"Config key '{key}' has a name that is not allowed, expected {schema['title']}; rename it."
-            )
-        case _:
-            expected = _expected(schema)
-            verb = "contains" if error.path and isinstance(error.path[-1], int) else "is"
-            found = f"Config key '{_key(error)}' {verb} {_shown(instance)}, expected {expected}"
-            return f"{found}{_hint(instance, expected)}."
-
-
-def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
-    instance: Any = error.instance
-    unknown = next(key for key in instance if key not in allowed)
-    close = difflib.get_close_matches(str(unknown), allowed, n=1)
-    hint = f"did you mean '{close[0]}'? Allowed here" if close else "allowed here"
-    return f"Config key '{_key(error, unknown)}' is not known; {hint}: {_listing(allowed)}."
-
-
-def _key(error: ValidationError, *more: object) -> str:
-    names = [part for part in error.absolute_path if not isinstance(part, int)]
-    return ".".join(map(str, (*names, *more)))
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
-
-
-def _listing(values: Any) -> str:
-    return ", ".join(map(str, values))
-
-
-def _expected(schema: Mapping[str, Any]) -> str:
-    if "oneOf" in schema:
-        return " or ".join(_expected(alternative) for alternative in schema["oneOf"])
-    if "const" in schema:
-        return str(schema["const"])
-    if "enum" in schema:
-        return f"one of {_listing(schema['enum'])}"
-    if "title" in schema:
-        return str(schema["title"])
-    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    limits = " and ".join(text.format(schema[name]) for name, text in LIMITS.items() if name in schema)
-    return f"{' or '.join(TYPES[name] for name in types)} {limits}".rstrip()
-
-
-def _hint(value: Any, expected: str) -> str:
-    """Say how to write what was meant as a number, if that is what is wrong."""
-    if not isinstance(value, str | float) or not ("number" in expected or "integer" in expected):
-        return ""
-    try:
-        number = float(value)
-    except ValueError:
-        return ""
-    if not math.isfinite(number):
-        return ""
-    whole = "integer" in expected and number.is_integer()
-    text = str(int(number)) if whole else repr(number)
-    if isinstance(value, str):
-        # Without a dot, YAML would read 1e-08 as text again.
-        dotted = text if "." in text else text.replace("e", ".0e")
-        # Snakemake makes text of the numbers inside a --config value.
-        return f"; it is read as text, write {dotted} without quotes and in a file, not after --config"
-    return f"; write {text}" if whole else ""

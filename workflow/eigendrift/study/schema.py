@@ -1,0 +1,143 @@
+"""Hold a configuration against its schema, and tell what is wrong in one sentence."""
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import relevance
+from jsonschema.validators import extend
+
+from eigendrift.errors import UserError
+
+LONGEST_SHOWN = 80
+TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "an integer",
+    "null": "null",
+    "number": "a number",
+    "object": "a group of keys",
+    "string": "text",
+}
+LIMITS = {
+    "minimum": "of at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "minItems": "with {} or more entries",
+    "uniqueItems": "without repetitions",
+    "minProperties": "with {} or more entries",
+}
+
+
+def _is_integer(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: object, value: object) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# JSON schema takes 3.0 for an integer, which Python's range does not, and YAML knows .nan and .inf.
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
+
+
+def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Check a configuration against the schema alone.
+
+    Args:
+        config: The configuration, all files merged.
+        schema: The JSON schema.
+
+    Raises:
+        UserError: Names the first key that is wrong, what it is and what is allowed.
+    """
+    if errors := list(_Validator(schema).iter_errors(config)):
+        raise UserError(_sentence(max(errors, key=relevance)))
+
+
+def _sentence(error: ValidationError) -> str:
+    schema: Any = error.schema
+    instance: Any = error.instance
+    match error.validator:
+        case "additionalProperties":
+            return _about_unknown_key(error, list(schema["properties"]))
+        case "required":
+            missing = next(key for key in schema["required"] if key not in instance)
+            return f"Config key '{_key(error, missing)}' is missing; add it as config.yaml shows."
+        case _ if "propertyNames" in error.absolute_schema_path:
+            key = _key(error, instance)
+            return (
+                f"Config key '{key}' has a name that is not allowed, expected {schema['title']}; rename it."
+            )
+        case _:
+            expected = _expected(schema)
+            verb = "contains" if error.path and isinstance(error.path[-1], int) else "is"
+            found = f"Config key '{_key(error)}' {verb} {shown(instance)}, expected {expected}"
+            return f"{found}{_hint(instance, expected)}."
+
+
+def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
+    instance: Any = error.instance
+    unknown = next(key for key in instance if key not in allowed)
+    close = difflib.get_close_matches(str(unknown), allowed, n=1)
+    hint = f"did you mean '{close[0]}'? Allowed here" if close else "allowed here"
+    return f"Config key '{_key(error, unknown)}' is not known; {hint}: {listing(allowed)}."
+
+
+def _key(error: ValidationError, *more: object) -> str:
+    names = [part for part in error.absolute_path if not isinstance(part, int)]
+    return ".".join(map(str, (*names, *more)))
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it, cut where it is long."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+
+
+def listing(values: Any) -> str:
+    """Return values as a message lists them."""
+    return ", ".join(map(str, values))
+
+
+def _expected(schema: Mapping[str, Any]) -> str:
+    if "oneOf" in schema:
+        return " or ".join(_expected(alternative) for alternative in schema["oneOf"])
+    if "const" in schema:
+        return str(schema["const"])
+    if "enum" in schema:
+        return f"one of {listing(schema['enum'])}"
+    if "title" in schema:
+        return str(schema["title"])
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    limits = " and ".join(text.format(schema[name]) for name, text in LIMITS.items() if name in schema)
+    return f"{' or '.join(TYPES[name] for name in types)} {limits}".rstrip()
+
+
+def _hint(value: Any, expected: str) -> str:
+    """Say how to write what was meant as a number, if that is what is wrong."""
+    if not isinstance(value, str | float) or not ("number" in expected or "integer" in expected):
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    if not math.isfinite(number):
+        return ""
+    whole = "integer" in expected and number.is_integer()
+    text = str(int(number)) if whole else repr(number)
+    if isinstance(value, str):
+        # Without a dot, YAML would read 1e-08 as text again.
+        dotted = text if "." in text else text.replace("e", ".0e")
+        # Snakemake makes text of the numbers inside a --config value.
+        return f"; it is read as text, write {dotted} without quotes and in a file, not after --config"
+    return f"; write {text}" if whole else ""
