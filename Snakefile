@@ -24,6 +24,7 @@ include: "workflow/rules/minima.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/validation.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/regimes.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

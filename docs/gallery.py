@@ -46,6 +46,10 @@ TITLES = {
     "fig21": "Two-time displacement over learning rates",
     "ext01": "How much of the displacement is swaps of ranks",
     "ext02": "Displacement of the span of the leading eigenvectors",
+    "ext03": "Where the claims hold: training-set size, learning rate and length of training",
+    "ext04": "Where in the network the leading eigenvector lives, and so why it localizes",
+    "ext05": "The preconditioned Hessian's leading eigenvectors beside the plain ones",
+    "ext06": "Whether stable eigenvectors go with flatter minima and better test accuracy",
     "ext07": "Effect, interval and verdict of every claim",
     "ext08": "Null models held against untrained networks, and runs against null models",
 }

@@ -21,7 +21,13 @@ ALL_FIGURES = {r"(fig|ext)\d\d": ""}
 # Of trained networks, so that training is part of them.
 TRAINED_NULL = r"/(permuted|shuffled_labels)\."
 MAIN_FIGURES = {f"fig0{number}" for number in (1, 2, 3, 4, 5, 6, 7, 9)}
-SOLVED = {"eigenpairs": "", "wide_eigenpairs": "", "null": "", "minimum": ""}
+SOLVED = {
+    "eigenpairs": "",
+    "wide_eigenpairs": "",
+    "preconditioned_eigenpairs": "",
+    "null": "",
+    "minimum": "",
+}
 
 
 @contextmanager
@@ -102,14 +108,18 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
     ("changes", "touched"),
     [
         ({"figures__style": {"font.size": 9}}, ALL_FIGURES),
-        ({"claims__lag": 0.25}, {"claims": "", "ext0[12]": ""}),
+        ({"claims__lag": 0.25}, {"claims": "", "regimes": "", "ext0[1256]": ""}),
         ({"claims__sensitivity__ranks": [1, 5]}, {"claims": "", "ext02": ""}),
+        ({"experiments__training_sizes__training_lengths": [1]}, {"regimes": ""}),
         ({"null_models__draws__reinitialized": 11}, {"null": "/reinitialized", **ALL_FIGURES}),
         ({"null_models__draws__wide": 7}, {"null": "/wide-"}),
         ({"null_models__validation__draws": 11}, {"null": "/untrained-"}),
         ({"null_models__validation__largest_shift": 2.0}, {"validation": ""}),
         ({"eigenpairs__tolerance": 1e-5}, SOLVED),
-        ({"eigenpairs__count": 4}, {"eigenpairs": "", "null": r"/(?!wide-)[^/]+$"}),
+        (
+            {"eigenpairs__count": 4},
+            {"(preconditioned_)?eigenpairs": "", "null": r"/(?!wide-)[^/]+$"},
+        ),
         ({"eigenpairs__wide_count": 6}, {"wide_eigenpairs": "", "minimum": "", "null": "/wide-"}),
         ({"eigenpairs__wide_every": 3}, {"wide_eigenpairs": ""}),
         ({"optimizers__adam__beta2": 0.99}, {"train": "/adam/", "null": TRAINED_NULL}),
@@ -141,13 +151,14 @@ def test_a_changed_key_reruns_what_reads_it(smoke: Clone, changes: dict[str, Any
             r"/runs/digits/mlp-8/adam/batch64-lr0\.02/seed0/",
             {"claims", "fig17", "fig19", "fig21"},
         ),
+        ({"eigenpairs__preconditioned_seeds": 1}, None, {"ext05"}),
         (
             {"figures__null_model": "isotropic"},
             "/null/.*/wide-isotropic",
             {*MAIN_FIGURES, "claims", "fig20", "fig21"},
         ),
     ],
-    ids=["learning rate", "seeds", "data sets", "batch sizes", "sweep", "null model"],
+    ids=["learning rate", "seeds", "data sets", "batch sizes", "sweep", "preconditioned", "null model"],
 )
 def test_other_runs_are_made_and_redraw_what_shows_them(
     smoke: Clone, changes: dict[str, Any], made: str | None, shown_by: set[str]
@@ -160,7 +171,7 @@ def test_other_runs_are_made_and_redraw_what_shows_them(
     assert made_of <= rules_of(outputs, missing) or not made
     assert shown_by <= rules_of(outputs, rewired)
     # What shows a null model says so also where it draws none.
-    named = touched_by(outputs, FIGURES) if "figures__null_model" in changes else set()
+    named = touched_by(outputs, FIGURES | {"ext0[46]": ""}) if "figures__null_model" in changes else set()
     # Trainings on shuffled labels have the settings of the main experiment's.
     set_anew = "optimizers__sgd__learning_rate" in changes
     shuffled = touched_by(outputs, {"null": "/shuffled_labels"}) if set_anew else set()
@@ -190,11 +201,14 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
         ("eigendrift/null/models.py", {"null": ""}),
         (
             "eigendrift/metrics/displacement.py",
-            {"metrics": "", "wide_metrics": "", "baseline": "", "validation": ""},
+            {r"(wide_|preconditioned_)?metrics": "", "baseline": "", "validation": ""},
         ),
         ("eigendrift/validation/judge.py", {"validation": ""}),
-        ("eigendrift/metrics/run.py", {"metrics": "", "wide_metrics": ""}),
-        ("eigendrift/claims/estimators.py", {"claims": ""}),
+        ("eigendrift/metrics/run.py", {r"(wide_|preconditioned_)?metrics": ""}),
+        ("eigendrift/metrics/association.py", {"ext06": ""}),
+        ("eigendrift/claims/estimators.py", {"claims": "", "regimes": ""}),
+        ("eigendrift/claims/regimes.py", {"regimes": ""}),
+        ("eigendrift/data/subsets.py", {"data": ""}),
         ("eigendrift/claims/console.py", {}),
         ("eigendrift/figures/style.py", ALL_FIGURES),
         ("eigendrift/figures/accuracy.py", {"fig05": ""}),
@@ -237,8 +251,10 @@ def test_a_study_without_sweeps_has_the_figures_without_them(smoke: Clone, befor
         outputs = smoke.outputs()
     # Claims rest on the sweeps, too.
     claims = and_what_follows(outputs, touched_by(outputs, {"claims": ""}))
-    assert pending(outputs) == claims
-    others = {path: output for path, output in outputs.items() if path not in claims}
+    # So does the figure of all runs.
+    of_all = touched_by(outputs, {"ext06": ""})
+    assert pending(outputs) == claims | of_all
+    others = {path: output for path, output in outputs.items() if path not in claims | of_all}
     assert others.items() <= before.items()
     assert {"fig01", "fig09"} < rules_of(outputs, set(others))
     assert not {"fig17", "fig18", "fig19", "fig20", "fig21"} & rules_of(outputs, set(outputs))

@@ -16,7 +16,7 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
 
-from eigendrift.data.registry import DATASETS
+from eigendrift.data.registry import DATASETS as WHOLE_DATASETS
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.facts import facts_of
@@ -30,16 +30,21 @@ from eigendrift.study.nulls import (
 from eigendrift.study.order import ordered
 from eigendrift.study.runs import (
     all_runs,
+    data_settings,
     runs_of,
     solver_settings,
     training_settings,
 )
+from eigendrift.study.subsets import parts_of, with_subsets
+from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes
+
+from eigendrift.training.preconditioners import PRECONDITIONERS
 
 try:
     check_config(
         config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     )
-    check_sizes(config, DATASETS)
+    check_sizes(config, WHOLE_DATASETS)
     if config["figures"]["style"]:
         # matplotlib takes a while to import, and hardly any study changes the style.
         from eigendrift.figures.style import check_style
@@ -50,8 +55,15 @@ except UserError as error:
 
 config = ordered(config)
 STUDY = config["study"]
+DATASETS = with_subsets(config, WHOLE_DATASETS)
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
+PRECONDITIONED = [
+    run
+    for run in MAIN
+    if run.optimizer in PRECONDITIONERS
+    and run.seed < config["eigenpairs"]["preconditioned_seeds"]
+]
 NULLS = config["null_models"]["names"]
 SHOWN = list(dict.fromkeys(run.dataset for run in MAIN))
 

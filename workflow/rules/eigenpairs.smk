@@ -1,8 +1,8 @@
 """Leading eigenpairs of the Hessian along training.
 
 Consumes data/<dataset>.zarr and runs/<run>/trajectory.zarr.
-Produces runs/<run>/eigenpairs.zarr and, with more pairs at fewer checkpoints, runs/<run>/wide/eigenpairs.zarr, and
-their manifests.
+Produces runs/<run>/eigenpairs.zarr; with more pairs at fewer checkpoints runs/<run>/wide/eigenpairs.zarr; of the
+preconditioned Hessian runs/<run>/preconditioned/eigenpairs.zarr; and their manifests.
 """
 
 
@@ -29,6 +29,7 @@ rule eigenpairs:
         gpu=gpus(),
     params:
         solver=solver_settings(config),
+        preconditioned=False,
         every=1,
         device=config["device"],
     message:
@@ -48,6 +49,24 @@ use rule eigenpairs as wide_eigenpairs with:
     params:
         solver=solver_settings(config, "wide_count"),
         every=config["eigenpairs"]["wide_every"],
+        preconditioned=False,
         device=config["device"],
     message:
         "Many leading eigenpairs along {wildcards.run}"
+
+
+use rule eigenpairs as preconditioned_eigenpairs with:
+    output:
+        store=directory("results/{study}/runs/{run}/preconditioned/eigenpairs.zarr"),
+        manifest="results/{study}/runs/{run}/preconditioned/eigenpairs.json",
+    log:
+        "results/{study}/logs/preconditioned_eigenpairs/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/preconditioned_eigenpairs/{run}.tsv"
+    params:
+        solver=solver_settings(config),
+        every=1,
+        preconditioned=True,
+        device=config["device"],
+    message:
+        "Leading eigenpairs of the preconditioned Hessian along {wildcards.run}"

@@ -55,6 +55,11 @@ MINIMA = list(
         for run in MAIN
     )
 )
+OTHER_NULLS = [null for null in NULLS if null != SHOWN_NULL]
+EVERY_STORE = [store_of(run, "metrics") for run in RUNS.values()]
+PRECONDITIONED_STORES = [
+    store_of(run, "preconditioned/metrics") for run in PRECONDITIONED
+]
 
 FIGURES = {
     "fig01_displacement": shown(
@@ -138,6 +143,22 @@ FIGURES = {
         lag=config["claims"]["lag"],
         ranks=config["claims"]["sensitivity"]["ranks"],
     ),
+    "ext04_anatomy": shown(
+        "anatomy",
+        "Localization",
+        MAIN,
+        measured(MAIN, further=OTHER_NULLS),
+        nulls=[SHOWN_NULL, *OTHER_NULLS],
+    ),
+    "ext06_flatness": shown(
+        "flatness",
+        "Curvature",
+        list(RUNS.values()),
+        {"manifests": manifests_of(EVERY_STORE), "metrics": ancient(EVERY_STORE)},
+        lag=config["claims"]["lag"],
+        confidence=config["claims"]["confidence"],
+        resamples=config["claims"]["resamples"],
+    ),
     "ext07_claims": shown(
         "claims", "Claims", MAIN, {"verdicts": "results/{study}/claims.json"}
     ),
@@ -152,6 +173,21 @@ FIGURES = {
         nulls=NULLS,
     ),
 }
+if PRECONDITIONED:
+    FIGURES |= {
+        "ext05_preconditioned": shown(
+            "preconditioned",
+            "Curvature",
+            MAIN,
+            {
+                **MEASURED,
+                "manifests": MEASURED["manifests"]
+                + manifests_of(PRECONDITIONED_STORES),
+                "preconditioned": ancient(PRECONDITIONED_STORES),
+            },
+            lag=config["claims"]["lag"],
+        ),
+    }
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
     FIGURES |= {
@@ -190,6 +226,17 @@ if "learning_rates" in config["experiments"]:
         ),
         "fig21_learning_rate_displacement": shown(
             "learning_rate_displacement", "Sweeps", LEARNING_RATES, waiting_times=TIMES
+        ),
+    }
+if REGIME_RUNS:
+    REGIMES = [run for run in REGIME_RUNS if parts_of(run.dataset)[0] == REGIMES_OF]
+    FIGURES |= {
+        "ext03_regimes": shown(
+            "regimes",
+            "Claims",
+            REGIMES,
+            {"regimes": rules.regimes.output.table},
+            dataset=REGIMES_OF,
         ),
     }
 

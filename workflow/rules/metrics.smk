@@ -1,7 +1,7 @@
 """Displacement, localization and alignment, of runs and of null models.
 
 Consumes runs/<run>/{trajectory,eigenpairs}.zarr and null/<dataset>/<model>/<null>.zarr.
-Produces runs/<run>/metrics.zarr, runs/<run>/wide/metrics.zarr and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
+Produces runs/<run>/metrics.zarr, also in wide/ and preconditioned/, and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
 """
 
 
@@ -41,6 +41,26 @@ use rule metrics as wide_metrics with:
         "results/{study}/benchmarks/wide_metrics/{run}.tsv"
     message:
         "Measuring many leading eigenpairs along {wildcards.run}"
+
+
+rule preconditioned_metrics:
+    input:
+        code=code("preconditioned_metrics"),
+        manifest=rules.preconditioned_eigenpairs.output.manifest,
+        eigenpairs=ancient(rules.preconditioned_eigenpairs.output.store),
+    output:
+        store=directory("results/{study}/runs/{run}/preconditioned/metrics.zarr"),
+        manifest="results/{study}/runs/{run}/preconditioned/metrics.json",
+    log:
+        "results/{study}/logs/preconditioned_metrics/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/preconditioned_metrics/{run}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "Measuring the preconditioned Hessian's eigenpairs along {wildcards.run}"
+    script:
+        "../scripts/preconditioned_metrics.py"
 
 
 rule baseline:

@@ -1,4 +1,7 @@
-"""Take the leading eigenpairs of the Hessian at checkpoints of one run; a killed job resumes."""
+"""Take the leading eigenpairs of the Hessian, preconditioned or not, at checkpoints of one run.
+
+A killed job resumes.
+"""
 
 from pathlib import Path
 
@@ -12,14 +15,26 @@ with logged(snakemake.log[0]):
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
+    from eigendrift.training.preconditioners import preconditioners_along
 
     solver, every = snakemake.params.solver, snakemake.params.every
+    preconditioned = snakemake.params.preconditioned
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device)
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
     training = trajectory.attrs["settings"]
-    settings = {"training": training, "eigenpairs": solver, "every": every}
+    settings = {"training": training, "eigenpairs": solver, "every": every, "preconditioned": preconditioned}
     looked_at = trajectory.isel(checkpoint=slice(None, None, every))
+    diagonals = (
+        preconditioners_along(
+            training["optimizer"],
+            looked_at["second_moment"],
+            looked_at["gradient"],
+            looked_at["step"].values,
+        )
+        if preconditioned
+        else None
+    )
     landscape = Landscape(read_samples(Path(snakemake.input.data)), training["model"], solver, device)
     store = Path(snakemake.output.store)
     key = progress_key(
@@ -33,5 +48,7 @@ with logged(snakemake.log[0]):
             progress,
             training["seed"],
             f"eigenpairs {snakemake.wildcards.run}",
+            diagonals,
         )
-        write_store(store, "eigenpairs", pairs.columns, settings, pairs.summary)
+        summary = {**pairs.summary, "shapes": landscape.shapes}
+        write_store(store, "eigenpairs", pairs.columns, settings, summary)

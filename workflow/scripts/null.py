@@ -28,4 +28,5 @@ with logged(snakemake.log[0]):
     with resumable(store, key) as progress:
         origin = Origin(samples, landscape, settings, device, progress, ends)
         columns = draw_null(origin, f"null {snakemake.wildcards.null}")
-        write_store(store, "null", columns, settings, summarize_draws(columns))
+        summary = {**summarize_draws(columns), "shapes": landscape.shapes}
+        write_store(store, "null", columns, settings, summary)

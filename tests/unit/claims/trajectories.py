@@ -70,7 +70,8 @@ def measured(
             "eigenvector": (("checkpoint", "rank", "parameter"), vectors.astype(np.float32)),
             "eigenvalue": (("checkpoint", "rank"), np.ones((checkpoints, ranks))),
             "converged": (("checkpoint", "rank"), np.ones((checkpoints, ranks), bool)),
-        }
+        },
+        attrs={"summary": {"shapes": [[1, parameters]]}},
     )
     return measure_run(trajectory, pairs)
 
@@ -86,7 +87,7 @@ def study(
         [measured(random, make(random), parallel=name in parallel) for _ in range(seeds)]
         for name, make in optimizers.items()
     ]
-    coordinates = {name: (DIMENSIONS[name], runs[0][0][name]) for name in ("step", "rank")}
+    coordinates = {name: (DIMENSIONS[name], runs[0][0][name]) for name in ("step", "rank", "layer")}
     arrays = {
         name: (
             ("optimizer", "seed", *DIMENSIONS[name]),
@@ -115,10 +116,11 @@ def isotropic(random: np.random.Generator, draws: int = 16, parameters: int = PA
             "eigenvector": (("draw", "rank", "parameter"), vectors),
             "eigenvalue": (("draw", "rank"), np.ones((draws, 2))),
             "converged": (("draw", "rank"), np.ones((draws, 2), bool)),
-        }
+        },
+        attrs={"summary": {"shapes": [[1, parameters]]}},
     )
     dims = {spec.name: spec.dims for spec in BASELINE.arrays}
     arrays = measure_baseline(null)
     return xr.Dataset({name: (dims[name], values) for name, values in arrays.items()}).set_coords(
-        ["draw", "rank"]
+        ["draw", "rank", "layer"]
     )

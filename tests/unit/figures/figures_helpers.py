@@ -10,6 +10,7 @@ from eigendrift.metrics.sweep import Sweep, Varied
 from eigendrift.stores.registry import BASELINE, METRICS
 
 PARAMETERS = 100
+SHAPES = [[9, 8], [9], [1, 18], [1]]
 
 
 def collection(
@@ -29,7 +30,14 @@ def collection(
         diverged: Optimizer and seed of a run that diverges after its second checkpoint.
     """
     generator = np.random.default_rng(0)
-    sizes = {"checkpoint": checkpoints, "waiting": checkpoints, "rank": ranks, "draw": 4, "pair": 6}
+    sizes = {
+        "checkpoint": checkpoints,
+        "waiting": checkpoints,
+        "rank": ranks,
+        "layer": 2,
+        "draw": 4,
+        "pair": 6,
+    }
 
     def drawn(spec, *more):
         return xr.DataArray(
@@ -42,19 +50,24 @@ def collection(
         "optimizer": list(optimizers),
         "seed": range(seeds),
         "rank": np.arange(ranks) + 1,
+        "layer": [1, 2],
         "step": ("checkpoint", 10 * np.arange(checkpoints)),
     }
-    measured = {spec.name: drawn(spec, *each) for spec in METRICS.arrays if spec.name not in {"step", "rank"}}
-    runs = xr.Dataset(measured, coordinates, {"parameters": PARAMETERS})
+    measured = {
+        spec.name: drawn(spec, *each)
+        for spec in METRICS.arrays
+        if spec.dims != (spec.name,) and spec.name != "step"
+    }
+    runs = xr.Dataset(measured, coordinates, {"parameters": PARAMETERS, "shapes": SHAPES})
     shape = (len(optimizers), seeds)
     runs["diverged_at"] = ("optimizer", "seed"), np.full(shape, np.nan)
     runs["unconverged"] = ("optimizer", "seed"), np.zeros(shape)
     if diverged:
         runs = end_after_second(runs, *diverged)
-    known = {"draw", "rank", "optimizer"}
+    known = {"draw", "rank", "optimizer", "layer"}
     null = {spec.name: drawn(spec) for spec in BASELINE.arrays if spec.name not in known}
     null["optimizer"] = xr.DataArray(np.full(sizes["draw"], -1), dims="draw")
-    baseline = xr.Dataset(null, {"rank": np.arange(ranks) + 1})
+    baseline = xr.Dataset(null, {"rank": np.arange(ranks) + 1, "layer": [1, 2]})
     return Collection({"digits": runs}, {"digits": baseline}, "reinitialized")
 
 

@@ -25,22 +25,23 @@ FIGURES = {
     "raw_alignment": {"dataset": "digits"},
     "alignment_means": {"dataset": "digits"},
     "wide_localization": {"dataset": "digits"},
+    "anatomy": {},
 }
 
 
 def collection(value: float, checkpoints: int = 3) -> Collection:
     """Runs of one optimizer and seed, and a baseline, in which every measurement is ``value``."""
-    sizes = {"checkpoint": checkpoints, "waiting": checkpoints, "rank": 2, "draw": 3, "pair": 3}
+    sizes = {"checkpoint": checkpoints, "waiting": checkpoints, "rank": 2, "layer": 2, "draw": 3, "pair": 3}
 
     def filled(spec):
         return xr.DataArray(np.full([sizes[dim] for dim in spec.dims], value), dims=spec.dims)
 
     run = xr.Dataset(
-        {spec.name: filled(spec) for spec in METRICS.arrays if spec.name not in {"step", "rank"}}
+        {spec.name: filled(spec) for spec in METRICS.arrays if spec.name not in {"step", "rank", "layer"}}
     )
     run = run.assign(diverged_at=np.nan, unconverged=6).expand_dims(optimizer=["sgd"], seed=[0])
     run = run.assign_coords(step=("checkpoint", 10 * np.arange(checkpoints)), rank=[1, 2])
-    run.attrs["parameters"] = 100
+    run.attrs |= {"parameters": 100, "shapes": [[9, 8], [9], [1, 18], [1]]}
     null = xr.Dataset({spec.name: filled(spec) for spec in BASELINE.arrays if spec.dims != (spec.name,)})
     null = null.assign(optimizer=("draw", np.full(3, -1))).assign_coords(rank=[1, 2])
     return Collection({"digits": run}, {"digits": null}, "reinitialized")

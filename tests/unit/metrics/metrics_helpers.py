@@ -8,7 +8,9 @@ import numpy as np
 from eigendrift.stores.registry import STORES
 from eigendrift.stores.writing import write_store
 
-SIZES = {"checkpoint": 4, "waiting": 4, "rank": 2, "draw": 3, "pair": 3}
+SIZES = {"checkpoint": 4, "waiting": 4, "rank": 2, "layer": 2, "draw": 3, "pair": 3}
+
+SHAPES = [[2, 2], [2], [1, 2], [1]]
 
 
 def columns(kind: str, value: float, interval: int = 10) -> dict[str, np.ndarray]:
@@ -20,6 +22,7 @@ def columns(kind: str, value: float, interval: int = 10) -> dict[str, np.ndarray
     known = {
         "step": interval * np.arange(4),
         "rank": np.arange(1, 3),
+        "layer": np.arange(1, 3),
         "draw": np.arange(3),
         "optimizer": np.full(3, -1),
     }
@@ -45,7 +48,7 @@ def write_run(
         "batch_size": batch_size,
         "seed": seed,
     }
-    summary = {"diverged_at": None, "unconverged": 0, "parameters": 9} | summary
+    summary = {"diverged_at": None, "unconverged": 0, "parameters": 9, "shapes": SHAPES} | summary
     write_store(path, "metrics", columns("metrics", value, interval), {"training": training}, summary)
     return path
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from metrics_helpers import write_baseline, write_run
+from metrics_helpers import SHAPES, write_baseline, write_run
 
 from eigendrift.metrics.collection import Collection, collect, notes_on, one_optimizer, read_run
 
@@ -72,6 +72,7 @@ def test_a_run_tells_what_it_was(tmp_path: Path) -> None:
         "batch_size": "full",
         "learning_rate": 0.1,
         "parameters": 9,
+        "shapes": SHAPES,
     }
     assert run["seed"].item() == 3
     assert np.isnan(run["diverged_at"].item())

@@ -7,12 +7,13 @@ import pytest
 import xarray as xr
 
 from eigendrift.metrics.baseline import draws_for, measure_baseline
-from eigendrift.metrics.run import COPIED, measure_run, summarize_run
+from eigendrift.metrics.run import COPIED, measure_preconditioned, measure_run, summarize_run
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.registry import BASELINE
 from eigendrift.stores.writing import write_store
 
 CHECKPOINTS, RANKS, PARAMETERS = 5, 3, 12
+SHAPES = [[2, 3], [2], [1, 2], [1], [1]]
 
 
 def orthonormal(records: int, seed: int) -> np.ndarray:
@@ -33,6 +34,7 @@ def eigenpairs() -> xr.Dataset:
             "converged": (("checkpoint", "rank"), converged),
         },
         {"rank": np.arange(1, RANKS + 1)},
+        {"summary": {"shapes": SHAPES}},
     )
 
 
@@ -116,10 +118,21 @@ def test_store_accepts_what_was_measured(
     assert open_store(tmp_path / "metrics.zarr", "metrics").sizes["waiting"] == CHECKPOINTS
 
 
+def test_the_preconditioned_hessian_is_measured_as_the_plain_one(
+    trajectory: xr.Dataset, eigenpairs: xr.Dataset, tmp_path: Path
+) -> None:
+    pairs = eigenpairs.assign_coords(step=trajectory["step"])
+    own, plain = measure_preconditioned(pairs), measure_run(trajectory, eigenpairs)
+    assert {"displacement", "eigenvalue", "inverse_participation_ratio"} < set(own) < set(plain)
+    for name, values in own.items():
+        np.testing.assert_array_equal(values, plain[name])
+    write_store(tmp_path / "metrics.zarr", "preconditioned_metrics", own, {})
+
+
 def test_summary_counts_masked_pairs_up_to_a_divergence(
     trajectory: xr.Dataset, eigenpairs: xr.Dataset
 ) -> None:
-    expected = {"parameters": PARAMETERS, "diverged_at": None, "unconverged": 1}
+    expected = {"parameters": PARAMETERS, "shapes": SHAPES, "diverged_at": None, "unconverged": 1}
     assert summarize_run(trajectory, eigenpairs) == expected
     trajectory.attrs["summary"]["diverged_at"] = 25
     trajectory["train_loss"][3:] = np.nan
@@ -158,6 +171,7 @@ def test_baseline_is_over_every_pair_of_draws() -> None:
             "optimizer": ("draw", np.full(draws, -1)),
         },
         {"rank": np.arange(1, RANKS + 1), "draw": np.arange(draws)},
+        {"summary": {"shapes": SHAPES}},
     )
     before = null.copy(deep=True)
     baseline = measure_baseline(null)
@@ -186,6 +200,7 @@ def test_draws_of_different_optimizers_are_not_paired() -> None:
             "optimizer": ("draw", optimizers),
         },
         {"rank": np.arange(1, RANKS + 1), "draw": np.arange(5)},
+        {"summary": {"shapes": SHAPES}},
     )
     measured = measure_baseline(null)
     pairs = [(0, 2), (0, 4), (1, 3), (2, 4)]

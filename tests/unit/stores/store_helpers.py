@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from eigendrift.stores.registry import STORES, ArraySpec
+from eigendrift.stores.registry import STORES
+from eigendrift.stores.specs import ArraySpec
 
 SIZES = {
     "checkpoint": 4,
@@ -12,6 +13,7 @@ SIZES = {
     "draw": 3,
     "pair": 3,
     "rank": 2,
+    "layer": 3,
     "parameter": 11,
     "train_sample": 6,
     "test_sample": 5,

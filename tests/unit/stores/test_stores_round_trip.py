@@ -45,7 +45,7 @@ def test_plain_xarray_reads_names_units_and_coordinates(kind: str, tmp_path: Pat
         assert read[spec.name].attrs["units"] == spec.unit
         assert read[spec.name].attrs["long_name"] == spec.meaning
     names = {spec.name for spec in STORES[kind].arrays}
-    assert set(read.coords) == names & {"step", "rank", "draw", "seed"}
+    assert set(read.coords) == names & {"step", "rank", "layer", "draw", "seed"}
 
 
 @pytest.mark.parametrize(("kind", "spec"), RECORDED, ids=lambda value: getattr(value, "name", value))

@@ -11,7 +11,7 @@ from eigendrift.stores.registry import STORES
 from eigendrift.stores.writing import write_store
 from eigendrift.validation.values import COLUMNS, read_values
 
-SIZES = {"checkpoint": 3, "waiting": 3, "rank": 2, "parameter": 6}
+SIZES = {"checkpoint": 3, "waiting": 3, "rank": 2, "layer": 1, "parameter": 6}
 RANKS = np.array([1, 2])
 
 
@@ -61,7 +61,7 @@ def write_run(directory: Path, seed: int, angle: float, converged: bool = True) 
     metrics = blank("metrics")
     metrics["eigenvalue"] = np.array([[10.0, 1], [1, 1], [100, -1]])
     metrics["inverse_participation_ratio"] = np.array([[0.1, 1], [1, 1], [0.01, np.nan]])
-    summary = {"diverged_at": None, "unconverged": 0, "parameters": 6}
+    summary = {"diverged_at": None, "unconverged": 0, "parameters": 6, "shapes": [[1, 6]]}
     paths = directory / f"{seed}.zarr", directory / f"{seed}-pairs.zarr"
     write_store(paths[0], "metrics", metrics, {"training": training}, summary)
     pairs = blank("eigenpairs")

@@ -24,7 +24,7 @@ not made.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -121,7 +121,7 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
     usual, lags = Variant(1, settings["lag"]), settings["sensitivity"]["lags"]
     variants = _variants(evidence, settings)
     outcomes = {
-        variant: _outcomes(evidence.at(variant), variant, settings)
+        variant: outcomes_of(evidence.at(variant), variant, settings)
         for variant in dict.fromkeys([usual, *variants])
     }
     return [
@@ -162,15 +162,27 @@ def _is_idle(evidence: Evidence, variant: Variant, outcome: Outcome) -> bool:
     return for_comparison and outcome.verdict == "not measured"
 
 
-def _outcomes(evidence: Evidence, variant: Variant, settings: Mapping[str, Any]) -> dict[str, Outcome]:
-    """Decide all claims on one data set; they are corrected together."""
+def outcomes_of(
+    evidence: Evidence, variant: Variant, settings: Mapping[str, Any], claims: Sequence[Claim] = CLAIMS
+) -> dict[str, Outcome]:
+    """Decide claims on one data set, measured in one way; they are corrected together.
+
+    Args:
+        evidence: The measured runs.
+        variant: How effects are measured.
+        settings: ``claims`` of the configuration.
+        claims: Which claims.
+
+    Returns:
+        The outcomes, by name of the claim.
+    """
     checkpoints = evidence.runs.sizes["checkpoint"]
     found = {
         claim.name: replace(_measure(claim, evidence, variant, settings), checkpoints=checkpoints)
-        for claim in CLAIMS
+        for claim in claims
     }
     corrected = holm({name: outcome.p for name, outcome in found.items() if outcome.p is not None})
-    for claim in CLAIMS:
+    for claim in claims:
         if claim.name in corrected:
             outcome = found[claim.name]
             tested = replace(

@@ -38,6 +38,7 @@ def decompose(
     progress: Progress,
     seed: int,
     label: str,
+    preconditioner_at: Callable[[int], np.ndarray] | None = None,
 ) -> Decomposition:
     """Take the leading eigenpairs at every checkpoint of a run.
 
@@ -51,11 +52,15 @@ def decompose(
         progress: Keeps the records of finished checkpoints.
         seed: Number of the initialisation; the solver's random vectors depend on it.
         label: Name of the run in messages.
+        preconditioner_at: Returns the diagonal P of a checkpoint, (N,), for the eigenpairs of
+            P^(−1/2) H P^(−1/2); None for those of H.
     """
 
     def at(group: range) -> list[Record]:
         starts = [generator("eigenpairs", seed, int(steps[index])) for index in group]
-        return landscape.eigenpairs_at_each([np.asarray(weights[index]) for index in group], starts)
+        diagonals = [preconditioner_at(index) for index in group] if preconditioner_at else None
+        flat = [np.asarray(weights[index]) for index in group]
+        return landscape.eigenpairs_at_each(flat, starts, diagonals)
 
     keep_records(
         progress,

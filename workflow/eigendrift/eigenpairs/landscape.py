@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from eigendrift.data.selection import hessian_sample
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
 from eigendrift.eigenpairs.stack import PerceptronStack, stack_size
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import OperatorStack, SymmetricOperator
 from eigendrift.eigenpairs.together import leading_eigenpairs_together
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
@@ -33,6 +35,7 @@ class Landscape:
     Attributes:
         model: The network.
         size: N, its parameters.
+        shapes: The shape of each of its parameter tensors, in order.
         together: How many weights it is best asked for at once.
     """
 
@@ -68,6 +71,7 @@ class Landscape:
             device
         )
         self.model.eval()
+        self.shapes = [list(parameter.shape) for parameter in self.model.parameters()]
         self.size = sum(parameter.numel() for parameter in self.model.parameters())
         self._settings = settings
         asked = ("count", "tolerance", "max_products", "basis_size")
@@ -94,45 +98,65 @@ class Landscape:
             self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"]
         )
 
-    def eigenpairs_at(self, weights: np.ndarray, start: torch.Generator) -> Record:
+    def eigenpairs_at(
+        self, weights: np.ndarray, start: torch.Generator, preconditioner: np.ndarray | None = None
+    ) -> Record:
         """Return the leading eigenpairs as a record of an eigenpairs or null store.
 
         Args:
             weights: float32 (N,) flat weights, in ``model.parameters()`` order.
             start: Generator of the solver's random vectors.
+            preconditioner: (N,), the diagonal P for the eigenpairs of P^(−1/2) H P^(−1/2); None for those of
+                H.
 
         Returns:
             The record; that of `undefined_record` where the weights or the Hessian are not finite.
         """
         if not np.isfinite(weights).all():
             return undefined_record(self._settings["count"], self.size)
+        operator = self.hessian_at(weights)
+        if preconditioner is not None:
+            operator = PreconditionedOperator(operator, self._inverse_root(preconditioner))
         try:
-            return self._record(
-                leading_eigenpairs(self.hessian_at(weights), generator=start, **self._request)
-            )
+            return self._record(leading_eigenpairs(operator, generator=start, **self._request))
         except FloatingPointError as error:
             return self._record(error)
 
     def eigenpairs_at_each(
-        self, weights: Sequence[np.ndarray], starts: Sequence[torch.Generator]
+        self,
+        weights: Sequence[np.ndarray],
+        starts: Sequence[torch.Generator],
+        preconditioners: Sequence[np.ndarray] | None = None,
     ) -> list[Record]:
         """Return the same at several weights, all at once if ``together`` is more than one.
 
         The bits of a record then depend on what else is asked for at the same time.
         """
         if self.together == 1:
-            return [self.eigenpairs_at(*one) for one in zip(weights, starts, strict=True)]
+            each = repeat(None, len(weights)) if preconditioners is None else preconditioners
+            return [self.eigenpairs_at(*one) for one in zip(weights, starts, each, strict=True)]
         records = [undefined_record(self._settings["count"], self.size) for _ in weights]
         finite = [index for index, flat in enumerate(weights) if np.isfinite(flat).all()]
         if finite:
             stacked = torch.from_numpy(np.stack([weights[index] for index in finite]))
-            stack = PerceptronStack(self.model, stacked.to(self._inputs.device), self._inputs, self._targets)
+            stack: OperatorStack = PerceptronStack(
+                self.model, stacked.to(self._inputs.device), self._inputs, self._targets
+            )
+            if preconditioners is not None:
+                chosen = np.stack([preconditioners[index] for index in finite])
+                stack = PreconditionedStack(stack, self._inverse_root(chosen))
             outcomes = leading_eigenpairs_together(
                 stack, generators=[starts[index] for index in finite], **self._request
             )
             for index, outcome in zip(finite, outcomes, strict=True):
                 records[index] = self._record(outcome)
         return records
+
+    def _inverse_root(self, diagonals: np.ndarray) -> torch.Tensor:
+        # The root is taken before rounding: P may lie below the smallest number of float32.
+        with np.errstate(over="ignore"):
+            roots = (diagonals.astype(np.float64) ** -0.5).astype(np.float32)
+        return torch.from_numpy(roots).to(self._inputs.device)
 
     def _record(self, outcome: Eigenpairs | FloatingPointError) -> Record:
         if isinstance(outcome, FloatingPointError):

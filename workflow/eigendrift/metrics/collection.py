@@ -1,7 +1,7 @@
 """The measured runs of a study, put together."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,8 @@ class Collection:
     Attributes:
         runs: For each data set, the metrics with dimensions optimizer and seed in front; ``diverged_at``
             (optimizer, seed) is NaN for runs that did not diverge; ``unconverged`` (optimizer, seed) counts
-            masked eigenpairs and is NaN for runs that are not there; ``attrs["parameters"]`` is N.
+            masked eigenpairs and is NaN for runs that are not there; ``attrs["parameters"]`` is N,
+            ``attrs["shapes"]`` what it is made of.
         baselines: For each data set, the baseline of the null model.
         null_model: Name of the null model.
         further: The same of other null models, by their names.
@@ -84,7 +85,10 @@ def collect(
     for path in metrics:
         run = read_run(Path(path))
         grouped[run.attrs["dataset"]][run.attrs["optimizer"]].append(run)
-    runs = {dataset: _stack(optimizers) for dataset, optimizers in grouped.items()}
+    runs = {
+        dataset: stack_optimizers({name: one_optimizer(seeds) for name, seeds in optimizers.items()})
+        for dataset, optimizers in grouped.items()
+    }
     null, null_model = read_baselines(baselines)
     return Collection(runs, null, null_model, read_nulls(further))
 
@@ -121,6 +125,7 @@ def read_run(path: Path) -> xr.Dataset:
         "batch_size": settings["batch_size"],
         "learning_rate": settings["optimizer"]["learning_rate"],
         "parameters": summary["parameters"],
+        "shapes": summary["shapes"],
     }
     return run
 
@@ -133,9 +138,10 @@ def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
     return stacked
 
 
-def _stack(optimizers: dict[str, list[xr.Dataset]]) -> xr.Dataset:
+def stack_optimizers(optimizers: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Put the runs of several optimizers together, each with the dimension seed."""
     stacked: xr.Dataset = xr.concat(
-        [one_optimizer(runs) for runs in optimizers.values()],
+        list(optimizers.values()),
         "optimizer",
         # An optimizer may have more seeds than another; the missing runs are NaN.
         join="outer",

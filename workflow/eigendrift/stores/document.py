@@ -1,6 +1,7 @@
 """The registry as a page for readers: `python -m eigendrift.stores.document > results/README.md`."""
 
-from eigendrift.stores.registry import STORES, StoreSpec
+from eigendrift.stores.registry import STORES
+from eigendrift.stores.specs import StoreSpec
 
 INTRODUCTION = """\
 # What lies here
@@ -13,6 +14,7 @@ and `make report`.
 | `data/<dataset>.zarr` | the samples |
 | `runs/<dataset>/<model>/<optimizer>/batch<b>-lr<lr>/seed<s>/` | `trajectory.zarr`, `eigenpairs.zarr`, `metrics.zarr` of one run |
 | `runs/…/seed<s>/wide/` | `eigenpairs.zarr` and `metrics.zarr` with more pairs at fewer checkpoints, of the main experiment's runs |
+| `runs/…/seed<s>/preconditioned/` | the same of the preconditioned Hessian, of some runs of adaptive optimizers |
 | `minima/<dataset>/<model>/<optimizer>.zarr` | the best minimum of an optimizer, of its runs, and the curvature there |
 | `null/<dataset>/<model>/<null>.zarr`, `<null>-baseline.zarr` | draws from a null model; their displacement and localization |
 | `null/<dataset>/<model>/untrained-<null>.zarr`, `…-baseline.zarr` | the same at untrained networks; `untrained-observed`: those that training starts from |

@@ -19,7 +19,8 @@ from xarray.core.indexing import (
 
 from eigendrift.errors import UserError
 from eigendrift.stores.files import manifest_path
-from eigendrift.stores.registry import SCHEMA_VERSION, ArraySpec, specs_for
+from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
+from eigendrift.stores.specs import ArraySpec
 
 
 def read_manifest(store: Path) -> dict[str, Any]:

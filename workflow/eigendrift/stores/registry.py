@@ -5,55 +5,16 @@ generated from it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
+
+from eigendrift.stores.specs import ArraySpec, StoreSpec
 
 SCHEMA_VERSION = 5
-
-
-@dataclass(frozen=True)
-class ArraySpec:
-    """One array of a store.
-
-    Attributes:
-        name: Name in the store.
-        dims: Names of the dimensions, outermost first.
-        dtype: numpy name of the element type.
-        unit: Unit of the values, ``1`` for pure numbers.
-        meaning: What the values are, in a sentence.
-        optional: Whether a store may lack it.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    dtype: str
-    unit: str
-    meaning: str
-    optional: bool = False
-
-    @property
-    def recorded(self) -> bool:
-        """Whether the array is large and therefore stored one chunk per checkpoint or draw."""
-        return self.dims[-1:] == ("parameter",)
-
-
-@dataclass(frozen=True)
-class StoreSpec:
-    """One kind of store.
-
-    Attributes:
-        kind: Name of the kind, also the stem of its file where there is one per run.
-        meaning: What the store holds, in a sentence.
-        arrays: The arrays, coordinates among them.
-    """
-
-    kind: str
-    meaning: str
-    arrays: tuple[ArraySpec, ...]
-
 
 STEP = ArraySpec("step", ("checkpoint",), "int64", "optimizer steps", "Steps taken before the checkpoint.")
 RANK = ArraySpec("rank", ("rank",), "int64", "1", "Rank of the eigenvalue, 1 is the largest.")
 DRAW = ArraySpec("draw", ("draw",), "int64", "1", "Index of the draw from the null model.")
+LAYER = ArraySpec("layer", ("layer",), "int64", "1", "Number of the layer, 1 takes the network's input.")
 OPTIMIZER = ArraySpec(
     "optimizer",
     ("draw",),
@@ -144,7 +105,8 @@ def _eigenpair_arrays(record: str) -> tuple[ArraySpec, ...]:
 
 EIGENPAIRS = StoreSpec(
     "eigenpairs",
-    "Leading eigenpairs of the Hessian at each checkpoint of a run.",
+    "Leading eigenpairs of the Hessian at each checkpoint of a run; in preconditioned/ those of "
+    "P^(−1/2) H P^(−1/2), whose eigenvalues are pure numbers.",
     (STEP, RANK, *_eigenpair_arrays("checkpoint")),
 )
 
@@ -154,6 +116,36 @@ NULL = StoreSpec(
     (DRAW, RANK, OPTIMIZER, *_eigenpair_arrays("draw")),
 )
 
+_ANATOMY = (
+    ("layer_share", "Share of Σ v² in the layer's weights and biases."),
+    ("bias_share", "Share of Σ v² in the layer's biases."),
+    ("weight_inverse_participation_ratio", "Σ v⁴ / (Σ v²)² of the layer's weights."),
+    ("bias_inverse_participation_ratio", "Σ v⁴ / (Σ v²)² of the layer's biases."),
+    (
+        "neuron_inverse_participation_ratio",
+        "Σ m² / (Σ m)² over the layer's neurons, m the sum of v² over a neuron's incoming weights and bias.",
+    ),
+    (
+        "input_inverse_participation_ratio",
+        "Σ m² / (Σ m)² over the layer's inputs, m the sum of v² over the weights that come from one.",
+    ),
+)
+
+
+def _anatomy_arrays(record: str) -> tuple[ArraySpec, ...]:
+    """Where in the network eigenvectors live, see `eigendrift.metrics.anatomy`."""
+    return (
+        *(ArraySpec(name, (record, "rank", "layer"), "float64", "1", text) for name, text in _ANATOMY),
+        ArraySpec(
+            "top_share",
+            (record, "rank"),
+            "float64",
+            "1",
+            "Share of Σ v² in the hundredth of all parameters where v² is largest.",
+        ),
+    )
+
+
 BASELINE = StoreSpec(
     "baseline",
     "Displacement and localization of a null model's draws, as distributions.",
@@ -161,8 +153,10 @@ BASELINE = StoreSpec(
         DRAW,
         RANK,
         OPTIMIZER,
+        LAYER,
         ArraySpec("eigenvalue", ("draw", "rank"), "float64", "nat", "Leading eigenvalues of each draw."),
         ArraySpec("inverse_participation_ratio", ("draw", "rank"), "float64", "1", "Σ_j v_j⁴ of each draw."),
+        *_anatomy_arrays("draw"),
         ArraySpec(
             "displacement",
             ("pair", "rank"),
@@ -214,6 +208,7 @@ METRICS = StoreSpec(
     (
         STEP,
         RANK,
+        LAYER,
         *LOSSES,
         ArraySpec(
             "eigenvalue", ("checkpoint", "rank"), "float64", "nat", "Leading eigenvalues of the Hessian."
@@ -249,13 +244,46 @@ METRICS = StoreSpec(
             "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw).",
         ),
         ArraySpec("inverse_participation_ratio", ("checkpoint", "rank"), "float64", "1", "Σ_j v_j⁴."),
+        *_anatomy_arrays("checkpoint"),
         ArraySpec("gradient_alignment", ("checkpoint", "rank"), "float64", "1", "⟨g/|g|, v_i⟩, signed."),
         ArraySpec("update_alignment", ("checkpoint", "rank"), "float64", "1", "⟨u/|u|, v_i⟩, signed."),
         ArraySpec("final_overlap", ("checkpoint", "rank"), "float64", "1", "|⟨v_i(t), v_i(T)⟩|."),
     ),
 )
 
-STORES = {spec.kind: spec for spec in (DATA, TRAJECTORY, EIGENPAIRS, MINIMUM, NULL, BASELINE, METRICS)}
+_OF_THE_PRECONDITIONED = {
+    "step",
+    "rank",
+    "eigenvalue",
+    "displacement",
+    "tracked_displacement",
+    "subspace_displacement",
+    "inverse_participation_ratio",
+}
+PRECONDITIONED_METRICS = StoreSpec(
+    "preconditioned_metrics",
+    "Displacement and localization of the leading eigenvectors of P^(−1/2) H P^(−1/2) along a run, P the "
+    "diagonal of the step that starts at a checkpoint. Pairs that missed the tolerance are NaN.",
+    tuple(
+        replace(spec, unit="1", meaning="Leading eigenvalues of it.") if spec.name == "eigenvalue" else spec
+        for spec in METRICS.arrays
+        if spec.name in _OF_THE_PRECONDITIONED
+    ),
+)
+
+STORES = {
+    spec.kind: spec
+    for spec in (
+        DATA,
+        TRAJECTORY,
+        EIGENPAIRS,
+        MINIMUM,
+        NULL,
+        BASELINE,
+        METRICS,
+        PRECONDITIONED_METRICS,
+    )
+}
 
 
 def specs_for(kind: str, names: Iterable[str]) -> list[ArraySpec]:

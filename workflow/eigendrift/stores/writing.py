@@ -13,7 +13,8 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from eigendrift.stores.files import manifest_path, package_versions, publish_directory, write_json
-from eigendrift.stores.registry import SCHEMA_VERSION, ArraySpec, specs_for
+from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
+from eigendrift.stores.specs import ArraySpec
 
 Column = np.ndarray | Sequence[np.ndarray]
 

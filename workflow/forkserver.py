@@ -42,13 +42,18 @@ LOST = "The process of this job ended without a word; it was killed, perhaps for
 def start() -> None:
     """Start a server for the jobs of this process, and say so in the environment that they inherit."""
     address = str(Path(tempfile.mkdtemp(prefix="eigendrift-")) / "socket")
-    server = subprocess.Popen(
-        [sys.executable, __file__, address],
-        stdin=subprocess.PIPE,
-        env={**os.environ, **THREADS},
-        # Control-C in the terminal ends the clients; their forks follow them.
-        start_new_session=True,
-    )
+    # Bound here, it takes calls from now on; the server answers them when it is up.
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        server = subprocess.Popen(
+            [sys.executable, __file__, str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            env={**os.environ, **THREADS},
+            # Control-C in the terminal ends the clients; their forks follow them.
+            start_new_session=True,
+        )
     assert server.stdin
     # The server ends when its standard input does, also if this process is killed.
     atexit.register(server.stdin.close)
@@ -114,20 +119,17 @@ class Server:
     def __init__(self) -> None:
         self._imports: dict[str, list[str]] = {}
 
-    def serve(self, address: str) -> socket.socket | None:
+    def serve(self, listener: socket.socket) -> socket.socket | None:
         """Fork for clients until standard input is closed.
 
         Returns:
             In the server None; in a fork the connection to its client.
         """
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(address)
-            listener.listen()
-            while sys.stdin not in (ready := select.select([listener, sys.stdin], [], [])[0]):
-                connection, _ = ready[0].accept()
-                if self._answer(connection):
-                    return connection
-                connection.close()
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            if self._answer(connection):
+                return connection
+            connection.close()
         return None
 
     def _answer(self, connection: socket.socket) -> bool:
@@ -149,7 +151,7 @@ class Server:
 def _import(names: list[str]) -> None:
     for name in names:
         if name not in sys.modules:
-            # Some modules are parts of others and cannot be imported by themselves; a job imports what it needs.
+            # Some are parts of others and cannot be imported by themselves; a job imports what it needs.
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
 
@@ -199,10 +201,18 @@ def _receive(connection: socket.socket) -> Any:
     return json.loads(received)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve at the socket whose number is the argument; a fork runs its client's script instead."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    if client := Server().serve(sys.argv[1]):
+    with socket.socket(fileno=int(sys.argv[1])) as listener:
+        address = listener.getsockname()
+        client = Server().serve(listener)
+    if client:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _run(client)
     else:
-        shutil.rmtree(Path(sys.argv[1]).parent)
+        shutil.rmtree(Path(address).parent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Where in a network a vector of parameters lives: in which layers, neurons and weights.
+
+A network's parameter tensors are grouped into layers: a weight tensor, whose first axis counts neurons (or
+channels), with the vectors that follow it, such as biases, which have an entry for each neuron.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, prod
+
+import numpy as np
+import xarray as xr
+
+# What share of the parameters "the top" are.
+TOP = 0.01
+GRAINS = ("layers", "neurons", "weights")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Where a layer's parameters lie in a flat vector.
+
+    Attributes:
+        first: Index of its first parameter.
+        neurons: Its neurons, n.
+        inputs: Weights of each neuron.
+        vectors: Vectors that follow the weights, with an entry for each neuron: 1 with biases, else 0.
+    """
+
+    first: int
+    neurons: int
+    inputs: int
+    vectors: int = 0
+
+    @property
+    def per_neuron(self) -> int:
+        """Parameters that belong to a neuron."""
+        return self.inputs + self.vectors
+
+    @property
+    def size(self) -> int:
+        """All of its parameters."""
+        return self.neurons * self.per_neuron
+
+
+def layers_in(shapes: Sequence[Sequence[int]]) -> list[Layer]:
+    """Group parameter tensors into layers.
+
+    Args:
+        shapes: Shape of every tensor, in ``model.parameters()`` order.
+
+    Raises:
+        ValueError: A vector does not follow weights of as many neurons.
+    """
+    layers: list[Layer] = []
+    first = 0
+    for shape in shapes:
+        if len(shape) > 1:
+            layers.append(Layer(first, shape[0], prod(shape[1:])))
+        elif layers and layers[-1].neurons == prod(shape):
+            layers[-1] = replace(layers[-1], vectors=layers[-1].vectors + 1)
+        else:
+            raise ValueError(f"a vector of {prod(shape)} parameters belongs to no layer of as many neurons")
+        first += prod(shape)
+    return layers
+
+
+def anatomy(vectors: np.ndarray, shapes: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+    r"""Measure where in a network vectors live.
+
+    With :math:`m_u` the sum of v² over the parameters of neuron u, and :math:`m_p` that over the weights that
+    come from input p of a layer:
+
+    - ``layer_share``: :math:`s_l = \sum_{u \in l} m_u`, of a unit vector; ``bias_share``: of it the part in
+      the vectors that follow the weights, so that it is at most the layer's share.
+    - ``weight_inverse_participation_ratio`` and ``bias_inverse_participation_ratio``: Σ v⁴ / (Σ v²)² of a
+      layer's weights, and of its biases, by themselves.
+    - ``neuron_inverse_participation_ratio``: :math:`\sum_u m_u^2 / (\sum_u m_u)^2`, from 1/n to 1; its
+      inverse is the effective number of neurons. ``input_inverse_participation_ratio``: the same of
+      :math:`m_p`.
+    - ``top_share``: share of Σ v² in the ⌈N/100⌉ parameters where v² is largest.
+
+    Args:
+        vectors: (…, parameter), normalized anew; NaN where undefined.
+        shapes: Shape of every parameter tensor, in ``model.parameters()`` order.
+
+    Returns:
+        float64 (…, layer), and (…) of ``top_share``; NaN where a layer has nothing to measure.
+
+    Raises:
+        ValueError: The vectors are not as long as such a network has parameters.
+    """
+    layers = layers_in(shapes)
+    if (expected := sum(layer.size for layer in layers)) != vectors.shape[-1]:
+        raise ValueError(f"the network has {expected} parameters, the vectors {vectors.shape[-1]}")
+    flat = vectors.reshape(-1, vectors.shape[-1])
+    # One vector at a time: a float64 copy of all would not fit into memory.
+    measured = [_measure(vector.astype(np.float64), layers) for vector in flat]
+    leading = vectors.shape[:-1]
+    return {
+        name: np.array([one[name] for one in measured]).reshape(leading + measured[0][name].shape)
+        for name in measured[0]
+    }
+
+
+def _measure(vector: np.ndarray, layers: Sequence[Layer]) -> dict[str, np.ndarray]:
+    squares = vector**2
+    squares /= squares.sum()
+    by_layer = [dict(_of_layer(squares, layer)) for layer in layers]
+    top = ceil(TOP * len(squares))
+    return {name: np.array([one[name] for one in by_layer]) for name in by_layer[0]} | {
+        "top_share": np.partition(squares, -top)[-top:].sum()
+    }
+
+
+def _of_layer(squares: np.ndarray, layer: Layer) -> Iterator[tuple[str, float]]:
+    own = squares[layer.first : layer.first + layer.size]
+    weights, biases = np.split(own, [layer.neurons * layer.inputs])
+    weights = weights.reshape(layer.neurons, layer.inputs)
+    by_neuron = weights.sum(1) + biases.reshape(layer.vectors, layer.neurons).sum(0)
+    yield "layer_share", own.sum()
+    yield "bias_share", biases.sum()
+    yield "weight_inverse_participation_ratio", _concentration(weights.ravel())
+    yield "bias_inverse_participation_ratio", _concentration(biases)
+    yield "neuron_inverse_participation_ratio", _concentration(by_neuron)
+    yield "input_inverse_participation_ratio", _concentration(weights.sum(0))
+
+
+def _concentration(masses: np.ndarray) -> float:
+    """Return Σ m² / (Σ m)², NaN where there is no mass."""
+    total = masses.sum()
+    return float((masses**2).sum() / total**2) if total > 0 else np.nan
+
+
+def contributions(measured: xr.Dataset, shapes: Sequence[Sequence[int]]) -> xr.DataArray:
+    r"""Split log10(N × IPR) into what layers, neurons and single weights contribute.
+
+    Were a vector's share of every layer spread evenly over the layer's :math:`N_l` parameters, its inverse
+    participation ratio would be :math:`A = \sum_l s_l^2 / N_l`; were that of every neuron spread evenly over
+    the neuron's :math:`k_l` parameters, :math:`B = \sum_l \sum_{u \in l} m_u^2 / k_l`. By the inequality of
+    Cauchy and Schwarz 1/N ≤ A ≤ B ≤ IPR, so that
+
+    .. math::  \log_{10}(N \cdot \mathrm{IPR})
+               = \log_{10}(N A) + \log_{10}(B / A) + \log_{10}(\mathrm{IPR} / B)
+
+    has no negative part. Of random directions the first two are near 0 and the last near log10 3.
+
+    Args:
+        measured: A metrics or baseline store; its ``layer_share``, ``neuron_inverse_participation_ratio``
+            and ``inverse_participation_ratio``.
+        shapes: Shape of every parameter tensor.
+
+    Returns:
+        float64 (…, grain), in the order of `GRAINS`, at least 0 but for rounding.
+    """
+    layers = layers_in(shapes)
+    sizes, neurons = (
+        xr.DataArray(numbers, dims="layer")
+        for numbers in ([layer.size for layer in layers], [layer.per_neuron for layer in layers])
+    )
+    squared = measured["layer_share"].drop_vars("layer", errors="ignore") ** 2
+    # A layer without a share has no ratio, and contributes nothing.
+    ratio = measured["neuron_inverse_participation_ratio"].drop_vars("layer", errors="ignore")
+    evenly = 1 / sizes.sum()
+    of_layers = (squared / sizes).sum("layer", skipna=False)
+    of_neurons = (squared * ratio.where(squared != 0, 0) / neurons).sum("layer", skipna=False)
+    coarser = [evenly, of_layers, of_neurons]
+    finer = [of_layers, of_neurons, measured["inverse_participation_ratio"]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logarithms: list[xr.DataArray] = [
+            xr.apply_ufunc(np.log10, fine / coarse) for fine, coarse in zip(finer, coarser, strict=True)
+        ]
+    parts = xr.concat(logarithms, "grain", coords="minimal", compat="override")
+    return parts.assign_coords(grain=list(GRAINS)).transpose(..., "grain")
