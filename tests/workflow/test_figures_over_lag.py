@@ -128,6 +128,7 @@ def test_ext02_holds_spans_against_those_of_draws(smoke):
     for dataset, (k, name) in product(DATASETS, ((3, "reinitialized"), (5, "wide-reinitialized"))):
         group = zarr.open_group(smoke.path / f"results/smoke/null/{dataset}/mlp-8/{name}.zarr", mode="r")
         vectors = np.asarray(group["eigenvector"]).astype(float)[:, :k]
+        vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
         assert len(vectors) == (6 if k > 3 else 10)
         apart = [
             1 - np.linalg.norm(a @ b.T) ** 2 / k for i, a in enumerate(vectors) for b in vectors[i + 1 :]

@@ -36,7 +36,7 @@ CONFIG = read("config.yaml")
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Lay one configuration over another as Snakemake does: groups merge, all else is replaced."""
-    result = dict(base)
+    result = copy.deepcopy(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         result[key] = merged(base[key], value) if both else value

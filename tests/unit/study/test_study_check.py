@@ -197,13 +197,13 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "eigenpairs.wide_every",
         15,
         "'eigenpairs.wide_every' is 15, expected a divisor of 40, the number of intervals between "
-        "checkpoints; set it to 5 or 'training.checkpoints.count' to 46.",
+        "checkpoints; set it to 5.",
     ),
     (
         "training.checkpoints.count",
-        4,
-        "'eigenpairs.wide_every' is 5, expected a divisor of 3, the number of intervals between checkpoints; "
-        "set it to 1 or 'training.checkpoints.count' to 6.",
+        14,
+        "'eigenpairs.wide_every' is 5, expected a divisor of 13, the number of intervals between "
+        "checkpoints; set it to 1.",
     ),
     (
         "eigenpairs.wide_count",

@@ -93,8 +93,7 @@ def _check_lengths(config: Mapping[str, Any]) -> None:
     if (count - 1) % (every := config["eigenpairs"]["wide_every"]):
         raise UserError(
             f"Config key 'eigenpairs.wide_every' is {every}, expected a divisor of {count - 1}, the "
-            f"number of intervals between checkpoints; set it to {math.gcd(every, count - 1)} or "
-            f"'training.checkpoints.count' to {(count - 1) // every * every + every + 1}."
+            f"number of intervals between checkpoints; set it to {math.gcd(every, count - 1)}."
         )
 
 
@@ -115,8 +114,7 @@ def _check_null_models(config: Mapping[str, Any]) -> None:
     """Check that null models of trained networks have such networks, and draws enough for a displacement."""
     main, nulls = config["experiments"]["main"], config["null_models"]
     least, shown = 2 * len(main["optimizers"]), config["figures"]["null_model"]
-    drawn = {**{name: name for name in nulls["names"]}, "wide": shown}
-    for name, model in drawn.items():
+    for name, model in (*((name, name) for name in nulls["names"]), ("wide", shown)):
         if NULL_MODELS[model].of_training and nulls["draws"][name] < least:
             raise UserError(
                 f"Config key 'null_models.draws.{name}' is {nulls['draws'][name]}, expected at least two for "
