@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/start.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/eigenpairs.smk"
@@ -23,6 +24,7 @@ include: "workflow/rules/minima.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/validation.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/regimes.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

@@ -25,11 +25,12 @@ SEED = re.compile(r"/seed\d+$")
 GROWTH = {
     "train": ("steps", 1),
     "eigenpairs": ("checkpoints", 1),
-    "wide_eigenpairs": ("checkpoints", 1),
+    "wide_eigenpairs": ("wide_checkpoints", 1),
     "metrics": ("checkpoints", 2),
-    "wide_metrics": ("checkpoints", 2),
+    "wide_metrics": ("wide_checkpoints", 2),
 }
-ONE_FOR_EACH_RUN = ("train", "eigenpairs", "metrics")
+# In those of the main experiment alone, if wide.
+ONE_FOR_EACH_RUN = ("train", "eigenpairs", "metrics", "wide_eigenpairs", "wide_metrics")
 
 
 def complete(study: Path) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
     ratios = {
         "steps": after["steps"] / before["steps"],
         "checkpoints": after["checkpoints"]["count"] / before["checkpoints"]["count"],
+        "wide_checkpoints": _wide_checkpoints(wanted) / _wide_checkpoints(measured),
     }
     asked = Counter(SEED.sub("", directory) for directory in all_runs(wanted))
     settings = jobs["job"].str.replace(SEED, "", regex=True)
@@ -81,6 +83,12 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
     table = pd.DataFrame(rows).groupby("rule", sort=False).sum().sort_values("hours", ascending=False)
     table.loc["all"] = table.sum()
     return table.astype({"jobs": int})
+
+
+def _wide_checkpoints(config: dict[str, Any]) -> int:
+    intervals: int = config["training"]["checkpoints"]["count"] - 1
+    every: int = config["eigenpairs"]["wide_every"]
+    return intervals // every + 1
 
 
 def main(results: Path, study: Path) -> None:

@@ -1,7 +1,10 @@
 """What every figure must have: panels with labels, and a legend that names all that is drawn."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import matplotlib.image
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection
@@ -46,6 +49,15 @@ def check_legend(figure: Figure) -> None:
         # A straight line without a name is a guide to the eye.
         if not _is_named(artist) and not isinstance(artist, AxLine):
             assert _look(artist)[0] in colours, f"{artist} is of a colour that the legend lacks"
+
+
+def check_picture(figures: Path, name: str) -> None:
+    """Check that a figure's files are pictures with something drawn on them, in colour and in black."""
+    pixels = matplotlib.image.imread(figures / f"{name}.png")[..., :3]
+    assert min(pixels.shape[:2]) > 300
+    assert (pixels.max(-1) < 0.3).mean() > 0.002
+    assert (np.ptp(pixels, axis=-1) > 0.2).mean() > 0.001
+    assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
 def _labelled(panel: Axes, which: str) -> bool:

@@ -105,7 +105,7 @@ def test_an_estimate_follows_seeds_steps_and_checkpoints():
 
 def test_an_estimate_from_another_study_is_refused():
     config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
-    with pytest.raises(SystemExit, match="None of the jobs at hand is of digits/mlp-8"):
+    with pytest.raises(SystemExit, match="None of the jobs at hand is of digits-200/mlp-8"):
         estimate.estimate(jobs_of(yaml.safe_load((ROOT / "config.yaml").read_text())), config, config)
 
 

@@ -4,12 +4,12 @@ import importlib
 from io import StringIO
 from math import gamma, pi, sqrt
 
-import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from figure_checks import check_picture
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
@@ -66,12 +66,7 @@ def mean_overlap(parameters):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_pictures_are_not_blank(results, name):
-    pixels = matplotlib.image.imread(results / f"figures/{name}.png")[..., :3]
-    assert min(pixels.shape[:2]) > 300
-    # Each panel has dark text, and something in colour.
-    assert (pixels.max(-1) < 0.3).mean() > 0.002
-    assert (np.ptp(pixels, axis=-1) > 0.2).mean() > 0.001
-    assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+    check_picture(results / "figures", name)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -182,7 +177,7 @@ def test_fig15_is_the_sum_of_fourth_powers_of_every_rank(results, stored):
         fourth = np.sum(vectors**4, axis=-1)
         for (checkpoint, index), value in np.ndenumerate(fourth):
             if np.isfinite(value):
-                expected[optimizer, index + 1, STEPS[checkpoint]] = value
+                expected[optimizer, index + 1, STEPS[::2][checkpoint]] = value
     found = {(row.optimizer, int(row.rank), int(row.step)): row.value for row in ratios.itertuples()}
     assert found == pytest.approx(expected, rel=1e-12)
     assert shown[shown["quantity"] == "isotropic"]["mean"].tolist() == pytest.approx(2 * [3 / 612])

@@ -108,13 +108,20 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
     ("changes", "touched"),
     [
         ({"figures__style": {"font.size": 9}}, ALL_FIGURES),
-        ({"claims__lag": 0.25}, {"claims": "", "ext05": "", "ext06": ""}),
+        ({"claims__lag": 0.25}, {"claims": "", "regimes": "", "ext0[1256]": ""}),
+        ({"claims__sensitivity__ranks": [1, 5]}, {"claims": "", "ext02": ""}),
+        ({"experiments__training_sizes__training_lengths": [1]}, {"regimes": ""}),
         ({"null_models__draws__reinitialized": 11}, {"null": "/reinitialized", **ALL_FIGURES}),
+        ({"null_models__draws__wide": 7}, {"null": "/wide-"}),
         ({"null_models__validation__draws": 11}, {"null": "/untrained-"}),
         ({"null_models__validation__largest_shift": 2.0}, {"validation": ""}),
         ({"eigenpairs__tolerance": 1e-5}, SOLVED),
-        ({"eigenpairs__count": 4}, {"(preconditioned_)?eigenpairs": "", "null": ""}),
-        ({"eigenpairs__wide_count": 6}, {"wide_eigenpairs": "", "minimum": ""}),
+        (
+            {"eigenpairs__count": 4},
+            {"(preconditioned_)?eigenpairs": "", "null": r"/(?!wide-)[^/]+$"},
+        ),
+        ({"eigenpairs__wide_count": 6}, {"wide_eigenpairs": "", "minimum": "", "null": "/wide-"}),
+        ({"eigenpairs__wide_every": 3}, {"wide_eigenpairs": ""}),
         ({"optimizers__adam__beta2": 0.99}, {"train": "/adam/", "null": TRAINED_NULL}),
         ({"training__steps": 62}, {"train": "batch(64|128)-", "null": TRAINED_NULL}),
         ({"training__full_batch_steps": 13}, {"train": "batchfull"}),
@@ -145,7 +152,11 @@ def test_a_changed_key_reruns_what_reads_it(smoke: Clone, changes: dict[str, Any
             {"claims", "fig17", "fig19", "fig21"},
         ),
         ({"eigenpairs__preconditioned_seeds": 1}, None, {"ext05"}),
-        ({"figures__null_model": "isotropic"}, None, {*MAIN_FIGURES, "claims", "fig20", "fig21"}),
+        (
+            {"figures__null_model": "isotropic"},
+            "/null/.*/wide-isotropic",
+            {*MAIN_FIGURES, "claims", "fig20", "fig21"},
+        ),
     ],
     ids=["learning rate", "seeds", "data sets", "batch sizes", "sweep", "preconditioned", "null model"],
 )
@@ -156,7 +167,8 @@ def test_other_runs_are_made_and_redraw_what_shows_them(
         outputs = smoke.outputs()
     missing, rewired = (with_status(outputs, status) for status in ("missing", "set of input files changed"))
     assert all(made and re.search(made, path) for path in missing)
-    assert {"train", "eigenpairs", "metrics"} <= rules_of(outputs, missing) or not made
+    made_of = {"null", "baseline"} if made and "/null/" in made else {"train", "eigenpairs", "metrics"}
+    assert made_of <= rules_of(outputs, missing) or not made
     assert shown_by <= rules_of(outputs, rewired)
     # What shows a null model says so also where it draws none.
     named = touched_by(outputs, FIGURES | {"ext0[46]": ""}) if "figures__null_model" in changes else set()
@@ -192,7 +204,9 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
         ("eigendrift/validation/judge.py", {"validation": ""}),
         ("eigendrift/metrics/run.py", {r"(wide_|preconditioned_)?metrics": ""}),
         ("eigendrift/metrics/association.py", {"ext06": ""}),
-        ("eigendrift/claims/estimators.py", {"claims": ""}),
+        ("eigendrift/claims/estimators.py", {"claims": "", "regimes": ""}),
+        ("eigendrift/claims/regimes.py", {"regimes": ""}),
+        ("eigendrift/data/subsets.py", {"data": ""}),
         ("eigendrift/claims/console.py", {}),
         ("eigendrift/figures/style.py", ALL_FIGURES),
         ("eigendrift/figures/accuracy.py", {"fig05": ""}),

@@ -131,8 +131,18 @@ def test_claims_are_decided(results: Path) -> None:
             assert claim["reason"] == f"too few seeds for an interval of 95%: {claim['n']}"
     assert list(pd.read_csv(results / "claims.csv")["verdict"]) == [claim["verdict"] for claim in claims]
     sensitivity = pd.read_csv(results / "claims_sensitivity.csv")
-    assert set(sensitivity[sensitivity["ranks"] == 10]["verdict"]) == {"not measured"}
     assert set(sensitivity[sensitivity["ranks"] == 3]["verdict"]) == {"undecided", "not measured"}
+    many = sensitivity[sensitivity["ranks"] == 5]
+    assert set(many["checkpoints"]) == {4}
+    # The 4 checkpoints with 5 eigenpairs are a third of the training apart, and sweeps have 3 eigenpairs.
+    assert many[(many["lag"] == 0.333) & many["claim"].isin(["C1", "C2"])]["n"].tolist() == [2] * 4
+    assert many[many["claim"].isin(["C3", "C4", "C5"])]["n"].tolist() == [2] * 6
+    elsewhere = many[(many["lag"] == 0.125) | many["claim"].isin(["C5b", "C6", "C7"])]
+    assert set(elsewhere["verdict"]) == {"not measured"}
+    assert len(elsewhere) + 10 == len(many)
+    # Fewer ranks at the same checkpoints, to compare with, wherever there is something to compare.
+    compared = sensitivity[sensitivity["checkpoints"] == 4]
+    assert compared.groupby("ranks")["effect"].count().tolist() == [10] * 3
 
 
 def test_the_console_ends_with_the_verdicts_if_claims_were_asked_for(smoke: Clone) -> None:

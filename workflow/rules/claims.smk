@@ -1,6 +1,7 @@
 """Claims.
 
-Consumes runs/<run>/metrics.zarr of the main experiment and the sweeps, and the baselines of the chosen null model.
+Consumes runs/<run>/metrics.zarr of the main experiment and the sweeps, and the baselines of the chosen null model; of
+the main experiment the same with more eigenpairs, where a claim's sensitivity asks for them.
 Produces claims.json, claims.csv and claims_sensitivity.csv; at the end of a run that asked for them, a line for each verdict.
 """
 
@@ -15,11 +16,11 @@ SWEEPS = {
 
 rule claims:
     input:
-        **{name: stores for name, stores in MEASURED.items() if name != "manifests"},
+        **{name: stores for name, stores in DECIDED.items() if name != "manifests"},
         **{name: ancient(stores) for name, stores in SWEEPS.items()},
         manifests=list(
             dict.fromkeys(
-                MEASURED["manifests"] + manifests_of(sum(SWEEPS.values(), []))
+                DECIDED["manifests"] + manifests_of(sum(SWEEPS.values(), []))
             )
         ),
         schema=os.path.relpath(WORKFLOW / "schemas/claims.schema.json"),

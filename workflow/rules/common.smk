@@ -16,22 +16,27 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
 
-from eigendrift.data.registry import DATASETS
+from eigendrift.data.registry import DATASETS as WHOLE_DATASETS
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.facts import facts_of
 from eigendrift.study.nulls import (
+    WIDE,
     null_names,
     null_settings,
     untrained_names,
+    wide_name,
 )
 from eigendrift.study.order import ordered
 from eigendrift.study.runs import (
     all_runs,
+    data_settings,
     runs_of,
     solver_settings,
     training_settings,
 )
+from eigendrift.study.subsets import parts_of, with_subsets
+from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes
 
 from eigendrift.training.preconditioners import PRECONDITIONERS
 
@@ -39,7 +44,7 @@ try:
     check_config(
         config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     )
-    check_sizes(config, DATASETS)
+    check_sizes(config, WHOLE_DATASETS)
     if config["figures"]["style"]:
         # matplotlib takes a while to import, and hardly any study changes the style.
         from eigendrift.figures.style import check_style
@@ -50,6 +55,7 @@ except UserError as error:
 
 config = ordered(config)
 STUDY = config["study"]
+DATASETS = with_subsets(config, WHOLE_DATASETS)
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
 PRECONDITIONED = [
@@ -116,7 +122,8 @@ def ends_of(w):
 def permuted_by(w):
     """The trajectories whose final weights a null model permutes; none if it is another one."""
     runs = [run for run in MAIN if (run.dataset, run.model) == (w.dataset, w.model)]
-    return [store_of(run, "trajectory") for run in runs if w.null == "permuted"]
+    wanted = w.null.removeprefix(WIDE) == "permuted"
+    return [store_of(run, "trajectory") for run in runs if wanted]
 
 
 def baselines_of(runs, nulls):
@@ -158,4 +165,30 @@ def measured(runs, kind="metrics", further=()):
     }
 
 
+def measured_wide(runs):
+    """The same with more eigenpairs at fewer checkpoints, and their baselines, by names of their own."""
+    stores = {
+        "wide_metrics": [store_of(run, "wide/metrics") for run in runs],
+        "wide_baselines": baselines_of(runs, [wide_name(config)]),
+    }
+    return {
+        "manifests": manifests_of(sum(stores.values(), [])),
+        **{name: ancient(paths) for name, paths in stores.items()},
+    }
+
+
+def together(*parts):
+    """What is read as one: the stores of all parts, and one list of their manifests."""
+    manifests = dict.fromkeys(path for part in parts for path in part["manifests"])
+    stores = {name: paths for part in parts for name, paths in part.items()}
+    return {**stores, "manifests": list(manifests)}
+
+
 MEASURED = measured(MAIN)
+# Claims about more eigenvectors than all checkpoints have rest on the checkpoints that have more.
+MOST_RANKS = max(config["claims"]["sensitivity"]["ranks"])
+DECIDED = (
+    together(MEASURED, measured_wide(MAIN))
+    if MOST_RANKS > config["eigenpairs"]["count"]
+    else MEASURED
+)

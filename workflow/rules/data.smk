@@ -1,4 +1,4 @@
-"""Data sets.
+"""Data sets, whole or with fewer training samples.
 
 Consumes what installed packages ship, files of the user, or a download.
 Produces data/<dataset>.zarr and its manifest.
@@ -18,8 +18,7 @@ rule data:
     conda:
         "../../envs/data.yaml"
     params:
-        dataset="{dataset}",
-        scaling=config["input_scaling"],
+        settings=lambda w: data_settings(config, w.dataset),
     message:
         "Loading the data set {wildcards.dataset}"
     script:

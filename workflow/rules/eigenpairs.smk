@@ -1,8 +1,8 @@
 """Leading eigenpairs of the Hessian along training.
 
 Consumes data/<dataset>.zarr and runs/<run>/trajectory.zarr.
-Produces runs/<run>/eigenpairs.zarr, with more pairs runs/<run>/wide/eigenpairs.zarr, and of the preconditioned
-Hessian runs/<run>/preconditioned/eigenpairs.zarr, and their manifests.
+Produces runs/<run>/eigenpairs.zarr; with more pairs at fewer checkpoints runs/<run>/wide/eigenpairs.zarr; of the
+preconditioned Hessian runs/<run>/preconditioned/eigenpairs.zarr; and their manifests.
 """
 
 
@@ -30,6 +30,7 @@ rule eigenpairs:
     params:
         solver=solver_settings(config),
         preconditioned=False,
+        every=1,
         device=config["device"],
     message:
         "Leading eigenpairs along {wildcards.run}"
@@ -47,6 +48,7 @@ use rule eigenpairs as wide_eigenpairs with:
         "results/{study}/benchmarks/wide_eigenpairs/{run}.tsv"
     params:
         solver=solver_settings(config, "wide_count"),
+        every=config["eigenpairs"]["wide_every"],
         preconditioned=False,
         device=config["device"],
     message:
@@ -63,6 +65,7 @@ use rule eigenpairs as preconditioned_eigenpairs with:
         "results/{study}/benchmarks/preconditioned_eigenpairs/{run}.tsv"
     params:
         solver=solver_settings(config),
+        every=1,
         preconditioned=True,
         device=config["device"],
     message:

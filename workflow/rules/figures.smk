@@ -128,6 +128,21 @@ FIGURES = {
         image_shape=list(DATASETS[SHOWN[0]].image_shape),
         classes=DATASETS[SHOWN[0]].classes,
     ),
+    "ext01_tracked_displacement": shown(
+        "tracked_displacement",
+        "Displacement",
+        MAIN,
+        together(MEASURED, measured_wide(MAIN)),
+        lag=config["claims"]["lag"],
+    ),
+    "ext02_subspace_displacement": shown(
+        "subspace_displacement",
+        "Displacement",
+        MAIN,
+        together(MEASURED, measured_wide(MAIN)),
+        lag=config["claims"]["lag"],
+        ranks=config["claims"]["sensitivity"]["ranks"],
+    ),
     "ext04_anatomy": shown(
         "anatomy",
         "Localization",
@@ -211,6 +226,17 @@ if "learning_rates" in config["experiments"]:
         ),
         "fig21_learning_rate_displacement": shown(
             "learning_rate_displacement", "Sweeps", LEARNING_RATES, waiting_times=TIMES
+        ),
+    }
+if REGIME_RUNS:
+    REGIMES = [run for run in REGIME_RUNS if parts_of(run.dataset)[0] == REGIMES_OF]
+    FIGURES |= {
+        "ext03_regimes": shown(
+            "regimes",
+            "Claims",
+            REGIMES,
+            {"regimes": rules.regimes.output.table},
+            dataset=REGIMES_OF,
         ),
     }
 

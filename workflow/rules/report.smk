@@ -21,6 +21,7 @@ RESULTS = [
     ),
     *expand(rules.validation.output, study=STUDY),
     *manifests_of(BASELINES),
+    *expand(rules.regimes.output, study=STUDY if REGIME_RUNS else []),
     # Those of experiments that no figure shows, too.
     *manifests_of([f"results/{STUDY}/runs/{run}/metrics.zarr" for run in RUNS]),
 ]

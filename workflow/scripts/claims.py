@@ -18,6 +18,7 @@ with logged(snakemake.log[0]):
         collection,
         read_swept_runs(stores.get("batch_sizes", []), "batch_size"),
         read_swept_runs(stores.get("learning_rates", []), "learning_rate"),
+        collect(stores.wide_metrics, stores.wide_baselines) if stores.get("wide_metrics") else None,
     )
     notes = [note for dataset in collection.runs for note in collection.notes(dataset)]
     write_claims(

@@ -8,10 +8,13 @@ with logged(snakemake.log[0]):
     from eigendrift.data.registry import load
     from eigendrift.data.scaling import SCALINGS
     from eigendrift.data.storage import sample_columns
+    from eigendrift.data.subsets import nested_subset
     from eigendrift.stores.writing import write_store
 
-    settings = {"dataset": snakemake.params.dataset, "input_scaling": snakemake.params.scaling}
-    samples = SCALINGS[settings["input_scaling"]](load(settings["dataset"]))
+    settings = dict(snakemake.params.settings)
+    # Scaled before it is reduced, so that a subset has the very pixels of the whole, and its test images.
+    whole = SCALINGS[settings["input_scaling"]](load(settings["dataset"]))
+    samples = nested_subset(whole, settings["training_samples"])
     parts = {"train": len(samples.train_labels), "test": len(samples.test_labels)}
     summary = {**parts, "classes": samples.classes}
     write_store(Path(snakemake.output.store), "data", sample_columns(samples), settings, summary)

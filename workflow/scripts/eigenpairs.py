@@ -1,4 +1,4 @@
-"""Take the leading eigenpairs of the Hessian, preconditioned or not, at every checkpoint of one run.
+"""Take the leading eigenpairs of the Hessian, preconditioned or not, at checkpoints of one run.
 
 A killed job resumes.
 """
@@ -17,18 +17,20 @@ with logged(snakemake.log[0]):
     from eigendrift.stores.writing import write_store
     from eigendrift.training.preconditioners import preconditioners_along
 
-    solver, preconditioned = snakemake.params.solver, snakemake.params.preconditioned
+    solver, every = snakemake.params.solver, snakemake.params.every
+    preconditioned = snakemake.params.preconditioned
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device)
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
     training = trajectory.attrs["settings"]
-    settings = {"training": training, "eigenpairs": solver, "preconditioned": preconditioned}
+    settings = {"training": training, "eigenpairs": solver, "every": every, "preconditioned": preconditioned}
+    looked_at = trajectory.isel(checkpoint=slice(None, None, every))
     diagonals = (
         preconditioners_along(
             training["optimizer"],
-            trajectory["second_moment"],
-            trajectory["gradient"],
-            trajectory["step"].values,
+            looked_at["second_moment"],
+            looked_at["gradient"],
+            looked_at["step"].values,
         )
         if preconditioned
         else None
@@ -41,8 +43,8 @@ with logged(snakemake.log[0]):
     with resumable(store, key) as progress:
         pairs = decompose(
             landscape,
-            trajectory["weights"],
-            trajectory["step"].values,
+            looked_at["weights"],
+            looked_at["step"].values,
             progress,
             training["seed"],
             f"eigenpairs {snakemake.wildcards.run}",

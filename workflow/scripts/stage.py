@@ -1,6 +1,7 @@
 """What every script begins with: the library on the path, messages in the rule's log."""
 
 import logging
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -17,8 +18,12 @@ def logged(path: str) -> Iterator[None]:
     """Send all messages to the log; end on a user's error with its sentence, without a traceback.
 
     The log's last line says how long the script worked without its imports: the rest of the seconds in a
-    benchmark file is start-up.
+    benchmark file is start-up. It also says what processor time and memory it took, which Snakemake, who
+    watches the process that it started, cannot tell of a fork.
     """
+    from forkserver import hand_over
+
+    hand_over()
     clock, start = ImportClock(), time.perf_counter()
     clock.start()
     from eigendrift.errors import UserError
@@ -32,10 +37,21 @@ def logged(path: str) -> Iterator[None]:
         logging.captureWarnings(True)
         try:
             yield
-            logging.info("Worked for %.2f s", time.perf_counter() - start - clock.seconds)
+            logging.info(
+                "Worked for %.2f s, in all %.2f s of processor time and %.0f MiB",
+                time.perf_counter() - start - clock.seconds,
+                *_used(),
+            )
         except UserError as error:
             logging.error("%s", error)
             sys.exit(1)
         except Exception:
             logging.exception("The job failed, and this is not the user's doing:")
             sys.exit(1)
+
+
+def _used() -> tuple[float, float]:
+    """Return the processor time of this process, in seconds, and its largest memory, in MiB."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    # Linux counts in KiB, macOS in bytes.
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -6,62 +6,18 @@ import xarray as xr
 from claims_helpers import STEPS, USUAL, as_the_paper_says, baseline_of, evidence_of, runs_of, swept
 
 from eigendrift.claims.alignment import coincidence, full_batch_departure
-from eigendrift.claims.displacement import (
-    RESOLUTION,
-    lagged_displacement,
-    lagged_pairs,
-    reorganization,
-    stabilization,
-)
+from eigendrift.claims.displacement import lagged_displacement, reorganization, stabilization
 from eigendrift.claims.estimators import CLAIMS, Claim
 from eigendrift.claims.evidence import Estimator, Evidence, NotMeasuredError, Variant
 from eigendrift.claims.localization import attribution, dealt, localization
 from eigendrift.claims.sweeps import largest_change, smallest_contrast
-from eigendrift.training.checkpoints import checkpoint_steps
+from eigendrift.metrics.lagged import RESOLUTION, lagged_pairs
 
 LAG = USUAL.lag
 
 
 def values(estimator: Estimator, runs: xr.Dataset, baseline: xr.Dataset | None = None) -> np.ndarray:
     return estimator(evidence_of(runs, baseline, sweeps=True)["digits"], USUAL).effects.values
-
-
-def test_linear_checkpoints_are_paired_at_the_lag() -> None:
-    waiting, partner = lagged_pairs(np.arange(0, 8001, 200), LAG)
-    np.testing.assert_array_equal(waiting, np.arange(36))
-    np.testing.assert_array_equal(partner - waiting, 5)
-
-
-def test_lags_between_checkpoints_are_rounded_to_the_nearest() -> None:
-    steps = np.arange(0, 1001, 100)
-    for lag, apart in ((0.12, 1), (0.18, 2), (0.22, 2)):
-        waiting, partner = lagged_pairs(steps, lag)
-        np.testing.assert_array_equal(partner - waiting, apart)
-
-
-def test_checkpoints_wider_apart_than_the_lag_are_paired_with_the_next() -> None:
-    waiting, partner = lagged_pairs(np.array([0, 25, 50, 75, 100]), 0.05)
-    np.testing.assert_array_equal(waiting, [0, 1, 2, 3])
-    np.testing.assert_array_equal(partner, [1, 2, 3, 4])
-    assert [list(indices) for indices in lagged_pairs(np.array([0, 100]), 0.5)] == [[0], [1]]
-
-
-@pytest.mark.parametrize("count", [5, 10, 20, 41, 200])
-@pytest.mark.parametrize("lag", [0.01, 0.125, 0.5])
-def test_logarithmic_checkpoints_keep_lags_comparable(count: int, lag: float) -> None:
-    steps = np.array(checkpoint_steps(8000, count, "logarithmic"))
-    waiting, partner = lagged_pairs(steps, lag)
-    lags = steps[partner] - steps[waiting]
-    assert len(lags) > 0
-    assert (lags > 0).all()
-    assert lags.max() <= 2 * lags.min()
-    assert (steps[waiting] + lag * 8000 <= 8000).all()
-
-
-def test_dense_logarithmic_checkpoints_lose_no_waiting_time_to_uneven_lags() -> None:
-    steps = np.array(checkpoint_steps(8000, 200, "logarithmic"))
-    waiting, _ = lagged_pairs(steps, LAG)
-    np.testing.assert_array_equal(waiting, np.flatnonzero(steps <= 7000))
 
 
 def test_lagged_displacement_takes_the_pairs_and_keeps_the_waiting_times() -> None:
@@ -73,6 +29,18 @@ def test_lagged_displacement_takes_the_pairs_and_keeps_the_waiting_times() -> No
     waiting, partner = lagged_pairs(STEPS, LAG)
     np.testing.assert_array_equal(moved.values[0, 1], np.maximum(waiting * 1000.0 + partner, RESOLUTION))
     np.testing.assert_array_equal(moved["step"], STEPS[waiting])
+
+
+def test_few_checkpoints_with_many_pairs_measure_the_lag_that_they_have_and_no_other() -> None:
+    runs = runs_of({"sgd": 0.1, "adam": 0.2}, {"sgd": 0.1, "adam": 0.1}, steps=STEPS[::25], noise=0)
+    evidence = Evidence(runs, baseline_of())
+    np.testing.assert_allclose(reorganization(evidence, Variant(1, 0.25, wide=True)).effects, np.log10(2))
+    with pytest.raises(
+        NotMeasuredError, match=r"the 5 checkpoints .* no lag of 0\.125 .*, the nearest is 0\.25"
+    ):
+        reorganization(evidence, Variant(1, 0.125, wide=True))
+    # Where there is nothing to be compared with it, the nearest lag is taken.
+    assert np.isfinite(reorganization(evidence, Variant(1, 0.125)).effects).all()
 
 
 def test_stabilizing_direction() -> None:
@@ -260,6 +228,13 @@ def test_a_sweep_that_varies_nothing_is_not_measured(sizes: list[int | str], rea
         full_batch_departure(evidence, USUAL)
     with pytest.raises(NotMeasuredError, match="no sweep over learning rates"):
         largest_change(evidence, USUAL)
+
+
+@pytest.mark.parametrize("estimator", [smallest_contrast, full_batch_departure, largest_change])
+def test_sweeps_have_no_more_eigenpairs_than_all_checkpoints_have(estimator: Estimator) -> None:
+    evidence = Evidence(as_the_paper_says(), baseline_of(), None, None)
+    with pytest.raises(NotMeasuredError, match="computed of the main experiment, not over "):
+        estimator(evidence, USUAL)
 
 
 MEASURED = (

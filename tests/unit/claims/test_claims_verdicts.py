@@ -9,6 +9,7 @@ import xarray as xr
 from claims_helpers import (
     NAMES,
     SETTINGS,
+    STEPS,
     as_the_paper_says,
     baseline_of,
     evidence_of,
@@ -237,6 +238,41 @@ def test_sensitivity_shows_a_claim_that_holds_at_one_lag_only() -> None:
     assert {variant.lag: outcome.verdict for variant, outcome in second.sensitivity.items()} == {
         0.0625: "supported",
         0.25: "contradicted",
+    }
+
+
+def test_more_ranks_are_decided_at_the_checkpoints_that_have_them_and_fewer_beside() -> None:
+    """At those checkpoints two ranks move and localize as one does; at all of them there is one."""
+    runs = as_the_paper_says()
+    wide = xr.concat([as_the_paper_says()] * 2, "rank", data_vars="minimal").assign_coords(rank=[1, 2])
+    some = {"checkpoint": slice(None, None, 25), "waiting": slice(None, None, 25)}
+    null = xr.concat([baseline_of()] * 2, "rank").assign_coords(rank=[1, 2])
+    wide_evidence = Evidence(wide.isel(some), null, None, None)
+    evidence = dataclasses.replace(evidence_of(runs, sweeps=True)["digits"], wide=wide_evidence)
+    settings = {**SETTINGS, "sensitivity": {"ranks": [1, 2, 4], "lags": [0.125, 0.25]}}
+    found = {verdict.claim.name: verdict for verdict in decide_claims({"digits": evidence}, settings)}
+    for verdict in found.values():
+        assert {k: found[verdict.claim.name].sensitivity[k].checkpoints for k in verdict.sensitivity} == {
+            variant: 5 if variant.wide else len(STEPS) for variant in verdict.sensitivity
+        }
+    second = found["C2"].sensitivity
+    assert list(second) == [
+        *(Variant(1, lag) for lag in (0.125, 0.25)),
+        Variant(1, 0.25, wide=True),
+        *(Variant(ranks, lag, wide=True) for ranks in (2, 4) for lag in (0.125, 0.25)),
+    ]
+    assert second[Variant(2, 0.25, wide=True)].verdict == "supported"
+    assert second[Variant(2, 0.25, wide=True)].effect == pytest.approx(
+        second[Variant(1, 0.25, wide=True)].effect
+    )
+    assert "no lag of 0.125" in second[Variant(2, 0.125, wide=True)].reason
+    assert second[Variant(4, 0.25, wide=True)].reason == "the effect is of 4 eigenpairs, the study computed 2"
+    # Without displacement there is no lag, and over sweeps there are no more pairs.
+    third, swept = found["C3"].sensitivity, found["C7"].sensitivity
+    assert third[Variant(2, 0.125, wide=True)].n == 8
+    assert [variant.wide for variant in third] == [False, True, True, True]
+    assert {variant: outcome.verdict for variant, outcome in swept.items() if variant.wide} == {
+        Variant(ranks, lag, wide=True): "not measured" for ranks in (2, 4) for lag in (0.125, 0.25)
     }
 
 

@@ -64,7 +64,9 @@ def measured(
     )
     pairs = xr.Dataset(
         {
+            "step": ("checkpoint", 10 * np.arange(checkpoints)),
             "rank": ("rank", np.arange(ranks) + 1),
+            "gap": (("checkpoint", "rank"), np.ones((checkpoints, ranks))),
             "eigenvector": (("checkpoint", "rank", "parameter"), vectors.astype(np.float32)),
             "eigenvalue": (("checkpoint", "rank"), np.ones((checkpoints, ranks))),
             "converged": (("checkpoint", "rank"), np.ones((checkpoints, ranks), bool)),

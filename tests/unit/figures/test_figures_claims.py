@@ -26,7 +26,25 @@ def entry(claim, dataset, verdict, effect=None, interval=None, equivalence=False
         "n": len(seeds),
         "corrected_p": 0.04 if interval else None,
         "seeds": seeds,
+        "sensitivity": [] if effect is None else [*variants(effect, 41), *variants(effect, 9)],
     }
+
+
+def variants(effect, checkpoints):
+    """As the claim, but k times its effect with k ranks; with many ranks at few checkpoints only."""
+    return [
+        {
+            "ranks": k,
+            "lag": lag,
+            "checkpoints": checkpoints,
+            "verdict": "undecided",
+            "effect": k * effect if k < 10 or checkpoints < 41 else None,
+            "interval": [k, 2 * k],
+            "n": 4,
+        }
+        for k in (1, 3, 10)
+        for lag in (0.125, 0.25)
+    ]
 
 
 CONTENT = {
@@ -84,6 +102,17 @@ def test_effects_intervals_and_seeds_stand_where_they_belong(plotted):
     assert first.get_xlim() == panels(plotted.figure)[0, 1].get_xlim()
 
 
+def test_other_numbers_of_ranks_are_those_at_the_checkpoints_that_have_most(plotted):
+    panel = panels(plotted.figure)[0, 0]
+    for k in (1, 3, 10):
+        assert lines(panel, f"mean over k = {k}") == [[0.5 * k]]
+    table = plotted.table[plotted.table["ranks"].notna()]
+    first = table[(table["claim"] == "C1") & (table["dataset"] == "digits")]
+    assert first[["ranks", "checkpoints", "effect", "low"]].to_numpy().tolist() == [
+        [k, 9, 0.5 * k, k] for k in (1, 3, 10)
+    ]
+
+
 def test_what_counts_lies_above_but_for_an_equivalence(plotted):
     for (row, _), panel in panels(plotted.figure).items():
         (area,) = panel.collections
@@ -96,7 +125,7 @@ def test_what_counts_lies_above_but_for_an_equivalence(plotted):
 
 def test_the_table_holds_what_is_drawn(plotted):
     table = plotted.table
-    verdicts = table[table["verdict"].notna()]
+    verdicts = table[table["verdict"].notna() & table["ranks"].isna()]
     assert verdicts["verdict"].tolist() == ["supported", "contradicted", "undecided", "not measured"]
     assert verdicts["low"].tolist()[:2] == [0.25, 1.25]
     assert verdicts["low"].isna().tolist() == [False, False, True, True]
@@ -106,7 +135,9 @@ def test_the_table_holds_what_is_drawn(plotted):
 
 
 def test_nothing_measured_is_an_empty_figure(tmp_path):
-    nothing = [{**each, **NOTHING, "verdict": "not measured"} for each in CONTENT["claims"]]
+    nothing = [
+        {**each, **NOTHING, "verdict": "not measured", "sensitivity": []} for each in CONTENT["claims"]
+    ]
     with house_style({}):
         figure = draw({**CONTENT, "claims": nothing}).figure
         figure.savefig(tmp_path / "figure.png")

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from eigendrift.errors import UserError
+from eigendrift.figures.over_lag import Collections
 from eigendrift.figures.style import check_style
 from eigendrift.metrics.collection import Collection
 from eigendrift.stores.registry import BASELINE, METRICS
@@ -51,6 +52,17 @@ def collection(value: float, checkpoints: int = 3) -> Collection:
 def test_nothing_to_show_is_an_empty_panel(tmp_path, name, settings, value):
     draw = importlib.import_module(f"eigendrift.figures.{name}").draw
     draw(collection(value), **settings).figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("tracked_displacement", {}), ("subspace_displacement", {"ranks": [1, 2, 5]})]
+)
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_nothing_that_moves_over_a_lag_is_an_empty_panel(tmp_path, name, settings, value):
+    draw = importlib.import_module(f"eigendrift.figures.{name}").draw
+    both = Collections(collection(value, 9), collection(value))
+    draw(both, lag=0.25, **settings).figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 

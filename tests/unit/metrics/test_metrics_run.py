@@ -27,6 +27,8 @@ def eigenpairs() -> xr.Dataset:
     converged[1, 2] = False
     return xr.Dataset(
         {
+            "step": ("checkpoint", 10 * np.arange(CHECKPOINTS)),
+            "gap": (("checkpoint", "rank"), np.random.default_rng(5).random((CHECKPOINTS, RANKS))),
             "eigenvector": (("checkpoint", "rank", "parameter"), orthonormal(CHECKPOINTS, 0)),
             "eigenvalue": (("checkpoint", "rank"), np.random.default_rng(1).random((CHECKPOINTS, RANKS))),
             "converged": (("checkpoint", "rank"), converged),
@@ -62,6 +64,7 @@ def test_a_run_is_measured_as_a_plain_loop_does(trajectory: xr.Dataset, eigenpai
         for i in range(RANKS):
             expected = {
                 "eigenvalue": eigenpairs["eigenvalue"].values[t, i],
+                "gap": eigenpairs["gap"].values[t, i],
                 "inverse_participation_ratio": (v[t, i].astype(float) ** 4).sum(),
                 "gradient_alignment": cosine(gradient[t], v[t, i]),
                 "update_alignment": cosine(update[t], v[t, i]),
@@ -78,11 +81,27 @@ def test_a_run_is_measured_as_a_plain_loop_does(trajectory: xr.Dataset, eigenpai
         for s in range(CHECKPOINTS):
             change = weights[t] - weights[s]
             np.testing.assert_allclose(measured["weight_displacement"][s, t], change @ change / PARAMETERS)
-            squares = [cosine(v[s, i], v[t, j]) ** 2 for i in range(RANKS) for j in range(RANKS)]
-            spanned = 1 - sum(squares) / RANKS if ok[s].all() and ok[t].all() else np.nan
-            np.testing.assert_allclose(measured["subspace_displacement"][s, t], spanned, atol=1e-7)
+            for k in range(1, RANKS + 1):
+                squares = [cosine(v[s, i], v[t, j]) ** 2 for i in range(k) for j in range(k)]
+                spanned = 1 - sum(squares) / k if ok[s, :k].all() and ok[t, :k].all() else np.nan
+                np.testing.assert_allclose(measured["subspace_displacement"][s, t, k - 1], spanned, atol=1e-7)
     for name in COPIED:
         np.testing.assert_array_equal(measured[name], trajectory[name].values)
+
+
+def test_of_a_trajectory_the_checkpoints_with_eigenpairs_are_measured(
+    trajectory: xr.Dataset, eigenpairs: xr.Dataset
+) -> None:
+    whole = measure_run(trajectory, eigenpairs)
+    some = measure_run(trajectory, eigenpairs.isel(checkpoint=slice(None, None, 2)))
+    for name in ("step", "train_loss", "eigenvalue", "gradient_alignment", "final_overlap"):
+        np.testing.assert_allclose(some[name], whole[name][::2], atol=1e-14, err_msg=name)
+    for name in ("displacement", "subspace_displacement", "weight_displacement", "weight_change_alignment"):
+        np.testing.assert_allclose(some[name], whole[name][::2, ::2], atol=1e-14, err_msg=name)
+    trajectory["train_loss"][1:3] = np.nan
+    eigenpairs["converged"][1:4] = False
+    summary = summarize_run(trajectory, eigenpairs.isel(checkpoint=slice(None, None, 2)))
+    assert summary["unconverged"] == 0
 
 
 def test_measuring_leaves_its_input_as_it_was(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
@@ -164,7 +183,7 @@ def test_baseline_is_over_every_pair_of_draws() -> None:
             masked = i == 0 and b == 3
             expected = np.nan if masked else 2 * (1 - abs(cosine(vectors[a, i], vectors[b, i])))
             np.testing.assert_allclose(baseline["displacement"][index, i], expected, atol=1e-14)
-        assert np.isnan(baseline["subspace_displacement"][index]) == (b == 3)
+        assert np.isnan(baseline["subspace_displacement"][index]).tolist() == [b == 3] * RANKS
     np.testing.assert_array_equal(np.isnan(baseline["inverse_participation_ratio"]), ~converged)
     np.testing.assert_array_equal(np.isnan(baseline["eigenvalue"]), ~converged)
 

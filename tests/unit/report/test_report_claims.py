@@ -10,6 +10,7 @@ from eigendrift.report.claims import claims_page
 VARIANT = {
     "ranks": 3,
     "lag": 0.25,
+    "checkpoints": 41,
     "effect": None,
     "interval": None,
     "verdict": "not measured",
@@ -62,7 +63,7 @@ def test_the_page_says_everything_that_a_verdict_rests_on():
         "mnist5k −0.25 [−0.50, 0.75] 5 0.031, 0.16 0.88 supported",
         "95% studentized bootstrap intervals of the mean over seeds, from 10,000 resamples",
         "the corrected p is below 0.05,",
-        "C1 digits 3 0.25 none 0 not measured one eigenpair digits 3 0.50 4 supported",
+        "C1 digits 3 0.25 41 none 0 not measured one eigenpair digits 3 41 0.50 4 supported",
         "null model: reinitialized",
         "digits: 3 pairs masked",
     ):

@@ -41,7 +41,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
         3,
         "'experiments.main.seed' is not known; did you mean 'seeds'? Allowed here: datasets, model, "
         "optimizers, "
-        "batch_size, learning_rate, seeds.",
+        "batch_size, learning_rate, training_samples, training_lengths, seeds.",
     ),
     (
         "claims.smallest_effect.C8",
@@ -194,6 +194,18 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ),
     # Keys that do not fit together.
     (
+        "eigenpairs.wide_every",
+        15,
+        "'eigenpairs.wide_every' is 15, expected a divisor of 40, the number of intervals between "
+        "checkpoints; set it to 5 or 'training.checkpoints.count' to 46.",
+    ),
+    (
+        "training.checkpoints.count",
+        4,
+        "'eigenpairs.wide_every' is 5, expected a divisor of 3, the number of intervals between checkpoints; "
+        "set it to 1 or 'training.checkpoints.count' to 6.",
+    ),
+    (
         "eigenpairs.wide_count",
         100,
         "'eigenpairs.basis_size' is 80, expected at least 2 × wide_count + 4 = 204; raise it or lower "
@@ -241,6 +253,7 @@ def test_what_the_hint_says_to_write_is_right(text: str) -> None:
         ("eigenpairs.basis_size", 34),
         ("eigenpairs.max_products", 30),
         ("eigenpairs.wide_count", 1),
+        ("eigenpairs.wide_every", 40),
         ("experiments.main.batch_size", "full"),
         ("eigenpairs.samples", 100),
         ("optimizers.sgd.learning_rate", 1),
@@ -290,6 +303,8 @@ def test_a_name_that_yaml_reads_as_a_number_is_refused() -> None:
 )
 def test_sizes_are_held_against_the_training_sets(key, value, sentence):
     config = changed(key, value)
+    # Its smaller training sets have tests of their own.
+    del config["experiments"]["training_sizes"]
     sizes = {"mnist5k": Dataset(4000, (28, 28), 10), "digits": Dataset(1000, (8, 8), 10)}
     if sentence is None:
         check_sizes(config, sizes)

@@ -3,6 +3,7 @@
 import pytest
 from study_helpers import CONFIG, SCHEMA, changed, refusal
 
+from eigendrift.study.check import check_config
 from eigendrift.study.nulls import NULL_MODELS, null_names, null_settings
 from eigendrift.study.runs import runs_of, solver_settings, training_settings
 
@@ -17,14 +18,15 @@ def test_every_null_model_says_what_it_keeps_and_destroys() -> None:
 
 
 def test_null_models_are_drawn_and_what_validates_them() -> None:
-    validating = ["untrained-observed", "untrained-permuted", "untrained-shuffled_labels"]
-    assert null_names(CONFIG) == [*NAMES, *validating]
+    others = ["untrained-observed", "untrained-permuted", "untrained-shuffled_labels", "wide-reinitialized"]
+    assert null_names(CONFIG) == [*NAMES, *others]
     few = changed("null_models.names", ["reinitialized", "shuffled_labels"])
     assert null_names(few) == [
         "reinitialized",
         "shuffled_labels",
         "untrained-observed",
         "untrained-shuffled_labels",
+        "wide-reinitialized",
     ]
 
 
@@ -47,6 +49,16 @@ def test_settings_of_draws_without_training_are_complete(null: str, name: str, d
     }
 
 
+@pytest.mark.parametrize("null", NAMES)
+def test_wide_draws_are_the_same_with_more_eigenpairs(null: str) -> None:
+    few, many = (null_settings(CONFIG, "digits", "mlp-32-32", name) for name in (null, f"wide-{null}"))
+    own = {
+        "draws": CONFIG["null_models"]["draws"]["wide"],
+        "eigenpairs": solver_settings(CONFIG, "wide_count"),
+    }
+    assert many == few | own
+
+
 @pytest.mark.parametrize("null", ["permuted", "shuffled_labels"])
 def test_draws_of_trained_networks_know_the_trainings_of_the_main_experiment(null: str) -> None:
     settings = null_settings(CONFIG, "digits", "mlp-32-32", null)
@@ -66,6 +78,15 @@ def test_each_optimizer_needs_two_draws() -> None:
     assert refusal(changed("null_models.draws.permuted", 5)) == (
         "Config key 'null_models.draws.permuted' is 5, expected at least two for each optimizer of the main "
         "experiment, 6; raise it."
+    )
+
+
+def test_wide_draws_of_trained_networks_are_enough_for_each_optimizer_as_well() -> None:
+    config = changed("null_models.draws.wide", 5)
+    assert check_config(config, SCHEMA) is None
+    config["figures"]["null_model"] = "permuted"
+    assert refusal(config).startswith(
+        "Config key 'null_models.draws.wide' is 5, expected at least two for each"
     )
 
 

@@ -60,10 +60,10 @@ def test_no_level_takes_unknown_keys() -> None:
     assert all("additionalProperties" in group for group in groups(SCHEMA))
 
 
-def test_every_key_is_required_except_optimizers_that_a_study_does_not_use_and_learning_rates() -> None:
+def test_every_key_is_required_except_optimizers_that_a_study_does_not_use_and_what_sweeps_vary() -> None:
     optional = [set(group["properties"]) - {*group.get("required", [])} for group in groups(SCHEMA)]
     assert [names for names in optional if names] == [
-        {"learning_rate"},
+        {"learning_rate", "training_samples", "training_lengths"},
         {*PROPERTIES["optimizers"]["properties"]},
     ]
 

@@ -72,7 +72,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "experiments.learning_rates.learning_rates",
         {},
         "'experiments.learning_rates.learning_rates' is not known; did you mean 'learning_rate'? Allowed "
-        "here: datasets, model, optimizers, batch_size, learning_rate, seeds.",
+        "here: datasets, model, optimizers, batch_size, learning_rate, training_samples, training_lengths, "
+        "seeds.",
     ),
     (
         "training.full_batch_steps",
@@ -177,8 +178,8 @@ def test_sweeps_share_the_runs_that_main_has() -> None:
     shared = {run for run in runs_of(CONFIG, "batch_sizes") if run.batch_size == MAIN["batch_size"]}
     assert len(shared) == 3 * 2
     assert shared <= main
-    # Main; three more batch sizes; one more rate for momentum and two more for each of the others.
-    assert len(runs) == 2 * 3 * 7 + 3 * 3 * 2 + (2 + 2 + 2) * 2
+    # Main; three more batch sizes; two more rates for each; another training set with three for two.
+    assert len(runs) == 2 * 3 * 7 + 3 * 3 * 2 + (2 + 2 + 2) * 2 + 3 * 2 * 2
 
 
 def test_a_learning_rate_is_the_same_with_and_without_a_dot() -> None:

@@ -34,7 +34,8 @@ def write_baseline(directory: Path, name: str, optimizers: list[int]) -> Path:
         "eigenvalue": 10.0 ** draws[:, None] * [1, 0],
         "inverse_participation_ratio": 10.0 ** -draws[:, None] * [1, 1],
         "displacement": moved[:, None] * [1, 1],
-        "subspace_displacement": moved,
+        # Of both eigenvectors; of the first alone it is something else.
+        "subspace_displacement": moved[:, None] * [0.5, 1],
     }
     trainings = (
         [{"optimizer": {"name": optimizer}} for optimizer in ("sgd", "adam")] if max(optimizers) else []

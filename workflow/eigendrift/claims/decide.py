@@ -24,7 +24,7 @@ not made.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -56,6 +56,7 @@ class Outcome:
         reason: Why, in a sentence.
         seeds: Effect of each seed in the estimate.
         excluded: Seeds left out, with the reason.
+        checkpoints: How many checkpoints of a run the effect is measured at.
         effect: Mean over seeds; None if no seed can tell.
         interval: Studentized bootstrap interval of the mean over seeds; None with too few of them.
         p: Of the sign-flip test; None without an interval.
@@ -71,6 +72,7 @@ class Outcome:
     reason: str
     seeds: dict[int, float] = field(default_factory=dict)
     excluded: dict[int, str] = field(default_factory=dict)
+    checkpoints: int = 0
     effect: float | None = None
     interval: Interval | None = None
     p: float | None = None
@@ -95,7 +97,7 @@ class Verdict:
         dataset: Data set.
         smallest_effect: Smallest effect that counts, or for a claim of equivalence the bound.
         outcome: With the leading eigenvector and the lag of the configuration.
-        sensitivity: The same for other numbers of ranks and other lags.
+        sensitivity: The same for other numbers of ranks, other lags and fewer checkpoints.
     """
 
     claim: Claim
@@ -116,11 +118,11 @@ def decide_claims(evidence: Mapping[str, Evidence], settings: Mapping[str, Any])
 
 
 def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> list[Verdict]:
-    usual = Variant(1, settings["lag"])
-    ranks, lags = (settings["sensitivity"][name] for name in ("ranks", "lags"))
-    variants = [Variant(*choice) for choice in product(ranks, dict.fromkeys([*lags, usual.lag]))]
+    usual, lags = Variant(1, settings["lag"]), settings["sensitivity"]["lags"]
+    variants = _variants(evidence, settings)
     outcomes = {
-        variant: _outcomes(evidence, variant, settings) for variant in dict.fromkeys([usual, *variants])
+        variant: outcomes_of(evidence.at(variant), variant, settings)
+        for variant in dict.fromkeys([usual, *variants])
     }
     return [
         Verdict(
@@ -132,17 +134,55 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
                 variant: outcomes[variant][claim.name]
                 for variant in variants
                 if (variant.lag in lags if claim.uses_lag else variant.lag == usual.lag)
+                and not _is_idle(evidence, variant, outcomes[variant][claim.name])
             },
         )
         for claim in CLAIMS
     ]
 
 
-def _outcomes(evidence: Evidence, variant: Variant, settings: Mapping[str, Any]) -> dict[str, Outcome]:
-    """Decide all claims on one data set; they are corrected together."""
-    found = {claim.name: _measure(claim, evidence, variant, settings) for claim in CLAIMS}
+def _variants(evidence: Evidence, settings: Mapping[str, Any]) -> list[Variant]:
+    """Return the ways to measure: numbers of ranks and lags, and where that takes the wide pairs with these.
+
+    What takes more pairs than all checkpoints have is measured at those that have more. So that k alone
+    differs somewhere, fewer ranks are measured there as well.
+    """
+    ranks, lags = (settings["sensitivity"][name] for name in ("ranks", "lags"))
+    choices = [*product(ranks, dict.fromkeys([*lags, settings["lag"]]))]
+    computed = evidence.runs.sizes["rank"]
+    if evidence.wide is None or max(ranks) <= computed:
+        return [Variant(k, lag) for k, lag in choices]
+    everywhere = [Variant(k, lag) for k, lag in choices if k <= computed]
+    return everywhere + [Variant(k, lag, wide=True) for k, lag in choices]
+
+
+def _is_idle(evidence: Evidence, variant: Variant, outcome: Outcome) -> bool:
+    """Whether a variant that is there for comparison has nothing to compare."""
+    for_comparison = variant.wide and variant.ranks <= evidence.runs.sizes["rank"]
+    return for_comparison and outcome.verdict == "not measured"
+
+
+def outcomes_of(
+    evidence: Evidence, variant: Variant, settings: Mapping[str, Any], claims: Sequence[Claim] = CLAIMS
+) -> dict[str, Outcome]:
+    """Decide claims on one data set, measured in one way; they are corrected together.
+
+    Args:
+        evidence: The measured runs.
+        variant: How effects are measured.
+        settings: ``claims`` of the configuration.
+        claims: Which claims.
+
+    Returns:
+        The outcomes, by name of the claim.
+    """
+    checkpoints = evidence.runs.sizes["checkpoint"]
+    found = {
+        claim.name: replace(_measure(claim, evidence, variant, settings), checkpoints=checkpoints)
+        for claim in claims
+    }
     corrected = holm({name: outcome.p for name, outcome in found.items() if outcome.p is not None})
-    for claim in CLAIMS:
+    for claim in claims:
         if claim.name in corrected:
             outcome = found[claim.name]
             tested = replace(

@@ -2,37 +2,10 @@
 
 from typing import Literal
 
-import numpy as np
 import xarray as xr
 
-from eigendrift.claims.evidence import Estimate, Evidence, Variant, leading, log10
-
-# Rounding float32 eigenvectors moves them about this far; a logarithm of less would be one of rounding.
-RESOLUTION = float(np.finfo(np.float32).eps) ** 2
-# Displacements grow with the lag, so lags that are compared must not differ by more than this factor.
-LARGEST_LAG_RATIO = 2
-
-
-def lagged_pairs(steps: np.ndarray, lag: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pair each checkpoint with the one nearest to a fixed lag later.
-
-    Args:
-        steps: int64 (checkpoint,), ascending.
-        lag: Share of the last step, above 0.
-
-    Returns:
-        Indices of waiting times and of their partners, int64 (pair,). A partner is later than its waiting
-        time, so that checkpoints that lie wider apart than the lag are paired with the next one. Waiting
-        times whose partner would lie beyond the last checkpoint are left out, and pairs whose lag is more
-        than twice the shortest, as the late ones of widely spaced logarithmic checkpoints are.
-    """
-    target = steps + lag * steps[-1]
-    waiting = np.flatnonzero(target <= steps[-1])
-    partner = np.abs(steps[None, :] - target[waiting, None]).argmin(1)
-    partner = np.maximum(partner, waiting + 1)
-    lags = steps[partner] - steps[waiting]
-    comparable = lags <= LARGEST_LAG_RATIO * lags.min()
-    return waiting[comparable], partner[comparable]
+from eigendrift.claims.evidence import Estimate, Evidence, NotMeasuredError, Variant, leading, log10
+from eigendrift.metrics.lagged import RESOLUTION, displacement_over_lag, missed_lag
 
 
 def lagged_displacement(
@@ -42,20 +15,23 @@ def lagged_displacement(
 
     Args:
         runs: Metrics of runs with the same checkpoints.
-        variant: How many ranks, and the lag, see `lagged_pairs`.
+        variant: How many ranks, and the lag, see `eigendrift.metrics.lagged.lagged_pairs`.
         kind: Whether Δ is of a rank, or of a direction that is tracked through swaps of ranks.
 
     Returns:
         float64 (…, waiting), … the dimensions of the runs; the coordinate ``step`` is tw.
+
+    Raises:
+        NotMeasuredError: The checkpoints with many eigenpairs, which are few, have no such lag.
     """
     steps = runs["step"].values
-    waiting, partner = lagged_pairs(steps, variant.lag)
-    index = {
-        "waiting": xr.DataArray(waiting, dims="waiting"),
-        "checkpoint": xr.DataArray(partner, dims="waiting"),
-    }
-    moved = leading(runs[kind].drop_vars("step").isel(index), variant)
-    return moved.clip(min=RESOLUTION).assign_coords(step=("waiting", steps[waiting]))
+    if variant.wide and (found := missed_lag(steps, variant.lag)) is not None:
+        raise NotMeasuredError(
+            f"the {len(steps)} checkpoints with so many eigenpairs have no lag of {variant.lag:g} of the "
+            f"training, the nearest is {found:g}"
+        )
+    moved = leading(displacement_over_lag(runs, variant.lag, kind), variant)
+    return moved.clip(min=RESOLUTION)
 
 
 def log_displacement(runs: xr.Dataset, variant: Variant) -> xr.DataArray:

@@ -24,10 +24,12 @@ class Variant:
     Attributes:
         ranks: Statistics are means over so many leading eigenvectors.
         lag: Lag of displacements, as a share of the training.
+        wide: Whether it is measured at the checkpoints that have many eigenpairs, which are few.
     """
 
     ranks: int
     lag: float
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,22 @@ class Evidence:
     Attributes:
         runs: Those of the main experiment, see `eigendrift.metrics.collection.Collection`.
         baseline: The baseline of the null model.
-        batch_sizes: Those of the sweep over batch sizes; empty if the study has none on this data set.
+        batch_sizes: Those of the sweep over batch sizes; empty if the study has none on this data set, None
+            if it has none with so many eigenpairs.
         learning_rates: Those of the sweep over learning rates; likewise.
+        wide: The same runs with more eigenpairs at fewer checkpoints, and a baseline with as many; None if
+            no estimate asks for them.
     """
 
     runs: xr.Dataset
     baseline: xr.Dataset
-    batch_sizes: SweptRuns = field(default_factory=dict)
-    learning_rates: SweptRuns = field(default_factory=dict)
+    batch_sizes: SweptRuns | None = field(default_factory=dict)
+    learning_rates: SweptRuns | None = field(default_factory=dict)
+    wide: "Evidence | None" = None
+
+    def at(self, variant: Variant) -> "Evidence":
+        """Return the evidence that a variant is measured on."""
+        return self.wide if variant.wide and self.wide else self
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,10 @@ Estimator = Callable[[Evidence, Variant], Estimate]
 
 
 def gather(
-    collection: Collection, batch_sizes: Mapping[str, SweptRuns], learning_rates: Mapping[str, SweptRuns]
+    collection: Collection,
+    batch_sizes: Mapping[str, SweptRuns],
+    learning_rates: Mapping[str, SweptRuns],
+    wide: Collection | None = None,
 ) -> dict[str, Evidence]:
     """Put together what was measured on each data set of the main experiment.
 
@@ -72,6 +85,7 @@ def gather(
         collection: The main experiment's runs and the baselines of the null model.
         batch_sizes: Those of the sweep over batch sizes, by data set.
         learning_rates: Those of the sweep over learning rates, by data set.
+        wide: The main experiment's runs and the null model with more eigenpairs, if they are there.
     """
     return {
         dataset: Evidence(
@@ -79,6 +93,7 @@ def gather(
             collection.baselines[dataset],
             batch_sizes.get(dataset, {}),
             learning_rates.get(dataset, {}),
+            Evidence(wide.runs[dataset], wide.baselines[dataset], None, None) if wide else None,
         )
         for dataset, runs in collection.runs.items()
     }

@@ -12,11 +12,15 @@ from eigendrift.claims.decide import Outcome, Verdict
 from eigendrift.claims.evidence import Variant
 from eigendrift.stores.files import write_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 TESTS = ("p", "corrected_p", "smallest_corrected_p", "detectable_effect")
 TESTED = ("verdict", "effect", "low", "high", "n", *TESTS)
 COLUMNS = ("claim", "dataset", *TESTED, "smallest_effect", "equivalence", "unit", "reason")
-SENSITIVITY_COLUMNS = ("claim", "dataset", "ranks", "lag", *TESTED, "smallest_effect", "unit", "reason")
+SENSITIVITY_COLUMNS = (
+    *("claim", "dataset", "ranks", "lag", "checkpoints"),
+    *TESTED,
+    *("smallest_effect", "unit", "reason"),
+)
 # Of another way to measure, its seeds are those of the usual one.
 LEFT_OUT = ("seeds", "excluded", "details")
 

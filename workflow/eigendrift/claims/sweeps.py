@@ -13,16 +13,18 @@ FULL = "full"
 COMPARED = ("adam", "sgd")
 
 
-def of_two(swept: SweptRuns, name: str) -> SweptRuns:
+def of_two(swept: SweptRuns | None, name: str) -> SweptRuns:
     """Return Adam's and SGD's runs of a sweep.
 
     Args:
-        swept: The sweep on a data set.
+        swept: The sweep on a data set; None if it lacks the eigenpairs that are asked for.
         name: What varies, as readers write it.
 
     Raises:
         NotMeasuredError: The study has no such sweep on this data set, or it lacks one of the two.
     """
+    if swept is None:
+        raise NotMeasuredError(f"so many eigenpairs are computed of the main experiment, not over {name}")
     if not swept:
         raise NotMeasuredError(f"the study has no sweep over {name} on this data set")
     if absent := [optimizer for optimizer in COMPARED if optimizer not in swept]:

@@ -1,8 +1,10 @@
 """A Krylov basis that stays orthonormal, and the operator projected on it."""
 
+import math
+
 import torch
 
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, not_finite
 
 # Gram-Schmidt leaves rounding of what it removed. It is repeated while it removes more than this share of
 # what remains, three times at most: in exact arithmetic twice is enough (Parlett 1998, sec. 6.9).
@@ -87,7 +89,8 @@ class KrylovBasis:
             FloatingPointError: The image is not finite.
         """
         vector = self.take_direction()
-        image = self.apply(vector)
+        image = self._operator @ vector
+        self.products += 1
         index, before = self.size - 1, self.remainder
         coefficients = torch.zeros(self.size, dtype=torch.float64)
         if self._chained:
@@ -97,6 +100,8 @@ class KrylovBasis:
             coefficients[index] = (vector @ image).item()
             image.sub_(vector, alpha=coefficients[index].item())
         inside, outside, remainder = self._split(image)
+        if not math.isfinite(remainder):
+            raise not_finite()
         self.take_image(coefficients + inside, outside, remainder)
 
     def take_direction(self) -> torch.Tensor:
@@ -170,7 +175,7 @@ class KrylovBasis:
         coefficients = torch.zeros(self.size, dtype=torch.float64)
         for _ in range(PASSES):
             removed = basis @ vector
-            vector = vector - removed @ basis
+            vector = torch.addmv(vector, basis.T, removed, alpha=-1)
             # In float64, because a sum of a million squares in float32 is off by 1e-5.
             length = torch.linalg.vector_norm(vector, dtype=torch.float64)
             # In one copy, because a GPU must come to rest for each.

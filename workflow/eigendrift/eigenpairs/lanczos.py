@@ -120,27 +120,32 @@ class Lanczos:
 
     def _converge(self) -> Steps[bool]:
         """Grow the basis until the wanted pairs look converged; False if the products run out."""
+        look_at = self._count
         while True:
-            if self._basis.size >= self._count:
+            last = self._basis.spans_everything or not self._afford(1)
+            if self._basis.size >= self._count and (last or self._basis.products >= look_at):
                 values, vectors = self._ritz()
-                if self._look_converged(values, vectors):
+                missing = self._missing(values, vectors)
+                if missing == 0:
                     self._note_following(values[self._count :])
                     return True
-            if not self._afford(1):
+                # A product seldom brings more than two pairs to the tolerance, and a look costs time as well.
+                look_at = self._basis.products + (missing + 1) // 2
+            if last:
                 return False
             yield from self._grow()
 
-    def _look_converged(self, values: torch.Tensor, vectors: torch.Tensor) -> bool:
-        """Tell whether the wanted pairs meet the tolerance, and no other one can still rise among them."""
+    def _missing(self, values: torch.Tensor, vectors: torch.Tensor) -> int:
+        """Count the wanted pairs that miss the tolerance; at least 1 while another can rise among them."""
         if self._basis.spans_everything:
-            return True
+            return 0
         estimates = self._basis.remainder * vectors[-1].abs()
         margin = self._tolerance * self._scale
         wanted, others = self._score(values)[: self._count], self._score(values)[self._count :]
         small = estimates[: self._count] <= ESTIMATE_MARGIN * margin
         # An eigenvalue lies within the residual of a Ritz value.
         below = others + estimates[self._count :] <= wanted[-1] + margin
-        return bool(small.all() and below.all())
+        return max(int((~small).sum()), int(not below.all()))
 
     def _search(self) -> Steps[bool]:
         """Look for pairs that the iteration missed; False if one shows or the products run out.

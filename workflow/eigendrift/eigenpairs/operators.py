@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, Loss
-from eigendrift.eigenpairs.perceptron import PerceptronHessian, fits_perceptron, is_perceptron
+from eigendrift.eigenpairs.layers import fits_perceptron, is_perceptron
+from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.softmax import are_labels, is_cross_entropy, mean_cross_entropy
 
 

@@ -1,18 +1,15 @@
 """The Hessian of a multilayer perceptron's cross-entropy, its products written out."""
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import zip_longest
-from math import prod
 
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.hessian import HessianOperator
+from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, layers_of
 from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
-from eigendrift.training.models import ACTIVATIONS
 
 # Vectors of a block are worked on together while their activations in a layer have at most so many columns:
 # wider products are no faster, and memory stays that of a few passes through the network.
@@ -28,12 +25,12 @@ class _Pass:
     Attributes:
         inputs: (n, fan-in) of every layer: the sample, then a = σ(z) of each hidden layer.
         errors: (n, fan-out) of every layer: δ, the derivative of the mean loss by its output z.
-        slopes: (n, width) of every hidden layer: σ'(z).
-        curvatures: (n, width) of every hidden layer: σ''(z) times the derivative of the mean loss by σ(z);
+        slopes: (n, 1, width) of every hidden layer: σ'(z).
+        curvatures: (n, 1, width) of every hidden layer: σ''(z) times the derivative of the mean loss by σ(z);
             None where σ'' vanishes.
-        probabilities: (n, classes), softmax of the network's output.
-        shares: (n, classes), the probabilities over the number of samples.
-        top: int64 (n, 1), the most probable class.
+        probabilities: (n, 1, classes), softmax of the network's output.
+        shares: (n, 1, classes), the probabilities over the number of samples.
+        top: int64 (n, 1, 1), the most probable class.
     """
 
     inputs: list[torch.Tensor]
@@ -46,16 +43,35 @@ class _Pass:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What belongs to one layer of a block of b flat vectors: views, so that writing to them fills the block.
+class _Direction:
+    """What belongs to one layer of a block of b vectors, as the matrix products take it.
 
     Attributes:
-        weights: (b, fan-out, fan-in).
-        biases: (b, fan-out); None for a layer without.
+        onward: (fan-in, b × fan-out), every V transposed.
+        back: (fan-out, b × fan-in), every V.
+        biases: (b × fan-out,); None for a layer without.
     """
 
-    weights: torch.Tensor
+    onward: torch.Tensor
+    back: torch.Tensor
     biases: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """One memory for a layer's n rows and b vectors, in the shapes in which it is worked on.
+
+    Views take a processor longer than some of the work on small networks, so they are made once.
+
+    Attributes:
+        whole: (n, b, fan-out).
+        wide: (n, b × fan-out).
+        tall: (n × b, fan-out).
+    """
+
+    whole: torch.Tensor
+    wide: torch.Tensor
+    tall: torch.Tensor
 
 
 class PerceptronHessian(HessianOperator[list[_Pass]]):
@@ -100,7 +116,8 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         self._activations = [layer for layer in layers if not isinstance(layer, nn.Linear)]
         self._together = max(1, COLUMNS // max(layer.out_features for layer in self._linear))
-        self._memory: dict[tuple[str, int], torch.Tensor] = {}
+        self._numbers: dict[tuple[str, int], torch.Tensor] = {}
+        self._views: dict[tuple[str, int, int, int], _Memory] = {}
         super().__init__(model, inputs, targets, chunk_size)
 
     @torch.no_grad()
@@ -124,8 +141,16 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             by_activation = errors[0] @ layer.weight
             curvatures.insert(0, None if bend is None else bend * by_activation)
             errors.insert(0, slope * by_activation)
-        top = probabilities.argmax(1, keepdim=True)
-        return _Pass(activations, errors, slopes, curvatures, probabilities, probabilities / samples, top)
+        probabilities = probabilities[:, None]
+        return _Pass(
+            inputs=activations,
+            errors=errors,
+            slopes=[slope[:, None] for slope in slopes],
+            curvatures=[None if curvature is None else curvature[:, None] for curvature in curvatures],
+            probabilities=probabilities,
+            shares=probabilities / samples,
+            top=probabilities.argmax(2, keepdim=True),
+        )
 
     @torch.no_grad()
     def _products(self, prepared: list[_Pass], block: torch.Tensor) -> torch.Tensor:
@@ -134,138 +159,88 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
         for vectors, images in zip(
             torch.split(block, together), torch.split(products, together), strict=True
         ):
-            directions, parts = by_layer(vectors, self._linear), by_layer(images, self._linear)
+            directions = [_direction(part) for part in by_layer(vectors, self._linear)]
+            parts = by_layer(images, self._linear)
             for rows in prepared:
-                outputs, activations = self._forward(rows, directions)
+                outputs, activations = self._forward(rows, directions, len(vectors))
                 self._backward(rows, directions, outputs, activations, parts)
         return products
 
     def _forward(
-        self, prepared: _Pass, directions: list[Part]
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Return R{z} (n, b, fan-out) of every layer and R{a} (n, b, width) of every hidden one.
+        self, prepared: _Pass, directions: list[_Direction], vectors: int
+    ) -> tuple[list[_Memory], list[_Memory]]:
+        """Return R{z} of every layer and R{a} of every hidden one.
 
         Where σ'' vanishes, R{z} is not needed again and R{a} takes its place.
         """
-        outputs: list[torch.Tensor] = []
-        activations: list[torch.Tensor] = []
-        for index, (layer, direction) in enumerate(zip(self._linear, directions, strict=True)):
-            given, vectors = prepared.inputs[index], len(direction.weights)
-            output = self._buffer("outputs", index, len(given), vectors)
-            torch.mm(given, direction.weights.flatten(0, 1).T, out=output.flatten(1))
+        outputs: list[_Memory] = []
+        activations: list[_Memory] = []
+        for index, (given, direction) in enumerate(zip(prepared.inputs, directions, strict=True)):
+            output = self._memory_of("outputs", index, len(given), vectors)
+            if direction.biases is None:
+                torch.mm(given, direction.onward, out=output.wide)
+            else:
+                torch.addmm(direction.biases, given, direction.onward, out=output.wide)
             if index > 0:
-                output.flatten(0, 1).addmm_(activations[-1].flatten(0, 1), layer.weight.T)
-            if direction.biases is not None:
-                output += direction.biases
+                output.tall.addmm_(activations[-1].tall, self._linear[index].weight.T)
             outputs.append(output)
             if index < len(prepared.slopes):
                 keep = prepared.curvatures[index] is not None
-                into = self._buffer("activations", index, len(given), vectors) if keep else output
-                activations.append(torch.mul(output, prepared.slopes[index][:, None], out=into))
+                into = self._memory_of("activations", index, len(given), vectors) if keep else output
+                torch.mul(output.whole, prepared.slopes[index], out=into.whole)
+                activations.append(into)
         return outputs, activations
 
     def _backward(
         self,
         prepared: _Pass,
-        directions: list[Part],
-        outputs: list[torch.Tensor],
-        activations: list[torch.Tensor],
+        directions: list[_Direction],
+        outputs: list[_Memory],
+        activations: list[_Memory],
         images: list[Part],
     ) -> None:
         """Add R{∂L/∂W} and R{∂L/∂b} of every layer to ``images``."""
-        error = outputs[-1]  # becomes R{δ} (n, b, fan-out) of the layer at hand
-        top = prepared.top[:, None].expand(-1, error.shape[1], -1)
-        subtract_mean(error, prepared.probabilities[:, None], top, dim=2)
-        error *= prepared.shares[:, None]
+        error = outputs[-1]  # becomes R{δ} of the layer at hand
+        top = prepared.top.expand(-1, error.whole.shape[1], -1)
+        subtract_mean(error.whole, prepared.probabilities, top, dim=2)
+        error.whole.mul_(prepared.shares)
         for index in reversed(range(len(images))):
-            image, weights = images[index], directions[index].weights
-            image.weights.add_((error.flatten(1).T @ prepared.inputs[index]).view_as(weights))
-            if image.biases is not None:
-                image.biases.add_(error.sum(0))
+            weights, biases = images[index].weights, images[index].biases
+            weights.add_((error.wide.T @ prepared.inputs[index]).view_as(weights))
+            if biases is not None:
+                biases.add_(error.whole.sum(0))
             if index == 0:
                 return
             given, behind = prepared.errors[index], activations[index - 1]
-            mixed = given.T @ behind.flatten(1)
-            image.weights.add_(mixed.view(len(mixed), len(weights), -1).transpose(0, 1))
+            mixed = given.T @ behind.wide
+            weights.add_(mixed.view(len(mixed), len(weights), -1).transpose(0, 1))
             # R{a} has served; R{δ} of the layer before takes its place.
-            torch.mm(error.flatten(0, 1), self._linear[index].weight, out=behind.flatten(0, 1))
-            behind.flatten(1).addmm_(given, weights.transpose(0, 1).flatten(1))
-            error = behind.mul_(prepared.slopes[index - 1][:, None])
+            torch.mm(error.tall, self._linear[index].weight, out=behind.tall)
+            behind.wide.addmm_(given, directions[index].back)
+            behind.whole.mul_(prepared.slopes[index - 1])
             curvature = prepared.curvatures[index - 1]
             if curvature is not None:
-                error.addcmul_(curvature[:, None], outputs[index - 1])
+                behind.whole.addcmul_(curvature, outputs[index - 1].whole)
+            error = behind
 
-    def _buffer(self, purpose: str, index: int, rows: int, vectors: int) -> torch.Tensor:
-        """Return memory (rows, vectors, fan-out) of a layer, kept because fresh memory is slow to touch."""
-        shape = (rows, vectors, self._linear[index].out_features)
-        flat = self._memory.get((purpose, index))
-        if flat is None or flat.numel() < prod(shape):
-            flat = self._memory[purpose, index] = torch.empty(
-                prod(shape), dtype=self.dtype, device=self.device
-            )
-        return flat[: prod(shape)].view(shape)
+    def _memory_of(self, purpose: str, index: int, rows: int, vectors: int) -> _Memory:
+        """Return memory for a layer's rows, kept because fresh memory is slow to touch."""
+        key = (purpose, index, rows, vectors)
+        if key not in self._views:
+            width = self._linear[index].out_features
+            flat = self._numbers.get((purpose, index))
+            if flat is None or flat.numel() < rows * vectors * width:
+                flat = torch.empty(rows * self._together * width, dtype=self.dtype, device=self.device)
+                self._numbers[purpose, index] = flat
+            whole = flat[: rows * vectors * width].view(rows, vectors, width)
+            self._views[key] = _Memory(whole, whole.flatten(1), whole.flatten(0, 1))
+        return self._views[key]
 
 
-def is_perceptron(model: nn.Module) -> bool:
-    """Tell whether a network is linear layers with one known elementwise activation between each two.
-
-    Whatever could make a layer compute anything else, such as hooks or parametrizations, tells against it.
-    """
-    layers = layers_of(model)
-    linear, between = layers[::2], layers[1::2]
-    own = [parameter for layer in linear for parameter in layer.parameters()]
-    return (
-        len(layers) % 2 == 1
-        and all(type(layer) is nn.Linear for layer in linear)
-        and all(type(layer) in ACTIVATIONS.values() for layer in between)
-        and not any(getattr(layer, "inplace", False) for layer in between)
-        and all(_is_plain(module) for module in model.modules())
-        and all(one is other for one, other in zip_longest(own, model.parameters()))
+def _direction(part: Part) -> _Direction:
+    return _Direction(
+        # In order of memory: that is faster for a layer with few units.
+        onward=part.weights.permute(2, 0, 1).flatten(1).contiguous(),
+        back=part.weights.transpose(0, 1).flatten(1),
+        biases=None if part.biases is None else part.biases.flatten(),
     )
-
-
-def fits_perceptron(model: nn.Module, inputs: torch.Tensor) -> bool:
-    """Tell whether a sample reaches the first layer of a perceptron as vectors."""
-    return inputs.dim() == 2 or (inputs.dim() > 2 and isinstance(next(model.children()), nn.Flatten))  # noqa: PLR2004
-
-
-def layers_of(model: nn.Module) -> list[nn.Module]:
-    """Return the layers of a sequence without a leading nn.Flatten; of anything else, nothing."""
-    layers = list(model) if type(model) is nn.Sequential else []
-    first = layers[0] if layers else None
-    flattens = type(first) is nn.Flatten and first.start_dim == 1 and first.end_dim == -1
-    return layers[1:] if flattens else layers
-
-
-def _is_plain(module: nn.Module) -> bool:
-    """Tell whether a module computes what its class says and nothing else."""
-    hooks = (value for name, value in vars(module).items() if name.endswith("_hooks"))
-    plain = {"weight", "bias"} if isinstance(module, nn.Linear) else set()
-    return not any(hooks) and "forward" not in vars(module) and set(module._parameters) <= plain
-
-
-def by_layer(block: torch.Tensor, layers: Sequence[nn.Linear]) -> list[Part]:
-    """Return what belongs to each layer of a block (b, N) of flat vectors."""
-    parts = []
-    end = 0
-    for layer in layers:
-        start, end = end, end + layer.weight.numel()
-        weights = block[:, start:end].view(-1, *layer.weight.shape)
-        biases = None
-        if layer.bias is not None:
-            start, end = end, end + layer.out_features
-            biases = block[:, start:end]
-        parts.append(Part(weights, biases))
-    return parts
-
-
-def derivatives(
-    activation: nn.Module, at: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Return σ, σ' and σ'' of an elementwise activation at z; None for a σ'' that is zero everywhere."""
-    with torch.enable_grad():
-        at = at.detach().requires_grad_()
-        value = activation(at)
-        (slope,) = torch.autograd.grad(value.sum(), at, create_graph=True)
-        (bend,) = torch.autograd.grad(slope.sum(), at, materialize_grads=True)
-    return value.detach(), slope.detach(), bend if bend.any() else None

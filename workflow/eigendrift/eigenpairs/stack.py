@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
-from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, is_perceptron, layers_of
+from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, is_perceptron, layers_of
 from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
 

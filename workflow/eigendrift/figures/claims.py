@@ -24,10 +24,10 @@ MARKERS: dict[str, dict[str, Any]] = {
     "contradicted": {"marker": "X", "markerfacecolor": INK},
     "undecided": {"marker": "D", "markerfacecolor": "white"},
 }
-PANEL_WIDTH, ROW_HEIGHT, LABEL_WIDTH, LEGEND_WIDTH = 2.5, 0.72, 2.3, 1.4
+PANEL_WIDTH, ROW_HEIGHT, LABEL_WIDTH, LEGEND_WIDTH = 2.5, 0.92, 2.3, 1.4
 CHARACTERS = 36
-# Heights in a panel: the effect and its interval, and below them the seeds.
-EFFECT, SEEDS = 0.62, 0.2
+# Heights in a panel: the effect and its interval, below them the seeds, and then other numbers of ranks.
+EFFECT, SEEDS, RANKS, STEP = 0.8, 0.58, 0.42, 0.14
 
 
 def read(verdicts: str) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def draw(content: Mapping[str, Any]) -> Plotted:
     table: Table = []
     for entry in entries:
         panel = axes[claims.index(entry["claim"]), datasets.index(entry["dataset"])]
-        table += _draw_entry(panel, entry)
+        table += _draw_entry(panel, entry) + _draw_ranks(panel, entry, content["settings"]["lag"])
     for row, claim in zip(axes, claims, strict=True):
         _finish_row(row, [entry for entry in entries if entry["claim"] == claim])
     for panel, dataset in zip(axes[0], datasets, strict=True):
@@ -90,6 +90,27 @@ def _draw_entry(panel: Axes, entry: Entry) -> Table:
     panel.plot(seeds, np.full(len(seeds), SEEDS), label="a seed", **stroke)
     each = [{**labels, "seed": int(seed), "seed_effect": effect} for seed, effect in entry["seeds"].items()]
     return [{**labels, **shown, "low": low, "high": high}, *each]
+
+
+def _draw_ranks(panel: Axes, entry: Entry, lag: float) -> Table:
+    """Draw the effect of other numbers of leading eigenvectors, at the claims' lag; return the numbers.
+
+    Where some are measured at fewer checkpoints than the claim itself, those alone, so that they compare.
+    """
+    at_lag = [variant for variant in entry["sensitivity"] if variant["lag"] in (None, lag)]
+    shown = [variant for variant in at_lag if variant["effect"] is not None]
+    fewest = min((variant["checkpoints"] for variant in shown), default=0)
+    shown = [variant for variant in shown if variant["checkpoints"] == fewest]
+    names = ("ranks", "checkpoints", "verdict", "effect", "n")
+    table: Table = []
+    for place, variant in enumerate(shown):
+        style: dict[str, Any] = {"linestyle": "none", "marker": f"${variant['ranks']}$", "color": INK}
+        height, label = RANKS - STEP * place, f"mean over k = {variant['ranks']}"
+        panel.plot(variant["effect"], height, markersize=5, markeredgewidth=0.3, label=label, **style)
+        low, high = variant["interval"] or (None, None)
+        labels = {"claim": entry["claim"], "dataset": entry["dataset"], "low": low, "high": high}
+        table.append(labels | {name: variant[name] for name in names})
+    return table
 
 
 def _heading(entry: Entry) -> str:
@@ -132,6 +153,7 @@ def _describe(figure: Figure, content: Mapping[str, Any]) -> None:
             f"interval: {settings['confidence']:.0%} studentized bootstrap of the mean over seeds",
             "n: seeds; p: of the paired sign-flip test, Holm-corrected over the claims of a data set",
             f"lag: {settings['lag']:g} of the training; null model: {content['null_model']}",
+            "k: leading eigenvectors that statistics are means over, all at the checkpoints that have most",
             *content["notes"],
         ],
     )

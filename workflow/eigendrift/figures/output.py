@@ -36,6 +36,8 @@ def produce(
         plotted = draw(source, **settings)
         for ending, metadata in METADATA.items():
             plotted.figure.savefig(outputs[ending], metadata=metadata)
+            # The layout is found for the first file and kept for the next: it takes longer than to draw.
+            plotted.figure.set_layout_engine("none")
         plt.close(plotted.figure)
     # Whole numbers stay whole, also in columns that not every row has.
     plotted.table.convert_dtypes().to_csv(outputs["csv"], index=False)

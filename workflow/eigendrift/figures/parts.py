@@ -43,7 +43,12 @@ class Plotted:
 
 
 def panels(
-    rows: int, columns: int, *, share_y: Literal["row"] | bool = True, legend: bool = True
+    rows: int,
+    columns: int,
+    *,
+    share_x: Literal["row"] | bool = "row",
+    share_y: Literal["row"] | bool = True,
+    legend: bool = True,
 ) -> tuple[Figure, np.ndarray]:
     """Make a grid of panels, with room for a legend on the right.
 
@@ -56,7 +61,7 @@ def panels(
         columns,
         figsize=(width, PANEL_HEIGHT * rows + 0.5),
         squeeze=False,
-        sharex="row",
+        sharex=share_x,
         sharey=share_y,
     )
     return figure, axes

@@ -35,7 +35,8 @@ def draw(collection: Collection, dataset: str) -> Plotted:
         ratios = runs["inverse_participation_ratio"].sel(optimizer=optimizer)
         # The leading one last, on top of the others.
         for index in reversed(range(len(ranks))):
-            panel.plot(steps, ratios.isel(rank=index).values, color=colours(index), linewidth=0.9)
+            values = ratios.isel(rank=index).values
+            panel.plot(steps, values, color=colours(index), linewidth=0.9, marker=".", markersize=2.5)
         quantity = {"quantity": "inverse_participation_ratio"}
         rows = [
             quantity | {"rank": rank, "step": step, "value": value}

@@ -1,7 +1,7 @@
 """The measured runs of a study, put together."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,7 +85,10 @@ def collect(
     for path in metrics:
         run = read_run(Path(path))
         grouped[run.attrs["dataset"]][run.attrs["optimizer"]].append(run)
-    runs = {dataset: _stack(optimizers) for dataset, optimizers in grouped.items()}
+    runs = {
+        dataset: stack_optimizers({name: one_optimizer(seeds) for name, seeds in optimizers.items()})
+        for dataset, optimizers in grouped.items()
+    }
     null, null_model = read_baselines(baselines)
     return Collection(runs, null, null_model, read_nulls(further))
 
@@ -135,9 +138,10 @@ def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
     return stacked
 
 
-def _stack(optimizers: dict[str, list[xr.Dataset]]) -> xr.Dataset:
+def stack_optimizers(optimizers: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Put the runs of several optimizers together, each with the dimension seed."""
     stacked: xr.Dataset = xr.concat(
-        [one_optimizer(runs) for runs in optimizers.values()],
+        list(optimizers.values()),
         "optimizer",
         # An optimizer may have more seeds than another; the missing runs are NaN.
         join="outer",

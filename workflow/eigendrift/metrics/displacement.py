@@ -44,16 +44,17 @@ def displacement(overlap: np.ndarray) -> np.ndarray:
 
 
 def subspace_displacement(overlap: np.ndarray) -> np.ndarray:
-    """Return how far the span of the leading eigenvectors moves: 1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k.
+    """Return how far the span of the leading k eigenvectors moves, for each k: 1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k.
 
     Args:
         overlap: float64 (checkpoint, rank, checkpoint, rank), see `overlaps`.
 
     Returns:
-        float64 (waiting, checkpoint), from 0 to 1.
+        float64 (waiting, checkpoint, rank), from 0 to 1; at rank k that of the span of the first k.
     """
     ranks = overlap.shape[1]
-    return np.asarray(np.clip(1 - np.einsum("sitj,sitj->st", overlap, overlap) / ranks, 0, 1))
+    shared = np.einsum("siti->sti", (overlap**2).cumsum(1).cumsum(3))
+    return np.asarray(np.clip(1 - shared / np.arange(1, ranks + 1), 0, 1))
 
 
 def tracked_displacement(overlap: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
+# Rounding float32 eigenvectors moves them about this far; a logarithm or share of less would be of rounding.
+RESOLUTION = float(np.finfo(np.float32).eps) ** 2
 # Displacements grow with the lag, so lags that are compared must not differ by more than this factor.
 LARGEST_LAG_RATIO = 2
 # By which share of itself a lag may be missed and still pass for the one that was asked for.

@@ -24,11 +24,12 @@ def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.
 
     Args:
         trajectory: A trajectory store.
-        eigenpairs: The eigenpairs store of the same run.
+        eigenpairs: An eigenpairs store of the same run; its checkpoints, which may be fewer, are measured.
 
     Returns:
         The arrays of a metrics store. Pairs that are not converged are NaN.
     """
+    trajectory = _where_solved(trajectory, eigenpairs)
     converged = eigenpairs["converged"].values
     vectors = np.where(converged[..., None], eigenpairs["eigenvector"].values, np.nan)
     overlap = overlaps(vectors)
@@ -39,6 +40,7 @@ def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.
         "rank": eigenpairs["rank"].values,
         "layer": np.arange(1, len(layers_in(shapes)) + 1),
         "eigenvalue": np.where(converged, eigenpairs["eigenvalue"].values, np.nan),
+        "gap": np.where(converged, eigenpairs["gap"].values, np.nan),
         "displacement": displacement(overlap),
         "tracked_displacement": tracked_displacement(overlap),
         "subspace_displacement": subspace_displacement(overlap),
@@ -82,10 +84,16 @@ def summarize_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, A
         ``parameters``: N. ``shapes``: of every parameter tensor. ``diverged_at``: step, or None.
         ``unconverged``: pairs left out at checkpoints before a divergence.
     """
-    reached = np.isfinite(trajectory["train_loss"].values)
+    reached = np.isfinite(_where_solved(trajectory, eigenpairs)["train_loss"].values)
     return {
         "parameters": eigenpairs.sizes["parameter"],
         "shapes": eigenpairs.attrs["summary"]["shapes"],
         "diverged_at": trajectory.attrs["summary"]["diverged_at"],
         "unconverged": int((~eigenpairs["converged"].values[reached]).sum()),
     }
+
+
+def _where_solved(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> xr.Dataset:
+    """Return the checkpoints of a trajectory at which eigenpairs were computed."""
+    solved = np.isin(trajectory["step"].values, eigenpairs["step"].values)
+    return trajectory.isel(checkpoint=np.flatnonzero(solved))

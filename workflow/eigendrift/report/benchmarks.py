@@ -3,21 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from eigendrift.errors import UserError
 
-# Names of ours, with units, for Snakemake's columns: https://snakemake.readthedocs.io, "Benchmark rules".
-COLUMNS = {
-    "s": "seconds",
-    "cpu_time": "cpu_seconds",
-    "max_rss": "peak_memory_mib",
-    "io_in": "read_mib",
-    "io_out": "written_mib",
-}
-WORKED = re.compile(r"INFO Worked for ([\d.]+) s$", re.M)
+# What a job says of itself at the end of its log.
+ACCOUNT = re.compile(r"INFO Worked for ([\d.]+) s, in all ([\d.]+) s of processor time and (\d+) MiB$", re.M)
 WILDCARD = re.compile(r"\{(\w+)\}")
 
 
@@ -29,9 +21,11 @@ def collect_benchmarks(patterns: Mapping[str, str], known: Mapping[str, Sequence
         known: Values of wildcards that belong to the study; what other values left behind is not its own.
 
     Returns:
-        One row for each job: its ``rule``, its wildcards (``job``), ``seconds`` from its start to its end,
-        ``start_up_seconds``, the part of them before and between its work that went into starting Python and
-        imports, NaN if the job's log does not tell, CPU seconds, and memory, reading and writing in MiB.
+        One row for each job: its ``rule``, its wildcards (``job``) and ``seconds`` from its start to its end,
+        which Snakemake measured; and what its log says, NaN if that does not tell: ``start_up_seconds``, the
+        part of the seconds before and between its work that went into starting Python and imports,
+        ``cpu_seconds`` and ``peak_memory_mib``. Snakemake's own columns of these two are of the process that
+        it started, which is not the one that works where jobs are forks of a server.
 
     Raises:
         UserError: There is no benchmark file at all.
@@ -68,10 +62,15 @@ def _jobs(pattern: str, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[st
             yield "/".join(values.values()), path
 
 
-def _measured(benchmark: Path) -> dict[str, Any]:
-    columns = pd.read_csv(benchmark, sep="\t", na_values="-").iloc[0]
-    measured = {ours: float(columns[theirs]) for theirs, ours in COLUMNS.items()}
+def _measured(benchmark: Path) -> dict[str, float]:
+    seconds = float(pd.read_csv(benchmark, sep="\t")["s"].iloc[0])
     log = log_of(benchmark)
-    worked = WORKED.search(log.read_text("utf-8")) if log.exists() else None
-    start_up = max(0.0, measured["seconds"] - float(worked[1])) if worked else float("nan")
-    return {"seconds": measured.pop("seconds"), "start_up_seconds": round(start_up, 2), **measured}
+    account = ACCOUNT.search(log.read_text("utf-8")) if log.exists() else None
+    worked, cpu_seconds, memory = map(float, account.groups()) if account else [float("nan")] * 3
+    return {
+        "seconds": seconds,
+        # Not max(0, …), which would take NaN for 0.
+        "start_up_seconds": round(max(seconds - worked, 0.0), 2),
+        "cpu_seconds": cpu_seconds,
+        "peak_memory_mib": memory,
+    }

@@ -15,7 +15,10 @@ STYLE = """\
 svg { display: block; }
 """
 HEADS = ["data set", "effect [interval]", "", "seeds", "p, corrected", "detectable", "verdict", "why"]
-SENSITIVITY_HEADS = ["data set", "k", "lag", "effect [interval]", "seeds", "p, corrected", "verdict", "why"]
+SENSITIVITY_HEADS = [
+    *("data set", "k", "lag", "checkpoints"),
+    *("effect [interval]", "seeds", "p, corrected", "verdict", "why"),
+]
 WIDTH, HEIGHT, MARGIN = 220, 18, 6
 
 Verdict = Mapping[str, Any]
@@ -51,7 +54,9 @@ training, IPR its inverse participation ratio, u and g are update and gradient; 
 the smallest effect that counts, the grey line no effect.</p>
 {table(HEADS, rows)}
 <h2>Sensitivity</h2>
-<p>Every claim decided again with means over k leading eigenvectors, and at other lags.</p>
+<p>Every claim decided again with means over k leading eigenvectors, and at other lags. Large k are measured
+at the checkpoints that have as many eigenpairs, with the null model's draws that have; what k alone makes of
+an effect is told by rows of as many checkpoints.</p>
 {table(SENSITIVITY_HEADS, [line for verdict in verdicts for line in _sensitivity(verdict)])}
 {"<h2>Notes</h2><ul>" + "".join(notes) + "</ul>" if notes else ""}"""
     return page("The paper's claims", STYLE, body)
@@ -99,6 +104,7 @@ def _sensitivity(verdict: Verdict) -> Iterator[str]:
             escape(verdict["dataset"]),
             str(variant["ranks"]),
             "" if variant["lag"] is None else f"{variant['lag']:g}",
+            str(variant["checkpoints"]),
             f'<td class="number">{_effect(variant)}</td>',
             str(variant["n"]),
             _p(variant),

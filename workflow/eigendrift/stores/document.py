@@ -13,17 +13,18 @@ and `make report`.
 | --- | --- |
 | `data/<dataset>.zarr` | the samples |
 | `runs/<dataset>/<model>/<optimizer>/batch<b>-lr<lr>/seed<s>/` | `trajectory.zarr`, `eigenpairs.zarr`, `metrics.zarr` of one run |
-| `runs/…/seed<s>/wide/` | `eigenpairs.zarr` and `metrics.zarr` with more pairs, of the first run of each optimizer |
+| `runs/…/seed<s>/wide/` | `eigenpairs.zarr` and `metrics.zarr` with more pairs at fewer checkpoints, of the main experiment's runs |
 | `runs/…/seed<s>/preconditioned/` | the same of the preconditioned Hessian, of some runs of adaptive optimizers |
 | `minima/<dataset>/<model>/<optimizer>.zarr` | the best minimum of an optimizer, of its runs, and the curvature there |
 | `null/<dataset>/<model>/<null>.zarr`, `<null>-baseline.zarr` | draws from a null model; their displacement and localization |
 | `null/<dataset>/<model>/untrained-<null>.zarr`, `…-baseline.zarr` | the same at untrained networks; `untrained-observed`: those that training starts from |
+| `null/<dataset>/<model>/wide-<null>.zarr`, `…-baseline.zarr` | draws of the chosen null model with as many pairs |
 | `null_validation.csv`, `null_departure.csv` | whether each null model holds before training, and whether training leaves it |
 | `null_values.csv` | the values that these two compare |
 | `figures/figNN_<name>.png`, `.pdf`, `.csv` | figures as numbered in the paper; the csv holds the numbers plotted |
 | `figures/extNN_<name>.png`, `.pdf`, `.csv` | figures of our own |
 | `claims.json`, `claims.csv` | verdicts on the paper's claims; keys: [claims.schema.json](../workflow/schemas/claims.schema.json) |
-| `claims_sensitivity.csv` | the same with other numbers of leading eigenvectors and other lags |
+| `claims_sensitivity.csv` | the same with other numbers of leading eigenvectors, other lags, and fewer checkpoints |
 | `report.html` | figures, captions, verdicts, run times and configuration in one file: `make report` |
 | `claims.html`, `config.html`, `config.yaml`, `benchmarks.csv`, `figures/ext09_run_times` | its parts that are no figures of the paper |
 | `logs/`, `benchmarks/` | what each job said, and how long it took |

@@ -165,7 +165,11 @@ BASELINE = StoreSpec(
             "Δ between two draws of one optimizer, all pairs.",
         ),
         ArraySpec(
-            "subspace_displacement", ("pair",), "float64", "1", "1 − ‖V_kᵀ V_k'‖²_F / k, the same pairs."
+            "subspace_displacement",
+            ("pair", "rank"),
+            "float64",
+            "1",
+            "1 − ‖V_kᵀ V_k'‖²_F / k of the leading k = rank, the same pairs.",
         ),
     ),
 )
@@ -209,6 +213,13 @@ METRICS = StoreSpec(
         ArraySpec(
             "eigenvalue", ("checkpoint", "rank"), "float64", "nat", "Leading eigenvalues of the Hessian."
         ),
+        ArraySpec(
+            "gap",
+            ("checkpoint", "rank"),
+            "float64",
+            "1",
+            "Distance to the nearest other eigenvalue, relative to |λ1|.",
+        ),
         ArraySpec("displacement", (*_TWO_TIME, "rank"), "float64", "1", "Δ(i)(tw, t): 2(1 − |⟨v_i, v_i⟩|)."),
         ArraySpec(
             "tracked_displacement",
@@ -217,7 +228,13 @@ METRICS = StoreSpec(
             "1",
             "As displacement, with identity followed through swaps of ranks; rank is the one at tw.",
         ),
-        ArraySpec("subspace_displacement", _TWO_TIME, "float64", "1", "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k."),
+        ArraySpec(
+            "subspace_displacement",
+            (*_TWO_TIME, "rank"),
+            "float64",
+            "1",
+            "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k of the leading k = rank.",
+        ),
         ArraySpec("weight_displacement", _TWO_TIME, "float64", "1", "Δ_w(tw, t): |θ(t) − θ(tw)|² / N."),
         ArraySpec(
             "weight_change_alignment",

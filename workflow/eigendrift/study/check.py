@@ -11,9 +11,12 @@ from jsonschema.exceptions import relevance
 from jsonschema.validators import extend
 
 from eigendrift.errors import UserError
-from eigendrift.study.facts import DatasetFacts, widths_of
+from eigendrift.study.facts import widths_of
 from eigendrift.study.nulls import NULL_MODELS
 from eigendrift.study.runs import all_runs, parameters_of, runs_of, steps_key, steps_of
+from eigendrift.study.subsets import DatasetFacts, with_subsets
+from eigendrift.study.training_sizes import NAME as TRAINING_SIZES
+from eigendrift.study.training_sizes import check_subsets, check_training_sizes
 
 LONGEST_SHOWN = 80
 TYPES = {
@@ -68,6 +71,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     _check_references(config)
     _check_null_models(config)
     _check_sweeps(config)
+    check_training_sizes(config)
     _check_lengths(config)
     solver = config["eigenpairs"]
     key = max("count", "wide_count", key=lambda name: solver[name])
@@ -87,11 +91,13 @@ def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts])
 
     Args:
         config: A configuration that `check_config` accepts.
-        datasets: What is known of each data set.
+        datasets: What is known of each whole data set.
 
     Raises:
         UserError: Names the key, its value and the data set or network that is too small.
     """
+    check_subsets(config, datasets)
+    datasets = with_subsets(config, datasets)
     sizes = [
         (f"experiments.{name}.batch_size", run.batch_size, "full", run.dataset)
         for name in config["experiments"]
@@ -99,8 +105,7 @@ def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts])
     ]
     sizes += [
         ("eigenpairs.samples", config["eigenpairs"]["samples"], "all", dataset)
-        for experiment in config["experiments"].values()
-        for dataset in experiment["datasets"]
+        for dataset in dict.fromkeys(run.dataset for run in all_runs(config).values())
     ]
     for key, size, everything, dataset in sizes:
         if isinstance(size, int) and size > (samples := datasets[dataset].training_samples):
@@ -119,7 +124,7 @@ def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts])
 
 
 def _check_lengths(config: Mapping[str, Any]) -> None:
-    """Check that the shortest run is long enough for its checkpoints."""
+    """Check that the shortest run is long enough for its checkpoints, and the last has many eigenpairs."""
     count = config["training"]["checkpoints"]["count"]
     shortest = min(all_runs(config).values(), key=lambda run: steps_of(config, run))
     if count > (steps := steps_of(config, shortest)) + 1:
@@ -127,6 +132,12 @@ def _check_lengths(config: Mapping[str, Any]) -> None:
             f"Config key 'training.checkpoints.count' is {count}, but with batch size {shortest.batch_size} "
             f"a run of {steps} steps has only {steps + 1} moments to look at; lower it or raise "
             f"'training.{steps_key(config, shortest)}'."
+        )
+    if (count - 1) % (every := config["eigenpairs"]["wide_every"]):
+        raise UserError(
+            f"Config key 'eigenpairs.wide_every' is {every}, expected a divisor of {count - 1}, the "
+            f"number of intervals between checkpoints; set it to {math.gcd(every, count - 1)} or "
+            f"'training.checkpoints.count' to {(count - 1) // every * every + every + 1}."
         )
 
 
@@ -146,16 +157,18 @@ def _check_references(config: Mapping[str, Any]) -> None:
 def _check_null_models(config: Mapping[str, Any]) -> None:
     """Check that null models of trained networks have such networks, and draws enough for a displacement."""
     main, nulls = config["experiments"]["main"], config["null_models"]
-    least = 2 * len(main["optimizers"])
-    for name in nulls["names"]:
-        if NULL_MODELS[name].of_training and nulls["draws"][name] < least:
+    least, shown = 2 * len(main["optimizers"]), config["figures"]["null_model"]
+    drawn = {**{name: name for name in nulls["names"]}, "wide": shown}
+    for name, model in drawn.items():
+        if NULL_MODELS[model].of_training and nulls["draws"][name] < least:
             raise UserError(
                 f"Config key 'null_models.draws.{name}' is {nulls['draws'][name]}, expected at least two for "
                 f"each optimizer of the main experiment, {least}; raise it."
             )
-    shown = config["figures"]["null_model"]
     for name, experiment in config["experiments"].items():
         known = experiment["model"] == main["model"] and experiment["datasets"][0] in main["datasets"]
+        # Nobody trains on the subsets in the main experiment.
+        known = known and name != TRAINING_SIZES
         if NULL_MODELS[shown].of_training and not known:
             raise UserError(
                 f"Config key 'figures.null_model' is '{shown}', a null model of trained networks of the main "

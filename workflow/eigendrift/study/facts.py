@@ -2,24 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 from eigendrift.study.nulls import NULL_MODELS
 from eigendrift.study.runs import Run, parameters_of, steps_of
+from eigendrift.study.subsets import DatasetFacts
 
 # The paper shows three leading ranks where it shows several.
 RANKS = ("one", "two", "three")
-
-
-class DatasetFacts(Protocol):
-    """What the registry of data sets knows without loading one."""
-
-    @property
-    def training_samples(self) -> int: ...  # noqa: D102
-    @property
-    def image_shape(self) -> tuple[int, int]: ...  # noqa: D102
-    @property
-    def classes(self) -> int: ...  # noqa: D102
 
 
 def widths_of(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> list[int]:

@@ -8,6 +8,8 @@ from eigendrift.study.runs import runs_of, solver_settings, training_settings
 
 # What a null model's name stands behind where it is applied to networks without training.
 UNTRAINED = "untrained-"
+# What it stands behind where its draws have as many eigenpairs as some checkpoints of runs.
+WIDE = "wide-"
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,13 @@ NULL_MODELS = {
 
 
 def null_names(config: Mapping[str, Any]) -> list[str]:
-    """Return all that a study draws from: its null models, then the `untrained_names`."""
-    return [*config["null_models"]["names"], *untrained_names(config)]
+    """Return all that a study draws from: its null models, the `untrained_names`, and the `wide_name`."""
+    return [*config["null_models"]["names"], *untrained_names(config), wide_name(config)]
+
+
+def wide_name(config: Mapping[str, Any]) -> str:
+    """Return the null model that figures and claims use, its draws with ``wide_count`` eigenpairs."""
+    return f"{WIDE}{config['figures']['null_model']}"
 
 
 def untrained_names(config: Mapping[str, Any]) -> list[str]:
@@ -85,15 +92,15 @@ def null_settings(config: Mapping[str, Any], dataset: str, model: str, null: str
         ``trainings`` has the settings of the main experiment's trainings, without seed, one for each
         optimizer; it is empty where draws belong to none.
     """
-    name, nulls = null.removeprefix(UNTRAINED), config["null_models"]
-    untrained = name != null
+    name, nulls = null.removeprefix(UNTRAINED).removeprefix(WIDE), config["null_models"]
+    untrained, wide = null.startswith(UNTRAINED), null.startswith(WIDE)
     return {
         "dataset": dataset,
         "model": {"name": model, **config["models"][model]},
         "null_model": name,
-        "draws": nulls["validation"]["draws"] if untrained else nulls["draws"][name],
+        "draws": nulls["validation"]["draws"] if untrained else nulls["draws"]["wide" if wide else name],
         "trainings": [] if untrained or not NULL_MODELS[name].of_training else _trainings(config, dataset),
-        "eigenpairs": solver_settings(config),
+        "eigenpairs": solver_settings(config, "wide_count" if wide else "count"),
     }
 
 

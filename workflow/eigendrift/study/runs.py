@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from eigendrift.study.subsets import WHOLE, parts_of, subset_name
+
 
 @dataclass(frozen=True)
 class Run:
     """One training run.
 
     Attributes:
-        dataset: Name of the data set.
+        dataset: Name of the data set, of one with fewer training samples as `subset_name` has it.
         model: Name of the network in the configuration.
         optimizer: Name of the optimizer.
         batch_size: Samples per step, or ``full``.
@@ -38,13 +40,13 @@ class Run:
 def runs_of(config: Mapping[str, Any], experiment: str) -> list[Run]:
     """List the runs of one experiment, in the config's order.
 
-    Data sets come first, then optimizers, batch sizes, learning rates, and seeds.
+    Data sets come first, then their sizes, optimizers, batch sizes, learning rates, and seeds.
     """
     chosen = config["experiments"][experiment]
     own_rates = chosen.get("learning_rate", {})
     return [
         Run(
-            dataset=dataset,
+            dataset=subset_name(dataset, samples),
             model=chosen["model"],
             optimizer=optimizer,
             batch_size=batch_size,
@@ -53,6 +55,7 @@ def runs_of(config: Mapping[str, Any], experiment: str) -> list[Run]:
             seed=seed,
         )
         for dataset in chosen["datasets"]
+        for samples in chosen.get("training_samples", [WHOLE])
         for optimizer in chosen["optimizers"]
         for batch_size in _listed(chosen["batch_size"])
         for learning_rate in own_rates.get(optimizer, [config["optimizers"][optimizer]["learning_rate"]])
@@ -89,6 +92,17 @@ def steps_of(config: Mapping[str, Any], run: Run) -> int:
     return max(1, round(steps * int(usual) / run.batch_size))
 
 
+def data_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return everything that decides a data set's samples, as plain values.
+
+    Args:
+        config: The configuration.
+        name: A name from `subset_name`.
+    """
+    dataset, samples = parts_of(name)
+    return {"dataset": dataset, "training_samples": samples, "input_scaling": config["input_scaling"]}
+
+
 def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Return everything that decides a run's trajectory, as plain values."""
     optimizer = {**config["optimizers"][run.optimizer], "learning_rate": run.learning_rate}
@@ -116,7 +130,7 @@ def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str
         pairs: The key of ``eigenpairs`` that says how many: ``count`` or ``wide_count``.
     """
     settings = {**config["eigenpairs"], "count": config["eigenpairs"][pairs]}
-    # What asks for one number of pairs must not run again because the other one changed, or that of seeds.
-    for key in ("wide_count", "preconditioned_seeds"):
+    # What asks for one number of pairs must not run again because another one changed.
+    for key in ("wide_count", "wide_every", "preconditioned_seeds"):
         del settings[key]
     return settings

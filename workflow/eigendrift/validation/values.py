@@ -67,7 +67,7 @@ def _values_of_draws(baseline: xr.Dataset) -> Iterator[tuple[str, pd.DataFrame]]
         tables = [
             *(_long(_log10(draws[name]), "draw", shown) for name, shown in LOGARITHMIC.items()),
             _long(disjoint["displacement"], "pair", "displacement"),
-            _long(disjoint["subspace_displacement"], "pair", "subspace displacement"),
+            _long(_whole(disjoint["subspace_displacement"]), "pair", "subspace displacement"),
         ]
         yield settings["null_model"], pd.concat(tables).assign(optimizer=optimizer)
 
@@ -99,9 +99,8 @@ def _displacements_between_seeds(runs: Sequence[xr.Dataset]) -> Iterator[pd.Data
             by_rank = xr.DataArray(
                 displacement(overlap)[np.arange(len(chosen)), following], coordinates, ("seed", "rank")
             )
-            subspace = xr.DataArray(
-                subspace_displacement(overlap)[np.arange(len(chosen)), following], {"seed": seeds}, ("seed",)
-            )
+            spanned = subspace_displacement(overlap)[np.arange(len(chosen)), following]
+            subspace = _whole(xr.DataArray(spanned, coordinates, ("seed", "rank")))
             known = {"dataset": dataset, "optimizer": optimizer, "networks": moment}
             yield _long(by_rank.isel(seed=kept), "seed", "displacement").assign(**known)
             yield _long(subspace.isel(seed=kept), "seed", "subspace displacement").assign(**known)
@@ -110,6 +109,11 @@ def _displacements_between_seeds(runs: Sequence[xr.Dataset]) -> Iterator[pd.Data
 def _vectors(eigenpairs: xr.Dataset, checkpoint: int) -> np.ndarray:
     at = eigenpairs[["eigenvector", "converged"]].isel(checkpoint=checkpoint)
     return np.where(at["converged"].values[:, None], at["eigenvector"].values, np.nan)
+
+
+def _whole(subspace_displacement: xr.DataArray) -> xr.DataArray:
+    """Return that of the span of all eigenvectors."""
+    return subspace_displacement.isel(rank=-1, drop=True)
 
 
 def _log10(values: xr.DataArray) -> xr.DataArray:

@@ -1,0 +1,146 @@
+"""Claims over regimes: planted effects are found where they were planted, and prefixes are trainings."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from claims_helpers import SEEDS, SETTINGS, STEPS, baseline_of, runs_of
+
+from eigendrift.claims.decide import decide_claims
+from eigendrift.claims.evidence import Evidence
+from eigendrift.claims.regimes import COLUMNS, TrainingSet, decide_regimes, shortened
+
+PAIRS = [(0.01, 0.001), (0.1, 0.002)]
+SETTLING = 10 ** np.linspace(0, -2, len(STEPS))
+
+
+def fitted(runs: xr.Dataset, accuracy: float = 1.0) -> xr.Dataset:
+    """Runs whose training accuracy is that at every checkpoint."""
+    shape = (runs.sizes["optimizer"], runs.sizes["seed"], len(STEPS))
+    dims = ("optimizer", "seed", "checkpoint")
+    return runs.assign(
+        train_accuracy=(dims, np.full(shape, accuracy)), train_loss=(dims, np.full(shape, 1 - accuracy))
+    )
+
+
+def training_set(samples: int, first: xr.Dataset, second: xr.Dataset) -> TrainingSet:
+    """Runs at the first pair of learning rates, and at the second."""
+    runs = {
+        name: {
+            pair[place]: one.sel(optimizer=name, drop=True)
+            for pair, one in zip(PAIRS, (first, second), strict=True)
+        }
+        for place, name in enumerate(("sgd", "adam"))
+    }
+    return TrainingSet("digits", samples, runs, baseline_of())
+
+
+def unlike(seeds: int = SEEDS) -> xr.Dataset:
+    """SGD settles, Adam moves on and localizes, and turns its updates."""
+    return runs_of({"sgd": SETTLING, "adam": 1.0}, {"sgd": 0.03, "adam": 0.3}, {"adam": (0.3, 0.1)}, seeds)
+
+
+def alike(seeds: int = SEEDS) -> xr.Dataset:
+    return runs_of({"sgd": 0.3, "adam": 0.3}, {"sgd": 0.03, "adam": 0.03}, seeds=seeds)
+
+
+def rows(table, claim, **regime):
+    for key, value in regime.items():
+        table = table[table[key] == value]
+    return table[table["claim"] == claim]
+
+
+def test_effects_are_found_where_they_were_planted_and_nowhere_else():
+    sets = [
+        training_set(100, fitted(unlike()), fitted(alike())),
+        training_set(900, fitted(alike()), fitted(alike())),
+    ]
+    table = decide_regimes(sets, PAIRS, [1], SETTINGS)
+    assert tuple(table.columns) == COLUMNS
+    for claim in ("C1", "C2", "C3", "C4", "C5"):
+        found = rows(table, claim).set_index(["training_samples", "sgd_learning_rate"])["verdict"]
+        assert found.pop((100, 0.01)) == "supported", claim
+        assert set(found) == {"contradicted"}, claim
+    assert set(table["adam_learning_rate"].dropna()) == {0.001, 0.002}
+    seventh = rows(table, "C7").set_index("training_samples")
+    assert seventh["verdict"].to_dict() == {100: "contradicted", 900: "supported"}
+    assert seventh["sgd_learning_rate"].isna().all()
+    assert not set(table["claim"]) & {"C5b", "C6"}
+
+
+def test_a_length_is_looked_at_as_a_training_of_its_own():
+    """SGD stands still from the middle on: over half the training there is nothing to see of it."""
+    late = np.where(STEPS[-1] / 2 >= STEPS, 0.3, 0.003)
+    runs = fitted(runs_of({"sgd": late, "adam": 0.3}, {"sgd": 0.03, "adam": 0.03}))
+    table = decide_regimes([training_set(100, runs, runs)], PAIRS, [0.5, 1], SETTINGS)
+    for claim in ("C1", "C2"):
+        verdicts = rows(table, claim, sgd_learning_rate=0.01).set_index("steps")["verdict"].to_dict()
+        assert verdicts == {500: "contradicted", 1000: "supported"}, claim
+
+
+def test_a_regime_that_is_the_main_experiment_is_decided_as_that():
+    runs = fitted(unlike())
+    table = decide_regimes([training_set(100, runs, runs)], PAIRS, [1], SETTINGS)
+    main = {
+        verdict.claim.name: verdict.outcome
+        for verdict in decide_claims({"digits": Evidence(runs, baseline_of())}, SETTINGS)
+    }
+    for row in rows(table[table["sgd_learning_rate"] == 0.1], "C2", training_samples=100).to_dict("records"):
+        expected = main["C2"]
+        assert (row["effect"], row["verdict"], row["reason"]) == (
+            expected.effect,
+            expected.verdict,
+            expected.reason,
+        )
+        assert (row["low"], row["high"]) == expected.interval
+        assert (row["lowest_seed"], row["highest_seed"]) == (
+            min(expected.seeds.values()),
+            max(expected.seeds.values()),
+        )
+
+
+def test_few_seeds_decide_nothing_but_are_told():
+    table = decide_regimes([training_set(100, fitted(unlike(2)), fitted(alike(2)))], PAIRS, [1], SETTINGS)
+    assert set(table["verdict"]) == {"undecided"}
+    assert set(table["n"]) == {2}
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert table["reason"].str.startswith("too few seeds").all()
+    assert (table["lowest_seed"] <= table["effect"]).all()
+    assert (table["effect"] <= table["highest_seed"]).all()
+
+
+def test_seeds_that_one_setting_lacks_are_left_out():
+    runs = training_set(100, fitted(unlike()), fitted(unlike()))
+    runs.runs["adam"][0.001] = runs.runs["adam"][0.001].isel(seed=slice(0, 3))
+    table = decide_regimes([runs], PAIRS, [1], SETTINGS)
+    assert rows(table, "C2").set_index("sgd_learning_rate")["n"].to_dict() == {0.01: 3, 0.1: SEEDS}
+    assert rows(table, "C7")["n"].tolist() == [3]
+
+
+def test_who_interpolates_is_who_fits_every_sample_in_every_run():
+    runs = fitted(unlike())
+    imperfect = runs["train_accuracy"].copy()
+    imperfect.loc[{"optimizer": "adam", "seed": 3}] = 0.99
+    sets = [
+        training_set(100, runs, runs.assign(train_accuracy=imperfect)),
+        training_set(900, fitted(unlike(), 0.9), fitted(unlike(), 0.9)),
+    ]
+    table = decide_regimes(sets, PAIRS, [1], SETTINGS)
+    found = rows(table, "C2").set_index(["training_samples", "sgd_learning_rate"])
+    assert found["interpolating"].tolist() == ["sgd and adam", "sgd", "neither", "neither"]
+    assert found.loc[(100, 0.1), "adam_train_accuracy"] == pytest.approx(1 - 0.01 / SEEDS)
+    assert found.loc[(900, 0.1), "sgd_train_loss"] == pytest.approx(0.1)
+    gone = runs.assign(train_accuracy=runs["train_accuracy"].where(runs["optimizer"] != "adam"))
+    diverged = decide_regimes([training_set(100, gone, runs)], PAIRS, [1], SETTINGS)
+    assert rows(diverged, "C2")["interpolating"].tolist() == ["sgd", "sgd and adam"]
+    # Over all learning rates, one run that does not is enough.
+    assert rows(table, "C7", training_samples=100)["interpolating"].tolist() == ["sgd"]
+
+
+def test_a_divergence_after_the_end_has_not_happened():
+    runs = fitted(unlike()).sel(optimizer="sgd", drop=True)
+    runs["diverged_at"] = runs["diverged_at"].where(runs["seed"] != 2, 700.0).where(runs["seed"] != 4, 500.0)
+    short = shortened(runs, 0.5)
+    assert short["step"].values.tolist() == list(range(0, 510, 10))
+    assert short.sizes["waiting"] == short.sizes["checkpoint"] == 51
+    # The loss of the step that starts at the end belongs to the training.
+    assert short["seed"].values[short["diverged_at"].notnull()].tolist() == [4]

@@ -1,0 +1,205 @@
+"""Forks of a server stand in for jobs, and nobody can tell the difference but by the clock."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
+# Starts a server, runs what is asked of it on standard input, and ends when that is closed.
+PARENT = f"""
+import sys
+sys.path.insert(0, {str(WORKFLOW)!r})
+import forkserver, os
+forkserver.start()
+print(os.environ[forkserver.VARIABLE], flush=True)
+sys.stdin.read()
+"""
+# An installed module that nothing imports by itself.
+MODULE = "colorsys"
+JOB = f"""
+import sys
+sys.path.insert(0, {str(WORKFLOW)!r})
+from forkserver import hand_over
+hand_over()
+import json, os
+print(json.dumps({{
+    "parent": os.getppid(),
+    "process": os.getpid(),
+    "there": {MODULE!r} in sys.modules,
+    "argument": sys.argv[0],
+    "directory": os.getcwd(),
+    "variable": os.environ.get("ONLY_HERE"),
+}}))
+import {MODULE}
+"""
+
+
+@pytest.fixture
+def parent():
+    """A process that has started a server."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def variable(parent):
+    return parent.stdout.readline().strip()
+
+
+@pytest.fixture
+def server(parent, variable):
+    return psutil.Process(parent.pid).children()[0]
+
+
+@pytest.fixture
+def job(tmp_path, variable):
+    """Run a job's script as Snakemake would, and return what became of it."""
+    return lambda text=JOB, **keywords: finished(started(tmp_path, variable, text, **keywords))
+
+
+def started(directory, variable, text, threads="1", python=sys.executable, **keywords):
+    (directory / "tmp1234.job.py").write_text(text)
+    one = {f"{name}_NUM_THREADS": threads for name in ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR")}
+    return subprocess.Popen(
+        [python, "tmp1234.job.py"],
+        cwd=directory,
+        env={**os.environ, **one, "EIGENDRIFT_FORK_SERVER": variable, "ONLY_HERE": "yes"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **keywords,
+    )
+
+
+def finished(process):
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def told(result):
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def eventually(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_the_second_job_of_a_script_is_a_fork_that_finds_its_imports_there(job, server, tmp_path):
+    first, second = told(job()), told(job())
+    assert first["parent"] == os.getpid()
+    assert not first["there"]
+    assert second["parent"] == server.pid
+    assert second["there"]
+    for seen in (first, second):
+        assert seen["argument"] == "tmp1234.job.py"
+        assert seen["directory"] == str(tmp_path)
+        assert seen["variable"] == "yes"
+
+
+def test_each_fork_is_a_process_of_its_own(job):
+    assert len({told(job())["process"] for _ in range(4)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "message"),
+    [
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit()", 0, ""),
+        ("raise ValueError('because')", 1, "ValueError: because"),
+        ("sys.stderr.write('a line\\n')", 0, "a line\n"),
+        ("import subprocess; subprocess.run(['false'], check=True)", 1, "CalledProcessError"),
+    ],
+)
+def test_a_fork_ends_as_its_job_ends(job, end, code, message):
+    job()
+    result = job(JOB + end)
+    assert (result.returncode, message in result.stderr) == (code, True), result.stderr
+    assert json.loads(result.stdout)["there"]
+
+
+def test_code_of_the_project_is_never_remembered(job, tmp_path):
+    text = JOB + "\nsys.path.insert(0, os.getcwd())\nimport ours\nprint(ours.VALUE)"
+    values = []
+    for value in (1, 2, 3):
+        (tmp_path / "ours.py").write_text(f"VALUE = {value}")
+        values.append(job(text).stdout.splitlines()[-1])
+    assert values == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("other", [{"threads": "2"}, {"variable": json.dumps(["/other/python", "/none"])}])
+def test_what_a_fork_cannot_stand_in_for_runs_by_itself(job, tmp_path, variable, other):
+    job()
+    result = finished(started(tmp_path, **{"variable": variable, "text": JOB, **other}))
+    assert told(result)["parent"] == os.getpid()
+
+
+def test_without_a_server_jobs_run_by_themselves(job, parent, server):
+    job()
+    parent.kill()
+    parent.wait()
+    server.wait(timeout=20)
+    assert told(job())["parent"] == os.getpid()
+
+
+def test_a_server_ends_with_the_process_that_started_it_and_leaves_nothing(parent, server, variable):
+    address = Path(json.loads(variable)[1])
+    eventually(address.exists)
+    parent.kill()
+    eventually(lambda: not address.parent.exists())
+    server.wait(timeout=20)
+
+
+WAITING = JOB + "\nimport time\nprint('', flush=True, file=sys.stderr)\ntime.sleep(600)"
+
+
+@pytest.fixture
+def waiting(job, server, tmp_path, variable):
+    """A client whose fork is at work."""
+    job()
+    client = started(tmp_path, variable, WAITING)
+    client.stderr.readline()
+    yield client
+    client.kill()
+    client.communicate()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_fork_dies_with_its_client(waiting, server, how):
+    (fork,) = server.children()
+    waiting.send_signal(how)
+    waiting.wait(timeout=20)
+    assert waiting.returncode != 0
+    # The server has no use for how its forks end, and no zombie is left.
+    eventually(lambda: not fork.is_running())
+
+
+def test_a_client_tells_that_its_fork_was_killed(waiting, server):
+    server.children()[0].kill()
+    _, message = waiting.communicate(timeout=20)
+    assert waiting.returncode == 1
+    assert "ended without a word" in message
+
+
+def test_a_server_outlives_clients_that_say_nothing(job, variable):
+    job()
+    for said in (b"", b'{"script": "unfinished'):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(json.loads(variable)[1])
+            connection.sendall(said)
+    assert told(job())["there"]
