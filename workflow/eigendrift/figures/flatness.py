@@ -176,7 +176,8 @@ def _draw_correlations(
     table: Table = [{**labels, "runs_compared": POOLED, "coefficient": pooled, "units": len(runs)}]
     for place, varies in enumerate(WITHIN, 1):
         found = correlate(runs, x, y, varies, confidence, resamples)
-        corrected = min(1.0, found.p * len(COMPARED) * len(WITHIN))
+        # Of two numbers that may be NaN, min would choose the other one.
+        corrected = float(np.minimum(1, found.p * len(COMPARED) * len(WITHIN)))
         panel.plot([found.low, found.high], [place] * 2, color="black", linewidth=1)
         panel.plot(found.coefficient, place, label="within blocks" if place == 1 else None, **WITHIN_STYLE)
         said = f"p = {corrected:.2g}" if np.isfinite(found.p) else "too few"
