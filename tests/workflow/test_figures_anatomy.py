@@ -98,11 +98,11 @@ def test_ext04_shows_shares_of_layers_neurons_and_the_top(results: Path, dataset
             assert values["share"] == pytest.approx(np.mean([mass.sum() for mass in masses]), rel=1e-6)
             effective = [mass.sum() ** 2 / (mass**2).sum() / neurons for mass in masses]
             assert values["effective neurons over neurons"] == pytest.approx(np.mean(effective), rel=1e-6)
-        tops = own_top = shown[(shown["optimizer"] == optimizer) & (shown["quantity"] == "top share")]
+        own_top = shown[(shown["optimizer"] == optimizer) & (shown["quantity"] == "top share")]
         count = -(-every[0].shape[1] // 100)
         expected = np.mean([np.sort(vectors**2, axis=1)[:, -count:].sum(1) for vectors in every], axis=0)
         np.testing.assert_allclose(own_top["mean"], expected, rtol=1e-6)
-        assert list(tops["step"]) == list(range(0, 61, 10))
+        assert list(own_top["step"]) == list(range(0, 61, 10))
     sizes = shown[shown["networks"] == "parameters"]["value"].to_numpy()
     inputs = 8 * (PIXELS[dataset] + 1)
     np.testing.assert_allclose(sizes, np.array([inputs, 90]) / (inputs + 90))
@@ -180,6 +180,7 @@ def test_ext06_has_a_row_for_every_run_and_the_correlations_of_them(results: Pat
     stores = sorted((results / "runs").glob("*/*/*/*/seed?/eigenpairs.zarr"))
     assert len(points) == len(stores) > 8
     keys = ["dataset", "optimizer", "batch_size", "learning_rate", "seed"]
+    points = points.astype({"seed": int})
     found = {tuple(str(row[key]) for key in keys): row for row in points.to_dict("records")}
     for store in stores:
         run = store.parent

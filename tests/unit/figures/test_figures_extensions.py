@@ -178,4 +178,5 @@ def test_too_few_runs_have_no_correlation(tmp_path, kept):
     runs = [run.assign(diverged_at=np.nan if index < kept else 5.0) for index, run in enumerate(runs)]
     plotted, found = drawn(runs)
     assert found.drop(flatness.POOLED, level="runs_compared")["coefficient"].isna().all()
+    assert found["corrected_p"].isna().all()
     plotted.figure.savefig(tmp_path / "figure.png")

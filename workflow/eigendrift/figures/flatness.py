@@ -10,9 +10,10 @@ import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from scipy.stats import spearmanr
 
-from eigendrift.figures.parts import Plotted, Table, logarithmic, write_below
+from eigendrift.figures.parts import Plotted, Table, logarithmic, plain_log_ticks, write_below
 from eigendrift.figures.style import LEGEND_WIDTH, PANEL_HEIGHT, PANEL_WIDTH, optimizer_lines, title_of
 from eigendrift.figures.sweeps import legend_of
 from eigendrift.metrics.association import FEWEST_UNITS, Association, association_within
@@ -38,6 +39,8 @@ POOLED = "all runs, pooled"
 POOLED_STYLE: dict[str, Any] = {"color": "black", "marker": "D", "linestyle": "none", "markersize": 4}
 WITHIN_STYLE: dict[str, Any] = {"color": "black", "marker": "o", "linestyle": "none", "markersize": 4}
 FOREST_HEIGHT = 1.1
+# Labels of a logarithmic axis that spans a larger factor are powers of ten alone.
+MANY = 50
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,19 @@ def _draw_runs(panel: Axes, runs: pd.DataFrame, x: str, y: str) -> None:
         style = {"color": line["color"], "marker": line["marker"], "linestyle": "none"}
         panel.plot(own[x], own[y], markersize=3.2, alpha=0.75, label=title_of(optimizer), **style)
     panel.set(xlabel=LABELS[x], ylabel=LABELS[y])
-    for direction, name in (("x", x), ("y", y)):
-        if name in LOGARITHMIC:
-            logarithmic(panel, direction)  # type: ignore[arg-type]
+    if x in LOGARITHMIC:
+        logarithmic(panel, "x")
+        _tick(panel.xaxis, runs[x])
+    if y in LOGARITHMIC:
+        logarithmic(panel, "y")
+        _tick(panel.yaxis, runs[y])
+
+
+def _tick(axis: Axis, values: pd.Series) -> None:
+    """Label a logarithmic axis with few plain numbers, however many decades it spans."""
+    if len(values) and values.min() > 0:
+        plain_log_ticks(axis, (1,) if values.max() > MANY * values.min() else (1, 2, 5))
+        axis.set_tick_params(labelsize=6)
 
 
 def _draw_correlations(
@@ -163,7 +176,8 @@ def _draw_correlations(
     table: Table = [{**labels, "runs_compared": POOLED, "coefficient": pooled, "units": len(runs)}]
     for place, varies in enumerate(WITHIN, 1):
         found = correlate(runs, x, y, varies, confidence, resamples)
-        corrected = min(1.0, found.p * len(COMPARED) * len(WITHIN))
+        # Of two numbers that may be NaN, min would choose the other one.
+        corrected = float(np.minimum(1, found.p * len(COMPARED) * len(WITHIN)))
         panel.plot([found.low, found.high], [place] * 2, color="black", linewidth=1)
         panel.plot(found.coefficient, place, label="within blocks" if place == 1 else None, **WITHIN_STYLE)
         said = f"p = {corrected:.2g}" if np.isfinite(found.p) else "too few"

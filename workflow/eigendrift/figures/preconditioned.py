@@ -165,8 +165,8 @@ def _label(row: np.ndarray, title: str, lag: float) -> None:
     for panel in row:
         steps_axis(panel)
     displaced.set_xlabel("waiting time $t_w$ (step)")
-    displaced.set_ylabel(rf"$\Delta(t_w, t_w + {lag:g}\,T)$ of the leading one")
-    row[1].set_ylabel("IPR of the leading one")
+    displaced.set_ylabel(rf"$\Delta(t_w, t_w + {lag:g}\,T)$ of $v_1$")
+    row[1].set_ylabel("IPR of $v_1$")
     row[2].set_ylabel(r"$\lambda_1$ / stability threshold")
 
 
