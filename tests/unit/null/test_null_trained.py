@@ -27,9 +27,9 @@ def weights_asked_for(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     asked: list[np.ndarray] = []
     at = Landscape.eigenpairs_at
 
-    def recording(self: Landscape, weights: np.ndarray, start: object) -> object:
+    def recording(self: Landscape, weights: np.ndarray, *others: object) -> object:
         asked.append(weights)
-        return at(self, weights, start)  # type: ignore[arg-type]
+        return at(self, weights, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Landscape, "eigenpairs_at", recording)
     return asked
