@@ -14,7 +14,7 @@ from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.metrics.run import measure_run
 from eigendrift.stores.progress import Progress
-from eigendrift.stores.registry import METRICS
+from eigendrift.stores.registry import METRICS, specs_for
 from eigendrift.training.trajectory import train
 
 CPU = torch.device("cpu")
@@ -60,12 +60,13 @@ def run_of(optimizer: str, steps: int, count: int, directory: Path) -> dict[str,
     landscape = Landscape(samples, MODEL, SOLVER, CPU)
     found = decompose(landscape, trajectory["weights"], trajectory["step"], progress[1], 1, "run")
     pairs = {name: np.array(list(column)) for name, column in found.columns.items()}
-    metrics = measure_run(store(trajectory), store(pairs))
+    summary = {"summary": {"shapes": landscape.shapes}}
+    metrics = measure_run(store(trajectory, "trajectory"), store(pairs, "eigenpairs").assign_attrs(summary))
     return {"trajectory": trajectory, "pairs": pairs, "metrics": metrics}
 
 
-def store(columns: dict[str, np.ndarray]) -> xr.Dataset:
-    return xr.Dataset({name: ([f"{name}{axis}" for axis in range(a.ndim)], a) for name, a in columns.items()})
+def store(columns: dict[str, np.ndarray], kind: str) -> xr.Dataset:
+    return xr.Dataset({spec.name: (spec.dims, columns[spec.name]) for spec in specs_for(kind, columns)})
 
 
 @pytest.mark.parametrize("optimizer", list(OPTIMIZERS))

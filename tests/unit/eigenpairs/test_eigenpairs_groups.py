@@ -48,10 +48,13 @@ class Observed(Landscape):
     asked: list[list[int]]
 
     def eigenpairs_at_each(
-        self, weights: Sequence[np.ndarray], starts: Sequence[torch.Generator]
+        self,
+        weights: Sequence[np.ndarray],
+        starts: Sequence[torch.Generator],
+        preconditioners: Sequence[np.ndarray] | None = None,
     ) -> list[Record]:
         self.asked.append([int(flat[0]) for flat in weights])
-        return super().eigenpairs_at_each(weights, starts)
+        return super().eigenpairs_at_each(weights, starts, preconditioners)
 
 
 class DyingProgress(Progress):
