@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("smoke")
 
 SETS = {"digits-200": 200, "digits": 1437}
 PAIRS = {0.05: 0.001, 0.2: 0.01}
-# Seven checkpoints, ten steps apart; the lag is nearest to one of these distances.
+# Seven checkpoints, ten steps apart; the lag is a third.
 LENGTHS = {30: 4, 60: 7}
 
 
@@ -38,9 +38,9 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def moved(run: dict[str, np.ndarray], count: int) -> np.ndarray:
-    """From each checkpoint to the next."""
-    first = unit(run["eigenvector"][:count, 0])
-    return np.asarray(2 * (1 - np.abs((first[1:] * first[:-1]).sum(-1))))
+    """From each checkpoint to that a third of the training later."""
+    first, lag = unit(run["eigenvector"][:count, 0]), (count - 1) // 3
+    return np.asarray(2 * (1 - np.abs((first[lag:] * first[:-lag]).sum(-1))))
 
 
 def late_ratio(run: dict[str, np.ndarray], steps: int, count: int) -> float:
@@ -67,7 +67,7 @@ def effects_of(results: Path, dataset: str, rate: float, steps: int, seeds: int)
         sgd = run_of(results, dataset, "sgd", rate, seed)
         adam = run_of(results, dataset, "adam", PAIRS[rate], seed)
         slow, fast = moved(sgd, count), moved(adam, count)
-        early = np.arange(count - 1) < (count - 2) / 2
+        early = np.arange(len(slow)) < (len(slow) - 1) / 2
         found["C1"].append(np.log10(slow[early].mean() / slow[~early].mean()))
         found["C2"].append(np.log10(fast / slow).mean())
         localized = late_ratio(adam, steps, count)
