@@ -175,6 +175,42 @@ def test_layers_without_biases(build: Build, inputs: torch.Tensor, targets: torc
     torch.testing.assert_close(matrix_of(build(model, inputs, targets, 4)), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("shared", [[0], [1, 2], [0, 1, 2]])
+def test_inputs_that_all_samples_share(
+    build: Build,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    shared: list[int],
+    chunk_size: int | None,
+    bias: bool,
+) -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(3, 4, bias), nn.Tanh(), nn.Linear(4, 3)).double()
+    inputs[:, shared] = torch.tensor([0.0, -0.7, 2.0], dtype=torch.float64)[shared]
+    # Shared by the samples of a chunk, but not by all.
+    inputs[4:, shared[0]] = 1.0
+    expected = dense_hessian(model, cross_entropy, inputs, targets)
+    matrix = matrix_of(build(model, inputs, targets, chunk_size))
+    torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("samples", [1, 3, 4])
+def test_a_perceptrons_samples_may_take_several_passes(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    samples: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("eigendrift.eigenpairs.perceptron.CACHED_SAMPLES", samples)
+    monkeypatch.setattr("eigendrift.eigenpairs.columns.TURNED", 2)
+    expected = dense_hessian(model, cross_entropy, inputs, targets)
+    matrix = matrix_of(PerceptronHessian(model, inputs, targets))
+    torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-12)
+
+
 def test_a_single_product_before_a_block(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
     operator = build(model, inputs, torch.arange(SAMPLES) % 3)
     block = torch.randn(5, operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
