@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,13 @@ def test_log_and_benchmark_of_a_job_are_named_alike():
     # The run times take from the log how much of a job was start-up.
     assert len(pairs) == rules.count("benchmark:\n") > 0
     assert all(log == benchmark for log, benchmark in pairs)
+
+
+def test_no_two_modules_of_the_tests_have_one_name():
+    # Their directories are no packages, so that pytest and Python know them by base name alone.
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert "test_house.py" in names
+    assert [name for name, number in names.items() if number > 1] == []
 
 
 def test_a_study_is_named_like_its_file():
