@@ -115,6 +115,7 @@ def test_categories(entries):
         "Alignment",
         "Claims",
         "Configuration",
+        "Curvature",
         "Displacement",
         "Localization",
         "Null models",

@@ -4,8 +4,9 @@ from typing import Literal
 
 import xarray as xr
 
-from eigendrift.claims.evidence import Estimate, Evidence, NotMeasuredError, Variant, leading, log10
+from eigendrift.claims.evidence import Estimate, Evidence, NotMeasuredError, Variant, leading
 from eigendrift.metrics.lagged import RESOLUTION, displacement_over_lag, missed_lag
+from eigendrift.metrics.logarithms import log10
 
 
 def lagged_displacement(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 import xarray as xr
 
 from eigendrift.metrics.collection import Collection
@@ -112,12 +111,6 @@ def leading(values: xr.DataArray, variant: Variant) -> xr.DataArray:
     if (computed := values.sizes["rank"]) < variant.ranks:
         raise NotMeasuredError(f"the effect is of {variant.ranks} eigenpairs, the study computed {computed}")
     return values.sel(rank=slice(1, variant.ranks)).mean("rank", skipna=False)
-
-
-def log10(values: xr.DataArray) -> xr.DataArray:
-    """Return the decimal logarithm."""
-    logarithms: xr.DataArray = xr.apply_ufunc(np.log10, values)
-    return logarithms
 
 
 def main_runs(*optimizers: str) -> Callable[[Evidence], Consulted]:

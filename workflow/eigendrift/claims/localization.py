@@ -3,8 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from eigendrift.claims.evidence import Estimate, Evidence, Variant, leading, log10
+from eigendrift.claims.evidence import Estimate, Evidence, Variant, leading
 from eigendrift.metrics.baseline import draws_for
+from eigendrift.metrics.logarithms import log10
 
 
 def late_localization(runs: xr.Dataset, variant: Variant) -> xr.DataArray:

@@ -10,6 +10,7 @@ import xarray as xr
 from eigendrift.metrics.baseline import draws_for, pairs_of
 from eigendrift.metrics.collection import read_run
 from eigendrift.metrics.displacement import displacement, overlaps, subspace_displacement
+from eigendrift.metrics.logarithms import log10
 from eigendrift.stores.reading import open_store
 
 # Eigenvalues and inverse participation ratios spread over factors, so their logarithms are compared.
@@ -65,7 +66,7 @@ def _values_of_draws(baseline: xr.Dataset) -> Iterator[tuple[str, pd.DataFrame]]
         # No draw is in two pairs, so that displacements are independent.
         disjoint = draws.isel(pair=np.flatnonzero((one % 2 == 0) & (other == one + 1)))
         tables = [
-            *(_long(_log10(draws[name]), "draw", shown) for name, shown in LOGARITHMIC.items()),
+            *(_long(log10(draws[name]), "draw", shown) for name, shown in LOGARITHMIC.items()),
             _long(disjoint["displacement"], "pair", "displacement"),
             _long(_whole(disjoint["subspace_displacement"]), "pair", "subspace displacement"),
         ]
@@ -76,7 +77,7 @@ def _values_of_run(run: xr.Dataset) -> Iterator[pd.DataFrame]:
     known = {name: run.attrs[name] for name in ("dataset", "optimizer")}
     for moment, checkpoint in MOMENTS.items():
         for name, shown in LOGARITHMIC.items():
-            values = _log10(run[name].isel(checkpoint=checkpoint)).expand_dims("seed")
+            values = log10(run[name].isel(checkpoint=checkpoint)).expand_dims("seed")
             yield _long(values, "seed", shown).assign(**known, networks=moment)
 
 
@@ -114,12 +115,6 @@ def _vectors(eigenpairs: xr.Dataset, checkpoint: int) -> np.ndarray:
 def _whole(subspace_displacement: xr.DataArray) -> xr.DataArray:
     """Return that of the span of all eigenvectors."""
     return subspace_displacement.isel(rank=-1, drop=True)
-
-
-def _log10(values: xr.DataArray) -> xr.DataArray:
-    """Return log10 where there is one, NaN elsewhere."""
-    logarithms: xr.DataArray = xr.apply_ufunc(np.log10, values.where(values > 0))
-    return logarithms
 
 
 def _long(values: xr.DataArray, counted: str, statistic: str) -> pd.DataFrame:
