@@ -204,8 +204,7 @@ def test_a_perceptrons_samples_may_take_several_passes(
     samples: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("eigendrift.eigenpairs.perceptron.CACHED_SAMPLES", samples)
-    monkeypatch.setattr("eigendrift.eigenpairs.columns.TURNED", 2)
+    monkeypatch.setattr("eigendrift.eigenpairs.perceptron.CACHED_ROWS", samples)
     expected = dense_hessian(model, cross_entropy, inputs, targets)
     matrix = matrix_of(PerceptronHessian(model, inputs, targets))
     torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-12)

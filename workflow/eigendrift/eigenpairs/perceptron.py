@@ -7,93 +7,74 @@ import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
-from eigendrift.eigenpairs.columns import Columns, columns_of
 from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, layers_of
 from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
 
-# A processor's caches hold the activations of so many samples; more at once run at the speed of its memory.
-CACHED_SAMPLES = 4_096
-
-
-@dataclass(frozen=True)
-class _Paired:
-    """Two numbers for each of a layer's units and n samples: what is prepared, and R{…} of a vector.
-
-    They alternate in memory, so that a sum of two matrix products over them is one product, whether it runs
-    over units or over samples.
-
-    Attributes:
-        moving: (width, n), R{…}.
-        by_unit: (2 × width, n), the two rows of each unit in turn; of hidden units with ones as a last row.
-        by_sample: (width, 2n).
-    """
-
-    moving: torch.Tensor
-    by_unit: torch.Tensor
-    by_sample: torch.Tensor
+# Vectors of a block are worked on together while their activations in a layer have at most so many columns:
+# wider products are no faster, and memory stays that of a few passes through the network.
+COLUMNS = 128
+# A processor's caches hold the activations of so many rows; more at once run at the speed of its memory.
+CACHED_ROWS = 4_096
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass of n samples through the network, and the memory for a product with one vector.
+    """One pass of n rows through the network; the lists of hidden layers are one shorter than those of all.
 
     Attributes:
-        columns: (K, n), the sample.
-        activations: Of every hidden layer: a = σ(z) and R{a}.
-        errors: Of every layer but the first: R{δ} and δ, the derivative of the mean loss by the output z.
-        first_errors: (width, n), R{δ} of the first layer.
-        slopes: (width, n) of every hidden layer: σ'(z).
-        curvatures: (width, n) of every hidden layer: σ''(z) times the derivative of the mean loss by σ(z);
+        inputs: (n, fan-in) of every layer: the sample, then a = σ(z) of each hidden layer.
+        errors: (n, fan-out) of every layer: δ, the derivative of the mean loss by its output z.
+        slopes: (n, 1, width) of every hidden layer: σ'(z).
+        curvatures: (n, 1, width) of every hidden layer: σ''(z) times the derivative of the mean loss by σ(z);
             None where σ'' vanishes.
-        bends: (width, n) of every hidden layer, for R{z} times the curvatures.
-        probabilities: (classes, n), softmax of the network's output.
-        shares: (classes, n), the probabilities over the number of samples.
-        top: int64 (1, n), the most probable class.
+        probabilities: (n, 1, classes), softmax of the network's output.
+        shares: (n, 1, classes), the probabilities over the number of samples.
+        top: int64 (n, 1, 1), the most probable class.
     """
 
-    columns: torch.Tensor
-    activations: list[_Paired]
-    errors: list[_Paired]
-    first_errors: torch.Tensor
+    inputs: list[torch.Tensor]
+    errors: list[torch.Tensor]
     slopes: list[torch.Tensor]
     curvatures: list[torch.Tensor | None]
-    bends: list[torch.Tensor | None]
     probabilities: torch.Tensor
     shares: torch.Tensor
     top: torch.Tensor
 
-    def error(self, layer: int) -> torch.Tensor:
-        """Return where R{δ} of a layer belongs, (fan-out, n)."""
-        return self.first_errors if layer == 0 else self.errors[layer - 1].moving
-
 
 @dataclass(frozen=True)
-class _Layer:
-    """A layer behind the first, its weights W beside those of the vector, V.
+class _Direction:
+    """What belongs to one layer of a block of b vectors, as the matrix products take it.
 
     Attributes:
-        onward: (fan-out, 2 × fan-in + 1), the columns of V and W in turn, and the vector's biases c: what
-            R{z} = V a + W R{a} + c multiplies the activations with.
-        onward_vector: (fan-out, fan-in), V in it.
-        backward: (2 × fan-out, fan-in), the rows of W and V in turn: WᵀR{δ} + Vᵀδ.
-        backward_vector: (fan-out, fan-in), V in it.
+        onward: (fan-in, b × fan-out), every V transposed.
+        back: (fan-out, b × fan-in), every V.
+        biases: (b × fan-out,); None for a layer without.
     """
 
     onward: torch.Tensor
-    onward_vector: torch.Tensor
-    backward: torch.Tensor
-    backward_vector: torch.Tensor
-
-    def take(self, direction: Part) -> None:
-        """Put the vector's part in place."""
-        self.onward_vector.copy_(direction.weights[0])
-        self.backward_vector.copy_(direction.weights[0])
-        if direction.biases is not None:
-            self.onward[:, -1] = direction.biases[0]
+    back: torch.Tensor
+    biases: torch.Tensor | None
 
 
-class PerceptronHessian(HessianOperator[tuple[Columns, list[_Pass]]]):
+@dataclass(frozen=True)
+class _Memory:
+    """One memory for a layer's n rows and b vectors, in the shapes in which it is worked on.
+
+    Views take a processor longer than some of the work on small networks, so they are made once.
+
+    Attributes:
+        whole: (n, b, fan-out).
+        wide: (n, b × fan-out).
+        tall: (n × b, fan-out).
+    """
+
+    whole: torch.Tensor
+    wide: torch.Tensor
+    tall: torch.Tensor
+
+
+class PerceptronHessian(HessianOperator[list[_Pass]]):
     r"""The Hessian of the mean cross-entropy of a multilayer perceptron.
 
     The R operator (Pearlmutter 1994), :math:`R\{f(\theta)\} = \partial_r f(\theta + r v)|_{r=0}`. With
@@ -111,8 +92,7 @@ class PerceptronHessian(HessianOperator[tuple[Columns, list[_Pass]]]):
         R\{\partial L/\partial W_l\} = R\{\delta_l\} a_{l-1}^T + \delta_l R\{a_{l-1}\}^T, \quad
         R\{\partial L/\partial b_l\} = R\{\delta_l\}
 
-    All that does not depend on v is prepared. Features come before samples, so that work on single numbers
-    goes through memory in order; and each sum of two products is one product, see `_Paired`.
+    All that does not depend on v is prepared; a block of vectors shares the matrix products with it.
     """
 
     def __init__(
@@ -135,127 +115,132 @@ class PerceptronHessian(HessianOperator[tuple[Columns, list[_Pass]]]):
         layers = deepcopy(layers_of(model))
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         self._activations = [layer for layer in layers if not isinstance(layer, nn.Linear)]
-        self._further = [_layer(layer.weight.detach()) for layer in self._linear[1:]]
+        self._together = max(1, COLUMNS // max(layer.out_features for layer in self._linear))
+        self._numbers: dict[tuple[str, int], torch.Tensor] = {}
+        self._views: dict[tuple[str, int, int, int], _Memory] = {}
         super().__init__(model, inputs, targets, chunk_size)
 
     @torch.no_grad()
-    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[Columns, list[_Pass]]:
-        samples = len(inputs)
-        rows = CACHED_SAMPLES if inputs.device.type == "cpu" else samples
-        columns, parts = columns_of(inputs.flatten(1), rows)
-        first = self._linear[0]
-        weights = columns.weights(Part(first.weight[None], None if first.bias is None else first.bias[None]))
-        passes = [
-            self._pass(weights, part, labels, samples)
-            for part, labels in zip(parts, torch.split(targets, rows), strict=True)
-        ]
-        return columns, passes
+    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> list[_Pass]:
+        rows = CACHED_ROWS if inputs.device.type == "cpu" else len(inputs)
+        parts = zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
+        return [self._pass(*part, len(inputs)) for part in parts]
 
-    def _pass(
-        self, weights: torch.Tensor, columns: torch.Tensor, targets: torch.Tensor, samples: int
-    ) -> _Pass:
-        outputs = weights @ columns
-        activations, slopes, bends = [], [], []
-        for layer, activation in zip(self._linear[1:], self._activations, strict=True):
-            value, slope, bend = derivatives(activation, outputs)
-            activations.append(_paired(value, moving=1, ones=1))
+    def _pass(self, inputs: torch.Tensor, targets: torch.Tensor, samples: int) -> _Pass:
+        activations, slopes, bends = [inputs.flatten(1)], [], []
+        for layer, activation in zip(self._linear, self._activations, strict=False):
+            value, slope, bend = derivatives(activation, layer(activations[-1]))
+            activations.append(value)
             slopes.append(slope)
             bends.append(bend)
-            outputs = _affine(layer, value)
-        probabilities = outputs.softmax(0)
-        labelled = one_hot(targets, len(probabilities)).T.bool()
-        error = output_errors(probabilities, labelled, dim=0) / samples
-        errors: list[_Paired] = []
+        probabilities = self._linear[-1](activations[-1]).softmax(1)
+        labelled = one_hot(targets, probabilities.shape[1]).bool()
+        errors = [output_errors(probabilities, labelled) / samples]
         curvatures: list[torch.Tensor | None] = []
         for layer, slope, bend in zip(self._linear[:0:-1], slopes[::-1], bends[::-1], strict=True):
-            errors.insert(0, _paired(error, moving=0))
-            by_activation = layer.weight.T @ error
+            by_activation = errors[0] @ layer.weight
             curvatures.insert(0, None if bend is None else bend * by_activation)
-            error = slope * by_activation
+            errors.insert(0, slope * by_activation)
+        probabilities = probabilities[:, None]
         return _Pass(
-            columns=columns,
-            activations=activations,
+            inputs=activations,
             errors=errors,
-            first_errors=torch.empty_like(error),
-            slopes=slopes,
-            curvatures=curvatures,
-            bends=[None if curvature is None else torch.empty_like(curvature) for curvature in curvatures],
+            slopes=[slope[:, None] for slope in slopes],
+            curvatures=[None if curvature is None else curvature[:, None] for curvature in curvatures],
             probabilities=probabilities,
             shares=probabilities / samples,
-            top=probabilities.argmax(0, keepdim=True),
+            top=probabilities.argmax(2, keepdim=True),
         )
 
     @torch.no_grad()
-    def _products(self, prepared: tuple[Columns, list[_Pass]], block: torch.Tensor) -> torch.Tensor:
-        columns, passes = prepared
+    def _products(self, prepared: list[_Pass], block: torch.Tensor) -> torch.Tensor:
         products = torch.zeros_like(block)
-        for vector, product in zip(torch.split(block, 1), torch.split(products, 1), strict=True):
-            first, *further = by_layer(vector, self._linear)
-            images = by_layer(product, self._linear)
-            for layer, direction in zip(self._further, further, strict=True):
-                layer.take(direction)
-            weights = columns.weights(first)
-            gradient = weights.new_zeros(weights.shape[::-1])
-            for rows in passes:
-                self._forward(rows, weights)
-                self._backward(rows, images, gradient)
-            columns.write(gradient, images[0])
+        together = self._together
+        for vectors, images in zip(
+            torch.split(block, together), torch.split(products, together), strict=True
+        ):
+            directions = [_direction(part) for part in by_layer(vectors, self._linear)]
+            parts = by_layer(images, self._linear)
+            for rows in prepared:
+                outputs, activations = self._forward(rows, directions, len(vectors))
+                self._backward(rows, directions, outputs, activations, parts)
         return products
 
-    def _forward(self, rows: _Pass, weights: torch.Tensor) -> None:
-        """Compute R{a} of hidden layers and R{z} of the last, given the vector's weights of the columns."""
-        multiplied, given = weights, rows.columns
-        hidden = zip(rows.activations, rows.slopes, rows.curvatures, rows.bends, self._further, strict=True)
-        for activation, slope, curvature, bend, behind in hidden:
-            output = torch.mm(multiplied, given, out=activation.moving)
-            if curvature is not None and bend is not None:
-                torch.mul(output, curvature, out=bend)
-            output.mul_(slope)
-            multiplied, given = behind.onward, activation.by_unit
-        torch.mm(multiplied, given, out=rows.error(len(rows.errors)))
+    def _forward(
+        self, prepared: _Pass, directions: list[_Direction], vectors: int
+    ) -> tuple[list[_Memory], list[_Memory]]:
+        """Return R{z} of every layer and R{a} of every hidden one.
 
-    def _backward(self, rows: _Pass, images: list[Part], gradient: torch.Tensor) -> None:
-        """Add R{∂L/∂W} and R{∂L/∂b} to ``images``; of the first layer, by column, to ``gradient``."""
-        error = rows.error(len(rows.errors))  # becomes R{δ} of the layer at hand
-        subtract_mean(error, rows.probabilities, rows.top, dim=0)
-        error.mul_(rows.shares)
-        for index in reversed(range(1, len(images))):
-            given, image = rows.errors[index - 1], images[index]
-            image.weights[0].addmm_(given.by_sample, rows.activations[index - 1].by_sample.T)
-            if image.biases is not None:
-                image.biases[0] += error.sum(1)
-            error = torch.mm(self._further[index - 1].backward.T, given.by_unit, out=rows.error(index - 1))
-            error.mul_(rows.slopes[index - 1])
-            bend = rows.bends[index - 1]
-            if bend is not None:
-                error.add_(bend)
-        gradient.addmm_(rows.columns, error.T)
+        Where σ'' vanishes, R{z} is not needed again and R{a} takes its place.
+        """
+        outputs: list[_Memory] = []
+        activations: list[_Memory] = []
+        for index, (given, direction) in enumerate(zip(prepared.inputs, directions, strict=True)):
+            output = self._memory_of("outputs", index, len(given), vectors)
+            if direction.biases is None:
+                torch.mm(given, direction.onward, out=output.wide)
+            else:
+                torch.addmm(direction.biases, given, direction.onward, out=output.wide)
+            if index > 0:
+                output.tall.addmm_(activations[-1].tall, self._linear[index].weight.T)
+            outputs.append(output)
+            if index < len(prepared.slopes):
+                keep = prepared.curvatures[index] is not None
+                into = self._memory_of("activations", index, len(given), vectors) if keep else output
+                torch.mul(output.whole, prepared.slopes[index], out=into.whole)
+                activations.append(into)
+        return outputs, activations
+
+    def _backward(
+        self,
+        prepared: _Pass,
+        directions: list[_Direction],
+        outputs: list[_Memory],
+        activations: list[_Memory],
+        images: list[Part],
+    ) -> None:
+        """Add R{∂L/∂W} and R{∂L/∂b} of every layer to ``images``."""
+        error = outputs[-1]  # becomes R{δ} of the layer at hand
+        top = prepared.top.expand(-1, error.whole.shape[1], -1)
+        subtract_mean(error.whole, prepared.probabilities, top, dim=2)
+        error.whole.mul_(prepared.shares)
+        for index in reversed(range(len(images))):
+            weights, biases = images[index].weights, images[index].biases
+            weights.add_((error.wide.T @ prepared.inputs[index]).view_as(weights))
+            if biases is not None:
+                biases.add_(error.whole.sum(0))
+            if index == 0:
+                return
+            given, behind = prepared.errors[index], activations[index - 1]
+            mixed = given.T @ behind.wide
+            weights.add_(mixed.view(len(mixed), len(weights), -1).transpose(0, 1))
+            # R{a} has served; R{δ} of the layer before takes its place.
+            torch.mm(error.tall, self._linear[index].weight, out=behind.tall)
+            behind.wide.addmm_(given, directions[index].back)
+            behind.whole.mul_(prepared.slopes[index - 1])
+            curvature = prepared.curvatures[index - 1]
+            if curvature is not None:
+                behind.whole.addcmul_(curvature, outputs[index - 1].whole)
+            error = behind
+
+    def _memory_of(self, purpose: str, index: int, rows: int, vectors: int) -> _Memory:
+        """Return memory for a layer's rows, kept because fresh memory is slow to touch."""
+        key = (purpose, index, rows, vectors)
+        if key not in self._views:
+            width = self._linear[index].out_features
+            flat = self._numbers.get((purpose, index))
+            if flat is None or flat.numel() < rows * vectors * width:
+                flat = torch.empty(rows * self._together * width, dtype=self.dtype, device=self.device)
+                self._numbers[purpose, index] = flat
+            whole = flat[: rows * vectors * width].view(rows, vectors, width)
+            self._views[key] = _Memory(whole, whole.flatten(1), whole.flatten(0, 1))
+        return self._views[key]
 
 
-def _layer(weights: torch.Tensor) -> _Layer:
-    fan_out, fan_in = weights.shape
-    onward, backward = weights.new_zeros(fan_out, 2 * fan_in + 1), weights.new_empty(2 * fan_out, fan_in)
-    onward[:, 1:-1:2], backward[::2] = weights, weights
-    return _Layer(onward, onward[:, :-1:2], backward, backward[1::2])
-
-
-def _paired(prepared: torch.Tensor, moving: int, ones: int = 0) -> _Paired:
-    """Put what is prepared, (width, n), beside the place of what the vector changes.
-
-    Args:
-        prepared: The one.
-        moving: The other's place in each pair, 0 or 1.
-        ones: How many rows of ones follow.
-    """
-    width, samples = prepared.shape
-    numbers = prepared.new_ones(2 * width + ones, samples)
-    by_sample = numbers[: 2 * width].view(width, 2 * samples)
-    pairs = by_sample.view(width, 2, samples)
-    pairs[:, 1 - moving] = prepared
-    return _Paired(pairs[:, moving], numbers, by_sample)
-
-
-def _affine(layer: nn.Linear, given: torch.Tensor) -> torch.Tensor:
-    """Return W a + b, (fan-out, n)."""
-    output = layer.weight @ given
-    return output if layer.bias is None else output.add_(layer.bias[:, None])
+def _direction(part: Part) -> _Direction:
+    return _Direction(
+        # In order of memory: that is faster for a layer with few units.
+        onward=part.weights.permute(2, 0, 1).flatten(1).contiguous(),
+        back=part.weights.transpose(0, 1).flatten(1),
+        biases=None if part.biases is None else part.biases.flatten(),
+    )

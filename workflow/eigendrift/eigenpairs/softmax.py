@@ -36,18 +36,17 @@ def mean_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Te
     return (outputs - own).masked_fill(labelled, 0).logsumexp(1).mean()
 
 
-def output_errors(probabilities: torch.Tensor, labelled: torch.Tensor, dim: int) -> torch.Tensor:
+def output_errors(probabilities: torch.Tensor, labelled: torch.Tensor) -> torch.Tensor:
     """Return δ = p − y, the derivative of each sample's cross-entropy by the network's output.
 
     At the label it is minus the sum of the other probabilities, which is p − 1 without the subtraction.
 
     Args:
-        probabilities: Softmax of the output, with classes in dimension ``dim``.
+        probabilities: (…, classes, …), softmax of the output, classes in dimension 1.
         labelled: bool, of a shape that broadcasts with it; True at the labels.
-        dim: Dimension of the classes.
     """
     others = probabilities.masked_fill(labelled, 0)
-    return torch.where(labelled, -others.sum(dim, keepdim=True), others)
+    return torch.where(labelled, -others.sum(1, keepdim=True), others)
 
 
 def subtract_mean(outputs: torch.Tensor, probabilities: torch.Tensor, top: torch.Tensor, dim: int) -> None:

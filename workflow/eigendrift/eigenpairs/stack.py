@@ -130,7 +130,7 @@ class PerceptronStack:
         probabilities = output.softmax(1)
         samples = len(targets)
         labelled = one_hot(targets, probabilities.shape[1]).T.bool()
-        errors = [output_errors(probabilities, labelled, dim=1) / samples]
+        errors = [output_errors(probabilities, labelled) / samples]
         curvatures: list[torch.Tensor | None] = []
         for part, slope, bend in zip(parts[:0:-1], slopes[::-1], bends[::-1], strict=True):
             by_activation = part.weights.mT @ errors[0]
