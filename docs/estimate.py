@@ -1,8 +1,9 @@
 """How long a study would take, from the jobs of the same study with fewer steps, checkpoints and seeds.
 
 `python docs/estimate.py results/paper-reduced workflow/studies/paper.yaml` prints a table for the README.
-Training is proportional to steps, eigenpairs to checkpoints, metrics to pairs of checkpoints; all else, and
-starting a job, is as long as it was. It holds for the kind of processor that the jobs ran on.
+Training is proportional to steps, eigenpairs to checkpoints, metrics to pairs of checkpoints, null models to
+draws, and to steps as well where each draw is a training; all else, and starting a job, is as long as it was.
+It holds for the kind of processor that the jobs ran on.
 """
 
 import re
@@ -18,6 +19,7 @@ from snakemake.utils import update_config
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
+from eigendrift.study.nulls import null_settings  # noqa: E402
 from eigendrift.study.runs import all_runs  # noqa: E402
 
 SEED = re.compile(r"/seed\d+$")
@@ -26,7 +28,9 @@ GROWTH = {
     "train": ("steps", 1),
     "eigenpairs": ("checkpoints", 1),
     "wide_eigenpairs": ("wide_checkpoints", 1),
+    "preconditioned_eigenpairs": ("checkpoints", 1),
     "metrics": ("checkpoints", 2),
+    "preconditioned_metrics": ("checkpoints", 2),
     "wide_metrics": ("wide_checkpoints", 2),
 }
 # In those of the main experiment alone, if wide.
@@ -66,12 +70,16 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
         sys.exit(f"None of the jobs at hand is of {min(missing)}; run a smaller study of the same settings.")
     rows = []
     for (rule, setting), group in jobs.groupby(["rule", settings]):
-        count = asked[setting] if rule in ONE_FOR_EACH_RUN else len(group)
-        name, power = GROWTH.get(rule, ("steps", 0))
+        count = len(group)
+        if rule in ONE_FOR_EACH_RUN:
+            count = asked[setting]
+        elif rule.startswith("preconditioned_"):
+            count = min(asked[setting], wanted["eigenpairs"]["preconditioned_seeds"])
+        growth = _null_growth(setting, measured, wanted) if rule == "null" else _growth(rule, ratios)
         # In seconds of a core, because those of the clock depend on what else the machine did.
         share = group["start_up_seconds"].sum() / group["seconds"].sum()
         start_up = share * group["cpu_seconds"].mean()
-        work = (1 - share) * group["cpu_seconds"].mean() * ratios[name] ** power
+        work = (1 - share) * group["cpu_seconds"].mean() * growth
         rows.append(
             {
                 "rule": rule if rule in GROWTH or rule in ("null", "minimum") else "others",
@@ -83,6 +91,20 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
     table = pd.DataFrame(rows).groupby("rule", sort=False).sum().sort_values("hours", ascending=False)
     table.loc["all"] = table.sum()
     return table.astype({"jobs": int})
+
+
+def _growth(rule: str, ratios: dict[str, float]) -> float:
+    name, power = GROWTH.get(rule, ("steps", 0))
+    return ratios[name] ** power
+
+
+def _null_growth(job: str, measured: dict[str, Any], wanted: dict[str, Any]) -> float:
+    dataset, model, null = job.split("/")
+    before, after = (null_settings(config, dataset, model, null) for config in (measured, wanted))
+    growth: float = after["draws"] / before["draws"]
+    if null == "shuffled_labels":
+        growth *= wanted["training"]["steps"] / measured["training"]["steps"]
+    return growth
 
 
 def _wide_checkpoints(config: dict[str, Any]) -> int:

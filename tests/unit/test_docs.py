@@ -11,7 +11,7 @@ import yaml
 from docs import estimate, gallery
 from PIL import Image
 
-from eigendrift.study.runs import all_runs
+from eigendrift.study.runs import all_runs, runs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,7 +72,13 @@ def jobs_of(config):
     """Benchmarks of a study: a job takes 10 s of a core, 4 of them start-up, and twice that by the clock."""
     runs = list(all_runs(config))
     rules = [(rule, run) for rule in ("train", "eigenpairs", "metrics") for run in runs]
-    jobs = [*rules, ("null", "mnist5k/mlp-32-32/isotropic"), ("fig01", "")]
+    preconditioned = [
+        ("preconditioned_eigenpairs", run)
+        for run in runs_of(config, "main")
+        if run.optimizer == "adam" and run.seed < config["eigenpairs"]["preconditioned_seeds"]
+    ]
+    nulls = [("null", f"mnist5k/mlp-32-32/{name}") for name in ("isotropic", "shuffled_labels")]
+    jobs = [*rules, *((rule, run.directory) for rule, run in preconditioned), *nulls, ("fig01", "")]
     return pd.DataFrame(jobs, columns=["rule", "job"]).assign(
         seconds=20.0, start_up_seconds=8.0, cpu_seconds=10.0
     )
@@ -100,7 +106,23 @@ def test_an_estimate_follows_seeds_steps_and_checkpoints():
     assert table.loc["train", "hours"] == pytest.approx(runs * (4 + 60) / 3600)
     assert table.loc["eigenpairs", "hours"] == pytest.approx(runs * (4 + 12) / 3600)
     assert table.loc["metrics", "hours"] == pytest.approx(runs * (4 + 24) / 3600)
-    assert table.loc["null", "hours"] == pytest.approx(10 / 3600)
+    # Each draw from shuffled_labels is a training.
+    assert table.loc["null", "hours"] == pytest.approx((10 + 4 + 60) / 3600)
+
+
+def test_an_estimate_follows_draws_and_preconditioned_seeds():
+    measured = yaml.safe_load((ROOT / "config.yaml").read_text())
+    wanted = yaml.safe_load((ROOT / "config.yaml").read_text())
+    measured["null_models"]["draws"] = {
+        **wanted["null_models"]["draws"],
+        "isotropic": 50,
+        "shuffled_labels": 6,
+    }
+    measured["eigenpairs"]["preconditioned_seeds"] = 1
+    table = estimate.estimate(jobs_of(measured), measured, wanted)
+    assert table.loc["null", "hours"] == pytest.approx((4 + 12 + 4 + 18) / 3600)
+    seeds = wanted["eigenpairs"]["preconditioned_seeds"]
+    assert table.loc["preconditioned_eigenpairs", "jobs"] == 2 * seeds
 
 
 def test_an_estimate_from_another_study_is_refused():
@@ -116,5 +138,5 @@ def test_the_estimate_is_printed_with_every_rule(tmp_path, capsys):
     (tmp_path / "study.yaml").write_text("{}")
     estimate.main(tmp_path, tmp_path / "study.yaml")
     lines = capsys.readouterr().out.splitlines()
-    assert "| null | 1 | 0.00 | 0.00 |" in lines
+    assert "| null | 2 | 0.01 | 0.00 |" in lines
     assert lines[-1].startswith(f"| all | {len(jobs_of(config))} |")
