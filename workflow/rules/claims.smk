@@ -1,7 +1,8 @@
 """Claims.
 
 Consumes runs/<run>/metrics.zarr of the main experiment and the sweeps, and the baselines of the chosen null model; of
-the main experiment the same with more eigenpairs, where a claim's sensitivity asks for them.
+the main experiment the same with more eigenpairs, where a claim's sensitivity asks for them. Also null_validation.csv
+and null_departure.csv, which say whether the null model bears a claim.
 Produces claims.json, claims.csv and claims_sensitivity.csv; at the end of a run that asked for them, a line for each verdict.
 """
 
@@ -23,6 +24,8 @@ rule claims:
                 DECIDED["manifests"] + manifests_of(sum(SWEEPS.values(), []))
             )
         ),
+        validation=rules.validation.output.validation,
+        departure=rules.validation.output.departure,
         schema=os.path.relpath(WORKFLOW / "schemas/claims.schema.json"),
         code=code("claims"),
     output:

@@ -9,18 +9,27 @@ with logged(snakemake.log[0]):
     from eigendrift.claims.decide import decide_claims
     from eigendrift.claims.evidence import gather
     from eigendrift.claims.output import record_of, write_claims
+    from eigendrift.claims.standing import read_standings
     from eigendrift.metrics.collection import collect
     from eigendrift.metrics.sweep import read_swept_runs
 
     settings, stores = snakemake.params.settings, snakemake.input
     collection = collect(stores.metrics, stores.baselines)
+    standings = read_standings(
+        Path(stores.validation), Path(stores.departure), collection.null_model, collection.runs
+    )
     evidence = gather(
         collection,
         read_swept_runs(stores.get("batch_sizes", []), "batch_size"),
         read_swept_runs(stores.get("learning_rates", []), "learning_rate"),
         collect(stores.wide_metrics, stores.wide_baselines) if stores.get("wide_metrics") else None,
+        standings,
     )
-    notes = [note for dataset in collection.runs for note in collection.notes(dataset)]
+    notes = [
+        note
+        for dataset in collection.runs
+        for note in collection.notes(dataset) + standings[dataset].notes(dataset)
+    ]
     write_claims(
         record_of(decide_claims(evidence, settings), settings, collection.null_model, notes),
         json.loads(Path(stores.schema).read_text("utf-8")),

@@ -125,7 +125,7 @@ def test_the_console_has_a_line_for_each_verdict(record: dict[str, Any], tmp_pat
     assert len(rows) == 16
     first = record["claims"][0]
     low, high = first["interval"]
-    numbers = rf"{first['effect']:.2f}  \[{low:.2f}, {high:.2f}\] +p = 0\.\d+"
+    numbers = rf"{first['effect']:.3f}  \[{low:.3f}, {high:.3f}\] +p = 0\.\d+"
     assert re.fullmatch(rf"  C1   digits   supported     {numbers}  SGD leads .*\.", rows[0])
     assert re.fullmatch(r"  C7   mnist5k  not measured +The learning rate .*\.", rows[-1])
     assert lines[-1] == f"Why: {path}"

@@ -38,9 +38,17 @@ def test_interval_is_that_of_all_resamples(confidence: float) -> None:
     least, most = (np.quantile(ratios, q, method=m) for q, m in ((tail, "lower"), (1 - tail, "higher")))
     expected = mean - most * error, mean - least * error
     np.testing.assert_allclose(bootstrap_interval(effects, confidence, 3125), expected)
-    drawn = bootstrap_interval(effects, confidence, 3124)
-    np.testing.assert_allclose(drawn, expected, atol=0.1)
-    assert drawn == bootstrap_interval(effects, confidence, 3124)
+    # All but the order of their values, 126 of them differ.
+    np.testing.assert_allclose(bootstrap_interval(effects, confidence, 126), expected)
+
+
+def test_interval_of_drawn_resamples_is_near_that_of_all() -> None:
+    effects = np.random.default_rng(1).normal(size=9)
+    # Of nine values 24,310 resamples differ.
+    listed, drawn = (bootstrap_interval(effects, 0.95, resamples) for resamples in (24_310, 24_309))
+    assert drawn != listed
+    assert drawn == bootstrap_interval(effects, 0.95, 24_309)
+    np.testing.assert_allclose(drawn, listed, atol=0.05)
 
 
 def test_seeds_that_agree_but_for_rounding_have_an_interval_of_no_width() -> None:
@@ -56,6 +64,10 @@ def test_fewest_seeds_are_those_that_have_an_interval_of_95_percent() -> None:
     assert bootstrap_interval(values[1:], 0.95, 10_000) is None
     # Resamples of one value alone, more than 0.5 % on either side, leave 99 % without an end.
     assert bootstrap_interval(values, 0.99, 10_000) is None
+
+
+def test_values_most_of_which_are_equal_have_an_interval_without_end() -> None:
+    assert bootstrap_interval(np.array([0.0] * 6 + [0.1]), 0.95, 10_000) is None
 
 
 def test_interval_of_many_values_is_students() -> None:

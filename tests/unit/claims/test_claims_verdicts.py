@@ -203,6 +203,15 @@ def test_too_few_seeds_are_undecided_but_have_an_effect(seeds: int) -> None:
         assert outcomes[name].reason == f"too few seeds for an interval of 95%: {seeds}"
 
 
+def test_seeds_of_one_effect_are_named_as_what_leaves_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eigendrift.claims.decide.bootstrap_interval", lambda *_: None)
+    outcomes = decide(as_the_paper_says())
+    for name in MAIN:
+        assert outcomes[name].verdict == "undecided"
+        assert outcomes[name].reason == "too many seeds of the same effect for an interval of 95%: 8"
+        assert outcomes[name].corrected_p == outcomes[name].smallest_corrected_p
+
+
 def test_claims_are_corrected_over_the_data_set_that_they_are_tested_on() -> None:
     evidence = evidence_of(as_the_paper_says(), sweeps=True)
     evidence["mnist5k"] = evidence_of(as_the_paper_says())["digits"]

@@ -26,8 +26,8 @@ def _row(claim: dict[str, Any]) -> tuple[str, ...]:
         claim["claim"],
         claim["dataset"],
         claim["verdict"],
-        "" if effect is None else f"{effect:.2f}",
-        "" if interval is None else f"[{interval[0]:.2f}, {interval[1]:.2f}]",
+        "" if effect is None else f"{effect:.3f}",
+        "" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]",
         "" if corrected is None else f"p = {corrected:.2g}",
         claim["statement"],
     )

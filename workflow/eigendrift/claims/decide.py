@@ -21,6 +21,8 @@ it cannot speak, because that would drop the correction just where the evidence 
 undecided, and the reason says where the interval lies and how many seeds could decide. A contradiction
 needs no test: it is no discovery that several claims could yield by chance, but the finding that one was
 not made.
+
+Claims that hold runs against a null model fall with it, see `eigendrift.claims.standing`.
 """
 
 import math
@@ -35,6 +37,7 @@ import xarray as xr
 from eigendrift.claims.estimators import CLAIMS, Claim
 from eigendrift.claims.evidence import Consulted, Estimate, Evidence, NotMeasuredError, Variant
 from eigendrift.claims.statistics import (
+    FEWEST_SEEDS,
     bootstrap_interval,
     detectable_distance,
     holm,
@@ -59,12 +62,12 @@ class Outcome:
         checkpoints: How many checkpoints of a run the effect is measured at.
         effect: Mean over seeds; None if no seed can tell.
         interval: Studentized bootstrap interval of the mean over seeds; None with too few of them.
-        p: Of the sign-flip test; None without an interval.
+        p: Of the sign-flip test; None with too few seeds for an interval.
         corrected_p: The same, Holm-corrected over the claims that are tested on the data set.
         smallest_p: The smallest p that so many seeds could reach.
         smallest_corrected_p: The same for the corrected p.
         detectable_effect: True effect for which the interval of so many seeds, of this spread, would lie on
-            the claim's side with 80 % chance; None without an interval.
+            the claim's side with 80 % chance; None with too few seeds for an interval.
         details: Numbers that help to read the effect, means over seeds.
     """
 
@@ -192,6 +195,8 @@ def outcomes_of(
             )
             threshold = settings["smallest_effect"][claim.name]
             verdict, reason = _verdict(tested, claim, threshold, 1 - settings["confidence"], len(corrected))
+            if claim.uses_null and evidence.standing is not None:
+                verdict, reason = evidence.standing.verdict(verdict, reason, variant.ranks)
             found[claim.name] = replace(tested, verdict=verdict, reason=reason)
     return found
 
@@ -206,9 +211,10 @@ def _measure(claim: Claim, evidence: Evidence, variant: Variant, settings: Mappi
     excluded = {seed: why for seed, why in reasons.items() if why is not None}
     used = estimate.effects.drop_sel(seed=list(excluded))
     seeds = {int(seed): float(effect) for seed, effect in zip(used["seed"], used, strict=True)}
+    why = "too few seeds" if len(seeds) < FEWEST_SEEDS else "too many seeds of the same effect"
     return Outcome(
         "undecided",
-        f"too few seeds for an interval of {settings['confidence']:.0%}: {len(seeds)}",
+        f"{why} for an interval of {settings['confidence']:.0%}: {len(seeds)}",
         seeds,
         excluded,
         **_statistics(used.values, claim, settings),
@@ -223,7 +229,7 @@ def _statistics(values: np.ndarray, claim: Claim, settings: Mapping[str, Any]) -
     interval = bootstrap_interval(values, settings["confidence"], settings["resamples"])
     found = {"effect": float(values.mean()), "interval": interval}
     distance = detectable_distance(values, settings["confidence"])
-    if interval is None or distance is None:
+    if distance is None:
         return found
     return found | {
         "p": sign_flip_p(threshold - values if claim.equivalence else values),
@@ -238,7 +244,9 @@ def _details(estimate: Estimate, used: xr.DataArray) -> dict[str, float]:
 
 
 def _verdict(found: Outcome, claim: Claim, threshold: float, level: float, tests: int) -> tuple[str, str]:
-    low, high = found.interval or (-math.inf, math.inf)
+    if found.interval is None:
+        return "undecided", found.reason
+    low, high = found.interval
     what = "bound" if claim.equivalence else "smallest effect that counts"
     above, below = low > threshold, high < threshold
     if not above and not below:

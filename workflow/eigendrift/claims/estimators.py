@@ -36,6 +36,7 @@ class Claim:
         estimate: Computes it for every seed of a data set.
         consults: Returns the runs that it rests on.
         uses_lag: Whether the effect depends on the lag.
+        uses_null: Whether the effect is held against the null model.
         equivalence: Whether the claim is that an effect is small: it must lie below its bound, not above.
     """
 
@@ -47,6 +48,7 @@ class Claim:
     estimate: Estimator
     consults: Callable[[Evidence], Consulted]
     uses_lag: bool = False
+    uses_null: bool = False
     equivalence: bool = False
 
 
@@ -80,6 +82,7 @@ CLAIMS = (
         LOG_RATIO,
         localization,
         main_runs("adam"),
+        uses_null=True,
     ),
     Claim(
         "C4",
@@ -90,6 +93,7 @@ CLAIMS = (
         "standard deviations of a null difference",
         attribution,
         main_runs("adam", "sgd"),
+        uses_null=True,
     ),
     Claim(
         "C5",

@@ -153,7 +153,7 @@ def _describe(figure: Figure, content: Mapping[str, Any]) -> None:
             f"interval: {settings['confidence']:.0%} studentized bootstrap of the mean over seeds",
             "n: seeds; p: of the paired sign-flip test, Holm-corrected over the claims of a data set",
             f"lag: {settings['lag']:g} of the training; null model: {content['null_model']}",
-            "k: leading eigenvectors that statistics are means over, all at the checkpoints that have most",
+            "k: leading eigenvectors that statistics are means over, in C1 to C5 where checkpoints have most",
             *content["notes"],
         ],
     )
