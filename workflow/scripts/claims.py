@@ -7,6 +7,7 @@ from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.claims.decide import decide_claims
+    from eigendrift.claims.displacement import notes_on_lags
     from eigendrift.claims.evidence import gather
     from eigendrift.claims.output import record_of, write_claims
     from eigendrift.claims.standing import read_standings
@@ -25,10 +26,15 @@ with logged(snakemake.log[0]):
         collect(stores.wide_metrics, stores.wide_baselines) if stores.get("wide_metrics") else None,
         standings,
     )
+    lags = [settings["lag"], *settings["sensitivity"]["lags"]]
     notes = [
         note
-        for dataset in collection.runs
-        for note in collection.notes(dataset) + standings[dataset].notes(dataset)
+        for dataset, runs in collection.runs.items()
+        for note in (
+            *collection.notes(dataset),
+            *standings[dataset].notes(dataset),
+            *notes_on_lags(runs, dataset, lags),
+        )
     ]
     write_claims(
         record_of(decide_claims(evidence, settings), settings, collection.null_model, notes),

@@ -6,7 +6,12 @@ import xarray as xr
 from claims_helpers import STEPS, USUAL, as_the_paper_says, baseline_of, evidence_of, runs_of, swept
 
 from eigendrift.claims.alignment import coincidence, full_batch_departure
-from eigendrift.claims.displacement import lagged_displacement, reorganization, stabilization
+from eigendrift.claims.displacement import (
+    lagged_displacement,
+    notes_on_lags,
+    reorganization,
+    stabilization,
+)
 from eigendrift.claims.estimators import CLAIMS, Claim
 from eigendrift.claims.evidence import Estimator, Evidence, NotMeasuredError, Variant
 from eigendrift.claims.localization import attribution, dealt, localization
@@ -269,3 +274,11 @@ def test_a_few_masked_checkpoints_change_little(claim: Claim) -> None:
             if "displacement" in name:
                 runs[name][:, :, :, index] = np.nan
     np.testing.assert_allclose(values(claim.estimate, runs), whole, rtol=0.1, atol=1e-9)
+
+
+def test_a_lag_that_checkpoints_do_not_have_is_noted() -> None:
+    runs = as_the_paper_says()
+    shortest = float(runs["step"][1] / runs["step"][-1])
+    (note,) = notes_on_lags(runs, "digits", [2 * shortest, shortest / 8, 2 * shortest])
+    missed = f"digits: checkpoints have no lag of {shortest / 8:g} of the training"
+    assert note == f"{missed}, {shortest:g} is measured instead"

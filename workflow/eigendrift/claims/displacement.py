@@ -1,5 +1,6 @@
 """Effects in how far leading eigenvectors move over a fixed lag."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import xarray as xr
@@ -33,6 +34,16 @@ def lagged_displacement(
         )
     moved = leading(displacement_over_lag(runs, variant.lag, kind), variant)
     return moved.clip(min=RESOLUTION)
+
+
+def notes_on_lags(runs: xr.Dataset, dataset: str, lags: Iterable[float]) -> list[str]:
+    """Say which lags the checkpoints of a data set's runs do not have, and what is measured instead."""
+    steps = runs["step"].values
+    return [
+        f"{dataset}: checkpoints have no lag of {lag:g} of the training, {found:g} is measured instead"
+        for lag in dict.fromkeys(lags)
+        if (found := missed_lag(steps, lag)) is not None
+    ]
 
 
 def log_displacement(runs: xr.Dataset, variant: Variant) -> xr.DataArray:
