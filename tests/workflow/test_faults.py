@@ -145,6 +145,7 @@ def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
         ("training: {steps: many}", "Config key 'training.steps' is \"many\", expected an integer"),
         ("experiments: {main: {datasets: [cifar10]}}", "mnist5k, digits, mnist, fashion_mnist"),
         ("experiments: {main: {optimizers: [lion]}}", "'lion'"),
+        ("experiments: {main: null}", "'experiments.main' is null, which leaves an experiment out"),
     ],
 )
 def test_a_wrong_config_is_refused_with_one_sentence(tmp_path, wrong, sentence):
