@@ -22,11 +22,11 @@ REPORT := $(RESULTS)/report.html
 .PHONY: figures report gallery test test-system bench lint lock study venv
 
 figures: study venv
-	@$(BIN)/python workflow/unlock.py
+	@$(BIN)/python workflow/unlock.py $(RESULTS)
 	$(SNAKEMAKE)
 
 report: study venv
-	@$(BIN)/python workflow/unlock.py
+	@$(BIN)/python workflow/unlock.py $(RESULTS)
 	$(SNAKEMAKE) reported
 	@$(SNAKEMAKE) reported --report $(REPORT) --report-stylesheet workflow/report/style.css \
 	    > $(RESULTS)/logs/report.log 2>&1 || { cat $(RESULTS)/logs/report.log; exit 1; }

@@ -1,8 +1,8 @@
 """Clean up after a killed snakemake: end the jobs that it left behind, and remove its lock.
 
-Snakemake locks its working directory and cannot tell whether the holder of a lock is still alive. This can,
-for the processes of this machine. Jobs without their snakemake would go on for nothing; what they have done
-is kept, and the next run goes on from there.
+Snakemake locks its working directory and cannot tell whether the holder of a lock is still alive; its own
+advice, to unlock, is wrong while it is. This can tell, for the processes of this machine. Jobs without their
+snakemake would go on for nothing; what they have done is kept, and the next run goes on from there.
 """
 
 import subprocess
@@ -44,23 +44,36 @@ def end(jobs: list[psutil.Process]) -> None:
     psutil.wait_procs(alive)
 
 
-def clean_up(directory: Path) -> None:
-    """Clean up after a killed snakemake, if there was one and none is at work in ``directory``."""
+def is_locked(results: str) -> bool:
+    """Tell whether a lock is on files below ``results``: snakemakes for other results go on side by side."""
+    locked = (line for lock in LOCKS.glob("*.output.lock") for line in lock.read_text().splitlines())
+    return any(line.startswith(f"{results}/") for line in locked)
+
+
+def clean_up(directory: Path, results: str) -> None:
+    """Clean up after a killed snakemake, if there was one and none is at work in ``directory``.
+
+    Raises:
+        SystemExit: One is at work on the same results.
+    """
+    if not LOCKS.is_dir() or not any(LOCKS.iterdir()):
+        return
     processes = processes_in(directory)
-    locked = LOCKS.is_dir() and any(LOCKS.iterdir())
-    if not locked or any(is_snakemake(words) for _, words in processes):
+    if alive := [process.pid for process, words in processes if is_snakemake(words)]:
+        if is_locked(results):
+            sys.exit(
+                f"Another snakemake (process {alive[0]}) is at work on these results; wait for it or end it."
+            )
         return
     scripts = str(directory / SCRIPTS)
     orphans = [process for process, words in processes if any(word.startswith(scripts) for word in words)]
-    print(
-        f"An earlier run was killed: ending the {len(orphans)} jobs that it left behind, which go on from "
-        "their progress, and removing its lock.",
-        file=sys.stderr,
-    )
+    jobs = f"{len(orphans)} jobs" if len(orphans) > 1 else "the job"
+    ended = f"ending {jobs} that it left behind, whose progress is kept, and " if orphans else ""
+    print(f"An earlier run was killed: {ended}removing its lock.", file=sys.stderr)
     end(orphans)
     snakemake = [sys.executable, "-m", "snakemake"]
     subprocess.run([*snakemake, "--unlock", "--quiet"], check=True, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
-    clean_up(Path.cwd())
+    clean_up(Path.cwd(), sys.argv[1])

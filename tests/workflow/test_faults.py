@@ -24,10 +24,12 @@ def lengthen(clone):
     path.write_text(yaml.safe_dump(study))
 
 
-def clean_up(clone):
-    """Do what `make figures` does first; return what it says."""
-    command = [sys.executable, "workflow/unlock.py"]
-    return subprocess.run(command, cwd=clone.path, capture_output=True, text=True, check=True).stderr
+def clean_up(clone, study="smoke", status=0):
+    """Do what `make figures` does first, and has to end with a status; return what it says."""
+    command = [sys.executable, "workflow/unlock.py", f"results/{study}"]
+    done = subprocess.run(command, cwd=clone.path, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    return done.stderr
 
 
 def kill_while(clone, target, appears, *, group=True):
@@ -63,7 +65,7 @@ def test_a_killed_study_goes_on_with_the_same_bits(fresh):
 
     for appears in (".trajectory-progress/record-00004.npz", ".eigenpairs-progress/record-00003.npz"):
         kill_while(fresh, target, f"{RUN}/{appears}")
-        assert "An earlier run was killed" in clean_up(fresh)
+        assert clean_up(fresh) == "An earlier run was killed: removing its lock.\n"
     result = fresh.snakemake(target)
     assert result.returncode == 0, result.stdout
     log = (fresh.path / "results/smoke/logs/eigenpairs" / f"{RUN.split('runs/')[1]}.log").read_text()
@@ -76,7 +78,7 @@ def test_jobs_that_outlive_their_snakemake_are_ended_and_resumed(fresh):
     lengthen(fresh)
     target = f"{RUN}/trajectory.json"
     kill_while(fresh, target, f"{RUN}/.trajectory-progress/record-00003.npz", group=False)
-    assert "ending the 1 jobs" in clean_up(fresh)
+    assert "ending the job that it left behind, whose progress is kept, and removing" in clean_up(fresh)
     result = fresh.snakemake(target)
     assert result.returncode == 0, result.stdout
     log = (fresh.path / "results/smoke/logs/train" / f"{RUN.split('runs/')[1]}.log").read_text()
@@ -86,6 +88,7 @@ def test_jobs_that_outlive_their_snakemake_are_ended_and_resumed(fresh):
 def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
     locks = fresh.path / ".snakemake/locks"
     locks.mkdir(parents=True)
+    (locks / "0.input.lock").write_text("results/desk/claims.json\n")
     (locks / "0.output.lock").write_text("results/smoke/claims.json\n")
     # A stand-in that looks like a snakemake at work here; one that only reads its files does not.
     sleeping = fresh.path / "snakemake"
@@ -93,8 +96,11 @@ def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
     living = subprocess.Popen([sys.executable, "snakemake"], cwd=fresh.path)
     reader = subprocess.Popen(["tail", "-f", ".snakemake/locks/0.output.lock"], cwd=fresh.path)
     try:
-        clean_up(fresh)
-        assert list(locks.iterdir())
+        assert clean_up(fresh, status=1) == (
+            f"Another snakemake (process {living.pid}) is at work on these results; wait for it or end it.\n"
+        )
+        assert clean_up(fresh, study="desk") == ""
+        assert len(list(locks.iterdir())) == 2
     finally:
         living.kill()
         living.wait()
@@ -145,6 +151,7 @@ def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
         ("training: {steps: many}", "Config key 'training.steps' is \"many\", expected an integer"),
         ("experiments: {main: {datasets: [cifar10]}}", "mnist5k, digits, mnist, fashion_mnist"),
         ("experiments: {main: {optimizers: [lion]}}", "'lion'"),
+        ("experiments: {main: null}", "'experiments.main' is null, which leaves an experiment out"),
     ],
 )
 def test_a_wrong_config_is_refused_with_one_sentence(tmp_path, wrong, sentence):

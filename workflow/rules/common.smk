@@ -19,6 +19,7 @@ sys.path.insert(0, str(WORKFLOW))
 from eigendrift.data.registry import DATASETS as WHOLE_DATASETS
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config, check_sizes
+from eigendrift.study.chosen import without_unset
 from eigendrift.study.facts import facts_of
 from eigendrift.study.nulls import (
     WIDE,
@@ -40,7 +41,9 @@ from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes
 
 from eigendrift.training.preconditioners import PRECONDITIONERS
 
+WRITTEN = config
 try:
+    config = without_unset(WRITTEN)
     check_config(
         config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     )
@@ -53,7 +56,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-config = ordered(config)
+WRITTEN, config = ordered(WRITTEN), ordered(config)
 STUDY = config["study"]
 DATASETS = with_subsets(config, WHOLE_DATASETS)
 RUNS = all_runs(config)

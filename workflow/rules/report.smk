@@ -78,8 +78,9 @@ rule configuration:
     conda:
         "../../envs/analysis.yaml"
     params:
-        # Where a user keeps files is nothing to publish, and no part of the study.
-        config={**config, "data_dir": None},
+        # Where a user keeps files is nothing to publish, and no part of the study. What is null leaves an
+        # experiment out again when the file is laid over config.yaml.
+        config={**WRITTEN, "data_dir": None},
     message:
         "Writing down the configuration"
     script:
