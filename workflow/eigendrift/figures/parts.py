@@ -195,7 +195,7 @@ def logarithmic(axes: Axes, direction: Literal["x", "y"]) -> None:
 
 
 def plain_log_ticks(axis: Axis, labelled: Sequence[float] = (1, 2, 5)) -> None:
-    """Label a logarithmic axis with plain numbers at ``labelled`` times powers of ten; at these alone over many."""
+    """Label a logarithmic axis with plain numbers at ``labelled`` times powers of ten; of many, at these."""
     low, high = axis.get_view_interval()
     # Of more places than ticks the locator may choose none at all.
     within = labelled if high < low * 10 ** (MOST_TICKS / len(labelled)) else (1,)
