@@ -63,7 +63,7 @@ def _draw_totals(panel: Axes, by_rule: pd.DataFrame) -> None:
             va="center",
             fontsize=6,
         )
-    panel.margins(x=0.35)
+    panel.margins(x=0.45)
     panel.set(title="all jobs of a rule", xlabel="seconds in total")
     panel.grid(visible=False, axis="y")
 
