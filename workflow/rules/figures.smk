@@ -1,4 +1,4 @@
-"""Figures, numbered as in the paper, fig01 to fig21, or ours, extNN. Each has a rule, made from a line of the table below.
+"""Figures, numbered as in the paper, fig01 to fig21, or ours, extNN. Each has a rule, made from an entry of the table FIGURES.
 
 Consumes the stores that a figure shows; most read runs/<run>/metrics.zarr and the chosen null model's baselines.
 Produces figures/figNN_<name> or extNN_<name>.png, .pdf and .csv, the numbers plotted.
@@ -240,6 +240,8 @@ if REGIME_RUNS:
         ),
     }
 
+# To find the rule of a figure, search for its name, such as fig03_localization: its entry in FIGURES says what it
+# reads and which module of eigendrift.figures draws it. The rule has the first part of the name, fig03.
 for name, figure in FIGURES.items():
 
     rule:

@@ -76,6 +76,7 @@ def test_the_preconditioned_hessian_has_a_line_of_its_own_and_eigenvalues_their_
     plotted = preconditioned.draw(source, LAG)
     check_labels(plotted.figure)
     check_legend(plotted.figure)
+    assert {panel.get_title() for panel in plotted.figure.axes} == {f"digits (N = {PARAMETERS})"}
     table = plotted.table.set_index(["quantity", "optimizer", "hessian"]).sort_index()
     runs = source.collection.runs["digits"]
     plain = table.loc[("eigenvalue over threshold", "sgd", "plain"), "mean"]
@@ -144,6 +145,8 @@ def test_relations_of_settings_and_of_seeds_are_told_apart():
     plotted, found = drawn(runs)
     check_labels(plotted.figure)
     check_legend(plotted.figure)
+    titles = [panel.get_title() for panel in plotted.figure.axes]
+    assert titles == 3 * ["digits"] + 3 * ["mnist5k"] + 3 * ["all data sets"]
     assert found.loc[("displacement", "eigenvalue", "settings vary"), "coefficient"] == pytest.approx(1)
     assert found.loc[("displacement", "eigenvalue", "seeds vary"), "coefficient"] == pytest.approx(-1)
     settings = found.loc[("displacement", "eigenvalue", "settings vary")]

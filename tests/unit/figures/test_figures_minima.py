@@ -158,3 +158,16 @@ def test_stores_are_found_by_data_set_and_optimizer(tmp_path):
         for optimizer, store in by_optimizer.items():
             np.testing.assert_array_equal(found[dataset][optimizer]["loss"], store["loss"])
             assert found[dataset][optimizer].attrs["summary"] == store.attrs["summary"]
+
+
+@pytest.mark.parametrize("smallest", [1e-5, 1e10, 2.9e15])
+def test_eigenvalues_of_any_size_have_labels_beside_them(tmp_path, smallest):
+    store = minimum(seeds=1)
+    store["eigenvalue"] = "rank", np.geomspace(3e15, smallest, 6)
+    store.attrs["summary"] |= {"trace": None, "trace_standard_error": None}
+    figure = draw({"digits": {"sgd": store}}).figure
+    figure.savefig(tmp_path / "figure.png")
+    axis = figure.axes[2].yaxis
+    low, high = axis.get_view_interval()
+    shown = [tick.label1.get_text() for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert 2 <= sum(map(bool, shown)) <= 12

@@ -116,6 +116,13 @@ def test_marks_say_who_agrees(changes, side, agreement):
     assert all((line.get_markerfacecolor() == "none") == (agreement == "seeds") for line in marks)
 
 
+def test_a_cell_where_nothing_interpolates_is_told_from_the_paper():
+    mesh = panels(draw(regimes().assign(interpolating="neither"), "digits").figure)[0, 0].collections[0]
+    mesh.update_scalarmappable()
+    assert (mesh.get_facecolors()[:, :3] == 1).all()
+    assert (mesh.get_edgecolors()[:, :3] < 0.8).all()
+
+
 def test_only_all_samples_are_100_percent():
     panel = panels(draw(regimes(), "digits").figure)[0, 0]
     texts = {text.get_text() for text in panel.texts}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from figures_helpers import sweep
 
-from eigendrift.figures.style import optimizer_lines
+from eigendrift.figures.style import DOTTED, ISOTROPIC, optimizer_lines
 from eigendrift.figures.sweeps import value_lines
 from eigendrift.metrics.sweep import Sweep
 
@@ -223,3 +223,10 @@ def test_values_have_lines_that_no_optimizer_has():
     assert len(drawn_as) == 4
     others = {line["color"] for line in optimizer_lines(["sgd", "momentum", "adam"]).values()}
     assert not others & {line["color"] for line in lines.values() if isinstance(line["color"], str)}
+
+
+def test_dots_are_left_to_random_directions():
+    lines = value_lines(["full", 8, 16, 32, 64, 128, 256]).values()
+    dashes = [line["linestyle"] for line in lines]
+    assert DOTTED not in dashes
+    assert ISOTROPIC["linestyle"] not in dashes

@@ -89,7 +89,10 @@ def test_the_figure_shows_every_rule_and_job(jobs):
     # The rule null must not be taken for a missing value on the way through the file.
     jobs.to_csv("benchmarks.csv", index=False)
     with house_style({}):
-        table = run_times.draw(run_times.read("benchmarks.csv")).table
+        plotted = run_times.draw(run_times.read("benchmarks.csv"))
+    table = plotted.table
+    beside = [text.get_text() for text in plotted.figure.axes[0].texts]
+    assert beside[-1] == "62 % of all, 1 job"
     by_rule = table[table["jobs"].notna()].set_index("rule")
     assert list(by_rule.index) == ["train", "null", "figures"]
     assert list(by_rule["total_seconds"]) == [10.0, 4.0, 2.0]

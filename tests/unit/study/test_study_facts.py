@@ -8,17 +8,49 @@ from eigendrift.study.facts import facts_of
 from eigendrift.study.runs import parameters_of, runs_of
 
 
-def test_data_network_seeds_steps_and_hessian_of_each_data_set() -> None:
+def test_data_network_seeds_steps_rates_and_hessian_of_each_data_set() -> None:
+    length = "8,000 steps with batches of 64"
+    rates = "learning rates SGD 0.05, SGD + momentum 0.005, Adam 0.001"
+    training = {
+        "mnist5k": "mnist5k: 4,000 training samples, 784-32-32-10 perceptron, N = 26,506 parameters; "
+        f"7 initialisations for each setting; {length}; {rates}; 41 checkpoints",
+        "digits": "digits: 1,437 training samples, 64-32-32-10 perceptron, N = 3,466 parameters; "
+        f"7 initialisations for each setting; {length}; {rates}; 41 checkpoints",
+    }
     assert facts_of(CONFIG, runs_of(CONFIG, "main"), DATASETS) == {
-        "runs": "mnist5k: 4,000 training samples, 784-32-32-10 perceptron, N = 26,506 parameters; 7 "
-        "initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; Hessian over "
-        "4,000 training samples. digits: 1,437 training samples, 64-32-32-10 perceptron, N = 3,466 "
-        "parameters; 7 initialisations for each setting; 8,000 steps with batches of 64; 41 checkpoints; "
-        "Hessian over 1,437 training samples.",
+        "training": f"{training['mnist5k']}. {training['digits']}.",
+        "runs": f"{training['mnist5k']}; Hessian over 4,000 training samples. "
+        f"{training['digits']}; Hessian over 1,437 training samples.",
         "null": "the null model 'reinitialized' (the Hessian at 100 fresh initialisations; keeps "
         "architecture, data and the distribution of initial weights, destroys all that training does)",
         "ranks": "three",
+        "full_batch": "",
     }
+
+
+def test_learning_rates_are_told_where_each_optimizer_has_one() -> None:
+    sgd = [run for run in runs_of(CONFIG, "main") if run.optimizer == "sgd"]
+    assert "; learning rate SGD 0.05; " in facts_of(CONFIG, sgd, DATASETS)["training"]
+    assert "learning rates SGD 0.05, " in facts_of(CONFIG, runs_of(CONFIG, "batch_sizes"), DATASETS)["runs"]
+    assert "rate" not in facts_of(CONFIG, runs_of(CONFIG, "learning_rates"), DATASETS)["runs"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        # The others see 8,000 × 64 samples, the full batch steps × 4,000.
+        (2000, "with which it sees about 16 times as many samples as the others"),
+        (200, "with which it sees about 1.6 times"),
+        (64, "with which it sees about 0.5 times"),
+        (20000, "with which it sees about 160 times"),
+        (128, ""),
+    ],
+)
+def test_samples_that_full_batches_see(steps: int, said: str) -> None:
+    config = changed("training.full_batch_steps", steps)
+    told = facts_of(config, runs_of(config, "batch_sizes"), DATASETS)["full_batch"]
+    assert said in told
+    assert bool(told) == bool(said)
 
 
 def test_a_figure_may_show_several_null_models() -> None:

@@ -43,7 +43,7 @@ def draw_by_rank(
             optimizer = str(name)
             for rank, colour, line in zip(shown, RANK_COLOURS, LINES, strict=False):
                 band = over_seeds(runs[quantity].sel(optimizer=optimizer, rank=rank))
-                draw_band(panel, steps, band, line | {"color": colour}, f"$i = {rank}$")
+                draw_band(panel, steps, band, line | {"color": colour}, f"$i = {rank}$", edges=True)
                 table += band_rows("step", steps, band, dataset=dataset, optimizer=optimizer, rank=int(rank))
             panel.set_title(f"{title_of(optimizer)}, {dataset}")
             if log_scale:
@@ -52,5 +52,5 @@ def draw_by_rank(
         row[0].set_ylabel(label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
-    describe(figure, collection, list(collection.runs), MEAN_AND_RANGE)
+    describe(figure, collection, list(collection.runs), f"{MEAN_AND_RANGE}, thin lines: its edges")
     return Plotted(figure, pd.DataFrame(table))

@@ -83,12 +83,13 @@ def draw(source: Source, lag: float, confidence: float, resamples: int) -> Plott
     for row, dataset in zip(axes, datasets, strict=False):
         for panel, (x, y) in zip(row, COMPARED, strict=True):
             _draw_runs(panel, runs[runs["dataset"] == dataset], x, y)
-        row[0].set_title(dataset, loc="left")
+            panel.set_title(dataset)
     table: Table = [{"quantity": "run", **dict(row)} for _, row in runs.iterrows()]
     for panel, (x, y) in zip(axes[-1], COMPARED, strict=True):
         table += _draw_correlations(panel, runs, x, y, confidence, resamples)
+        panel.set_title("all data sets" if len(datasets) > 1 else datasets[0])
     axes[-1, 0].set_yticklabels([POOLED, *WITHIN])
-    axes[-1, 0].set_ylabel("which runs")
+    axes[-1, 0].set_ylabel("runs compared")
     handles, labels = legend_of(axes)
     figure.legend(handles, labels, loc="outside right upper")
     _describe(figure, runs, diverged, unmeasured, confidence)

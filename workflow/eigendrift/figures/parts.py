@@ -26,6 +26,7 @@ Table = list[dict[str, Any]]
 
 BASELINE_ALPHA = 0.12
 LINE_AND_BAND = "\n(median, central 90 %)"
+MOST_TICKS = 12
 MEAN_AND_RANGE = "line: mean, band: minimum to maximum over seeds"
 
 
@@ -84,13 +85,32 @@ def over_seeds(values: xr.DataArray) -> xr.Dataset:
     )
 
 
-def draw_band(axes: Axes, x: np.ndarray, band: xr.Dataset, line: dict[str, Any], label: str | None) -> None:
-    """Draw the mean over seeds as a line and the range from minimum to maximum as a band."""
+def draw_band(
+    axes: Axes,
+    x: np.ndarray,
+    band: xr.Dataset,
+    line: dict[str, Any],
+    label: str | None,
+    *,
+    edges: bool = False,
+) -> None:
+    """Draw the mean over seeds as a line and the range from minimum to maximum as a band.
+
+    Args:
+        axes: Where to draw.
+        x: Where the values stand on the x axis.
+        band: From `over_seeds`.
+        line: Colour and dashes.
+        label: The line's name in the legend.
+        edges: Whether the band has edges like the line, where colours of bands are too alike to tell apart.
+    """
     style = {key: value for key, value in line.items() if key != "marker"}
     axes.plot(x, band["mean"].values, label=label, **style)
-    axes.fill_between(
-        x, band["minimum"].values, band["maximum"].values, color=line["color"], alpha=0.15, linewidth=0
-    )
+    low, high = band["minimum"].values, band["maximum"].values
+    axes.fill_between(x, low, high, color=line["color"], alpha=0.15, linewidth=0)
+    if edges:
+        for edge in (low, high):
+            axes.plot(x, edge, **style | {"linewidth": 0.5})
 
 
 def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) -> Table:
@@ -175,8 +195,11 @@ def logarithmic(axes: Axes, direction: Literal["x", "y"]) -> None:
 
 
 def plain_log_ticks(axis: Axis, labelled: Sequence[float] = (1, 2, 5)) -> None:
-    """Label a logarithmic axis with plain numbers at 1, 2 and 5, or what is ``labelled``, of each decade."""
-    axis.set_major_locator(LogLocator(subs=labelled, numticks=12))
+    """Label a logarithmic axis with plain numbers at ``labelled`` times powers of ten; of many, at these."""
+    low, high = axis.get_view_interval()
+    # Of more places than ticks the locator may choose none at all.
+    within = labelled if high < low * 10 ** (MOST_TICKS / len(labelled)) else (1,)
+    axis.set_major_locator(LogLocator(subs=within, numticks=MOST_TICKS))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
 

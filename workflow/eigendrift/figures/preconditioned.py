@@ -160,9 +160,9 @@ def _darker(line: dict[str, Any]) -> dict[str, Any]:
 
 def _label(row: np.ndarray, title: str, lag: float) -> None:
     displaced: Axes = row[0]
-    displaced.set(title=title)
     logarithmic(displaced, "y")
     for panel in row:
+        panel.set_title(title)
         steps_axis(panel)
     displaced.set_xlabel("waiting time $t_w$ (step)")
     displaced.set_ylabel(rf"$\Delta(t_w, t_w + {lag:g}\,T)$ of $v_1$")

@@ -29,6 +29,8 @@ INK, PAPER, MISSING = "#222222", "white", "#DDDDDD"
 HOLDS = ListedColormap(mpl.colormaps["PuOr"](np.linspace(0.1, 0.9, 256))).with_extremes(bad=MISSING)
 # Of the optimizers that a training of both has, how many interpolate.
 GREYS = ("white", "#D0D0D0", "#A0A0A0")
+# One of the greys is the paper's white.
+EDGE = "#888888"
 INTERPOLATING = ("neither interpolates", "one does", "both do")
 CELL_WIDTH, CELL_HEIGHT, GAP = 0.62, 0.3, 0.2
 LABEL_WIDTH, BAR_WIDTH, REST = 2.15, 0.8, 1.5
@@ -115,7 +117,7 @@ def _draw_fit(panel: Axes, grid: Grid, cells: pd.DataFrame) -> Table:
         )
         panel.text(x, y, text, ha="center", va="center", fontsize=5, color=INK)
     colours = ListedColormap(GREYS).with_extremes(bad=MISSING)
-    _mesh(panel, counts, colours, Normalize(-0.5, len(GREYS) - 0.5), len(grid.pairs))
+    _mesh(panel, counts, colours, Normalize(-0.5, len(GREYS) - 0.5), len(grid.pairs), EDGE)
     return [{"quantity": "fit", **row} for row in cells[[*CELL, *FIT]].pipe(_records)]
 
 
@@ -176,12 +178,14 @@ def _place(grid: Grid, cell: Record) -> tuple[float, int]:
     return list(grid.pairs).index((cell[RATES[0]], cell[RATES[1]])), y
 
 
-def _mesh(panel: Axes, values: np.ndarray, colours: Colormap, norm: Normalize, width: int) -> QuadMesh:
+def _mesh(
+    panel: Axes, values: np.ndarray, colours: Colormap, norm: Normalize, width: int, edges: str = PAPER
+) -> QuadMesh:
     """Colour the cells; fewer columns than ``width`` are as wide together."""
     x = np.linspace(-0.5, width - 0.5, values.shape[1] + 1)
     y = np.arange(values.shape[0] + 1) - 0.5
     masked = np.ma.masked_invalid(values)
-    mesh: QuadMesh = panel.pcolormesh(x, y, masked, cmap=colours, norm=norm, edgecolors=PAPER, linewidth=0.8)
+    mesh: QuadMesh = panel.pcolormesh(x, y, masked, cmap=colours, norm=norm, edgecolors=edges, linewidth=0.8)
     return mesh
 
 
@@ -258,7 +262,7 @@ def _finish(figure: Figure, axes: np.ndarray, grid: Grid) -> None:
 
 def _legend(figure: Figure) -> None:
     fits = [
-        Patch(facecolor=grey, edgecolor="#888888", label=label)
+        Patch(facecolor=grey, edgecolor=EDGE, label=label)
         for grey, label in zip(GREYS, INTERPOLATING, strict=True)
     ]
     sides = [

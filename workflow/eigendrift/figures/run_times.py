@@ -41,7 +41,7 @@ def draw(jobs: pd.DataFrame) -> Plotted:
         figure,
         [
             f"{len(named):,} jobs, {total:,.0f} s in all; starting Python and imports: {start_up:,.0f} s, "
-            f"{start_up / total:.0%}"
+            f"{100 * start_up / total:.0f} %"
         ],
     )
     single = named[["rule", "job", "seconds"]].rename(columns={"seconds": "job_seconds"})
@@ -56,14 +56,14 @@ def _draw_totals(panel: Axes, by_rule: pd.DataFrame) -> None:
     )
     for place, (seconds, jobs) in enumerate(zip(by_rule["total_seconds"], by_rule["jobs"], strict=True)):
         panel.annotate(
-            f"{seconds / by_rule['total_seconds'].sum():.0%}, {jobs} job{'s' * (jobs > 1)}",
+            f"{100 * seconds / by_rule['total_seconds'].sum():.0f} % of all, {jobs} job{'s' * (jobs > 1)}",
             (seconds, place),
             xytext=(3, 0),
             textcoords="offset points",
             va="center",
             fontsize=6,
         )
-    panel.margins(x=0.35)
+    panel.margins(x=0.45)
     panel.set(title="all jobs of a rule", xlabel="seconds in total")
     panel.grid(visible=False, axis="y")
 

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 from eigendrift.errors import UserError
+from eigendrift.study.names import OPTIMIZERS
+from eigendrift.study.names import title_of as title_of  # for figures, beside colours and dashes
 
 mpl.use("Agg")
 
@@ -32,16 +34,16 @@ PANEL_WIDTH = 2.6
 PANEL_HEIGHT = 2.3
 LEGEND_WIDTH = 1.7
 
+DOTTED = (0, (1, 1))
 # Okabe & Ito's colours, chosen and ordered so that they also differ in lightness; each has its own dashes.
 LINES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#009E73", "linestyle": (0, (5, 1.5)), "marker": "s"},
     {"color": "#E69F00", "linestyle": (0, (3, 1, 1, 1)), "marker": "^"},
-    {"color": "#56B4E9", "linestyle": (0, (1, 1)), "marker": "D"},
+    {"color": "#56B4E9", "linestyle": DOTTED, "marker": "D"},
     {"color": "#CC79A7", "linestyle": (0, (7, 2, 2, 2)), "marker": "v"},
 )
-KNOWN_OPTIMIZERS = ("sgd", "momentum", "adam")
-NAMES = {"sgd": "SGD", "momentum": "SGD + momentum", "adam": "Adam"}
+KNOWN_OPTIMIZERS = tuple(OPTIMIZERS)
 BASELINE: dict[str, Any] = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
 # A null model's median and band; what is not named here looks like the first.
 NULL_LINES: dict[str, dict[str, Any]] = {
@@ -55,7 +57,7 @@ ISOTROPIC: dict[str, Any] = {"color": "#777777", "linestyle": (0, (1, 2)), "line
 SEQUENTIAL = ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.9, 256)))
 # Values of a setting, which are neither optimizers nor times: dark is small, light is large.
 VALUES = ListedColormap(mpl.colormaps["Purples_r"](np.linspace(0, 0.5, 256)))
-FULL_BATCH: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 1.8}
+FULL_BATCH: dict[str, Any] = {"color": "black", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "linewidth": 1.8}
 # Red above 0, blue below, white in between; grey where there is nothing.
 DIVERGING = mpl.colormaps["RdBu_r"].with_extremes(bad="#BBBBBB")
 
@@ -70,11 +72,6 @@ def optimizer_lines(optimizers: list[str]) -> dict[str, dict[str, Any]]:
 def null_line(null_model: str) -> dict[str, Any]:
     """Return the line of a null model, the same one in every figure."""
     return dict(NULL_LINES.get(null_model, BASELINE))
-
-
-def title_of(optimizer: str) -> str:
-    """Return an optimizer's name as readers write it."""
-    return NAMES.get(optimizer, optimizer)
 
 
 def check_style(changes: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What the figures of sweeps share: names and lines of values, times, and what stands below."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,15 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from eigendrift.figures.parts import write_below
-from eigendrift.figures.style import FULL_BATCH, LINES, VALUES
+from eigendrift.figures.style import DOTTED, FULL_BATCH, LINES, VALUES
 from eigendrift.metrics.sweep import Sweep
 
 Value = int | float | str
 
 # Batch sizes differ in steps, and the full batch in samples seen, too; a share of training is what all have.
 SHARE = "share of training"
+# Dots belong to random directions.
+DASHES = tuple(line["linestyle"] for line in LINES if line["linestyle"] != DOTTED)
 
 
 def shares_of(runs: xr.Dataset) -> np.ndarray:
@@ -44,8 +47,8 @@ def value_lines(values: Sequence[Value]) -> dict[Value, dict[str, Any]]:
     numbers = sorted(value for value in values if not isinstance(value, str))
     colours = VALUES(np.linspace(0, 1, len(numbers)))
     lines: dict[Value, dict[str, Any]] = {
-        value: {"color": colour, "linestyle": line["linestyle"]}
-        for value, colour, line in zip(numbers, colours, LINES * len(numbers), strict=False)
+        value: {"color": colour, "linestyle": dashes}
+        for value, colour, dashes in zip(numbers, colours, cycle(DASHES), strict=False)
     }
     return lines | {value: FULL_BATCH for value in values if isinstance(value, str)}
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
+from eigendrift.study.names import title_of
 from eigendrift.study.nulls import NULL_MODELS
 from eigendrift.study.runs import Run, parameters_of, steps_of
 from eigendrift.study.subsets import DatasetFacts
@@ -26,8 +27,10 @@ def facts_of(
 ) -> dict[str, str]:
     """Return what captions say of some runs.
 
-    ``runs``: data, network, N, seeds, steps and Hessian. ``null``: the null models. ``ranks``: how many
-    leading eigenvectors figures show at most, in letters.
+    ``training``: data, network, N, seeds, steps and learning rates. ``runs``: the same, and the Hessian.
+    ``null``: the null models. ``ranks``: how many leading eigenvectors figures show at most, in letters.
+    ``full_batch``: the end of a sentence about the samples that full batches see, if these are not as many as
+    with other batches.
 
     Args:
         config: The configuration.
@@ -36,36 +39,63 @@ def facts_of(
         sample: What the Hessian is over, where it is not the training samples that the configuration sets.
         null_models: The null models that the figure shows; by default the one that all figures show.
     """
-    lines = [
-        _sentence(config, [run for run in runs if run.dataset == name], datasets[name], name, sample)
-        for name in dict.fromkeys(run.dataset for run in runs)
-    ]
+    names = list(dict.fromkeys(run.dataset for run in runs))
+    own = {name: [run for run in runs if run.dataset == name] for name in names}
+    trainings = {name: f"{name}: {_training(config, own[name], datasets[name])}" for name in names}
+    hessians = {name: f"Hessian over {sample or _samples(config, datasets[name])}" for name in names}
     nulls = null_models or [config["figures"]["null_model"]]
     draws = config["null_models"]["draws"]
     told = "; ".join(f"'{null}' ({NULL_MODELS[null].sentence(draws[null])})" for null in nulls)
     return {
-        "runs": " ".join(lines),
+        "training": " ".join(f"{trainings[name]}." for name in names),
+        "runs": " ".join(f"{trainings[name]}; {hessians[name]}." for name in names),
         "null": f"the null model{'s' * (len(nulls) > 1)} {told}",
         "ranks": RANKS[min(config["eigenpairs"]["count"], len(RANKS)) - 1],
+        "full_batch": _full_batch(config, runs, datasets),
     }
 
 
-def _sentence(
-    config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts, name: str, sample: str | None
-) -> str:
+def _training(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts) -> str:
     seeds = len({run.seed for run in runs})
     parts = []
     for model in dict.fromkeys(run.model for run in runs):
         widths = widths_of(config, model, dataset)
         parts.append(f"{'-'.join(map(str, widths))} perceptron, N = {parameters_of(widths):,} parameters")
-    samples, checkpoints = config["eigenpairs"]["samples"], config["training"]["checkpoints"]["count"]
-    over = dataset.training_samples if samples == "all" else samples
-    return (
-        f"{name}: {dataset.training_samples:,} training samples, {', '.join(parts)}; "
-        f"{seeds} initialisation{'s' * (seeds > 1)} for each setting; "
-        f"{', '.join(dict.fromkeys(_length(config, run) for run in runs))}; {checkpoints} checkpoints; "
-        f"Hessian over {sample or f'{over:,} training samples'}."
-    )
+    told = [
+        f"{dataset.training_samples:,} training samples, {', '.join(parts)}",
+        f"{seeds} initialisation{'s' * (seeds > 1)} for each setting",
+        ", ".join(dict.fromkeys(_length(config, run) for run in runs)),
+        *_learning_rates(runs),
+        f"{config['training']['checkpoints']['count']} checkpoints",
+    ]
+    return "; ".join(told)
+
+
+def _samples(config: Mapping[str, Any], dataset: DatasetFacts) -> str:
+    samples = config["eigenpairs"]["samples"]
+    return f"{dataset.training_samples if samples == 'all' else samples:,} training samples"
+
+
+def _learning_rates(runs: Sequence[Run]) -> list[str]:
+    """Return what is said of learning rates: nothing where they vary, because the figure shows which."""
+    rates = dict.fromkeys((run.optimizer, run.learning_rate) for run in runs)
+    if len(rates) > len({optimizer for optimizer, _ in rates}):
+        return []
+    several = "s" * (len(rates) > 1)
+    return [f"learning rate{several} " + ", ".join(f"{title_of(name)} {rate:g}" for name, rate in rates)]
+
+
+def _full_batch(config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, DatasetFacts]) -> str:
+    """Say how many times as many samples full batches see as others, whose steps make for as many each."""
+    full = [run for run in runs if run.batch_size == "full"]
+    others = [run for run in runs if run.batch_size != "full"]
+    if not full or not others:
+        return ""
+    seen = steps_of(config, full[0]) * datasets[full[0].dataset].training_samples
+    times = seen / (steps_of(config, others[0]) * int(others[0].batch_size))
+    if round(times, 1) == 1:
+        return ""
+    return f", with which it sees about {float(f'{times:.2g}'):,g} times as many samples as the others"
 
 
 def _length(config: Mapping[str, Any], run: Run) -> str:
