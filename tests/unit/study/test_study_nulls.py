@@ -95,7 +95,8 @@ def test_a_null_model_of_trained_networks_is_not_shown_with_others() -> None:
     config["experiments"]["batch_sizes"]["datasets"] = ["mnist"]
     assert refusal(config) == (
         "Config key 'figures.null_model' is 'permuted', a null model of trained networks of the main "
-        "experiment, but 'experiments.batch_sizes' has another model or data set; set it to 'reinitialized'."
+        "experiment, but 'experiments.batch_sizes' has another model or data set; set it to 'reinitialized' "
+        "or 'isotropic', or leave that experiment out."
     )
 
 

@@ -128,7 +128,7 @@ def _check_null_models(config: Mapping[str, Any]) -> None:
             raise UserError(
                 f"Config key 'figures.null_model' is '{shown}', a null model of trained networks of the main "
                 f"experiment, but 'experiments.{name}' has another model or data set; set it to "
-                "'reinitialized'."
+                "'reinitialized' or 'isotropic', or leave that experiment out."
             )
 
 
