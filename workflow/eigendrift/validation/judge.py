@@ -74,8 +74,8 @@ def departures(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
     At the start that is the null model without training. At the end, null models of trained networks are
     those of the run's optimizer.
 
-    Displacements between runs are those of neighbours in a ring of seeds. Two of them may share a run, and the
-    test takes them for independent, so its p is somewhat too small there.
+    Displacements between runs are those of neighbours in a ring of seeds. Two of them may share a run, while
+    the test takes them for independent, so its p is somewhat too small there.
 
     Args:
         values: See `read_values`.
