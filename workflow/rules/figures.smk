@@ -240,8 +240,8 @@ if REGIME_RUNS:
         ),
     }
 
-# To find the rule of a figure, search for its name, such as fig03_localization: its entry in FIGURES says what it
-# reads and which module of eigendrift.figures draws it. The rule has the first part of the name, fig03.
+# A figure is found by its name, such as fig03_localization. What it reads, and the module of eigendrift.figures that
+# draws it, stand in its entry of FIGURES, and Snakemake knows it by the first part of the name, fig03.
 for name, figure in FIGURES.items():
 
     rule:
