@@ -2,6 +2,7 @@
 
 Consumes runs/<run>/{trajectory,eigenpairs}.zarr and null/<dataset>/<model>/<null>.zarr.
 Produces runs/<run>/metrics.zarr, also in wide/ and preconditioned/, and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
+Where jobs are submitted, these short ones go together, as many as a profile says.
 """
 
 
@@ -18,6 +19,8 @@ rule metrics:
         "results/{study}/logs/metrics/{run}.log",
     benchmark:
         "results/{study}/benchmarks/metrics/{run}.tsv"
+    group:
+        "measured"
     conda:
         "../../envs/analysis.yaml"
     message:
@@ -55,6 +58,8 @@ rule preconditioned_metrics:
         "results/{study}/logs/preconditioned_metrics/{run}.log",
     benchmark:
         "results/{study}/benchmarks/preconditioned_metrics/{run}.tsv"
+    group:
+        "measured"
     conda:
         "../../envs/analysis.yaml"
     message:
@@ -75,6 +80,8 @@ rule baseline:
         "results/{study}/logs/baseline/{dataset}/{model}/{null}.log",
     benchmark:
         "results/{study}/benchmarks/baseline/{dataset}/{model}/{null}.tsv"
+    group:
+        "measured"
     conda:
         "../../envs/analysis.yaml"
     message:
