@@ -77,13 +77,12 @@ class Slurm:
         self.ask("scontrol", "update", "NodeName=node", "State=DOWN", "Reason=lost")
 
     def return_node(self) -> None:
-        """Let the node come back."""
+        """Let the node come back; by its configuration it serves again once its daemon is there."""
         environment = os.environ | {"SLURM_CONF": str(self.home / "slurm.conf")}
         path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
         daemon = shutil.which("slurmd", path=path)
         assert daemon
         subprocess.run([daemon, "-N", "node"], env=environment, check=True)
-        self.ask("scontrol", "update", "NodeName=node", "State=RESUME")
 
     def _kill_processes_of(self, number: str) -> None:
         for process in psutil.process_iter():

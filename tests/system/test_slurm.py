@@ -143,6 +143,7 @@ def disturbed(slurm, tmp_path_factory):
         output, _ = process.communicate(timeout=600)
     finally:
         process.kill()
+        process.communicate()
     assert process.returncode == 0, output
     return clone, slurm.jobs(), cancelled, lost, trajectory
 

@@ -8,10 +8,10 @@ Where jobs are submitted, these short ones go together, as many as a profile say
 
 rule metrics:
     input:
+        **to_measure(rules.eigenpairs.output),
         code=code("metrics"),
         manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
-        eigenpairs=ancient(rules.eigenpairs.output.store),
     output:
         store=directory("results/{study}/runs/{run}/metrics.zarr"),
         manifest="results/{study}/runs/{run}/metrics.json",
@@ -31,10 +31,10 @@ rule metrics:
 
 use rule metrics as wide_metrics with:
     input:
+        **to_measure(rules.wide_eigenpairs.output),
         code=code("metrics"),
         manifests=[rules.train.output.manifest, rules.wide_eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
-        eigenpairs=ancient(rules.wide_eigenpairs.output.store),
     output:
         store=directory("results/{study}/runs/{run}/wide/metrics.zarr"),
         manifest="results/{study}/runs/{run}/wide/metrics.json",
@@ -48,9 +48,9 @@ use rule metrics as wide_metrics with:
 
 rule preconditioned_metrics:
     input:
+        **to_measure(rules.preconditioned_eigenpairs.output),
         code=code("preconditioned_metrics"),
         manifest=rules.preconditioned_eigenpairs.output.manifest,
-        eigenpairs=ancient(rules.preconditioned_eigenpairs.output.store),
     output:
         store=directory("results/{study}/runs/{run}/preconditioned/metrics.zarr"),
         manifest="results/{study}/runs/{run}/preconditioned/metrics.json",

@@ -93,10 +93,15 @@ _SOLVER = (
 )
 
 
-def _eigenpair_arrays(record: str) -> tuple[ArraySpec, ...]:
+def _eigenpair_arrays(record: str, *, half: bool = False) -> tuple[ArraySpec, ...]:
     return (
         ArraySpec(
-            "eigenvector", (record, "rank", "parameter"), "float32", "1", "Unit eigenvectors; any sign."
+            "eigenvector",
+            (record, "rank", "parameter"),
+            "float32",
+            "1",
+            "Unit eigenvectors; any sign.",
+            half=half,
         ),
         *(ArraySpec(name, (record, "rank"), dtype, unit, text) for name, dtype, unit, text in _PAIR),
         *(ArraySpec(name, (record,), dtype, unit, text) for name, dtype, unit, text in _SOLVER),
@@ -107,7 +112,7 @@ EIGENPAIRS = StoreSpec(
     "eigenpairs",
     "Leading eigenpairs of the Hessian at each checkpoint of a run; in preconditioned/ those of "
     "P^(−1/2) H P^(−1/2), whose eigenvalues are pure numbers.",
-    (STEP, RANK, *_eigenpair_arrays("checkpoint")),
+    (STEP, RANK, *_eigenpair_arrays("checkpoint", half=True)),
 )
 
 NULL = StoreSpec(
