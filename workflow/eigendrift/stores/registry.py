@@ -91,18 +91,12 @@ _SOLVER = (
     ("matvecs", "int64", "1", "Hessian-vector products used."),
     ("search_matvecs", "int64", "1", "Those among them that the search for missing pairs used."),
 )
+_VECTOR = "Unit eigenvectors; any sign."
 
 
 def _eigenpair_arrays(record: str, *, half: bool = False) -> tuple[ArraySpec, ...]:
     return (
-        ArraySpec(
-            "eigenvector",
-            (record, "rank", "parameter"),
-            "float32",
-            "1",
-            "Unit eigenvectors; any sign.",
-            half=half,
-        ),
+        ArraySpec("eigenvector", (record, "rank", "parameter"), "float32", "1", _VECTOR, half=half),
         *(ArraySpec(name, (record, "rank"), dtype, unit, text) for name, dtype, unit, text in _PAIR),
         *(ArraySpec(name, (record,), dtype, unit, text) for name, dtype, unit, text in _SOLVER),
     )
