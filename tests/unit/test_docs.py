@@ -148,7 +148,11 @@ def test_bytes_of_a_study_count_what_has_an_entry_for_each_parameter():
     weights = 65 * 8 + 9 * 10
     sgd, wide = 7 * (3 + 3), 4 * 5
     adam = 7 * (4 + 3) + 7 * 3
-    assert scale.bytes_of_runs(config) == 4 * weights * (sgd + wide + adam + wide)
+    nulls = (10 + 10 + 8 + 4 + 3 * 10) * 3 + 6 * 5
+    assert scale.bytes_of(config) == 4 * weights * (sgd + wide + adam + wide + nulls)
+    # Two checkpoints of three eigenvectors, of the Hessian, the wide and the preconditioned ones.
+    trajectories, kept = 7 * (3 + 4), 2 * 3 * (2 + 2 + 1)
+    assert scale.bytes_of(scale.thrifty(config)) == weights * (4 * (trajectories + nulls) + 2 * kept)
 
 
 def test_ten_times_the_seeds_are_ten_times_the_runs():

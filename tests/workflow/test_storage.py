@@ -59,7 +59,7 @@ def test_measuring_anew_solves_anew(thinned):
     before = path.read_text()
     path.write_text(before + "\n# changed\n")
     try:
-        planned = thinned.snakemake("--dry-run", "--quiet", "rules", *TARGETS).stdout
+        planned = thinned.snakemake("--quiet", "rules", "--dry-run", *TARGETS).stdout
     finally:
         path.write_text(before)
     assert {line.split()[0] for line in planned.splitlines() if line[-2:] == " 1"} == {
