@@ -2,7 +2,8 @@
 # make report           the same as one page, results/desk/report.html; what is missing is computed first
 # make gallery          figures and captions for docs/gallery.md, out of that report
 # make test             the tests
-# make test-system      the tests that need more of a machine: a browser (Debian: chromium and chromium-driver)
+# make test-system      the tests that need more of a machine, and say what is missing: a browser (Debian: chromium and
+#                       chromium-driver), SLURM (slurmctld, slurmd, slurm-client and munge; root)
 # make bench            the eigendecomposition timed against other libraries, on an idle machine
 # make lint             formatters, linters and the type checker
 #
@@ -57,7 +58,7 @@ lint: venv
 
 # The lock is made by hand, after a change of pyproject.toml: `pip install uv`, then `make lock`.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra peers --universal --fork-strategy fewest --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra peers --extra slurm --universal --fork-strategy fewest --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -o requirements.txt
 
 # The copy of the lock is the last thing put into .venv, so a broken installation is made anew.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from docs import estimate, gallery
+from docs import estimate, gallery, scale
 from PIL import Image
 
 from eigendrift.study.runs import all_runs, runs_of
@@ -140,3 +140,28 @@ def test_the_estimate_is_printed_with_every_rule(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "| null | 2 | 0.01 | 0.00 |" in lines
     assert lines[-1].startswith(f"| all | {len(jobs_of(config))} |")
+
+
+def test_bytes_of_a_study_count_what_has_an_entry_for_each_parameter():
+    config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
+    config["experiments"] = {"main": {**config["experiments"]["main"], "datasets": ["digits"], "seeds": 1}}
+    weights = 65 * 8 + 9 * 10
+    sgd, wide = 7 * (3 + 3), 4 * 5
+    adam = 7 * (4 + 3) + 7 * 3
+    nulls = (10 + 10 + 8 + 4 + 3 * 10) * 3 + 6 * 5
+    assert scale.bytes_of(config) == 4 * weights * (sgd + wide + adam + wide + nulls)
+    # Two checkpoints of three eigenvectors, of the Hessian, the wide and the preconditioned ones.
+    trajectories, kept = 7 * (3 + 4), 2 * 3 * (2 + 2 + 1)
+    assert scale.bytes_of(scale.thrifty(config)) == weights * (4 * (trajectories + nulls) + 2 * kept)
+
+
+def test_ten_times_the_seeds_are_ten_times_the_runs():
+    config = estimate.complete(ROOT / "workflow/studies/paper.yaml")
+    assert len(all_runs(scale.tenfold(config))) == 10 * len(all_runs(config))
+
+
+def test_core_hours_for_a_gpu_are_those_of_the_rules_that_ask_for_one():
+    config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
+    row = scale.row("smoke", config, 7, pd.Series({"train": 1.0, "null": 2.0, "metrics": 4.0}), 10**10)
+    assert row.endswith("| 7 | 7.0 | 3.0 | 10.0 |")
+    assert "not known" in scale.row("smoke", config, 7, None, 0)

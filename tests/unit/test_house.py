@@ -127,15 +127,3 @@ def test_every_key_of_the_schema_is_read():
 
 def test_the_page_about_stores_is_up_to_date():
     assert (ROOT / "results/README.md").read_text() == document()
-
-
-def test_environments_agree_with_the_lock():
-    lock = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M))
-    names = {"pytorch": "torch"}
-    environments = list((ROOT / "envs").glob("*.yaml"))
-    assert len(environments) == 4
-    for environment in environments:
-        for dependency in yaml.safe_load(environment.read_text())["dependencies"]:
-            name, pin = dependency.split("=")
-            if name != "python":
-                assert lock[names.get(name, name)].startswith(f"{pin}."), dependency

@@ -122,6 +122,7 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
         ),
         ({"eigenpairs__wide_count": 6}, {"wide_eigenpairs": "", "minimum": "", "null": "/wide-"}),
         ({"eigenpairs__wide_every": 3}, {"wide_eigenpairs": ""}),
+        ({"storage__dtype": "float16"}, {"(wide_|preconditioned_)?eigenpairs": ""}),
         ({"optimizers__adam__beta2": 0.99}, {"train": "/adam/", "null": TRAINED_NULL}),
         ({"training__steps": 62}, {"train": "batch(64|128)-", "null": TRAINED_NULL}),
         ({"training__full_batch_steps": 13}, {"train": "batchfull"}),

@@ -16,6 +16,7 @@ rule eigenpairs:
         data=lambda w: ancient(f"results/{w.study}/data/{RUNS[w.run].dataset}.zarr"),
         trajectory=ancient(rules.train.output.store),
     output:
+        **whole_eigenpairs(""),
         store=directory("results/{study}/runs/{run}/eigenpairs.zarr"),
         manifest="results/{study}/runs/{run}/eigenpairs.json",
     log:
@@ -31,6 +32,7 @@ rule eigenpairs:
         solver=solver_settings(config),
         preconditioned=False,
         every=1,
+        storage=STORAGE,
         device=config["device"],
     message:
         "Leading eigenpairs along {wildcards.run}"
@@ -40,6 +42,7 @@ rule eigenpairs:
 
 use rule eigenpairs as wide_eigenpairs with:
     output:
+        **whole_eigenpairs("wide/"),
         store=directory("results/{study}/runs/{run}/wide/eigenpairs.zarr"),
         manifest="results/{study}/runs/{run}/wide/eigenpairs.json",
     log:
@@ -50,6 +53,7 @@ use rule eigenpairs as wide_eigenpairs with:
         solver=solver_settings(config, "wide_count"),
         every=config["eigenpairs"]["wide_every"],
         preconditioned=False,
+        storage=STORAGE,
         device=config["device"],
     message:
         "Many leading eigenpairs along {wildcards.run}"
@@ -57,6 +61,7 @@ use rule eigenpairs as wide_eigenpairs with:
 
 use rule eigenpairs as preconditioned_eigenpairs with:
     output:
+        **whole_eigenpairs("preconditioned/"),
         store=directory("results/{study}/runs/{run}/preconditioned/eigenpairs.zarr"),
         manifest="results/{study}/runs/{run}/preconditioned/eigenpairs.json",
     log:
@@ -67,6 +72,7 @@ use rule eigenpairs as preconditioned_eigenpairs with:
         solver=solver_settings(config),
         every=1,
         preconditioned=True,
+        storage=STORAGE,
         device=config["device"],
     message:
         "Leading eigenpairs of the preconditioned Hessian along {wildcards.run}"

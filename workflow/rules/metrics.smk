@@ -2,15 +2,16 @@
 
 Consumes runs/<run>/{trajectory,eigenpairs}.zarr and null/<dataset>/<model>/<null>.zarr.
 Produces runs/<run>/metrics.zarr, also in wide/ and preconditioned/, and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
+Where jobs are submitted, these short ones go together, as many as a profile says.
 """
 
 
 rule metrics:
     input:
+        **to_measure(rules.eigenpairs.output),
         code=code("metrics"),
         manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
-        eigenpairs=ancient(rules.eigenpairs.output.store),
     output:
         store=directory("results/{study}/runs/{run}/metrics.zarr"),
         manifest="results/{study}/runs/{run}/metrics.json",
@@ -18,6 +19,8 @@ rule metrics:
         "results/{study}/logs/metrics/{run}.log",
     benchmark:
         "results/{study}/benchmarks/metrics/{run}.tsv"
+    group:
+        "measured"
     conda:
         "../../envs/analysis.yaml"
     message:
@@ -28,10 +31,10 @@ rule metrics:
 
 use rule metrics as wide_metrics with:
     input:
+        **to_measure(rules.wide_eigenpairs.output),
         code=code("metrics"),
         manifests=[rules.train.output.manifest, rules.wide_eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
-        eigenpairs=ancient(rules.wide_eigenpairs.output.store),
     output:
         store=directory("results/{study}/runs/{run}/wide/metrics.zarr"),
         manifest="results/{study}/runs/{run}/wide/metrics.json",
@@ -45,9 +48,9 @@ use rule metrics as wide_metrics with:
 
 rule preconditioned_metrics:
     input:
+        **to_measure(rules.preconditioned_eigenpairs.output),
         code=code("preconditioned_metrics"),
         manifest=rules.preconditioned_eigenpairs.output.manifest,
-        eigenpairs=ancient(rules.preconditioned_eigenpairs.output.store),
     output:
         store=directory("results/{study}/runs/{run}/preconditioned/metrics.zarr"),
         manifest="results/{study}/runs/{run}/preconditioned/metrics.json",
@@ -55,6 +58,8 @@ rule preconditioned_metrics:
         "results/{study}/logs/preconditioned_metrics/{run}.log",
     benchmark:
         "results/{study}/benchmarks/preconditioned_metrics/{run}.tsv"
+    group:
+        "measured"
     conda:
         "../../envs/analysis.yaml"
     message:
@@ -75,6 +80,8 @@ rule baseline:
         "results/{study}/logs/baseline/{dataset}/{model}/{null}.log",
     benchmark:
         "results/{study}/benchmarks/baseline/{dataset}/{model}/{null}.tsv"
+    group:
+        "measured"
     conda:
         "../../envs/analysis.yaml"
     message:

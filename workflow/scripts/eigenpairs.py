@@ -1,7 +1,4 @@
-"""Take the leading eigenpairs of the Hessian, preconditioned or not, at checkpoints of one run.
-
-A killed job resumes.
-"""
+"""Take the leading eigenpairs of the Hessian, preconditioned or not, along one run; a killed job resumes."""
 
 from pathlib import Path
 
@@ -12,6 +9,7 @@ with logged(snakemake.log[0]):
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.decompose import decompose
     from eigendrift.eigenpairs.landscape import Landscape
+    from eigendrift.eigenpairs.storage import as_stored, kept
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
@@ -51,4 +49,10 @@ with logged(snakemake.log[0]):
             diagonals,
         )
         summary = {**pairs.summary, "shapes": landscape.shapes}
-        write_store(store, "eigenpairs", pairs.columns, settings, summary)
+        if storage := snakemake.params.storage:
+            settings["storage"] = storage
+        vectors = as_stored(pairs.columns["eigenvector"], storage)
+        for name, stored in (("whole", vectors), ("store", kept(vectors, storage, every))):
+            if path := snakemake.output.get(name):
+                columns = {**pairs.columns, "eigenvector": stored}
+                write_store(Path(path), "eigenpairs", columns, settings, summary)

@@ -1,6 +1,7 @@
 """What every script begins with: the library on the path, messages in the rule's log."""
 
 import logging
+import os
 import resource
 import sys
 import time
@@ -35,6 +36,8 @@ def logged(path: str) -> Iterator[None]:
     ):
         logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         logging.captureWarnings(True)
+        if "SLURM_JOB_ID" in os.environ:
+            logging.info("This is SLURM job %s, on %s", os.environ["SLURM_JOB_ID"], os.uname().nodename)
         try:
             yield
             logging.info(

@@ -59,6 +59,19 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "'eigenpairs.max_products' is 29, expected at least 2 × wide_count = 30; raise it or lower "
         "'eigenpairs.wide_count'.",
     ),
+    # Eigenvectors that are needed when all is measured.
+    (
+        "storage.ranks",
+        2,
+        "'storage.ranks' is 2, but the validation of the null models needs 'eigenpairs.count' = 3 "
+        "eigenvectors of a checkpoint; raise it to 3 or set it to 'all'.",
+    ),
+    (
+        "storage.every",
+        30,
+        "'storage.every' is 30, but figure 16 and the validation of the null models need the eigenvectors of "
+        "the last checkpoint, so it must divide 40, 'training.checkpoints.count' minus 1; set it to 10.",
+    ),
 ]
 
 

@@ -47,7 +47,7 @@ def document() -> str:
 
 def _section(spec: StoreSpec) -> str:
     rows = "".join(
-        f"| {array.name}{' (optional)' * array.optional} | {', '.join(array.dims)} | {array.dtype} "
+        f"| {array.name}{' (optional)' * array.optional} | {', '.join(array.dims)} | {' or '.join(array.dtypes)} "
         f"| {array.unit} | {array.meaning.replace('|', chr(0x2223))} |\n"
         for array in spec.arrays
     )

@@ -18,6 +18,7 @@ from xarray.core.indexing import (
 )
 
 from eigendrift.errors import UserError
+from eigendrift.stores import half
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
 from eigendrift.stores.specs import ArraySpec
@@ -73,11 +74,12 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
 
 
 class _CheckedArray(BackendArray):
-    """A zarr array that names its damaged chunks."""
+    """A zarr array that names its damaged chunks; one of half precision is read as float32."""
 
     def __init__(self, store: Path, name: str, array: zarr.Array[Any]) -> None:
         self.shape = array.shape
-        self.dtype = array.dtype
+        self._half = array.dtype == half.DTYPE
+        self.dtype = np.dtype(np.float32) if self._half else array.dtype
         self._store = store
         self._name = name
         self._array = array
@@ -87,13 +89,14 @@ class _CheckedArray(BackendArray):
 
     def _read(self, key: tuple[int | slice, ...]) -> np.ndarray:
         try:
-            return np.asarray(self._array[key])
+            stored = np.asarray(self._array[key])
         # Checksum and decompression errors come as ValueError or RuntimeError, by codec.
         except (OSError, ValueError, RuntimeError):
             raise UserError(
                 f"Store {self._store} is damaged: chunk {self._damaged_chunk()} of array '{self._name}' does "
                 f"not have the content that was written; {_rebuild(self._store)}."
             ) from None
+        return half.unpacked(stored) if self._half else stored
 
     def _damaged_chunk(self) -> str:
         for index in _chunk_indices(self._array):
@@ -106,17 +109,18 @@ class _CheckedArray(BackendArray):
 
 def _variable(store: Path, spec: ArraySpec, array: zarr.Array[Any]) -> xr.Variable:
     dims = getattr(array.metadata, "dimension_names", None)
-    if dims is None or tuple(dims) != spec.dims or array.dtype != np.dtype(spec.dtype):
+    if dims is None or tuple(dims) != spec.dims or str(array.dtype) not in spec.dtypes:
         raise ValueError(
-            f"array '{spec.name}' is {dims} of {array.dtype}, expected {spec.dims} of {spec.dtype}"
+            f"array '{spec.name}' is {dims} of {array.dtype}, "
+            f"expected {spec.dims} of {' or '.join(spec.dtypes)}"
         )
     for index in _chunk_indices(array):
         key = array.metadata.encode_chunk_key(index)
         if not (store / spec.name / key).exists():
             raise ValueError(f"chunk {key} of array '{spec.name}' is missing")
-    return xr.Variable(
-        spec.dims, LazilyIndexedArray(_CheckedArray(store, spec.name, array)), array.attrs.asdict()
-    )
+    attributes = array.attrs.asdict()
+    attributes.pop("scale_factor", None)
+    return xr.Variable(spec.dims, LazilyIndexedArray(_CheckedArray(store, spec.name, array)), attributes)
 
 
 def _chunk_indices(array: zarr.Array[Any]) -> Iterator[tuple[int, ...]]:

@@ -91,13 +91,12 @@ _SOLVER = (
     ("matvecs", "int64", "1", "Hessian-vector products used."),
     ("search_matvecs", "int64", "1", "Those among them that the search for missing pairs used."),
 )
+_VECTOR = "Unit eigenvectors; any sign."
 
 
-def _eigenpair_arrays(record: str) -> tuple[ArraySpec, ...]:
+def _eigenpair_arrays(record: str, *, half: bool = False) -> tuple[ArraySpec, ...]:
     return (
-        ArraySpec(
-            "eigenvector", (record, "rank", "parameter"), "float32", "1", "Unit eigenvectors; any sign."
-        ),
+        ArraySpec("eigenvector", (record, "rank", "parameter"), "float32", "1", _VECTOR, half=half),
         *(ArraySpec(name, (record, "rank"), dtype, unit, text) for name, dtype, unit, text in _PAIR),
         *(ArraySpec(name, (record,), dtype, unit, text) for name, dtype, unit, text in _SOLVER),
     )
@@ -107,7 +106,7 @@ EIGENPAIRS = StoreSpec(
     "eigenpairs",
     "Leading eigenpairs of the Hessian at each checkpoint of a run; in preconditioned/ those of "
     "P^(−1/2) H P^(−1/2), whose eigenvalues are pure numbers.",
-    (STEP, RANK, *_eigenpair_arrays("checkpoint")),
+    (STEP, RANK, *_eigenpair_arrays("checkpoint", half=True)),
 )
 
 NULL = StoreSpec(

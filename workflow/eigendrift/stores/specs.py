@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from eigendrift.stores.half import DTYPE as HALF
+
 
 @dataclass(frozen=True)
 class ArraySpec:
@@ -14,6 +16,7 @@ class ArraySpec:
         unit: Unit of the values, ``1`` for pure numbers.
         meaning: What the values are, in a sentence.
         optional: Whether a store may lack it.
+        half: Whether a store may have it in float16, see `eigendrift.stores.half`.
     """
 
     name: str
@@ -22,6 +25,12 @@ class ArraySpec:
     unit: str
     meaning: str
     optional: bool = False
+    half: bool = False
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The element types that a store may have it in."""
+        return (self.dtype, HALF) if self.half else (self.dtype,)
 
     @property
     def recorded(self) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from eigendrift.stores import half
 from eigendrift.stores.files import manifest_path, package_versions, publish_directory, write_json
 from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
 from eigendrift.stores.specs import ArraySpec
@@ -85,9 +86,10 @@ def _consolidate(store: Path) -> None:
 def _check_column(
     spec: ArraySpec, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: dict[str, int]
 ) -> None:
-    if len(shape) != len(spec.dims) or dtype != np.dtype(spec.dtype):
+    if len(shape) != len(spec.dims) or str(dtype) not in spec.dtypes:
         raise ValueError(
-            f"array '{spec.name}' has shape {shape} of {dtype}, expected {spec.dims} of {spec.dtype}"
+            f"array '{spec.name}' has shape {shape} of {dtype}, "
+            f"expected {spec.dims} of {' or '.join(spec.dtypes)}"
         )
     for dim, size in zip(spec.dims, shape, strict=True):
         if sizes.setdefault(dim, size) != size:
@@ -102,12 +104,12 @@ def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict
         spec.name,
         shape=shape,
         chunks=_chunks(spec, shape),
-        dtype=spec.dtype,
+        dtype=str(dtype),
         dimension_names=spec.dims,
         compressors=[ZstdCodec(level=3), Crc32cCodec()],
         # What a lost chunk of floats reads as elsewhere: zeros would pass for data.
         fill_value=np.nan if spec.dtype.startswith("float") else 0,
-        attributes={"units": spec.unit, "long_name": spec.meaning},
+        attributes={"units": spec.unit, "long_name": spec.meaning, **_scale(dtype)},
         # Chunks that hold nothing but the fill value are written too, so that a missing one is a lost one.
         config={"write_empty_chunks": True},
     )
@@ -122,9 +124,13 @@ def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict
     return {
         "dims": list(spec.dims),
         "shape": list(shape),
-        "dtype": spec.dtype,
+        "dtype": str(dtype),
         "sha256": digest.hexdigest(),
     }
+
+
+def _scale(dtype: np.dtype[Any]) -> dict[str, float]:
+    return {"scale_factor": half.SCALE_FACTOR} if dtype == half.DTYPE else {}
 
 
 def _chunks(spec: ArraySpec, shape: tuple[int, ...]) -> tuple[int, ...]:

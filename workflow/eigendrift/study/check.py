@@ -9,7 +9,7 @@ from eigendrift.study.facts import widths_of
 from eigendrift.study.nulls import NULL_MODELS
 from eigendrift.study.runs import all_runs, parameters_of, runs_of, steps_key, steps_of
 from eigendrift.study.schema import check_schema, listing, shown
-from eigendrift.study.subsets import DatasetFacts, with_subsets
+from eigendrift.study.subsets import WHOLE, DatasetFacts, with_subsets
 from eigendrift.study.training_sizes import NAME as TRAINING_SIZES
 from eigendrift.study.training_sizes import check_subsets, check_training_sizes
 
@@ -41,6 +41,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
                 f"Config key 'eigenpairs.{limit}' is {solver[limit]}, expected at least {formula} = {least}; "
                 f"raise it or lower 'eigenpairs.{key}'."
             )
+    _check_storage(config)
 
 
 def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> None:
@@ -94,6 +95,24 @@ def _check_lengths(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"Config key 'eigenpairs.wide_every' is {every}, expected a divisor of {count - 1}, the "
             f"number of intervals between checkpoints; set it to {math.gcd(every, count - 1)}."
+        )
+
+
+def _check_storage(config: Mapping[str, Any]) -> None:
+    """Check that the eigenvectors are kept that figures and the validation of null models read."""
+    storage, count = config["storage"], config["eigenpairs"]["count"]
+    if storage["ranks"] != WHOLE and storage["ranks"] < count:
+        raise UserError(
+            f"Config key 'storage.ranks' is {storage['ranks']}, but the validation of the null models needs "
+            f"'eigenpairs.count' = {count} eigenvectors of a checkpoint; raise it to {count} or set it to "
+            f"'{WHOLE}'."
+        )
+    intervals = config["training"]["checkpoints"]["count"] - 1
+    if intervals % storage["every"]:
+        raise UserError(
+            f"Config key 'storage.every' is {storage['every']}, but figure 16 and the validation of the null "
+            f"models need the eigenvectors of the last checkpoint, so it must divide {intervals}, "
+            f"'training.checkpoints.count' minus 1; set it to {math.gcd(storage['every'], intervals)}."
         )
 
 

@@ -117,6 +117,12 @@ def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
     }
 
 
+def storage_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of ``storage`` is not as by default, so that by default no setting speaks of it."""
+    usual = {"ranks": "all", "every": 1, "dtype": "float32"}
+    return {key: value for key, value in config["storage"].items() if value != usual[key]}
+
+
 def parameters_of(widths: Sequence[int]) -> int:
     """Count the parameters, N, of a multilayer perceptron, given the widths of all its layers."""
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))

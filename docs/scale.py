@@ -1,0 +1,150 @@
+"""What studies take, for the table in docs/scale.md: jobs, core hours, bytes on disk.
+
+`python docs/scale.py results/desk` prints it. The row of desk is measured: from its benchmarks.csv, which
+`make report` writes, and from its files. With a second directory, results/paper-reduced, docs/estimate.py
+computes the core hours of paper and of ten times its seeds, too. Jobs are those of a dry run.
+"""
+
+import copy
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from math import lcm, prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
+
+from docs.estimate import complete, estimate  # noqa: E402
+
+from eigendrift.data.registry import DATASETS  # noqa: E402
+from eigendrift.study.nulls import null_names, null_settings  # noqa: E402
+from eigendrift.study.runs import Run, all_runs, parameters_of, runs_of  # noqa: E402
+from eigendrift.study.subsets import parts_of  # noqa: E402
+
+PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"
+PAPER = ROOT / "workflow/studies/paper.yaml"
+FLOAT32 = 4
+HEADER = (
+    "| study | runs | jobs | core hours | of them jobs that ask for a GPU | GB on disk |\n"
+    "| --- | --- | --- | --- | --- | --- |"
+)
+
+
+def tenfold(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the study with ten times as many seeds in every experiment."""
+    larger = copy.deepcopy(dict(config))
+    larger["study"] += "-tenfold"
+    for experiment in larger["experiments"].values():
+        experiment["seeds"] *= 10
+    return larger
+
+
+def thrifty(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the study with as few eigenvectors on disk as it can do with, in float16."""
+    count, checkpoints = config["eigenpairs"]["count"], config["training"]["checkpoints"]["count"]
+    return {**config, "storage": {"ranks": count, "every": checkpoints - 1, "dtype": "float16"}}
+
+
+def bytes_of(config: Mapping[str, Any]) -> int:
+    """Compute what runs and null models take on disk when all is measured.
+
+    It counts whatever has an entry for each parameter, before compression; all else is small.
+    """
+    return sum(_bytes_of_run(config, run) for run in all_runs(config).values()) + _bytes_of_nulls(config)
+
+
+def _bytes_of_run(config: Mapping[str, Any], run: Run) -> int:
+    pairs, checkpoints = config["eigenpairs"], config["training"]["checkpoints"]["count"]
+    is_adam, is_main = run.optimizer == "adam", run in runs_of(config, "main")
+    is_preconditioned = is_adam and is_main and run.seed < pairs["preconditioned_seeds"]
+    eigenvectors = _kept(config, pairs["count"], 1) * (1 + is_preconditioned)
+    eigenvectors += is_main * _kept(config, pairs["wide_count"], pairs["wide_every"])
+    # Weights, gradient and update, of adam the second moment as well.
+    trajectory = checkpoints * (3 + is_adam)
+    size = np.dtype(config["storage"]["dtype"]).itemsize
+    return (FLOAT32 * trajectory + size * eigenvectors) * _parameters(config, run.dataset, run.model)
+
+
+def _kept(config: Mapping[str, Any], count: int, every: int) -> int:
+    """Count the eigenvectors that stay of a run that has so many at every so manieth checkpoint."""
+    storage, intervals = config["storage"], config["training"]["checkpoints"]["count"] - 1
+    ranks = count if storage["ranks"] == "all" else min(count, storage["ranks"])
+    return ranks * (intervals // lcm(every, storage["every"]) + 1)
+
+
+def _bytes_of_nulls(config: Mapping[str, Any]) -> int:
+    main = {(run.dataset, run.model) for run in runs_of(config, "main")}
+    total = 0
+    for place in dict.fromkeys((run.dataset, run.model) for run in all_runs(config).values()):
+        for null in null_names(config) if place in main else [config["figures"]["null_model"]]:
+            settings = null_settings(config, *place, null)
+            total += settings["draws"] * settings["eigenpairs"]["count"] * _parameters(config, *place)
+    return FLOAT32 * total
+
+
+def _parameters(config: Mapping[str, Any], dataset: str, model: str) -> int:
+    facts = DATASETS[parts_of(dataset)[0]]
+    widths = config["models"][model]["hidden_widths"]
+    return parameters_of([prod(facts.image_shape), *widths, facts.classes])
+
+
+def jobs_of(config: Mapping[str, Any]) -> int:
+    """Count the jobs of a study that has not been run, by a dry run."""
+    with tempfile.TemporaryDirectory() as folder:
+        study = Path(folder) / "study.yaml"
+        study.write_text(yaml.safe_dump({**config, "study": "counted"}))
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--configfile", str(study)]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if (found := re.search(r"^total +(\d+)$", result.stdout, re.M)) is None:
+        sys.exit(f"Snakemake cannot plan the study:\n{result.stdout}{result.stderr}")
+    return int(found[1]) - 1  # all is no job
+
+
+def on_gpu() -> list[str]:
+    """Return the rules that ask for a GPU on a cluster."""
+    asked = yaml.safe_load(PROFILE.read_text("utf-8"))["set-resources"]
+    return [rule for rule, resources in asked.items() if resources.get("gpu")]
+
+
+def row(name: str, config: Mapping[str, Any], jobs: int, hours: "pd.Series[float] | None", size: int) -> str:
+    """Return one row of the table, given the core hours of each rule, if they are known."""
+    of_all = "not known" if hours is None else f"{hours.sum():.1f}"
+    of_gpu = "not known" if hours is None else f"{hours.reindex(on_gpu(), fill_value=0).sum():.1f}"
+    return f"| {name} | {len(all_runs(config))} | {jobs:,} | {of_all} | {of_gpu} | {size / 1e9:.1f} |"
+
+
+def measured(results: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return benchmarks.csv and the configuration of a study that has been run."""
+    # A rule is called null.
+    jobs = pd.read_csv(results / "benchmarks.csv", keep_default_na=False, na_values={"start_up_seconds": ""})
+    return jobs, yaml.safe_load((results / "config.yaml").read_text("utf-8"))
+
+
+def main(desk: Path, reduced: Path | None = None) -> None:
+    """Print the table."""
+    jobs, config = measured(desk)
+    hours = jobs.groupby("rule")["cpu_seconds"].sum() / 3600
+    stored = [path for part in ("runs", "null") for path in (desk / part).rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in stored)
+    print(HEADER)
+    print(row("`desk`, measured", config, len(jobs), hours, size))
+    paper = complete(PAPER)
+    for name, wanted in (("`paper`", paper), ("`paper` with ten times the seeds", tenfold(paper))):
+        hours = None if reduced is None else estimate(*measured(reduced), wanted)["hours"].drop("all")
+        print(row(f"{name}, computed", wanted, jobs_of(wanted), hours, bytes_of(wanted)))
+    computed = {"desk": complete(ROOT / "config.yaml"), "paper": paper, "ten times paper": tenfold(paper)}
+    for name, wanted in computed.items():
+        sizes = (bytes_of(wanted) / 1e9, bytes_of(thrifty(wanted)) / 1e9)
+        print("By computation {} takes {:.1f} GB, with the least storage {:.1f} GB.".format(name, *sizes))
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -1,0 +1,185 @@
+"""Every rule in a conda environment of its own, deployed by `snakemake --sdm conda` from a local channel.
+
+docs/scale.md says what this proves, with a stand-in for conda and packages that are links, and what not.
+"""
+
+import json
+import os
+import re
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from clone import ROOT, SMOKE, copy_repository
+from conda_channel import Package, linked, python, write_channel
+from conda_stand_in import write_conda
+
+# Every Python of an environment notes, when it ends, for which script it ran and from where its modules came.
+RECORDER = """
+import atexit, json, os, sys, uuid
+def record():
+    folder = os.environ.get("RECORD_PYTHONS")
+    if folder and sys.argv[0].endswith(".py"):
+        files = {n: str(getattr(m, "__file__", "")) for n, m in list(sys.modules.items()) if "." not in n}
+        noted = {"script": os.path.basename(sys.argv[0]), "prefix": sys.prefix, "modules": files}
+        with open(os.path.join(folder, uuid.uuid4().hex), "w") as file:
+            json.dump(noted, file)
+atexit.register(record)
+"""
+NAMES = {"pytorch": "torch"}
+# Snakemake puts its own packages last on every script's path: itself, and what others use if it is there.
+OF_SNAKEMAKE = ("snakemake", "opt_einsum", "tabulate", "fsspec")
+TARGETS = [
+    *(f"results/smoke/figures/{name}.csv" for name in ("fig03_localization", "fig08_minima")),
+    "results/smoke/config.yaml",
+]
+
+
+def declared():
+    """The dependencies of all environments, by PyPI's names."""
+    files = [yaml.safe_load(path.read_text()) for path in (ROOT / "envs").glob("*.yaml")]
+    names = {line.partition("=")[0] for content in files for line in content["dependencies"]}
+    return {NAMES.get(name, name) for name in names - {"python"}}
+
+
+@pytest.fixture(scope="module")
+def conda(tmp_path_factory):
+    """Variables with which Snakemake finds the stand-in and the channel."""
+    if find_spec("rattler") is None:
+        pytest.skip("needs py-rattler, which requirements.txt has: make test-system installs it")
+    folder = tmp_path_factory.mktemp("conda")
+    packages = linked(declared())
+    torch = next(package for package in packages if package.name == "pytorch")
+    cuda = Package(torch.name, torch.version, (*torch.depends, "__cuda"), "cuda", 1, links=torch.links)
+    write_channel(folder / "channels/conda-forge", [python(RECORDER), *packages, cuda])
+    records = folder / "records"
+    records.mkdir()
+    return {
+        "PATH": f"{write_conda(folder / 'base')}{os.pathsep}{os.environ['PATH']}",
+        "CONDA_CHANNEL_ALIAS": (folder / "channels").as_uri() + "/",
+        "RECORD_PYTHONS": str(records),
+    }
+
+
+@pytest.fixture(scope="module")
+def deployed(conda, tmp_path_factory):
+    """Some of the smoke study, each rule in its environment, and what their Pythons noted."""
+    clone = copy_repository(tmp_path_factory.mktemp("deployed"))
+    study = yaml.safe_load((clone.path / SMOKE).read_text())
+    study["experiments"]["main"] |= {"datasets": ["digits"], "seeds": 1}
+    (clone.path / SMOKE).write_text(yaml.safe_dump(study))
+    result = clone.snakemake("--sdm=conda", *TARGETS, **conda)
+    assert result.returncode == 0, result.stdout
+    notes = [json.loads(path.read_text()) for path in Path(conda["RECORD_PYTHONS"]).iterdir()]
+    return clone, notes, result.stdout
+
+
+def environments(clone):
+    """The four environments: of which kind, by directory."""
+    kinds = {path.read_text(): path.stem for path in (clone.path / "envs").glob("*.yaml")}
+    return {
+        str(path.with_suffix("")): kinds[path.read_text()]
+        for path in (clone.path / ".snakemake/conda").glob("*.yaml")
+    }
+
+
+def test_each_script_runs_in_the_environment_of_its_rule(deployed):
+    clone, notes, _ = deployed
+    kinds = environments(clone)
+    assert sorted(kinds.values()) == ["analysis", "data", "figures", "torch"]
+    ran = {(re.sub(r"^tmp\w+\.", "", note["script"]), kinds[note["prefix"]]) for note in notes}
+    for name, kind in ran:
+        print(f"{name} ran in envs/{kind}.yaml")
+    assert ran == {
+        ("data.py", "data"),
+        ("train.py", "torch"),
+        ("eigenpairs.py", "torch"),
+        ("null.py", "torch"),
+        ("minimum.py", "torch"),
+        ("metrics.py", "analysis"),
+        ("baseline.py", "analysis"),
+        ("configuration.py", "analysis"),
+        ("figure.py", "figures"),
+    }
+
+
+def test_scripts_import_from_their_environment_and_the_workflow_alone(deployed):
+    clone, notes, _ = deployed
+    for note in notes:
+        elsewhere = {
+            name
+            for name, file in note["modules"].items()
+            if "site-packages" in file and not file.startswith(note["prefix"])
+        }
+        assert not {name for name in elsewhere if not name.startswith(OF_SNAKEMAKE)}, note["script"]
+        assert note["modules"]["eigendrift"].startswith(str(clone.path / "workflow"))
+
+
+def test_results_are_those_of_one_environment_to_the_bit(deployed, tmp_path_factory):
+    clone = deployed[0]
+    local = copy_repository(tmp_path_factory.mktemp("one environment"))
+    (local.path / SMOKE).write_text((clone.path / SMOKE).read_text())
+    result = local.snakemake(*TARGETS)
+    assert result.returncode == 0, result.stdout
+    paths = [
+        path
+        for ending in ("*.json", "figures/*.csv")
+        for path in local.path.glob(f"results/smoke/**/{ending}")
+    ]
+    assert len(paths) > 8
+    for path in paths:
+        assert path.read_bytes() == (clone.path / path.relative_to(local.path)).read_bytes(), path
+
+
+def test_a_second_run_has_nothing_to_do(deployed, conda):
+    result = deployed[0].snakemake("--sdm=conda", "--dry-run", *TARGETS, **conda)
+    assert "Nothing to be done" in result.stdout
+
+
+def create(clone, conda, *arguments, **variables):
+    command = ["--sdm=conda", "--conda-create-envs-only", *arguments, f"{TARGETS[0]}"]
+    return clone.snakemake(*command, **conda, **variables)
+
+
+def builds(clone):
+    return {
+        path.name.rpartition("-")[2].removesuffix(".json")
+        for path in clone.path.glob(".snakemake/conda/*/conda-meta/pytorch-*.json")
+    }
+
+
+def test_a_pin_that_no_channel_meets_is_refused_before_any_job(conda, tmp_path):
+    clone = copy_repository(tmp_path)
+    path = clone.path / "envs/torch.yaml"
+    path.write_text(path.read_text().replace("pytorch=2.", "pytorch=1."))
+    result = create(clone, conda)
+    assert result.returncode == 1
+    assert "pytorch" in result.stdout
+    assert not (clone.path / "results/smoke").exists()
+
+
+def test_a_machine_without_a_gpu_gets_cuda_for_the_nodes_through_the_slurm_profile(conda, tmp_path):
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("needs a machine without a GPU")
+    for name, arguments, expected in (
+        ("plain", [], {"cpu"}),
+        (
+            "profile",
+            ["--workflow-profile=workflow/profiles/slurm", "--executor=local", "--cores=1"],
+            {"cuda"},
+        ),
+    ):
+        clone = copy_repository(tmp_path / name)
+        result = create(clone, conda, *arguments)
+        assert result.returncode == 0, result.stdout
+        assert builds(clone) == expected
+
+
+def test_the_stand_in_refuses_what_it_cannot_do(conda):
+    result = subprocess.run(
+        ["conda", "update", "--all"], env=os.environ | conda, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert "cannot do: conda update --all" in result.stderr

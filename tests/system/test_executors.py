@@ -1,0 +1,26 @@
+"""The commands for other executors that docs/scale.md has, as dry runs."""
+
+import re
+import shlex
+from importlib.util import find_spec
+
+import pytest
+from clone import ROOT, Clone
+
+COMMANDS = re.findall(r"^snakemake (--executor .+|--cores .+)$", (ROOT / "docs/scale.md").read_text(), re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[1])
+def test_a_documented_command_plans_the_study(command, monkeypatch):
+    executor = command.split()[1] if command.startswith("--executor") else None
+    if executor and find_spec(f"snakemake_executor_plugin_{executor}") is None:
+        pytest.skip(f"needs snakemake-executor-plugin-{executor}: pip install it")
+    # Or HTCondor warns that it has no configuration.
+    monkeypatch.setenv("CONDOR_CONFIG", "/dev/null")
+    result = Clone(ROOT).snakemake("--dry-run", *shlex.split(command))
+    assert result.returncode == 0, result.stdout
+    assert re.search(r"^train +\d+$", result.stdout, re.M)
+
+
+def test_all_commands_are_found():
+    assert [command.split()[1] for command in COMMANDS] == ["htcondor", "lsf", "16"]

@@ -1,0 +1,179 @@
+"""Jobs of the smoke study in a real SLURM, through workflow/profiles/slurm.
+
+The study has fewer runs here, because every job starts three Pythons in SLURM; all kinds of jobs are there.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import slurm as cluster
+import yaml
+from clone import SMOKE, copy_repository
+
+SOLVED = ("train", "eigenpairs", "null")
+RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
+FIGURES = [f"results/smoke/figures/{name}.csv" for name in ("fig03_localization", "fig04_training_loss")]
+# Long enough to be disturbed in the middle.
+LONG = {"steps": 40000, "full_batch_steps": 100, "checkpoints": {"count": 81}}
+# A look at every job's state after two seconds, and what the jobs said is kept.
+PROFILE = [
+    "--workflow-profile=workflow/profiles/slurm",
+    "--slurm-init-seconds-before-status-checks=2",
+    "--slurm-keep-successful-logs",
+]
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    if missing := cluster.missing_programs():
+        pytest.skip(
+            f"needs SLURM, and there is no {', '.join(missing)}: "
+            "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
+        )
+    if os.getuid() != 0:
+        pytest.skip("needs root, as whom slurmd runs")
+    # The path of munge's socket must be short.
+    home = tmp_path_factory.mktemp("slurm")
+    try:
+        yield cluster.start(home)
+    finally:
+        cluster.stop(cluster.Slurm(home))
+
+
+def smaller(tmp_path_factory, name, training):
+    clone = copy_repository(tmp_path_factory.mktemp(name))
+    study = yaml.safe_load((clone.path / SMOKE).read_text())
+    study["experiments"]["main"] |= {"datasets": ["digits"], "seeds": 1}
+    study["training"] |= training
+    (clone.path / SMOKE).write_text(yaml.safe_dump(study))
+    return clone
+
+
+def content(clone):
+    """All that says what was computed: figures' numbers, and manifests, which have digests of the stores."""
+    paths = [*clone.path.glob("results/smoke/**/*.json"), *clone.path.glob("results/smoke/figures/*.csv")]
+    return {str(path.relative_to(clone.path)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def submitted(slurm, tmp_path_factory):
+    """A study of a few runs in SLURM, and what SLURM says of its jobs."""
+    clone = smaller(tmp_path_factory, "submitted", {})
+    before = set(slurm.jobs())
+    result = clone.snakemake(*PROFILE, *FIGURES, **slurm.environment)
+    assert result.returncode == 0, result.stdout
+    jobs = {number: job for number, job in slurm.jobs().items() if number not in before}
+    print(slurm.ask("squeue", "--states=all", "--Format=JobID,State,TimeUsed,tres-alloc:60,StdOut:200"))
+    return clone, jobs
+
+
+def test_results_are_those_of_this_machine_to_the_bit(submitted, tmp_path_factory):
+    local = smaller(tmp_path_factory, "local", {})
+    result = local.snakemake(*FIGURES)
+    assert result.returncode == 0, result.stdout
+    expected = content(local)
+    assert {f"{RUN}/eigenpairs.json", *FIGURES} <= set(expected)
+    assert content(submitted[0]) == expected
+
+
+def test_jobs_run_in_slurm_and_say_so(submitted):
+    clone, jobs = submitted
+    logs = clone.path.glob("results/smoke/logs/**/*.log")
+    said = {path: re.findall(r"This is SLURM job (\d+)", path.read_text()) for path in logs}
+    assert len(said) > 8
+    assert all(len(numbers) == 1 and numbers[0] in jobs for numbers in said.values()), said
+    assert {job["JobState"] for job in jobs.values()} == {"COMPLETED"}
+
+
+def test_jobs_ask_for_what_the_profile_says(submitted):
+    profile = yaml.safe_load((submitted[0].path / PROFILE[0].partition("=")[2] / "config.yaml").read_text())
+    jobs = submitted[1].values()
+    for rule in SOLVED:
+        asked = profile["set-resources"][rule]
+        memory, minutes = (int(asked[key].removesuffix(" * attempt")) for key in ("mem_mb", "runtime"))
+        found = [job for job in jobs if f"/rule_{rule}/" in job["StdOut"]]
+        assert found, rule
+        for job in found:
+            assert "gres/gpu=1" in job["TRES"] or job["TresPerJob"] == "gres:gpu:1"
+            assert job["MinMemoryNode"] in (f"{memory}M", f"{memory / 1000:g}G", f"{memory // 1024}G")
+            assert job["TimeLimit"] == f"{minutes // 60:02}:{minutes % 60:02}:00"
+            assert job["NumCPUs"] == "1"
+
+
+def test_small_jobs_go_together(submitted):
+    clone, jobs = submitted
+    together = [job for job in jobs.values() if "/group_measured_" in job["StdOut"]]
+    assert len(together) == 1
+    assert together[0]["NumCPUs"] == "1"
+    logs = (path.read_text() for path in clone.path.glob("results/smoke/logs/**/*.log"))
+    assert sum(f"This is SLURM job {together[0]['JobId']}," in text for text in logs) == 3
+
+
+@pytest.fixture(scope="module")
+def disturbed(slurm, tmp_path_factory):
+    """A long run of which one job is cancelled in the middle, and another one's node is lost."""
+    clone = smaller(tmp_path_factory, "disturbed", LONG)
+    target = f"{RUN}/eigenpairs.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", *PROFILE, target],
+        cwd=clone.path,
+        env=os.environ | slurm.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+    def await_progress(kind):
+        progress = clone.path / RUN / f".{kind}-progress/record-00008.npz"
+        cluster.await_that(lambda: progress.exists() or process.poll(), f"progress of the {kind}")
+        assert progress.exists(), process.stdout.read()
+
+    try:
+        await_progress("trajectory")
+        cancelled = slurm.running("train")
+        slurm.ask("scancel", cancelled)
+        await_progress("eigenpairs")
+        lost = slurm.running("eigenpairs")
+        trajectory = (clone.path / RUN / "trajectory.json").stat().st_mtime_ns
+        slurm.lose_node()
+        slurm.return_node()
+        output, _ = process.communicate(timeout=600)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, output
+    return clone, slurm.jobs(), cancelled, lost, trajectory
+
+
+def log(clone, rule):
+    return (clone.path / f"results/smoke/logs/{rule}/{RUN.partition('runs/')[2]}.log").read_text()
+
+
+def test_a_cancelled_job_is_submitted_again_and_resumes(disturbed):
+    clone, jobs, cancelled, *_ = disturbed
+    assert jobs[cancelled]["JobState"] == "CANCELLED"
+    again = re.search(r"This is SLURM job (\d+)", log(clone, "train"))[1]
+    assert again != cancelled
+    assert jobs[again]["JobState"] == "COMPLETED"
+    assert "Resuming from" in log(clone, "train")
+    once, twice = (int(re.match(r"(\d+)", jobs[number]["MinMemoryNode"])[1]) for number in (cancelled, again))
+    assert twice >= 2 * once or jobs[again]["MinMemoryNode"] == "4000M"
+
+
+def test_a_lost_node_loses_no_finished_work(disturbed):
+    clone, jobs, _, lost, trajectory = disturbed
+    assert (clone.path / RUN / "trajectory.json").stat().st_mtime_ns == trajectory
+    assert "Resuming from" in log(clone, "eigenpairs")
+    assert int(jobs[lost]["Restarts"]) == 1 or jobs[lost]["JobState"] == "NODE_FAIL"
+
+
+def test_what_was_disturbed_has_the_same_bits(disturbed, tmp_path_factory):
+    clone = disturbed[0]
+    local = smaller(tmp_path_factory, "undisturbed", LONG)
+    result = local.snakemake(f"{RUN}/eigenpairs.json")
+    assert result.returncode == 0, result.stdout
+    assert content(clone) == content(local)
+    assert not list((clone.path / RUN).glob(".*progress"))

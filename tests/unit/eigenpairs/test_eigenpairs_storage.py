@@ -1,0 +1,42 @@
+"""Which eigenvectors stay on disk."""
+
+import numpy as np
+
+from eigendrift.eigenpairs.storage import as_stored, kept
+from eigendrift.stores.half import packed
+
+# At 7 checkpoints, or 4 of them, 3 ranks of 2 parameters.
+VECTORS = np.arange(1, 43, dtype=np.float32).reshape(7, 3, 2) / 100
+
+
+def there(vectors):
+    return np.isfinite(np.stack(list(vectors))).all(-1).tolist()
+
+
+def test_by_default_vectors_stay_as_they_are():
+    assert as_stored(VECTORS, {}) is VECTORS
+    assert kept(VECTORS, {}, 1) is VECTORS
+    assert kept(VECTORS, {"dtype": "float16"}, 1) is VECTORS
+
+
+def test_leading_ranks_of_some_checkpoints_are_kept_to_the_bit():
+    left = kept(VECTORS, {"ranks": 2, "every": 3}, 1)
+    first_two, none = [True, True, False], [False] * 3
+    assert there(left) == [first_two, none, none, first_two, none, none, first_two]
+    np.testing.assert_array_equal(left[3][:2], VECTORS[3, :2])
+    assert left[0].dtype == np.float32
+
+
+def test_checkpoints_are_those_of_the_run_where_vectors_are_at_every_second_one():
+    assert there(kept(VECTORS[::2], {"every": 3}, 2)) == [[True] * 3, [False] * 3, [False] * 3, [True] * 3]
+
+
+def test_more_ranks_than_there_are_keep_all():
+    assert np.all(there(kept(VECTORS, {"ranks": 9}, 1)))
+
+
+def test_float16_is_packed_when_it_is_used():
+    stored = as_stored(VECTORS, {"dtype": "float16"})
+    assert len(stored) == 7
+    np.testing.assert_array_equal(stored[2], packed(VECTORS[2]))
+    np.testing.assert_array_equal(kept(stored, {"every": 6}, 1)[6], packed(VECTORS[6]))

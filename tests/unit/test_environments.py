@@ -1,0 +1,104 @@
+"""The conda environments, held against the lock and against what the scripts of the rules import."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / "envs").glob("*.yaml")}
+# Where conda, PyPI and the import statement call a package by different names.
+ON_PYPI = {"pytorch": "torch"}
+IMPORTED_AS = {"pytorch": "torch", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+# The workflow's own, on the path of every script: scripts and, put there by stage.py, workflow.
+OWN = {path.stem for folder in ("scripts", "") for path in (ROOT / "workflow" / folder).glob("*.py")} | {
+    "eigendrift"
+}
+LIST_RULES = """
+import json, sys
+from pathlib import Path
+from snakemake.api import ConfigSettings, OutputSettings, ResourceSettings, SnakemakeApi
+with SnakemakeApi(OutputSettings(quiet={"all"})) as api:
+    study = api.workflow(
+        ResourceSettings(cores=1),
+        ConfigSettings(configfiles=[Path("workflow/studies/smoke.yaml")]),
+        snakefile=Path("Snakefile"),
+    )
+    study.list_rules()
+    rules = [
+        {"name": rule.name, "environment": rule.conda_env, "code": list(rule.input.code)}
+        for rule in study._workflow.rules if rule.script
+    ]
+print("RULES", json.dumps(rules, default=lambda spec: str(spec.file.get_filename())))
+"""
+
+
+@pytest.fixture(scope="module")
+def rules():
+    result = subprocess.run(
+        [sys.executable, "-c", LIST_RULES], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.partition("RULES ")[2])
+
+
+def imported(path):
+    """Yield the packages that a file imports, at the top or within functions."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+
+
+def needed(files):
+    """Return the packages, installed ones alone, that a script and the modules it imports import."""
+    names = {name for file in files for name in imported(file)}
+    return names - OWN - sys.stdlib_module_names
+
+
+def provided(environment):
+    names = {dependency.partition("=")[0] for dependency in ENVIRONMENTS[environment]["dependencies"]}
+    return {IMPORTED_AS.get(name, name) for name in names - {"python"}}
+
+
+def test_every_rule_names_an_environment(rules):
+    assert len(rules) > 30
+    assert {Path(rule["environment"] or "none").name for rule in rules} == set(ENVIRONMENTS)
+
+
+def test_environments_have_what_their_rules_import(rules):
+    for rule in rules:
+        lacking = needed(rule["code"]) - provided(Path(rule["environment"]).name)
+        assert not lacking, f"{rule['name']} imports {lacking}, which {rule['environment']} lacks"
+
+
+def test_environments_have_nothing_else(rules):
+    used = defaultdict(set)
+    for rule in rules:
+        used[Path(rule["environment"]).name] |= needed(rule["code"])
+    for environment in ENVIRONMENTS:
+        assert provided(environment) <= used[environment], environment
+
+
+def test_pins_are_exact_minor_versions_of_the_lock():
+    lock = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M))
+    for environment, content in ENVIRONMENTS.items():
+        for dependency in content["dependencies"]:
+            name, pin = dependency.split("=")
+            assert re.fullmatch(r"\d+\.\d+", pin), f"{dependency} in {environment} is no minor version"
+            if name != "python":
+                locked = lock[ON_PYPI.get(name, name)]
+                assert locked.startswith(f"{pin}."), f"{environment} has {dependency}, the lock {locked}"
+
+
+def test_all_environments_have_one_python_and_take_nothing_of_other_channels():
+    for content in ENVIRONMENTS.values():
+        assert content["channels"] == ["conda-forge", "nodefaults"]
+        assert "python=3.11" in content["dependencies"]

@@ -1,0 +1,67 @@
+"""A study that keeps a part of its eigenvectors measures the same, and does nothing twice."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from clone import SMOKE, copy_repository
+
+pytestmark = pytest.mark.xdist_group("smoke")
+
+RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
+# The folders of pairs, and which checkpoints of theirs are among those that are kept.
+KEPT = {"": [0, 6], "wide/": [0, 3], "preconditioned/": [0, 6]}
+TARGETS = [f"{RUN}/{folder}metrics.json" for folder in KEPT]
+
+
+@pytest.fixture(scope="module")
+def thinned(tmp_path_factory):
+    clone = copy_repository(tmp_path_factory.mktemp("thinned"))
+    study = yaml.safe_load((clone.path / SMOKE).read_text())
+    study["storage"] = {"ranks": 3, "every": 6}
+    (clone.path / SMOKE).write_text(yaml.safe_dump(study))
+    result = clone.snakemake(*TARGETS)
+    assert result.returncode == 0, result.stdout
+    return clone
+
+
+def digest(clone, path):
+    return json.loads((clone.path / path).read_text())["digest"]
+
+
+def test_metrics_are_those_of_all_eigenvectors(thinned, smoke):
+    for target in TARGETS:
+        assert digest(thinned, target) == digest(smoke, target)
+
+
+@pytest.mark.parametrize(("folder", "checkpoints"), KEPT.items())
+def test_what_the_configuration_keeps_stays_and_nothing_else(thinned, smoke, folder, checkpoints):
+    run = thinned.path / RUN / folder
+    assert not (run / "whole").exists()
+    whole, kept = (xr.open_zarr(clone.path / RUN / folder / "eigenpairs.zarr") for clone in (smoke, thinned))
+    expected = np.full_like(whole["eigenvector"].values, np.nan)
+    expected[checkpoints, :3] = whole["eigenvector"].values[checkpoints, :3]
+    np.testing.assert_array_equal(kept["eigenvector"].values, expected)
+    for name in set(whole.variables) - {"eigenvector"}:
+        np.testing.assert_array_equal(kept[name].values, whole[name].values)
+    assert kept.attrs["settings"]["storage"] == {"ranks": 3, "every": 6}
+    assert "storage" not in whole.attrs["settings"]
+
+
+def test_a_second_run_has_nothing_to_do(thinned):
+    assert "Nothing to be done" in thinned.snakemake("--dry-run", *TARGETS).stdout
+
+
+def test_measuring_anew_solves_anew(thinned):
+    path = thinned.path / "workflow/eigendrift/metrics/run.py"
+    before = path.read_text()
+    path.write_text(before + "\n# changed\n")
+    try:
+        planned = thinned.snakemake("--quiet", "rules", "--dry-run", *TARGETS).stdout
+    finally:
+        path.write_text(before)
+    assert {line.split()[0] for line in planned.splitlines() if line[-2:] == " 1"} == {
+        f"{kind}{what}" for kind in ("", "wide_", "preconditioned_") for what in ("eigenpairs", "metrics")
+    }

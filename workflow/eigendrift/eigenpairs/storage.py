@@ -1,0 +1,61 @@
+"""Which eigenvectors stay on disk, and in which precision."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from eigendrift.stores import half
+from eigendrift.stores.writing import Column
+
+
+def as_stored(vectors: Column, storage: Mapping[str, Any]) -> Column:
+    """Return eigenvectors in the precision in which they are stored.
+
+    Args:
+        vectors: float32 (checkpoint, rank, parameter), by record.
+        storage: Of the configuration's ``storage`` what is not as by default; ``dtype`` is looked at.
+    """
+    return vectors if "dtype" not in storage else _Changed(vectors, lambda _, record: half.packed(record))
+
+
+def kept(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:
+    """Return eigenvectors with NaN, which takes no space on disk, in place of those that are not kept.
+
+    Args:
+        vectors: (checkpoint, rank, parameter), by record.
+        storage: Of the configuration's ``storage`` what is not as by default: of each ``every`` of a run's
+            checkpoints it keeps one, and there the first ``ranks`` eigenvectors.
+        every: Every how manieth of the run's checkpoints the vectors have.
+    """
+    if storage.keys() <= {"dtype"}:
+        return vectors
+    interval, ranks = storage.get("every", 1), storage.get("ranks")
+
+    def without_others(index: int, record: np.ndarray) -> np.ndarray:
+        left = np.full_like(record, np.nan)
+        if index * every % interval == 0:
+            left[:ranks] = record[:ranks]
+        return left
+
+    return _Changed(vectors, without_others)
+
+
+class _Changed(Sequence[np.ndarray]):
+    """Records that are changed when they are used."""
+
+    def __init__(self, records: Column, change: Callable[[int, np.ndarray], np.ndarray]) -> None:
+        self._records = records
+        self._change = change
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return self._change(index, np.asarray(self._records[index]))

@@ -1,0 +1,29 @@
+"""Which eigenpairs stay when all is measured: config may keep a part of them alone.
+
+Consumes and produces nothing.
+"""
+
+from eigendrift.study.runs import storage_settings
+
+STORAGE = storage_settings(config)
+
+
+def whole_eigenpairs(folder):
+    """Where the eigenpairs lie beside what is kept of them, until they are measured, if not all are kept."""
+    if STORAGE.keys() <= {"dtype"}:
+        return {}
+    whole = "results/{study}/runs/{run}/" + folder + "whole/eigenpairs"
+    return {
+        "whole": temp(directory(f"{whole}.zarr")),
+        "whole_manifest": temp(f"{whole}.json"),
+    }
+
+
+def to_measure(pairs):
+    """The eigenpairs that metrics are computed of, given the outputs of their rule: all that there are."""
+    if "whole" not in pairs.keys():
+        return {"eigenpairs": ancient(pairs.store)}
+    return {
+        "eigenpairs": ancient(pairs.whole),
+        "whole_manifest": ancient(pairs.whole_manifest),
+    }
