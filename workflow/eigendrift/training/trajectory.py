@@ -163,13 +163,15 @@ class _Trainee:
             "generator": torch.get_rng_state(),
             "cuda_generator": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
         }
-        progress.replace_state(lambda path: torch.save(state, path))
+        progress.replace_state(lambda file: torch.save(state, file))
 
     def resume(self, progress: Progress) -> int:
         """Go back to the saved state if there is one; return how many records are done."""
         if not progress.state_path.exists():
             return 0
-        state = torch.load(progress.state_path, map_location="cpu", weights_only=True)
+        state = progress.read_state(
+            lambda file: torch.load(file, map_location="cpu", weights_only=True)  # type: ignore[no-untyped-call]
+        )
         self.step = state["step"]
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
