@@ -5,11 +5,11 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import IO
 
 from importclock import ImportClock
+from joblog import opened, repeat_if_lost
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,7 +29,7 @@ def logged(path: str) -> Iterator[None]:
     clock.start()
     from eigendrift.errors import UserError
 
-    with _opened(path) as log, redirect_stdout(log), redirect_stderr(log):
+    with opened(path) as log, redirect_stdout(log), redirect_stderr(log):
         logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         logging.captureWarnings(True)
         try:
@@ -41,30 +41,11 @@ def logged(path: str) -> Iterator[None]:
             )
         except UserError as error:
             logging.error("%s", error)
-            _repeat_if_lost(log, error)
+            repeat_if_lost(log, error)
             sys.exit(1)
         except Exception:
             logging.exception("The job failed, and this is not the user's doing:")
             sys.exit(1)
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[IO[str]]:
-    """Open the log; that it does not fit on its disk does not decide how the job ends."""
-    log = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115
-    try:
-        yield log
-    finally:
-        with suppress(OSError):
-            log.close()
-
-
-def _repeat_if_lost(log: IO[str], error: Exception) -> None:
-    """Tell the terminal what the log did not take: it lies on the disk that is full."""
-    try:
-        log.flush()
-    except OSError:
-        print(error, file=sys.__stderr__)
 
 
 def _used() -> tuple[float, float]:

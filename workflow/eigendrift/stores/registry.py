@@ -47,9 +47,7 @@ DATA = StoreSpec(
 _PARAMETERS = ("checkpoint", "parameter")
 TRAJECTORY = StoreSpec(
     "trajectory",
-    "One training run, seen at its checkpoints. It has diverged if a loss is not finite, or if it ends with a "
-    "higher training loss than it starts with; then all is NaN from the checkpoint on after which the loss "
-    "never comes back to that.",
+    "One training run, seen at its checkpoints. NaN from where it diverged, see `training/divergence.py`.",
     (
         STEP,
         ArraySpec("weights", _PARAMETERS, "float32", "1", "Flat weights, in model.parameters() order."),

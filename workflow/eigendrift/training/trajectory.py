@@ -189,9 +189,7 @@ class _Trainee:
         """Go back to the saved state if there is one; return how many records are done."""
         if not progress.state_path.exists():
             return 0
-        state = progress.read_state(
-            lambda file: torch.load(file, map_location="cpu", weights_only=True)  # type: ignore[no-untyped-call]
-        )
+        state = progress.read_state(lambda file: torch.load(file, map_location="cpu", weights_only=True))
         self.step = state["step"]
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
