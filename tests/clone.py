@@ -52,9 +52,9 @@ class Clone:
             check=False,
         )
 
-    def outputs(self) -> dict[str, Output]:
-        """Return everything that the smoke study makes, by path, and what of it snakemake would make now."""
-        result = self.snakemake("--detailed-summary")
+    def outputs(self, *targets: str, study: str = SMOKE) -> dict[str, Output]:
+        """Return everything that a study makes, by path, and what of it snakemake would make now."""
+        result = self.snakemake("--detailed-summary", *targets, study=study)
         assert result.returncode == 0, result.stdout
         rows = [line.split("\t") for line in result.stdout.splitlines()]
         header, *rest = [row for row in rows if len(row) > 1]

@@ -1,4 +1,4 @@
-"""The report of the smoke study, as `make report` builds it, in a Chromium without network."""
+"""A tiny study, run; and the report of the smoke study, as `make report` builds it, in a Chromium offline."""
 
 import os
 import shutil
@@ -6,9 +6,25 @@ import subprocess
 import sys
 
 import pytest
+import tally
 from clone import copy_repository
 
+TINY = "tests/system/tiny.yaml"
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for what, number in tally.FIGURES.items():
+        terminalreporter.write_line(f"{what}: {number}")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A copy of the repository in which the tiny study has been run; tests that change it put it back."""
+    clone = copy_repository(tmp_path_factory.mktemp("tiny") / "clone")
+    result = clone.snakemake("reported", study=TINY)
+    assert result.returncode == 0, result.stdout
+    return clone
 
 
 @pytest.fixture(scope="session")
