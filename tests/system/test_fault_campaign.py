@@ -5,8 +5,6 @@ The moments are drawn from a seed. `make faults` makes KILLS of them, `make test
 
 import contextlib
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,35 +17,19 @@ import numpy as np
 import psutil
 import pytest
 import tally
-from conftest import TINY
+from tiny_study import RESULTS, STAGES, TINY, TOLD, contents, delete, outputs_of
 
 from eigendrift.errors import UserError
 from eigendrift.stores.reading import open_store, read_manifest
 
 KILLS = int(os.environ.get("KILLS", "12"))
 SEED = int(os.environ.get("SEED", "0"))
-RESULTS = Path("results/tiny")
 # What is killed, and with what. Jobs are processes of snakemake's or forks of the fork server.
 ATTACKS = [
     (victim, number)
     for victim in ("job", "snakemake", "fork", "everything", "server")
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ]
-STAGES = {
-    "data": "data",
-    "train": "train",
-    "eigenpairs": "(wide_|preconditioned_)?eigenpairs",
-    "null": "null",
-    "minimum": "minimum",
-    "metrics": "(wide_|preconditioned_)?metrics",
-    "baseline": "baseline",
-    "validation": "validation",
-    "claims": "claims|regimes",
-    "figures": r"(fig|ext)0[1-3]",
-    "report": "claims_page|configuration",
-}
-# What tells how a computation went, and not what came out.
-TOLD = re.compile(r"/(logs|benchmarks)/|/benchmarks\.csv$|/ext09_run_times\.|/\.snakemake_timestamp$")
 LONGEST = 240
 
 
@@ -83,15 +65,6 @@ def planned() -> list[Kill]:
     ]
 
 
-def contents(clone):
-    """All that came out, by path."""
-    return {
-        str(path.relative_to(clone.path)): path.read_bytes()
-        for path in (clone.path / RESULTS).rglob("*")
-        if path.is_file() and not TOLD.search(str(path))
-    }
-
-
 def processes_of(clone) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -122,12 +95,6 @@ def start(clone, targets: list[str]) -> subprocess.Popen[bytes]:
     )
 
 
-def delete(clone, paths: list[str]) -> None:
-    for path in paths:
-        shutil.rmtree(clone.path / path, ignore_errors=True)
-        (clone.path / path).unlink(missing_ok=True)
-
-
 def struck(clone, kill: Kill, outputs: list[str], logs: list[Path], longest: float) -> float | None:
     """Start snakemake, kill what is to be killed; return how long jobs took if they were too fast for it."""
     delete(clone, outputs)
@@ -151,16 +118,6 @@ def struck(clone, kill: Kill, outputs: list[str], logs: list[Path], longest: flo
     # Of what was killed too late everything is there.
     whole = all((clone.path / path).exists() for path in outputs) and process.returncode == 0
     return None if hit and not (whole and kill.victim in ("job", "fork")) else took
-
-
-def outputs_of(kill: Kill, made) -> list[str]:
-    """What a stage makes; of stages of many jobs that of three, so that the campaign has many kills."""
-    of_stage = [path for path, one in made.items() if re.fullmatch(STAGES[kill.stage], one.rule)]
-    jobs = sorted({path.rpartition(".")[0] for path in of_stage})
-    if len(jobs) > 4:
-        dice = np.random.default_rng(int(kill.moment * 1e6))
-        jobs = [jobs[index] for index in dice.choice(len(jobs), 3, replace=False)]
-    return sorted(path for path in of_stage if path.rpartition(".")[0] in jobs)
 
 
 def check_whole_or_absent(clone, outputs: list[str], expected: dict[str, bytes]) -> None:
@@ -187,16 +144,6 @@ def finish(clone, outputs: list[str]) -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tiny):
-    return contents(tiny)
-
-
-@pytest.fixture(scope="module")
-def made(tiny):
-    return tiny.outputs("reported", study=TINY)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def own_temporary_directory(tmp_path_factory):
     """Where fork servers have their sockets, so that we see what they leave there."""
@@ -210,7 +157,7 @@ def own_temporary_directory(tmp_path_factory):
     "kill", planned(), ids=lambda kill: f"{kill.stage}-{kill.victim}-{kill.number.name}-{kill.moment:.2f}"
 )
 def test_after_a_kill_the_next_snakemake_finishes_with_the_same_bits(tiny, made, undisturbed, kill):
-    outputs = outputs_of(kill, made)
+    outputs = outputs_of(kill.stage, made, int(kill.moment * 1e6))
     rules = {made[path].rule for path in outputs}
     places = (tiny.path / RESULTS / "logs").rglob("*.log")
     logs = [log for log in places if rules & {*log.parts, log.stem, log.name[:5]}]
