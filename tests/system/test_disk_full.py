@@ -52,7 +52,7 @@ def test_a_copy_on_another_file_system_has_nothing_to_run(mounted):
     assert not any(output.pending for output in mounted.outputs("reported", study=TINY).values())
 
 
-@pytest.mark.parametrize("stage", reversed(STAGES))
+@pytest.mark.parametrize("stage", list(reversed(STAGES)))
 def test_a_full_disk_is_told_with_path_and_need(mounted, made, stage):
     """From the last stage to the first, so that each has what it reads; the next test makes what is gone."""
     outputs = outputs_of(stage, made)
