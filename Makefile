@@ -4,6 +4,8 @@
 # make test             the tests
 # make test-system      the tests that need more of a machine, and say what is missing: a browser (Debian: chromium and
 #                       chromium-driver), SLURM (slurmctld, slurmd, slurm-client and munge; root)
+# make faults           60 kills at random moments of every stage, half an hour; SEED=n draws others
+# make reruns           the tables of docs/reruns.md, out of dry runs
 # make bench            the eigendecomposition timed against other libraries, on an idle machine
 # make lint             formatters, linters and the type checker
 #
@@ -20,7 +22,7 @@ SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY_FILE),--configfile=$(STUDY_FILE))
 RESULTS := results/$(or $(STUDY),desk)
 REPORT := $(RESULTS)/report.html
 
-.PHONY: figures report gallery test test-system bench lint lock study venv
+.PHONY: figures report gallery test test-system faults reruns bench lint lock study venv
 
 figures: study venv
 	@$(BIN)/python workflow/unlock.py $(RESULTS)
@@ -45,6 +47,12 @@ test: venv
 
 test-system: venv
 	$(BIN)/python -m pytest -rs tests/system
+
+faults: venv
+	KILLS=60 $(BIN)/python -m pytest -rs tests/system/test_fault_campaign.py
+
+reruns: venv
+	REWRITE=1 $(BIN)/python -m pytest tests/system/test_rerun_table.py
 
 bench: venv
 	$(BIN)/python -m benchmarks

@@ -52,27 +52,32 @@ class Clone:
             check=False,
         )
 
-    def outputs(self) -> dict[str, Output]:
-        """Return everything that the smoke study makes, by path, and what of it snakemake would make now."""
-        result = self.snakemake("--detailed-summary")
+    def outputs(self, *targets: str, study: str = SMOKE) -> dict[str, Output]:
+        """Return everything that a study makes, by path, and what of it snakemake would make now."""
+        result = self.snakemake("--detailed-summary", *targets, study=study)
         assert result.returncode == 0, result.stdout
-        rows = [line.split("\t") for line in result.stdout.splitlines()]
-        header, *rest = [row for row in rows if len(row) > 1]
-        table = [dict(zip(header, row, strict=True)) for row in rest]
-        assert {row["plan"] for row in table} <= {"update pending", "no update"}
-        return {
-            row["output_file"]: Output(
-                row["rule"],
-                frozenset(row["input-file(s)"].split(",")),
-                row["status"],
-                row["plan"] == "update pending",
-            )
-            for row in table
-        }
+        return read_summary(result.stdout)
 
     def pending(self) -> set[str]:
         """Return what snakemake would make now."""
         return {path for path, output in self.outputs().items() if output.pending}
+
+
+def read_summary(text: str) -> dict[str, Output]:
+    """Read what snakemake --detailed-summary prints, by path."""
+    rows = [line.split("\t") for line in text.splitlines()]
+    header, *rest = [row for row in rows if len(row) > 1]
+    table = [dict(zip(header, row, strict=True)) for row in rest]
+    assert {row["plan"] for row in table} <= {"update pending", "no update"}
+    return {
+        row["output_file"]: Output(
+            row["rule"],
+            frozenset(row["input-file(s)"].split(",")),
+            row["status"],
+            row["plan"] == "update pending",
+        )
+        for row in table
+    }
 
 
 def copy_repository(target: Path) -> Clone:

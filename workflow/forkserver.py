@@ -13,6 +13,7 @@ Where there is no server, as on a cluster or in an environment of a rule's own, 
 
 import atexit
 import contextlib
+import errno
 import gc
 import importlib
 import json
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "EIGENDRIFT_FORK_SERVER"
+PREFIX = "eigendrift-"
 # Libraries read these when they are imported, so a fork cannot have its own.
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR")}
 STREAMS = (0, 1, 2)
@@ -41,7 +43,9 @@ LOST = "The process of this job ended without a word; it was killed, perhaps for
 
 def start() -> None:
     """Start a server for the jobs of this process, and say so in the environment that they inherit."""
-    address = str(Path(tempfile.mkdtemp(prefix="eigendrift-")) / "socket")
+    _remove_abandoned()
+    directory = tempfile.mkdtemp(prefix=PREFIX)
+    address = str(Path(directory) / "socket")
     # Bound here, it takes calls from now on; the server answers them when it is up.
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -57,7 +61,16 @@ def start() -> None:
     assert server.stdin
     # The server ends when its standard input does, also if this process is killed.
     atexit.register(server.stdin.close)
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     os.environ[VARIABLE] = json.dumps([sys.executable, address])
+
+
+def _remove_abandoned() -> None:
+    """Remove the sockets of servers that were killed, and had no time to."""
+    for address in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/socket"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            if connection.connect_ex(str(address)) == errno.ECONNREFUSED:
+                shutil.rmtree(address.parent, ignore_errors=True)
 
 
 def hand_over() -> None:
@@ -211,7 +224,7 @@ def main() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _run(client)
     else:
-        shutil.rmtree(Path(address).parent)
+        shutil.rmtree(Path(address).parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The report of the smoke study, as `make report` builds it, in a Chromium without network."""
+"""A tiny study, run; and the report of the smoke study, as `make report` builds it, in a Chromium offline."""
 
 import os
 import shutil
@@ -6,9 +6,57 @@ import subprocess
 import sys
 
 import pytest
+import tally
 from clone import copy_repository
+from tiny_study import TINY, contents
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+# Every job writes down which files of the project it had imported, for tests/system/test_rerun_table.py.
+NOTE_IMPORTS = """
+import atexit, os, sys
+
+def note():
+    script = os.path.basename(sys.argv[0]).partition(".")[2]
+    if os.sep + ".snakemake" + os.sep not in sys.argv[0]:
+        return
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    own = [os.path.relpath(file) for file in files if file and file.startswith(os.getcwd() + "/workflow/")]
+    with open(os.path.join({directory!r}, f"{{script}}-{{os.getpid()}}"), "w") as notes:
+        notes.write("\\n".join(own))
+
+atexit.register(note)
+"""
+
+
+def pytest_terminal_summary(terminalreporter):
+    for what, number in tally.FIGURES.items():
+        terminalreporter.write_line(f"{what}: {number}")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A copy of the repository in which the tiny study has been run; tests that change it put it back."""
+    directory = tmp_path_factory.mktemp("tiny")
+    (directory / "imports").mkdir()
+    (directory / "sitecustomize.py").write_text(NOTE_IMPORTS.format(directory=str(directory / "imports")))
+    clone = copy_repository(directory / "clone")
+    result = clone.snakemake("reported", study=TINY, PYTHONPATH=str(directory))
+    assert result.returncode == 0, result.stdout
+    return clone
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tiny):
+    """What came out of the tiny study before anything happened to it, by path."""
+    return contents(tiny)
+
+
+@pytest.fixture(scope="session")
+def made(tiny):
+    """Which rule makes what of the tiny study, from what."""
+    return tiny.outputs("reported", study=TINY)
 
 
 @pytest.fixture(scope="session")

@@ -117,14 +117,14 @@ def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
 @pytest.mark.xdist_group("smoke")
 def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
     before = (smoke.path / "config.yaml").read_text()
-    changed = before.replace("learning_rate: 0.05", "learning_rate: 1.0e+30")
+    changed = before.replace("learning_rate: 0.05", "learning_rate: 1000.0")
     assert changed != before
     (smoke.path / "config.yaml").write_text(changed)
     try:
         result = smoke.snakemake()
         assert result.returncode == 0, result.stdout
         results = smoke.path / "results/smoke"
-        run = results / "runs/digits/mlp-8/sgd/batch64-lr1e+30/seed0"
+        run = results / "runs/digits/mlp-8/sgd/batch64-lr1000.0/seed0"
         diverged_at = json.loads((run / "trajectory.json").read_text())["summary"]["diverged_at"]
         assert 0 < diverged_at < 60
         claims = json.loads((results / "claims.json").read_text())
@@ -138,7 +138,7 @@ def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
     finally:
         (smoke.path / "config.yaml").write_text(before)
         smoke.snakemake()
-        for path in list(smoke.path.glob("results/smoke/**/*-lr1e+30")):
+        for path in list(smoke.path.glob("results/smoke/**/*-lr1000.0")):
             shutil.rmtree(path)
 
 

@@ -1,9 +1,12 @@
 """Collect how long the jobs of the study took."""
 
+from pathlib import Path
+
 from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.report.benchmarks import collect_benchmarks
+    from eigendrift.stores.tables import write_table
 
     table = collect_benchmarks(snakemake.params.patterns, snakemake.params.known)
-    table.to_csv(snakemake.output.table, index=False)
+    write_table(Path(snakemake.output.table), table)

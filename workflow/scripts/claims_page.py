@@ -7,6 +7,7 @@ from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.report.claims import claims_page
+    from eigendrift.stores.files import write_file
 
     content = json.loads(Path(snakemake.input.verdicts).read_text("utf-8"))
-    Path(snakemake.output.page).write_text(claims_page(content), "utf-8")
+    write_file(Path(snakemake.output.page), claims_page(content))

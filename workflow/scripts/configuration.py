@@ -8,8 +8,9 @@ with logged(snakemake.log[0]):
     import yaml
 
     from eigendrift.report.configuration import configuration_file, configuration_page
+    from eigendrift.stores.files import write_file
 
     config = snakemake.params.config
     schema = yaml.safe_load(Path(snakemake.input.schema).read_text("utf-8"))
-    Path(snakemake.output.file).write_text(configuration_file(config), "utf-8")
-    Path(snakemake.output.page).write_text(configuration_page(config, schema), "utf-8")
+    write_file(Path(snakemake.output.file), configuration_file(config))
+    write_file(Path(snakemake.output.page), configuration_page(config, schema))

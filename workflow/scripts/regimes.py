@@ -1,5 +1,7 @@
 """Decide the claims in every regime of training-set size, learning rate and length."""
 
+from pathlib import Path
+
 from stage import logged
 
 with logged(snakemake.log[0]):
@@ -8,6 +10,7 @@ with logged(snakemake.log[0]):
     from eigendrift.claims.regimes import TrainingSet, decide_regimes
     from eigendrift.metrics.collection import read_baselines
     from eigendrift.metrics.sweep import read_swept_runs
+    from eigendrift.stores.tables import write_table
 
     settings, stores = snakemake.params.settings, snakemake.input
     runs = read_swept_runs(stores.metrics, "learning_rate")
@@ -18,5 +21,5 @@ with logged(snakemake.log[0]):
     ]
     pairs = [(sgd, adam) for sgd, adam in settings["pairs"]]
     table = decide_regimes(training_sets, pairs, settings["lengths"], settings["claims"])
-    table.to_csv(snakemake.output.table, index=False)
+    write_table(Path(snakemake.output.table), table)
     logging.info("Verdicts of %d regimes: %s", len(table), table["verdict"].value_counts().to_dict())

@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from importclock import ImportClock
+from joblog import opened, repeat_if_lost
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,11 +30,7 @@ def logged(path: str) -> Iterator[None]:
     clock.start()
     from eigendrift.errors import UserError
 
-    with (
-        Path(path).open("w", encoding="utf-8", buffering=1) as log,
-        redirect_stdout(log),
-        redirect_stderr(log),
-    ):
+    with opened(path) as log, redirect_stdout(log), redirect_stderr(log):
         logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         logging.captureWarnings(True)
         if "SLURM_JOB_ID" in os.environ:
@@ -47,6 +44,7 @@ def logged(path: str) -> Iterator[None]:
             )
         except UserError as error:
             logging.error("%s", error)
+            repeat_if_lost(log, error)
             sys.exit(1)
         except Exception:
             logging.exception("The job failed, and this is not the user's doing:")

@@ -1,10 +1,13 @@
 """Hold null models against untrained networks, and runs against null models."""
 
+from pathlib import Path
+
 from stage import logged
 
 with logged(snakemake.log[0]):
     import logging
 
+    from eigendrift.stores.tables import write_table
     from eigendrift.validation.judge import departures, validate
     from eigendrift.validation.values import read_values
 
@@ -12,6 +15,6 @@ with logged(snakemake.log[0]):
     values = read_values(stores.baselines, stores.untrained, stores.metrics, stores.eigenpairs)
     tables = {"validation": validate(values, settings), "departure": departures(values, settings)}
     for name, table in tables.items():
-        table.to_csv(outputs[name], index=False)
+        write_table(Path(outputs[name]), table)
         logging.info("Verdicts of the %s: %s", name, table["verdict"].value_counts().to_dict())
-    values.to_csv(outputs.values_compared, index=False)
+    write_table(Path(outputs.values_compared), values)

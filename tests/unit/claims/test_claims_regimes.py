@@ -144,3 +144,23 @@ def test_a_divergence_after_the_end_has_not_happened():
     assert short.sizes["waiting"] == short.sizes["checkpoint"] == 51
     # The loss of the step that starts at the end belongs to the training.
     assert short["seed"].values[short["diverged_at"].notnull()].tolist() == [4]
+
+
+def test_what_had_not_come_back_at_the_end_had_diverged_there():
+    """A training that rises above its initial loss and returns is cut short on the way."""
+    runs = fitted(unlike())
+    risen = (runs["seed"] == 1) & (runs["optimizer"] == "sgd") & (runs["step"] >= 300) & (runs["step"] < 800)
+    runs["train_loss"] = runs["train_loss"].where(~risen, 50.0)
+    assert shortened(runs, 1)["diverged_at"].isnull().all()
+    short = shortened(runs, 0.5)["diverged_at"]
+    assert short.sel(optimizer="sgd", seed=1).item() == 300
+    assert short.notnull().sum() == 1
+    table = decide_regimes([training_set(100, runs, fitted(unlike()))], PAIRS, [0.5, 1], SETTINGS)
+    found = rows(table, "C1").set_index(["steps", "sgd_learning_rate"])
+    assert found["n"].to_dict() == {
+        (500, 0.01): SEEDS - 1,
+        (500, 0.1): SEEDS,
+        (1000, 0.01): SEEDS,
+        (1000, 0.1): SEEDS,
+    }
+    assert found.loc[(500, 0.01), "sgd_train_loss"] == 0

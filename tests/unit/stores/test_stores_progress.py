@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 
+from eigendrift.errors import UserError
 from eigendrift.stores import progress as module
 from eigendrift.stores.progress import Progress, progress_key, resumable
 
@@ -32,14 +35,20 @@ def record(value: int) -> dict[str, np.ndarray]:
 def interrupted(store: Path, key: str = "key", records: int = 3, state: bytes = b"state") -> None:
     """A job that saves some records and a state, and fails."""
 
-    def write_state(path: Path) -> None:
-        path.write_bytes(state)
+    def write_state(file: IO[bytes]) -> None:
+        file.write(state)
 
     with pytest.raises(InterruptedError), resumable(store, key) as progress:  # noqa: PT012
         for index in range(records):
             progress.save(index, record(index))
         progress.replace_state(write_state)
         raise InterruptedError
+
+
+def flipped(content: bytes) -> bytes:
+    """The same bytes with one bit changed, in the middle of an array."""
+    middle = content.index(b"weights") + len(content) // 4
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 class TestSurvival:
@@ -96,8 +105,8 @@ class TestSurvival:
         assert progress.completed() == 2
 
     def test_a_state_that_fails_to_be_written_leaves_the_old_one(self, store: Path) -> None:
-        def fail(path: Path) -> None:
-            path.write_bytes(b"half")
+        def fail(file: IO[bytes]) -> None:
+            file.write(b"half")
             raise InterruptedError
 
         interrupted(store)
@@ -105,6 +114,18 @@ class TestSurvival:
             progress.replace_state(fail)
         with resumable(store, "key") as progress:
             assert progress.state_path.read_bytes() == b"state"
+
+    @pytest.mark.parametrize("harm", [lambda content: content[:-20], lambda content: b"", flipped])
+    def test_damaged_progress_is_refused_and_not_gone_on_from(
+        self, harm: Callable[[bytes], bytes], store: Path
+    ) -> None:
+        interrupted(store)
+        damaged = directory_of(store) / "record-00001.npz"
+        damaged.write_bytes(harm(damaged.read_bytes()))
+        with resumable(store, "key") as progress:
+            for read in (lambda: progress.load(1), lambda: progress.column("weights", 3)[1]):
+                with pytest.raises(UserError, match=r"damaged, in .*01\.npz; .*`rm -rf \S+-progress`"):
+                    read()
 
     @pytest.mark.parametrize("deleted", range(5))
     def test_a_kill_while_records_are_thrown_away_leaves_none_to_the_old_key(

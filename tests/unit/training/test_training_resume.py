@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ class InterruptedProgress(Progress):
     def save(self, index: int, record: Mapping[str, np.ndarray]) -> None:
         self._count(lambda: super(InterruptedProgress, self).save(index, record))
 
-    def replace_state(self, write: Callable[[Path], object]) -> None:
+    def replace_state(self, write: Callable[[IO[bytes]], object]) -> None:
         self._count(lambda: super(InterruptedProgress, self).replace_state(write))
 
 

@@ -24,6 +24,7 @@ from eigendrift.numerics import generator
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
 from eigendrift.training.batches import BatchOrder
+from eigendrift.training.divergence import diverged_from
 from eigendrift.training.models import build_model
 from eigendrift.training.optimizers import OPTIMIZERS as OPTIMIZER_SPECS
 from eigendrift.training.trajectory import Trajectory
@@ -175,38 +176,82 @@ def test_the_seed_decides_every_bit(trajectories: dict[str, Trajectory], name: s
     assert not np.array_equal(other["weights"][0], arrays(trajectories[name])["weights"][0])
 
 
-def diverged_in_a_plain_loop(settings: dict[str, Any]) -> int:
+def in_a_plain_loop(settings: dict[str, Any]) -> tuple[int | None, list[float]]:
+    """The first step whose loss is not finite, and the loss over all training samples before each step."""
     model = build_model(settings["model"], (3, 4), 3, generator("weights", settings["seed"]))
     optimizer = OPTIMIZER_SPECS[settings["optimizer"]["name"]].build(
         model.parameters(), settings["optimizer"]
     )
     order = BatchOrder(50, 8, settings["seed"], CPU)
     images, labels = torch.from_numpy(SAMPLES.train_images), torch.from_numpy(SAMPLES.train_labels)
-    for step in range(61):
+    losses = []
+    for step in range(settings["steps"] + 1):
         batch = order.indices(step)
         optimizer.zero_grad()
+        with torch.no_grad():
+            losses.append(float(cross_entropy(model(images), labels)))
         value = cross_entropy(model(images[batch]), labels[batch])
         if not torch.isfinite(value):
-            return step
+            return step, losses
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    raise AssertionError("this run does not diverge")
+    return None, losses
 
 
 @pytest.mark.parametrize("count", [2, 5, 61])
-def test_divergence_is_told_at_its_first_step_and_leaves_nan_behind(
+def test_a_loss_that_overflows_is_told_at_its_first_step_and_leaves_nan_behind(
     count: int, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = exploding(name, count)
     trajectory = run(settings, tmp_path)
-    at = diverged_in_a_plain_loop(settings)
-    assert 2 < at < 60
-    assert trajectory.diverged_at == at
-    assert f"test diverged: its loss is not finite at step {at}." in caplog.text
+    overflow, losses = in_a_plain_loop(settings)
+    assert overflow is not None
+    assert 2 < overflow < 60
+    assert f"test diverged: its loss is not finite at step {overflow}." in caplog.text
     found = arrays(trajectory)
-    reached = found.pop("step") < at
+    steps = found.pop("step")
+    never_back = [step for step in steps if step < overflow and losses[step] <= losses[0]][-1] < steps
+    assert trajectory.diverged_at == min(overflow, steps[never_back][0])
     for array, values in found.items():
-        assert np.isfinite(values[0]).all(), array
+        assert np.isfinite(values[~never_back]).all(), array
+        assert np.isnan(values[never_back]).all(), array
+    settled = {"diverged_at": trajectory.diverged_at}
+    write_store(tmp_path / "t.zarr", "trajectory", trajectory.columns, settings, settled)
+
+
+def test_a_loss_that_stays_finite_but_never_comes_back_is_a_divergence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As SGD's with a learning rate of 1,000, which ends with dead units and a loss of many nats."""
+    settings = settings_of("sgd", steps=40)
+    settings["optimizer"] = OPTIMIZERS["sgd"] | {"learning_rate": 1e3}
+    overflow, losses = in_a_plain_loop(settings)
+    assert overflow is None
+    assert losses[0] < 10 < losses[-1] < np.inf
+    trajectory = run(settings, tmp_path)
+    found = arrays(trajectory)
+    steps = found.pop("step")
+    assert trajectory.diverged_at == steps[np.isnan(found["train_loss"])][0]
+    assert f"its loss stays above that of step 0 from step {trajectory.diverged_at} on" in caplog.text
+    reached = steps < trajectory.diverged_at
+    assert losses[steps[reached][-1]] <= losses[0] < min(losses[step] for step in steps[~reached])
+    for array, values in found.items():
+        assert np.isfinite(values[reached]).all(), array
         assert np.isnan(values[~reached]).all(), array
-    assert np.isfinite(found["train_loss"][reached]).all()
-    write_store(tmp_path / "t.zarr", "trajectory", trajectory.columns, settings, {"diverged_at": at})
+
+
+@pytest.mark.parametrize(
+    ("losses", "index"),
+    [
+        ([2.0, 1.0, 0.5], None),
+        ([2.0, 2.0, 2.0], None),
+        ([2.0, 900.0, 0.5], None),  # a catapult
+        ([2.0, 1.0, 2.1], 2),
+        ([2.0, 3.0, 1.0, 5.0, 3e15], 3),
+        ([2.0, 3.0, np.nan, np.nan], 1),
+        ([2.0, np.inf], 1),
+        ([np.nan, np.nan], 0),
+    ],
+)
+def test_what_counts_as_diverged(losses: list[float], index: int | None) -> None:
+    assert diverged_from(np.array(losses)) == index

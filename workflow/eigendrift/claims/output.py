@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from eigendrift.claims.decide import Outcome, Verdict
 from eigendrift.claims.evidence import Variant
 from eigendrift.stores.files import write_json
+from eigendrift.stores.tables import write_table
 
 SCHEMA_VERSION = 3
 TESTS = ("p", "corrected_p", "smallest_corrected_p", "detectable_effect")
@@ -68,8 +69,8 @@ def write_claims(
     Draft202012Validator(schema).validate(record)
     rows = [_row(entry) for entry in record["claims"]]
     variants = [_row({**entry, **variant}) for entry in record["claims"] for variant in entry["sensitivity"]]
-    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(csv_path, index=False)
-    pd.DataFrame(variants, columns=list(SENSITIVITY_COLUMNS)).to_csv(sensitivity_path, index=False)
+    write_table(csv_path, pd.DataFrame(rows, columns=list(COLUMNS)))
+    write_table(sensitivity_path, pd.DataFrame(variants, columns=list(SENSITIVITY_COLUMNS)))
     write_json(json_path, record)
 
 

@@ -8,6 +8,7 @@ over all of them. C5b and C6 are about batch sizes, of which there is one here. 
 claims of one regime, not over regimes: the map describes, where `eigendrift.claims.decide` concludes.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from eigendrift.claims.estimators import CLAIMS, Claim
 from eigendrift.claims.evidence import Evidence, Variant
 from eigendrift.metrics.collection import stack_optimizers
 from eigendrift.metrics.sweep import SweptRuns
+from eigendrift.training.divergence import diverged_from
 
 COMPARED = ("sgd", "adam")
 OVER_RATES = ("C7",)
@@ -66,12 +68,21 @@ def shortened(runs: xr.Dataset, share: float) -> xr.Dataset:
         share: Length, as a share of the whole; it ends at the last checkpoint before or there.
 
     Returns:
-        The same without ``final_overlap``, whose end is another one. A divergence later on has not happened.
+        The same without ``final_overlap``, whose end is another one. A divergence later on has not happened;
+        what came back to the initial loss only later had diverged.
     """
     steps = runs["step"].values
     kept = np.flatnonzero(steps <= round(share * int(steps[-1])))
     index = {dim: kept for dim in ("waiting", "checkpoint") if dim in runs.dims}
-    diverged = runs["diverged_at"].where(runs["diverged_at"] <= steps[kept[-1]])
+    diverged = runs["diverged_at"].where(
+        runs["diverged_at"] <= steps[kept[-1]],
+        xr.apply_ufunc(
+            lambda losses: math.nan if (index := diverged_from(losses)) is None else float(steps[index]),
+            runs["train_loss"].isel(checkpoint=kept),
+            input_core_dims=[["checkpoint"]],
+            vectorize=True,
+        ),
+    )
     return runs.drop_vars("final_overlap", errors="ignore").isel(index).assign(diverged_at=diverged)
 
 
@@ -160,7 +171,10 @@ def _entry(claim: Claim, outcome: Outcome, settings: Mapping[str, Any]) -> dict[
 def _fit(swept: SweptRuns) -> dict[str, Any]:
     """Say how well the training samples are fitted at the end."""
     ends = {
-        name: [runs[["train_accuracy", "train_loss"]].isel(checkpoint=-1) for runs in by_rate.values()]
+        name: [
+            runs[["train_accuracy", "train_loss"]].isel(checkpoint=-1).where(runs["diverged_at"].isnull())
+            for runs in by_rate.values()
+        ]
         for name, by_rate in swept.items()
     }
     fit: dict[str, Any] = {

@@ -47,7 +47,7 @@ class HessianOperator(ABC, Generic[Prepared]):
 
         Raises:
             ValueError: Inputs and targets differ in length, or there are none; a chunk holds no sample; or
-                a parameter is frozen.
+                a parameter is frozen or neither float32 nor float64.
         """
         if not len(inputs) == len(targets) > 0:
             raise ValueError(f"{len(inputs)} inputs and {len(targets)} targets, expected as many of each")
@@ -56,6 +56,13 @@ class HessianOperator(ABC, Generic[Prepared]):
         frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
         if frozen:
             raise ValueError(f"parameter '{frozen[0]}' does not require a gradient, expected all of them to")
+        for name, parameter in model.named_parameters():
+            # Shorter ones leave too few digits for residuals, let alone for second derivatives.
+            if parameter.dtype not in (torch.float32, torch.float64):
+                raise ValueError(
+                    f"parameter '{name}' is {parameter.dtype}, expected float32 or float64; convert the "
+                    "network and its inputs with .float()"
+                )
         self._parameters = list(model.parameters())
         self.size = sum(parameter.numel() for parameter in self._parameters)
         chunk = len(inputs) if chunk_size is None else chunk_size

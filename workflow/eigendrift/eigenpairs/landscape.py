@@ -110,7 +110,8 @@ class Landscape:
                 H.
 
         Returns:
-            The record; that of `undefined_record` where the weights or the Hessian are not finite.
+            The record; that of `undefined_record` where the weights or the Hessian are not finite. Where the
+            Hessian is zero no pair counts as converged.
         """
         if not np.isfinite(weights).all():
             return undefined_record(self._settings["count"], self.size)
@@ -162,11 +163,14 @@ class Landscape:
         if isinstance(outcome, FloatingPointError):
             logger.warning("The Hessian overflows: %s.", outcome)
             return undefined_record(self._settings["count"], self.size)
+        # Every vector is an eigenvector of zero, so those that the solver came upon say nothing.
+        if outcome.scale == 0:
+            logger.warning("The Hessian is zero, so it has no leading eigenvectors.")
         return {
             "eigenvalue": outcome.eigenvalues.numpy(),
             "eigenvector": outcome.eigenvectors.cpu().numpy(),
             "residual": outcome.residuals.numpy(),
-            "converged": outcome.converged.numpy(),
+            "converged": outcome.converged.numpy() & (outcome.scale > 0),
             "gap": outcome.gaps.numpy(),
             "next_eigenvalue": np.array(outcome.next_eigenvalue),
             "miss_probability": np.array(outcome.miss_probability),

@@ -1,6 +1,7 @@
 """Figures as files: the same bytes whenever the numbers are the same."""
 
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from matplotlib import pyplot as plt
 
 from eigendrift.figures.parts import Plotted
 from eigendrift.figures.style import house_style
+from eigendrift.stores.files import write_file
+from eigendrift.stores.tables import write_table
 
 # Dates and versions in the files would change their bytes.
 METADATA: dict[str, dict[str, None]] = {
@@ -35,9 +38,11 @@ def produce(
     with house_style(style):
         plotted = draw(source, **settings)
         for ending, metadata in METADATA.items():
-            plotted.figure.savefig(outputs[ending], metadata=metadata)
+            picture = BytesIO()
+            plotted.figure.savefig(picture, format=ending, metadata=metadata)
+            write_file(Path(outputs[ending]), picture.getvalue())
             # The layout is found for the first file and kept for the next: it takes longer than to draw.
             plotted.figure.set_layout_engine("none")
         plt.close(plotted.figure)
     # Whole numbers stay whole, also in columns that not every row has.
-    plotted.table.convert_dtypes().to_csv(outputs["csv"], index=False)
+    write_table(Path(outputs["csv"]), plotted.table.convert_dtypes())

@@ -1,17 +1,24 @@
 """Files and directories that appear whole or not at all."""
 
+import errno
 import json
 import os
 import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from eigendrift import __version__
+from eigendrift.errors import UserError
 
 NUMERICAL_PACKAGES = ("numpy", "scipy", "torch", "zarr")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+# What most file systems give to a directory, or to a file of a few bytes.
+BLOCK = 4096
 
 
 def manifest_path(store: Path) -> Path:
@@ -30,13 +37,71 @@ def package_versions() -> dict[str, str]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
+    write_file(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_file(path: Path, content: str | bytes, *, lasting: bool = True) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part.
+
+    Args:
+        path: Where.
+        content: Bytes, or text, which is written in UTF-8.
+        lasting: Whether to wait until the file would survive the end of the machine, too, which takes time.
+
+    Raises:
+        UserError: There is no room for it.
+    """
+    encoded = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, allow_nan=False, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with room_for(path, len(encoded)):
+        try:
+            with temporary.open("wb") as file:
+                file.write(encoded)
+                file.flush()
+                if lasting:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def room_for(path: Path, size: int) -> Iterator[None]:
+    """Say, if a disk is full, which file or store did not fit there.
+
+    Args:
+        path: What is written.
+        size: Bytes that it takes at most.
+
+    Raises:
+        UserError: The file system is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        free = shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.exists())).free
+        raise UserError(
+            f"There is no room for {path}, which takes up to {_amount(size)}: its file system has "
+            f"{_amount(free)} left; make room and run snakemake again, it goes on from what is finished."
+        ) from None
+
+
+def _amount(size: int) -> str:
+    """Return a number of bytes as it is read."""
+    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:,.1f} KiB"
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it, where they are not there.
+
+    Raises:
+        UserError: There is no room for it.
+    """
+    with room_for(path, BLOCK):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def publish_directory(built: Path, final: Path) -> None:

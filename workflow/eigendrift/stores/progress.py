@@ -7,20 +7,27 @@ another key is thrown away, because its continuation would mix two computations.
 
 import fcntl
 import hashlib
+import io
 import json
 import logging
 import os
+import shlex
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, overload
+from typing import IO, Any, TypeVar, overload
 
 import numpy as np
 
-from eigendrift.stores.files import package_versions, write_json
+from eigendrift.errors import UserError
+from eigendrift.stores.files import make_directory, package_versions, write_file, write_json
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def progress_key(settings: Mapping[str, Any], files: Iterable[str | Path]) -> str:
@@ -47,22 +54,34 @@ class Progress:
         """Where the job keeps its state; the job writes it with `replace_state`."""
         return self.directory / "state"
 
-    def replace_state(self, write: Callable[[Path], object]) -> None:
-        """Let ``write(path)`` write a new state, and put it in the place of the old one at once."""
-        partial = self.directory / "state.partial"
-        write(partial)
-        partial.replace(self.state_path)
+    def replace_state(self, write: Callable[[IO[bytes]], object]) -> None:
+        """Let ``write(file)`` write a new state, and put it in the place of the old one at once."""
+        self._write(self.state_path, write)
+
+    def read_state(self, read: Callable[[IO[bytes]], T]) -> T:
+        """Return what ``read(file)`` makes of the state.
+
+        Raises:
+            UserError: The state is damaged.
+        """
+        with self._opened(self.state_path) as file:
+            return read(file)
 
     def save(self, index: int, record: Mapping[str, np.ndarray]) -> None:
-        """Keep one record; when this returns, the record survives a kill."""
-        partial = self.directory / "record.partial"
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **record)
-        partial.replace(self._path(index))
+        """Keep one record; when this returns, the record survives a kill.
+
+        Raises:
+            UserError: There is no room for it.
+        """
+        self._write(self._path(index), lambda file: np.savez(file, allow_pickle=False, **record))
 
     def load(self, index: int) -> dict[str, np.ndarray]:
-        """Return one record."""
-        with np.load(self._path(index), allow_pickle=False) as record:
+        """Return one record.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        with self._opened(self._path(index)) as file, np.load(file, allow_pickle=False) as record:
             return dict(record)
 
     def completed(self) -> int:
@@ -80,7 +99,7 @@ class Progress:
     def part(self, name: str) -> Iterator["Progress"]:
         """Open the progress of a part of the job, such as a training; delete it when the part is done."""
         directory = self.directory / name
-        directory.mkdir(exist_ok=True)
+        make_directory(directory)
         part = Progress(directory)
         yield part
         # First the state: what a kill leaves of the rest then is no progress to go on from.
@@ -89,6 +108,24 @@ class Progress:
 
     def _path(self, index: int) -> Path:
         return self.directory / f"record-{index:05d}.npz"
+
+    def _write(self, path: Path, write: Callable[[IO[bytes]], object]) -> None:
+        # Into memory first: then it is known what it takes, and no library words a full disk in its own way.
+        content = io.BytesIO()
+        write(content)
+        write_file(path, content.getvalue(), lasting=False)
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[IO[bytes]]:
+        try:
+            with path.open("rb") as file:
+                yield file
+        # Both formats are zip files, whose members carry checksums.
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+            raise UserError(
+                f"The progress of an interrupted job is damaged, in {path}; to start this job anew, run "
+                f"`rm -rf {shlex.quote(str(self.directory))}` and then snakemake again."
+            ) from None
 
 
 class _Column(Sequence[np.ndarray]):
@@ -109,7 +146,8 @@ class _Column(Sequence[np.ndarray]):
             return [self[i] for i in range(*index.indices(self._length))]
         if not 0 <= index < self._length:
             raise IndexError(index)
-        with np.load(self._progress._path(index), allow_pickle=False) as record:
+        path = self._progress._path(index)
+        with self._progress._opened(path) as file, np.load(file, allow_pickle=False) as record:
             return np.asarray(record[self._name])
 
 
@@ -154,7 +192,7 @@ def _clear(directory: Path) -> None:
 @contextmanager
 def _exclusive(directory: Path) -> Iterator[None]:
     while True:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         # The holder before us deletes the directory when it succeeds: before we open the lock, or while we
         # wait for it, and then we hold a lock on nothing.
         try:

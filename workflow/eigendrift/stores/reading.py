@@ -1,6 +1,7 @@
 """Reading stores: what is missing, damaged or of another kind is refused by name."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -21,6 +22,7 @@ from eigendrift.errors import UserError
 from eigendrift.stores import half
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
+from eigendrift.stores.seals import is_whole, metadata_digest
 from eigendrift.stores.specs import ArraySpec
 
 
@@ -34,8 +36,10 @@ def read_manifest(store: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         _check_version(store, path, manifest["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{path} is missing or damaged; {_rebuild(store)}.") from None
+    if not is_whole(manifest):
+        raise UserError(f"{path} is damaged; {_rebuild(store)}.")
     return manifest
 
 
@@ -51,26 +55,36 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
         ``attrs["summary"]`` what the writer summed up. Using a damaged chunk raises UserError.
 
     Raises:
-        UserError: The store is missing, of another kind or version, not the one of its manifest, or its
-            arrays are not as registered.
+        UserError: The store or its manifest is missing or damaged, they do not belong together, the store is
+            of another kind or version, or its arrays are not as registered.
     """
-    try:
-        group = zarr.open_group(path, mode="r", use_consolidated=True)
-        arrays = dict(group.arrays())
-        attributes = group.attrs.asdict()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"Store {path} is missing or damaged; {_rebuild(path)}.") from None
-    if (found := attributes.get("kind")) != kind:
+    if not path.is_dir():
+        raise UserError(f"Store {path} is missing; {_rebuild(path)}.")
+    _check_metadata(path, read_manifest(path))
+    group = zarr.open_group(path, mode="r", use_consolidated=True)
+    arrays = dict(group.arrays())
+    attributes = group.attrs.asdict()
+    if (found := attributes["kind"]) != kind:
         raise UserError(f"Store {path} is of kind '{found}', expected '{kind}'; {_rebuild(path)}.")
-    _check_version(path, path, attributes.get("schema_version"))
-    if read_manifest(path).get("digest") != attributes.get("digest"):
-        raise UserError(f"Store {path} and {manifest_path(path)} are not of one piece; {_rebuild(path)}.")
     coordinates = str(attributes.pop("coordinates", "")).split()
     try:
         variables = {spec.name: _variable(path, spec, arrays[spec.name]) for spec in specs_for(kind, arrays)}
         return xr.Dataset(variables, attrs=attributes).set_coords(coordinates)
     except ValueError as error:
         raise UserError(f"Store {path} is damaged: {error}; {_rebuild(path)}.") from None
+
+
+def _check_metadata(store: Path, manifest: dict[str, Any]) -> None:
+    """Refuse a store whose metadata are not those of its manifest, before anything relies on them."""
+    try:
+        found = metadata_digest(store)
+    except OSError:
+        raise UserError(f"Store {store} is damaged: zarr.json is missing; {_rebuild(store)}.") from None
+    if found != manifest["store_metadata"]:
+        raise UserError(
+            f"Store {store} is not the one that {manifest_path(store)} was written with, or its zarr.json is "
+            f"damaged; {_rebuild(store)}."
+        )
 
 
 class _CheckedArray(BackendArray):
@@ -137,4 +151,5 @@ def _check_version(store: Path, path: Path, found: object) -> None:
 
 
 def _rebuild(store: Path) -> str:
-    return f"delete {store} and {manifest_path(store)} and run snakemake again to rebuild it"
+    paths = shlex.join([str(store), str(manifest_path(store))])
+    return f"to rebuild it, run `rm -rf {paths}` and then snakemake again"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from eigendrift.stores.specs import ArraySpec, StoreSpec
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 STEP = ArraySpec("step", ("checkpoint",), "int64", "optimizer steps", "Steps taken before the checkpoint.")
 RANK = ArraySpec("rank", ("rank",), "int64", "1", "Rank of the eigenvalue, 1 is the largest.")
@@ -47,7 +47,7 @@ DATA = StoreSpec(
 _PARAMETERS = ("checkpoint", "parameter")
 TRAJECTORY = StoreSpec(
     "trajectory",
-    "One training run, seen at its checkpoints. Checkpoints after a divergence are NaN.",
+    "One training run, seen at its checkpoints. NaN from where it diverged, see `training/divergence.py`.",
     (
         STEP,
         ArraySpec("weights", _PARAMETERS, "float32", "1", "Flat weights, in model.parameters() order."),

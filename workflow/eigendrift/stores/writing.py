@@ -1,7 +1,6 @@
 """Writing stores: zarr v3 groups that ``xarray.open_zarr`` reads as they are."""
 
 import hashlib
-import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,16 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from eigendrift.stores import half
-from eigendrift.stores.files import manifest_path, package_versions, publish_directory, write_json
+from eigendrift.errors import UserError
+from eigendrift.stores.files import (
+    manifest_path,
+    package_versions,
+    publish_directory,
+    room_for,
+    write_json,
+)
 from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
+from eigendrift.stores.seals import digest_of, metadata_digest, sealed
 from eigendrift.stores.specs import ArraySpec
 
 Column = np.ndarray | Sequence[np.ndarray]
@@ -44,8 +51,8 @@ def write_store(
 
     Raises:
         ValueError: An array is unknown to the registry, is missing, or has the wrong dimensions or dtype.
+        UserError: There is no room for the store.
     """
-    specs = specs_for(kind, columns)
     attributes: dict[str, Any] = {
         "kind": kind,
         "schema_version": SCHEMA_VERSION,
@@ -54,17 +61,34 @@ def write_store(
     }
     building = path.with_name(f".{path.name}.partial")
     shutil.rmtree(building, ignore_errors=True)
-    group = zarr.create_group(building, zarr_format=3, attributes=attributes | _coordinates(specs))
-    sizes: dict[str, int] = {}
-    arrays = {spec.name: _write_array(group, spec, columns[spec.name], sizes) for spec in specs}
-    attributes["digest"] = hashlib.sha256(json.dumps(arrays, sort_keys=True).encode()).hexdigest()
-    group.attrs["digest"] = attributes["digest"]
-    _consolidate(building)
-    manifest = {**attributes, "arrays": arrays, "versions": package_versions()}
+    try:
+        with room_for(path, sum(map(_bytes_of, columns.values()))):
+            contents = _build(building, attributes, columns)
+    except UserError:
+        # Room that the next job may need.
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    manifest = {**contents, "versions": package_versions(), "store_metadata": metadata_digest(building)}
     # A manifest vouches for the store beside it, so there is none while the stores change places.
     manifest_path(path).unlink(missing_ok=True)
     publish_directory(building, path)
-    write_json(manifest_path(path), manifest)
+    write_json(manifest_path(path), sealed(manifest))
+
+
+def _bytes_of(column: Column) -> int:
+    return len(column) * np.asarray(column[0]).nbytes if len(column) else 0
+
+
+def _build(building: Path, attributes: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Write a store, and return its attributes and what its arrays are."""
+    specs = specs_for(attributes["kind"], columns)
+    group = zarr.create_group(building, zarr_format=3, attributes={**attributes, **_coordinates(specs)})
+    sizes: dict[str, int] = {}
+    arrays = {spec.name: _write_array(group, spec, columns[spec.name], sizes) for spec in specs}
+    digest = digest_of(arrays)
+    group.attrs["digest"] = digest
+    _consolidate(building)
+    return {**attributes, "digest": digest, "arrays": arrays}
 
 
 def _coordinates(specs: Sequence[ArraySpec]) -> dict[str, str]:

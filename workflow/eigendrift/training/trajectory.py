@@ -19,6 +19,7 @@ from eigendrift.stores.writing import Column
 from eigendrift.tracking import Tracker, tracked
 from eigendrift.training.batches import BatchOrder
 from eigendrift.training.checkpoints import checkpoint_steps
+from eigendrift.training.divergence import diverged_from
 from eigendrift.training.models import initial_model
 from eigendrift.training.optimizers import OPTIMIZERS, second_moment
 
@@ -34,8 +35,9 @@ class Trajectory:
     """A finished run.
 
     Attributes:
-        columns: The arrays of a trajectory store; checkpoints after a divergence are NaN.
-        diverged_at: First step whose loss is not finite; None if there is none.
+        columns: The arrays of a trajectory store; NaN from the checkpoint on from which the run had diverged.
+        diverged_at: The step of that checkpoint, or the first step whose loss is not finite, whichever comes
+            first; None if the run did not diverge, see `eigendrift.training.divergence`.
     """
 
     columns: dict[str, Column]
@@ -65,24 +67,42 @@ def train(
     trainee = _Trainee(samples, settings, device)
     steps = checkpoint_steps(settings["steps"], **settings["checkpoints"])
     first = trainee.resume(progress)
-    diverged_at = None
+    overflow = None
     with tracked(label, settings["steps"], done=min(trainee.step, settings["steps"])) as tracker:
         for index in range(first, len(steps)):
             try:
                 trainee.advance(steps[index], progress, index, tracker)
                 record = trainee.observe()
-            except _DivergedError as divergence:
-                diverged_at = divergence.step
-                logger.warning("%s diverged: its loss is not finite at step %d.", label, diverged_at)
+            except _OverflowError as overflown:
+                overflow = overflown.step
+                logger.warning("%s diverged: its loss is not finite at step %d.", label, overflow)
                 _fill(progress, trainee, range(index, len(steps)))
                 break
             progress.save(index, record)
             trainee.save(progress, index + 1)
             tracker.reach(steps[index], f"loss {record['train_loss']:.3g}")
+    diverged_at = _mask_divergence(progress, trainee, steps, overflow, label)
     return Trajectory(_columns(progress, trainee, steps), diverged_at)
 
 
-class _DivergedError(Exception):
+def _mask_divergence(
+    progress: Progress, trainee: "_Trainee", steps: list[int], overflow: int | None, label: str
+) -> int | None:
+    """Empty the records of what had diverged; return the step from which on, None if there is none.
+
+    A kill on the way changes nothing: empty records count as diverged, too.
+    """
+    index = diverged_from(np.array(list(progress.column("train_loss", len(steps)))))
+    if index is None:
+        return None
+    _fill(progress, trainee, range(index, len(steps)))
+    if overflow is not None and overflow < steps[index]:
+        return overflow
+    logger.warning("%s diverged: its loss stays above that of step 0 from step %d on.", label, steps[index])
+    return steps[index]
+
+
+class _OverflowError(Exception):
     """The loss of a step is not finite."""
 
     def __init__(self, step: int) -> None:
@@ -116,7 +136,7 @@ class _Trainee:
         """Take steps up to ``target``; ``records`` lie before it.
 
         Raises:
-            _DivergedError: The loss is not finite at a step before ``target``.
+            _OverflowError: The loss is not finite at a step before ``target``.
         """
         saved_at = time.monotonic()
         while self.step < target:
@@ -125,7 +145,7 @@ class _Trainee:
             losses = torch.stack([self._take_step() for _ in range(start, stop)]).cpu()
             finite = torch.isfinite(losses)
             if not finite.all():
-                raise _DivergedError(start + int((~finite).nonzero()[0]))
+                raise _OverflowError(start + int((~finite).nonzero()[0]))
             if self.step < target:
                 tracker.reach(self.step, f"loss {losses[-1]:.3g}")
             if time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
@@ -136,7 +156,7 @@ class _Trainee:
         """Record this checkpoint and take its step.
 
         Raises:
-            _DivergedError: The loss is not finite here, of the batch or of the whole training set.
+            _OverflowError: The loss is not finite here, of the batch or of the whole training set.
         """
         weights = self._flat_weights()
         record = {"weights": weights}
@@ -147,7 +167,7 @@ class _Trainee:
         }
         loss = float(self._take_step())
         if not (math.isfinite(measured["train_loss"]) and math.isfinite(loss)):
-            raise _DivergedError(self.step - 1)
+            raise _OverflowError(self.step - 1)
         record["gradient"] = self._flat_gradient()
         record["update"] = self._flat_weights() - weights
         arrays = {name: tensor.cpu().numpy() for name, tensor in record.items()}
@@ -163,13 +183,13 @@ class _Trainee:
             "generator": torch.get_rng_state(),
             "cuda_generator": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
         }
-        progress.replace_state(lambda path: torch.save(state, path))
+        progress.replace_state(lambda file: torch.save(state, file))
 
     def resume(self, progress: Progress) -> int:
         """Go back to the saved state if there is one; return how many records are done."""
         if not progress.state_path.exists():
             return 0
-        state = torch.load(progress.state_path, map_location="cpu", weights_only=True)
+        state = progress.read_state(lambda file: torch.load(file, map_location="cpu", weights_only=True))
         self.step = state["step"]
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])

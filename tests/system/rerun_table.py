@@ -1,0 +1,207 @@
+"""What changed → what runs again: dry runs of the tiny study after every change, and tables of them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from clone import Output, read_summary
+from tiny_study import TINY
+
+# Runs in a copy of the repository: one import of snakemake, and a fork for each dry run, two at a time.
+DRIVER = """
+import json, os, sys
+from snakemake.cli import main
+
+changes = json.load(sys.stdin)
+running = 0
+for number, files in enumerate(changes):
+    if running == 2:
+        os.wait()
+        running -= 1
+    if os.fork() == 0:
+        out = os.open(f"{number}.summary", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        code = 1
+        try:
+            main(["--configfile", *files, "--detailed-summary", "reported"])
+        except SystemExit as end:
+            code = end.code
+        finally:
+            sys.stdout.flush()
+            os._exit(code or 0)
+    running += 1
+while running:
+    os.wait()
+    running -= 1
+"""
+# Every key of the schema, in its order, with a value other than the tiny study's.
+CHANGES = {
+    "study": "other",
+    "data_dir": "/somewhere/else",
+    "device": "cpu",
+    "input_scaling": "unit",
+    "experiments.main.datasets": ["mnist5k"],
+    "experiments.main.model": "mlp-other",
+    "experiments.main.optimizers": ["sgd", "momentum", "adam"],
+    "experiments.main.batch_size": 32,
+    "experiments.main.seeds": 3,
+    "experiments.batch_sizes": None,
+    "experiments.batch_sizes.datasets": ["mnist5k"],
+    "experiments.batch_sizes.model": "mlp-other",
+    "experiments.batch_sizes.optimizers": ["adam"],
+    "experiments.batch_sizes.batch_size": [64, 128, "full"],
+    "experiments.batch_sizes.seeds": 2,
+    "experiments.learning_rates": None,
+    "experiments.learning_rates.batch_size": 32,
+    "experiments.learning_rates.learning_rate": {"sgd": [0.05, 0.1]},
+    "experiments.learning_rates.seeds": 2,
+    "experiments.training_sizes": None,
+    "experiments.training_sizes.learning_rate": {"sgd": [0.1]},
+    "experiments.training_sizes.training_samples": [100],
+    "experiments.training_sizes.training_lengths": [0.5, 1],
+    "experiments.training_sizes.seeds": 2,
+    "optimizers.sgd.learning_rate": 0.04,
+    "optimizers.momentum.learning_rate": 0.004,
+    "optimizers.momentum.momentum": 0.8,
+    "optimizers.adam.learning_rate": 0.002,
+    "optimizers.adam.beta1": 0.8,
+    "optimizers.adam.beta2": 0.99,
+    "optimizers.adam.epsilon": 1e-7,
+    "models.mlp-4.hidden_widths": [5],
+    "models.mlp-4.activation": "tanh",
+    "models.mlp-4.initialization": "glorot_normal",
+    "models.mlp-other.activation": "gelu",
+    "training.steps": 44,
+    "training.full_batch_steps": 14,
+    "training.checkpoints.count": 7,
+    "training.checkpoints.spacing": "logarithmic",
+    "eigenpairs.count": 4,
+    "eigenpairs.wide_count": 6,
+    "eigenpairs.wide_every": 1,
+    "eigenpairs.preconditioned_seeds": 2,
+    "eigenpairs.samples": 150,
+    "eigenpairs.chunk_size": 600,
+    "eigenpairs.tolerance": 1e-5,
+    "eigenpairs.max_products": 400,
+    "eigenpairs.basis_size": 70,
+    "null_models.names": ["isotropic", "reinitialized", "permuted"],
+    "null_models.draws.isotropic": 6,
+    "null_models.draws.reinitialized": 6,
+    "null_models.draws.permuted": 6,
+    "null_models.draws.shuffled_labels": 6,
+    "null_models.draws.wide": 6,
+    "null_models.validation.draws": 6,
+    "null_models.validation.significance": 0.01,
+    "null_models.validation.largest_shift": 2.0,
+    "null_models.validation.resamples": 120,
+    "figures.null_model": "isotropic",
+    "figures.further_null_models": ["isotropic"],
+    "figures.waiting_times": 3,
+    "figures.style": {"font.size": 9},
+    "claims.lag": 0.25,
+    "claims.confidence": 0.9,
+    "claims.resamples": 120,
+    **{f"claims.smallest_effect.{name}": 0.2 for name in ("C1", "C2", "C3", "C4", "C5", "C5b", "C6", "C7")},
+    "claims.sensitivity.ranks": [1, 3],
+    "claims.sensitivity.lags": [0.25],
+}
+# Laid under each change: a network that nobody uses until a change names it.
+SPARE = {
+    "models": {"mlp-other": {"hidden_widths": [3], "activation": "relu", "initialization": "glorot_uniform"}}
+}
+# A study's name is in the path of everything, so everything is made anew beside what there is.
+STAGES = {
+    "data": "data",
+    "train": "train",
+    "eigen-pairs": "eigenpairs",
+    "wide": "wide_(eigenpairs|metrics)",
+    "precond.": "preconditioned_(eigenpairs|metrics)",
+    "null": "null",
+    "minima": "minimum",
+    "metrics": "metrics",
+    "base-lines": "baseline",
+    "valid.": "validation",
+    "claims": "claims",
+    "regimes": "regimes",
+    "figures": r"(fig|ext)0[1-8]|fig[12]\d",
+    "pages": "claims_page|configuration",
+    "run times": "benchmarks|ext09",
+}
+ALL, SOME, NEW, NOTHING = "●", "◐", "+", ""
+
+
+def overlay(key: str, value: object) -> dict[str, object]:
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def dry_runs(clone, overlays: list[dict[str, object]]) -> list[dict[str, Output]]:
+    """Everything that the study makes with something laid over it, and what of it would be made."""
+    directory = clone.path / ".dry-runs"
+    directory.mkdir(exist_ok=True)
+    (directory / "spare.yaml").write_text(yaml.safe_dump(SPARE))
+    for number, content in enumerate(overlays):
+        (directory / f"{number}.yaml").write_text(yaml.safe_dump(content))
+    files = [[TINY, ".dry-runs/spare.yaml", f".dry-runs/{number}.yaml"] for number in range(len(overlays))]
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        cwd=clone.path,
+        input=json.dumps(files),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = []
+    for number, content in enumerate(overlays):
+        path = clone.path / f"{number}.summary"
+        text = path.read_text()
+        path.unlink()
+        assert "output_file" in text, (content, text)
+        found.append(read_summary(text))
+    return found
+
+
+def row_of_key(outputs: dict[str, Output]) -> dict[str, str]:
+    """What of each stage would be made: all, some, only what was not there, or nothing."""
+    row = {}
+    for stage, pattern in STAGES.items():
+        of_stage = [output for output in outputs.values() if re.fullmatch(pattern, output.rule)]
+        again = [output.pending and output.status != "missing" for output in of_stage]
+        new = [output.status == "missing" for output in of_stage]
+        made = (ALL if all(again) else SOME) if any(again) else NOTHING
+        row[stage] = made + NEW * any(new)
+    return row
+
+
+def row_of_module(module: str, outputs: dict[str, Output]) -> dict[str, str]:
+    """The same after a change of a module, which is an input of what depends on it."""
+    touched = {path for path, output in outputs.items() if module in output.inputs}
+    size = -1
+    while len(touched) > size:
+        size = len(touched)
+        touched |= {path for path, output in outputs.items() if output.inputs & touched}
+    row = {}
+    for stage, pattern in STAGES.items():
+        of_stage = {path for path, output in outputs.items() if re.fullmatch(pattern, output.rule)}
+        row[stage] = ALL if of_stage <= touched else SOME if of_stage & touched else NOTHING
+    return row
+
+
+def modules(root: Path) -> list[str]:
+    """Library and scripts, as they are among the inputs of rules."""
+    library = (path for path in (root / "workflow/eigendrift").rglob("*.py") if path.name != "__init__.py")
+    scripts = (root / "workflow/scripts").glob("*.py")
+    return [str(path.relative_to(root)) for path in [*sorted(library), *sorted(scripts)]]
+
+
+def markdown(title: str, rows: dict[str, dict[str, str]]) -> str:
+    header = f"| {title} | {' | '.join(STAGES)} |\n|{' --- |' * (len(STAGES) + 1)}\n"
+    lines = (f"| `{name}` | {' | '.join(row.values())} |" for name, row in rows.items())
+    return header + "\n".join(lines) + "\n"

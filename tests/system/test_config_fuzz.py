@@ -1,0 +1,197 @@
+"""Configurations that nobody would think of: accepted ones can be planned, others are refused by name."""
+
+import copy
+import datetime
+import json
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tally
+import yaml
+from clone import ROOT, copy_repository
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schema_strategies import allowed_by
+
+from eigendrift.data.registry import DATASETS
+from eigendrift.errors import UserError
+from eigendrift.figures.style import check_style
+from eigendrift.study.check import check_config, check_sizes
+from eigendrift.study.chosen import without_unset
+from eigendrift.study.runs import all_runs, solver_settings, training_settings
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+TRIED: dict[str, list[Any]] = {"accepted": [], "refused": []}
+DRY_RUNS = 30
+
+often = settings(
+    max_examples=300,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def places(value: Any, schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
+    """Every group and value of the default configuration, with what the schema says of it."""
+    if "$ref" in schema:
+        schema = {**SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], **schema}
+        del schema["$ref"]
+    yield path, schema
+    if isinstance(value, dict):
+        named, free = schema.get("properties", {}), schema.get("additionalProperties")
+        for key, part in value.items():
+            if key in named or isinstance(free, dict):
+                yield from places(part, named.get(key, free), (*path, key))
+
+
+PLACES = dict(places(CONFIG, SCHEMA))
+ALLOWED = {place: allowed_by(schema, SCHEMA["$defs"]) for place, schema in PLACES.items()}
+# Whatever a YAML file can hold.
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.dates()
+    | st.sampled_from(["all", "full", "sgd", "digits", "1e-3", "mlp-32-32", datetime.datetime(2026, 1, 1)])
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), inner),
+    max_leaves=5,
+)
+
+
+def with_value(path: tuple[str, ...], value: Any) -> Any:
+    config = copy.deepcopy(CONFIG)
+    place = config
+    for group in path[:-1]:
+        place = place[group]
+    if not path:
+        return value
+    place[path[-1]] = value
+    return config
+
+
+def check(config: Any) -> None:
+    """Do what workflow/rules/common.smk does; whatever is accepted has runs, and these have settings."""
+    tally.count("configurations tried")
+    try:
+        chosen = without_unset(config)
+        check_config(chosen, SCHEMA)
+        check_sizes(chosen, DATASETS)
+        check_style(chosen["figures"]["style"])
+    except UserError as refusal:
+        assert re.match("Config key '", str(refusal)), str(refusal)  # noqa: PT017
+        assert "\n" not in str(refusal)  # noqa: PT017
+        TRIED["refused"].append((config, str(refusal)))
+        return
+    runs = all_runs(chosen).values()
+    assert {run.seed for run in runs} >= {0}
+    for run in runs:
+        assert training_settings(chosen, run)["steps"] >= 1
+    assert solver_settings(chosen)["count"] >= 1
+    TRIED["accepted"].append((config, ""))
+
+
+@seed(0)
+@often
+@given(
+    st.sampled_from(sorted(PLACES)[1:]).flatmap(
+        lambda p: st.tuples(st.just(p), allowed_by(PLACES[p], SCHEMA["$defs"]))
+    )
+)
+def test_what_the_schema_allows_in_one_place(change):
+    check(with_value(*change))
+
+
+@seed(1)
+@often
+@given(st.sampled_from(sorted(PLACES)), ANYTHING)
+def test_anything_in_one_place(place, value):
+    check(with_value(place, value) if place or isinstance(value, dict) else {"study": value})
+
+
+@seed(2)
+@settings(often, max_examples=50)
+@given(allowed_by(SCHEMA, SCHEMA["$defs"]))
+def test_what_the_schema_allows_everywhere(config):
+    check(config)
+
+
+@seed(3)
+@settings(often, max_examples=50)
+@given(
+    st.sampled_from([place for place in sorted(PLACES) if place]),
+    st.text(max_size=8) | st.integers(),
+    ANYTHING,
+)
+def test_keys_that_nobody_knows(place, key, value):
+    group = place[:-1]
+    config = copy.deepcopy(CONFIG)
+    found = config
+    for name in group:
+        found = found[name]
+    found[key] = value
+    check(config)
+
+
+# Prints for each configuration file the exit status of a dry run and what it said.
+DRIVER = """
+import json, os, sys
+from snakemake.cli import main
+
+for path in json.load(sys.stdin):
+    with open(path + ".out", "w") as out:
+        if os.fork() == 0:
+            os.dup2(out.fileno(), 1)
+            os.dup2(out.fileno(), 2)
+            code = 1
+            try:
+                main(["--dry-run", "--quiet", "rules", "--configfile", path])
+            except SystemExit as end:
+                code = end.code
+            finally:
+                sys.stdout.flush()
+                os._exit(code or 0)
+        print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_some_of_them_in_dry_runs(tmp_path):
+    """Snakemake sees what the library sees: files are read, laid over config.yaml, and checked."""
+    if len(TRIED["accepted"]) + len(TRIED["refused"]) < 500:
+        pytest.skip("needs the configurations of the other tests of this module")
+    dice = random.Random(0)
+    clone = copy_repository(tmp_path / "clone")
+    (clone.path / "config.yaml").write_text("{}")
+    chosen = [(kind, one) for kind in TRIED for one in dice.sample(TRIED[kind], DRY_RUNS // 2)]
+    paths = []
+    for number, (_, (config, _)) in enumerate(chosen):
+        paths.append(str(tmp_path / f"{number}.yaml"))
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        cwd=clone.path,
+        input=json.dumps(paths),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for path, status, (kind, (config, refusal)) in zip(paths, done.stdout.split(), chosen, strict=True):
+        said = Path(f"{path}.out").read_text()
+        assert "Traceback" not in said, said
+        assert (status == "0") == (kind == "accepted"), (config, said)
+        assert kind == "accepted" or refusal in said, (refusal, said)
+        tally.count("configurations planned or refused by snakemake")

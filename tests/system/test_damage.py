@@ -1,0 +1,126 @@
+"""Damaged stores: whoever reads one refuses it, names the place, and says how to have it made again."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tally
+from tiny_study import RESULTS, TINY, contents, delete
+
+from eigendrift.errors import UserError
+from eigendrift.stores.files import manifest_path
+from eigendrift.stores.reading import open_store, read_manifest
+from eigendrift.stores.registry import STORES
+
+
+def flip(path: Path) -> None:
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+HARMS: dict[str, Callable[[Path], None]] = {"flip": flip, "truncate": truncate, "delete": Path.unlink}
+RUNS = RESULTS / "runs/digits/mlp-4"
+SGD, ADAM = (RUNS / settings for settings in ("sgd/batch64-lr0.05", "adam/batch64-lr0.001"))
+NULL = RESULTS / "null/digits/mlp-4"
+FIGURES = RESULTS / "figures"
+SMALL = "runs/digits-200/mlp-4/sgd/batch64-lr0.05/seed0"
+# What is harmed, how, and what is then made anew out of it. In one go only what does not build on each other.
+HARMED = [
+    [
+        (RESULTS / "data/digits-200.zarr/train_images/c/0/0/0", "flip", RESULTS / SMALL / "trajectory.json"),
+        (ADAM / "seed1/trajectory.zarr/weights/c/2/0", "delete", ADAM / "seed1/eigenpairs.json"),
+        (SGD / "seed0/trajectory.json", "flip", SGD / "seed0/wide/eigenpairs.json"),
+        (SGD / "seed1/eigenpairs.zarr/eigenvector/c/3/0/0", "truncate", SGD / "seed1/metrics.json"),
+        (
+            ADAM / "seed0/preconditioned/eigenpairs.zarr/eigenvalue/c/0/0",
+            "flip",
+            ADAM / "seed0/preconditioned/metrics.json",
+        ),
+        (NULL / "isotropic.zarr/zarr.json", "truncate", NULL / "isotropic-baseline.json"),
+    ],
+    [
+        (
+            SGD / "seed0/metrics.zarr/displacement/c/0/0/0",
+            "truncate",
+            FIGURES / "fig02_alignment.csv",
+        ),
+        (NULL / "reinitialized-baseline.json", "truncate", FIGURES / "fig03_localization.csv"),
+        (NULL / "permuted-baseline.zarr/eigenvalue/c/0/0", "delete", RESULTS / "null_validation.csv"),
+        (
+            RESULTS / "minima/digits/mlp-4/sgd.zarr/density/c/0",
+            "flip",
+            FIGURES / "fig08_minima.csv",
+        ),
+        (
+            ADAM / "seed0/preconditioned/metrics.zarr/displacement/c/0/0/0",
+            "delete",
+            FIGURES / "ext05_preconditioned.csv",
+        ),
+        (
+            NULL.parent.parent / "digits-200/mlp-4/reinitialized-baseline.zarr/zarr.json",
+            "flip",
+            RESULTS / "regimes.csv",
+        ),
+    ],
+]
+
+
+def store_of(path: Path) -> Path:
+    """The store that a file belongs to, or is the manifest of."""
+    return next((p for p in path.parents if p.suffix == ".zarr"), path.with_suffix(".zarr"))
+
+
+@pytest.mark.parametrize("harmed", HARMED, ids=["stages", "figures and claims"])
+def test_consumers_refuse_and_say_how_to_rebuild(tiny, undisturbed, harmed):
+    for path, harm, consumer in harmed:
+        HARMS[harm](tiny.path / path)
+        delete(tiny, [str(consumer), str(consumer.with_suffix(".zarr"))])
+    result = tiny.snakemake(*(str(consumer) for *_, consumer in harmed), study=TINY)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout
+    commands = set(re.findall(r"to rebuild it, run `(rm -rf [^`]+)` and then snakemake again", result.stdout))
+    for path, _, consumer in harmed:
+        assert not (tiny.path / consumer).exists()
+        store = store_of(path)
+        assert f"rm -rf {store} {manifest_path(store)}" in commands, result.stdout
+        if path.is_relative_to(store) and path.name != "zarr.json":
+            array, *chunk = path.relative_to(store).parts
+            said = f"Store {store} is damaged: chunk {'/'.join(chunk)} of array '{array}'"
+            assert said in result.stdout
+        tally.count("damages detected")
+    for command in sorted(commands):
+        subprocess.run(command, shell=True, cwd=tiny.path, check=True)
+    result = tiny.snakemake("reported", study=TINY)
+    assert result.returncode == 0, result.stdout
+    assert contents(tiny) == undisturbed
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_every_array_and_every_manifest_is_guarded(tiny, kind):
+    store = min(path for path in (tiny.path / RESULTS).rglob("*.zarr") if read_manifest(path)["kind"] == kind)
+    first_chunks = [
+        min(path for path in (array / "c").rglob("*") if path.is_file()) for array in store.glob("*/")
+    ]
+    assert {chunk.relative_to(store).parts[0] for chunk in first_chunks} == set(
+        open_store(store, kind).variables
+    )
+    for path in [*first_chunks, store / "zarr.json", manifest_path(store)]:
+        content = path.read_bytes()
+        for harm in HARMS.values():
+            harm(path)
+            # Newline at the end of the manifest is no content.
+            if path == manifest_path(store) and harm is truncate:
+                truncate(path)
+            with pytest.raises(UserError, match="to rebuild it, run `rm -rf ") as refusal:
+                open_store(store, kind).load()
+            assert str(store) in str(refusal.value)
+            path.write_bytes(content)
+            tally.count("damages detected")
+    open_store(store, kind).load()

@@ -1,0 +1,156 @@
+"""Data that is not there, not true, or lies in odd places: one clear sentence, or it just works."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from clone import copy_repository
+from tiny_study import RESULTS, TINY
+
+MNIST = RESULTS / "data/mnist.json"
+HTML = b"<!DOCTYPE html><html>Sign in to this network</html>"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of the repository below a path that is not ASCII, whose tiny study is about MNIST."""
+    clone = copy_repository(tmp_path_factory.mktemp("inputs") / "Läufe π")
+    study = yaml.safe_load((clone.path / TINY).read_text())
+    study["experiments"]["main"]["datasets"] = ["mnist"]
+    (clone.path / TINY).write_text(yaml.safe_dump(study))
+    download = clone.path / "workflow/eigendrift/data/download.py"
+    before = download.read_text()
+    download.write_text(before.replace("PAUSES = (2.0, 8.0)", "PAUSES = ()"))
+    assert download.read_text() != before
+    return clone
+
+
+@pytest.fixture
+def portal() -> Iterator[str]:
+    """A web server that answers as the gate of a hotel's network does: with a page, whatever is asked."""
+
+    class Gate(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(HTML)))
+            self.end_headers()
+            self.wfile.write(HTML)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gate) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def said(result: subprocess.CompletedProcess[str]) -> str:
+    """The sentence of the one job that failed."""
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout
+    (line,) = [line for line in result.stdout.splitlines() if " ERROR " in line]
+    return line.partition(" ERROR ")[2]
+
+
+def without_directory(**more: str) -> dict[str, str]:
+    return {"EIGENDRIFT_DATA": "", "no_proxy": "127.0.0.1", **more}
+
+
+def test_a_page_in_place_of_data(clone, portal):
+    module = clone.path / "workflow/eigendrift/data/full_mnist.py"
+    before = module.read_text()
+    lookup = "getattr(torchvision.datasets, TORCHVISION_CLASSES[name]).mirrors"
+    assert lookup in before
+    module.write_text(before.replace(lookup, f"[{portal!r}]"))
+    try:
+        sentence = said(clone.snakemake(str(MNIST), study=TINY, **without_directory()))
+    finally:
+        module.write_text(before)
+    assert sentence.startswith(f"The data set mnist could not be downloaded ({portal}train-images")
+    assert "starts with b'<!DO'" in sentence
+    assert not (clone.path / MNIST).exists()
+
+
+def test_no_network(clone):
+    nowhere = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "HTTP", "HTTPS")}
+    sentence = said(clone.snakemake(str(MNIST), study=TINY, **without_directory(**nowhere)))
+    assert "could not be read" in sentence
+    assert "so connect this machine to the network, or name by EIGENDRIFT_DATA or data_dir" in sentence
+
+
+def test_a_file_cut_short_in_a_directory_of_an_odd_name(clone, tmp_path):
+    directory = tmp_path / "Daten für π"
+    (directory / "mnist").mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (directory / "mnist" / f"{name}-ubyte").write_bytes(bytes([0, 0, 8, int(name[-1]), 0, 0]))
+    sentence = said(clone.snakemake(str(MNIST), study=TINY, EIGENDRIFT_DATA=str(directory)))
+    assert sentence.startswith(f"The file {directory}/mnist/train-images-idx3-ubyte ends after 6 bytes")
+
+
+def test_good_files_in_a_directory_of_an_odd_name(clone, tmp_path):
+    if not os.environ.get("EIGENDRIFT_DATA"):
+        pytest.skip("needs the files of MNIST in the directory that EIGENDRIFT_DATA names")
+    directory = tmp_path / "Daten für π"
+    directory.symlink_to(Path(os.environ["EIGENDRIFT_DATA"]).resolve())
+    result = clone.snakemake(str(MNIST), study=TINY, EIGENDRIFT_DATA=str(directory))
+    assert result.returncode == 0, result.stdout
+    assert (clone.path / MNIST).exists()
+
+
+def test_results_that_may_not_be_written(clone):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a file system")
+    results = clone.path / RESULTS
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "eigendrift", str(results)]
+    if subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount a file system")
+    try:
+        result = clone.snakemake(str(RESULTS / "data/digits.json"), study=TINY)
+    finally:
+        subprocess.run(["umount", str(results)], check=True)
+    assert result.returncode == 1
+    assert "Read-only file system: 'results/tiny/data'" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_a_second_snakemake_is_refused_while_the_first_is_at_work(clone):
+    target = str(RESULTS / "data/digits.json")
+    first = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", f"--configfile={TINY}", target],
+        cwd=clone.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    process = psutil.Process(first.pid)
+    while not list((clone.path / ".snakemake/locks").glob("*.output.lock")):
+        assert first.poll() is None
+        time.sleep(0.005)
+    process.suspend()
+    try:
+        plain = clone.snakemake(target, study=TINY)
+        command = [sys.executable, "workflow/unlock.py", str(RESULTS)]
+        make = subprocess.run(command, cwd=clone.path, capture_output=True, text=True, check=False)
+    finally:
+        process.resume()
+    assert plain.returncode == 1
+    assert "Directory cannot be locked" in plain.stdout
+    assert make.returncode == 1
+    assert make.stderr == (
+        f"Another snakemake (process {first.pid}) is at work on these results; wait for it or end it.\n"
+    )
+    assert first.wait() == 0
+    assert (clone.path / target).exists()

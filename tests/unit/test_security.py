@@ -1,0 +1,84 @@
+"""Nothing that is read can run code, and nothing is installed or used that is not what was meant."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("workflow", "docs", "benchmarks")
+CODE = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+# Their files can hold code that runs when they are read.
+RUN_CODE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+UNPACK = {"extractall", "extract", "unpack_archive", "read_pickle", "unsafe_load", "full_load"}
+# What has to be told to read plain data only, and how.
+SAFE = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
+
+
+def calls_in(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def trusted(path: Path) -> bool:
+    """Benchmarks read what they have just written, by numpy's own default, which is to refuse pickles."""
+    return path.is_relative_to(ROOT / "benchmarks")
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_read_that_could_run_code(path):
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module.split(".")[0])
+    assert not imported & (RUN_CODE | {"tarfile"})
+    for name, call in calls_in(path):
+        assert name.rpartition(".")[2] not in UNPACK, name
+        assert name not in ("eval", "exec", "yaml.load", "__import__"), name
+        if name in SAFE and not trusted(path):
+            keyword, value = SAFE[name]
+            given = {word.arg: getattr(word.value, "value", None) for word in call.keywords}
+            assert given.get(keyword) is value, ast.unparse(call)
+
+
+def test_what_is_looked_for_is_there():
+    """Else the test above could look for names that nobody uses any more."""
+    names = {name for path in CODE for name, _ in calls_in(path)}
+    assert set(SAFE) <= names
+    assert "yaml.safe_load" in names
+
+
+def test_downloads_are_digested_before_anything_uses_them():
+    """The network is touched in one place, whose content goes through `idx.read`, which checks the digest."""
+    network = {"urllib", "requests", "http", "ftplib", "urllib3", "httpx", "aiohttp"}
+    who = {
+        path.name
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module])
+        if name and name.split(".")[0] in network
+    }
+    assert who == {"download.py"}
+    assert (
+        "return idx.read(content, dimensions, DIGESTS[name][file])"
+        in (ROOT / "workflow/eigendrift/data/full_mnist.py").read_text()
+    )
+
+
+def test_every_package_of_the_lock_has_a_digest_and_pip_insists_on_them():
+    lock = (ROOT / "requirements.txt").read_text()
+    pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==\S+.*(?: \\\n    --hash=sha256:[0-9a-f]{64})+", lock, re.M)
+    named = [line for line in lock.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    assert len(pinned) == len(named) > 100
+    # pip looks nowhere else for a package than where it is told.
+    assert not re.search(r"^-|://|git\+", lock, re.M)
+    for place in ("Makefile", ".ci/run"):
+        text = (ROOT / place).read_text().replace("\\\n", " ")
+        for command in re.findall(r"pip install[^\n]*requirements\.txt", text):
+            assert "--require-hashes" in command, place
+    assert "--require-hashes" in (ROOT / "Makefile").read_text()
