@@ -12,13 +12,16 @@ with logged(snakemake.log[0]):
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.decompose import decompose
     from eigendrift.eigenpairs.landscape import Landscape
+    from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
+    from eigendrift.training.optimizers import OPTIMIZERS
     from eigendrift.training.preconditioners import preconditioners_along
 
     solver, every = snakemake.params.solver, snakemake.params.every
     preconditioned = snakemake.params.preconditioned
+    load_plugins(snakemake.input.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device)
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
@@ -27,6 +30,7 @@ with logged(snakemake.log[0]):
     looked_at = trajectory.isel(checkpoint=slice(None, None, every))
     diagonals = (
         preconditioners_along(
+            OPTIMIZERS[training["optimizer"]["name"]].preconditioner,
             training["optimizer"],
             looked_at["second_moment"],
             looked_at["gradient"],

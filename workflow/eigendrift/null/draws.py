@@ -8,13 +8,14 @@ import numpy as np
 
 from eigendrift.eigenpairs.decompose import keep_records, record_columns
 from eigendrift.eigenpairs.landscape import Record
-from eigendrift.null.models import NULL_MODELS, observed
+from eigendrift.null.models import observed
 from eigendrift.null.origin import Origin
+from eigendrift.null.registry import NULL_MODELS
 from eigendrift.stores.writing import Column
 
 logger = logging.getLogger(__name__)
 
-DRAWN = {**NULL_MODELS, "observed": observed}
+OBSERVED = "observed"
 
 
 def draw_null(origin: Origin, label: str) -> dict[str, Column]:
@@ -27,7 +28,8 @@ def draw_null(origin: Origin, label: str) -> dict[str, Column]:
     Returns:
         The arrays of a null store. Draws whose training diverged are NaN and not converged.
     """
-    draw_from, draws = DRAWN[origin.settings["null_model"]], origin.settings["draws"]
+    name, draws = origin.settings["null_model"], origin.settings["draws"]
+    draw_from = observed if name == OBSERVED else NULL_MODELS[name].draw
 
     def draw(group: range) -> list[Record]:
         return draw_from(origin, group)

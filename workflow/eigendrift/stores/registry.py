@@ -271,6 +271,17 @@ PRECONDITIONED_METRICS = StoreSpec(
     ),
 )
 
+PLUGIN_METRIC = StoreSpec(
+    "plugin_metric",
+    "A metric of a plug-in along one run; name, unit and meaning stand in the summary. Pairs that missed the "
+    "tolerance are NaN.",
+    (
+        STEP,
+        RANK,
+        ArraySpec("value", ("checkpoint", "rank"), "float64", "as declared", "What the plug-in measured."),
+    ),
+)
+
 STORES = {
     spec.kind: spec
     for spec in (
@@ -282,6 +293,7 @@ STORES = {
         BASELINE,
         METRICS,
         PRECONDITIONED_METRICS,
+        PLUGIN_METRIC,
     )
 }
 

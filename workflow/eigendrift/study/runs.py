@@ -1,8 +1,7 @@
 """The runs of a study: what each one computes and the directory that spells it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from eigendrift.study.subsets import WHOLE, parts_of, subset_name
@@ -115,11 +114,6 @@ def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "steps": steps_of(config, run),
         "checkpoints": config["training"]["checkpoints"],
     }
-
-
-def parameters_of(widths: Sequence[int]) -> int:
-    """Count the parameters, N, of a multilayer perceptron, given the widths of all its layers."""
-    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
 
 
 def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str, Any]:
