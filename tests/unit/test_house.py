@@ -17,13 +17,13 @@ LIBRARY = ROOT / "workflow/eigendrift"
 # Leftmost first: a room imports from itself and from those before it.
 ROOMS = [
     ["errors"],
-    ["numerics", "tracking"],
-    ["study"],
+    ["numerics", "tracking", "extensions"],
     ["stores"],
     ["data"],
     ["training"],
     ["eigenpairs"],
     ["null"],
+    ["study"],
     ["metrics"],
     ["validation"],
     ["claims", "figures"],

@@ -1,7 +1,7 @@
 """Draws from a null model."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 OBSERVED = "observed"
 
 
+def drawn_by(name: str) -> Callable[[Origin, Sequence[int]], list[Record]]:
+    """Return what draws from a null model, or from the observed untrained networks."""
+    return observed if name == OBSERVED else NULL_MODELS[name].draw
+
+
 def draw_null(origin: Origin, label: str) -> dict[str, Column]:
     """Draw from the null model that the origin's settings name, or of the observed untrained networks.
 
@@ -28,8 +33,7 @@ def draw_null(origin: Origin, label: str) -> dict[str, Column]:
     Returns:
         The arrays of a null store. Draws whose training diverged are NaN and not converged.
     """
-    name, draws = origin.settings["null_model"], origin.settings["draws"]
-    draw_from = observed if name == OBSERVED else NULL_MODELS[name].draw
+    draw_from, draws = drawn_by(origin.settings["null_model"]), origin.settings["draws"]
 
     def draw(group: range) -> list[Record]:
         return draw_from(origin, group)
