@@ -13,6 +13,7 @@ from eigendrift.extensions import (
     NullModel,
     Optimizer,
 )
+from eigendrift.extensions.plugins import package_of
 from eigendrift.extensions.registry import known, source_of
 from eigendrift.training.networks import kind_of
 
@@ -24,15 +25,14 @@ def code(script, *modules, plugins=()):
     As inputs they rerun their stage when their content changes, and only then. Modules that the script chooses
     while it runs are given by name, and plug-ins that it reads by their files.
     """
-    beside = [str(Path(file).parent) for file in plugins]
-    finder = ModuleFinder(
-        path=[str(WORKFLOW / "scripts"), str(WORKFLOW), *dict.fromkeys(beside)]
-    )
+    finder = ModuleFinder(path=[str(WORKFLOW / "scripts"), str(WORKFLOW)])
     finder.run_script(str(WORKFLOW / "scripts" / f"{script}.py"))
     for module in modules:
         finder.import_hook(module)
-    for file in plugins:
-        finder.load_file(str(file))
+    for file in map(Path, plugins):
+        package = finder.add_module(package_of(file))
+        package.__path__ = [str(file.parent)]
+        finder.import_hook(f"{package_of(file)}.{file.stem}")
     files = (module.__file__ for module in finder.modules.values())
     return sorted(from_here(file) for file in files if file)
 

@@ -18,7 +18,6 @@ def shown(draw, category, runs, stores=None, sample=None, nulls=(), **settings):
         "facts": facts_of(config, runs, DATASETS, sample, nulls),
         "stores": stores or measured(runs),
         "settings": settings,
-        "code": code("figure", f"eigendrift.figures.{draw}"),
     }
 
 
@@ -34,8 +33,7 @@ def shown_by_plugin(figure):
         {"plugin_metrics": ancient(stores)} if stores else {}
     )
     plugins = plugins_of((Figure, figure.name))
-    return shown("plugin", "Plug-ins", MAIN, together(MEASURED, own)) | {
-        "draw": figure.name,
+    return shown(figure.name, "Plug-ins", MAIN, together(MEASURED, own)) | {
         "plugins": plugins,
         "code": code("figure", plugins=plugins),
         "caption": "plugin",
@@ -286,7 +284,8 @@ for name, figure in FIGURES.items():
             name if name in known(Figure) else name.partition("_")[0]
         input:
             **figure["stores"],
-            code=figure["code"],
+            code=figure.get("code")
+            or code("figure", f"eigendrift.figures.{figure['draw']}"),
             plugins=figure.get("plugins", []),
         output:
             **picture(name, figure["category"], figure.get("caption")),

@@ -36,7 +36,13 @@ def refusal_of(path: Path) -> str:
 def test_the_examples_are_plugins_of_every_kind() -> None:
     shipped = list(OPTIMIZERS)
     files = plugin_files([str(EXAMPLES)])
-    assert [file.name for file in files] == ["bars.py", "entropy.py", "flipped.py", "signs.py"]
+    assert [file.name for file in files] == [
+        "bars.py",
+        "bottleneck.py",
+        "entropy.py",
+        "flipped.py",
+        "signs.py",
+    ]
     load_plugins(files)
     assert list(OPTIMIZERS) == [*shipped, "signs"]
     for kind, name in ((Dataset, "bars"), (Model, "bottleneck"), (Metric, "entropy")):

@@ -1,9 +1,10 @@
 """Reading plug-ins: Python files with a list ``EXTENSIONS``."""
 
+import hashlib
+import importlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -92,22 +93,29 @@ def _declared(file: Path) -> Sequence[Extension]:
     return extensions
 
 
+def package_of(file: Path) -> str:
+    """Return the package as whose module a plug-in is imported: its directory, under a name of its own.
+
+    So it can import what lies beside it, ``from ._helpers import …``, and its own name stands in nobody's
+    way.
+    """
+    digest = hashlib.sha256(str(file.resolve().parent).encode()).hexdigest()
+    return f"eigendrift_plugins_{digest[:12]}"
+
+
 def _imported(file: Path) -> ModuleType:
-    """Import a plug-in under a name of its own; it may import what lies beside it."""
-    spec = spec_from_file_location(f"eigendrift_plugin_{file.stem}", file)
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    beside = str(file.resolve().parent)
-    if beside not in sys.path:
-        sys.path.append(beside)
+    package = ModuleType(package_of(file))
+    package.__path__ = [str(file.resolve().parent)]
+    sys.modules.setdefault(package.__name__, package)
+    name = f"{package.__name__}.{file.stem}"
+    sys.modules.pop(name, None)
+    importlib.invalidate_caches()
     try:
-        spec.loader.exec_module(module)
+        return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
             f"Plug-in {file} cannot be imported here ({error}); install what it needs, or import it inside "
-            f"the "
-            "function that needs it, because declarations are read before jobs start."
+            "the function that needs it, because declarations are read before jobs start."
         ) from error
     except UserError:
         raise
@@ -115,4 +123,3 @@ def _imported(file: Path) -> ModuleType:
         raise UserError(
             f"Plug-in {file} cannot be read: {type(error).__name__}: {error}; mend it."
         ) from error
-    return module
