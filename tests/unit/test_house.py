@@ -28,6 +28,7 @@ ROOMS = [
     ["validation"],
     ["claims", "figures"],
     ["report"],
+    ["api"],
 ]
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")

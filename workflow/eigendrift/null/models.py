@@ -26,19 +26,23 @@ def isotropic(origin: Origin, draws: Sequence[int]) -> list[Record]:
     Keeps the number of parameters alone; destroys architecture, data and training.
     """
     count, size = origin.settings["eigenpairs"]["count"], origin.landscape.size
-    return [_uniform_frame(size, count, generator("null", "isotropic", draw)) for draw in draws]
+    return [
+        undefined_record(count, size)
+        | {
+            "eigenvector": uniform_frame(size, count, generator("null", "isotropic", draw)),
+            "converged": np.ones(count, bool),
+        }
+        for draw in draws
+    ]
 
 
-def _uniform_frame(size: int, count: int, random: torch.Generator) -> Record:
+def uniform_frame(size: int, count: int, random: torch.Generator) -> np.ndarray:
+    """Draw orthonormal rows uniformly, float32 (count, size)."""
     frame = torch.randn(size, count, dtype=torch.float64, generator=random)
     orthonormal, upper = torch.linalg.qr(frame)
     # Without the signs of the diagonal, QR does not draw uniformly (Mezzadri 2007).
     orthonormal *= upper.diagonal().sign()
-    record = undefined_record(count, size)
-    return record | {
-        "eigenvector": orthonormal.T.contiguous().numpy().astype(np.float32),
-        "converged": np.ones(count, bool),
-    }
+    return np.asarray(orthonormal.T.contiguous().numpy().astype(np.float32))
 
 
 def reinitialized(origin: Origin, draws: Sequence[int]) -> list[Record]:
