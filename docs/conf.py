@@ -1,5 +1,6 @@
 """How Sphinx builds the pages: `make docs`. They need no network, neither to be built nor to be read."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,23 @@ def _as_mathml(display: str) -> Any:
     return visit, None
 
 
+def _keep_bars(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Keep reStructuredText from taking |…| in docstrings for a substitution; formulas are another matter."""
+    lines[:] = [line if ":math:" in line else line.replace("|", r"\|") for line in lines]
+
+
+def _spell_out(_app: Any, _page: str, source: list[str]) -> None:
+    """Write paths of the repository where pages link to it: beside the built pages it is not there."""
+    source[0] = re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", _spelt_out, source[0])
+
+
+def _spelt_out(link: re.Match[str]) -> str:
+    text, path = link.groups()
+    return f"`{path}`" if text in path else f"{text} (`{path}`)"
+
+
 def setup(app: Any) -> None:
     """Tell Sphinx how formulas are written."""
+    app.connect("source-read", _spell_out)
+    app.connect("autodoc-process-docstring", _keep_bars)
     app.add_html_math_renderer("mathml", _as_mathml("inline"), _as_mathml("block"))
