@@ -140,3 +140,16 @@ def test_environments_agree_with_the_lock():
             name, pin = dependency.split("=")
             if name != "python":
                 assert lock[names.get(name, name)].startswith(f"{pin}."), dependency
+
+
+def test_the_map_of_the_house_names_what_there_is_and_nothing_else():
+    files = subprocess.check_output(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
+    ).split()
+    there = {path for path in map(Path, files) if (ROOT / path).exists()}
+    library = Path("workflow/eigendrift")
+    rooms = {path.relative_to(library).parts[0] for path in there if path.is_relative_to(library)}
+    others = {path.parts[1] for path in there if path.parts[0] == "workflow"}
+    top = {path.parts[0] for path in there} - {"workflow", ".venv"}
+    in_map = re.findall(r"^\| `([^`]+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    assert sorted(in_map) == sorted([*top, *(f"workflow/{name}" for name in others), *rooms])
