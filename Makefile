@@ -6,8 +6,11 @@
 #                       chromium-driver), SLURM (slurmctld, slurmd, slurm-client and munge; root)
 # make faults           60 kills at random moments of every stage, half an hour; SEED=n draws others
 # make reruns           the tables of docs/reruns.md, out of dry runs
+# make watch            a live view of a study that runs elsewhere, in the terminal; STUDY=smoke as above
+# make docs             the pages in docs/ as a site, docs/_build/html, warnings being errors
+# make rulegraph        the picture of the rules, docs/rulegraph.svg (Debian: graphviz)
 # make bench            the eigendecomposition timed against other libraries, on an idle machine
-# make lint             formatters, linters and the type checker
+# make lint             formatters, linters, the type checker and the spelling
 #
 # Each installs .venv from the lock, requirements.txt, if it is missing or the lock changed.
 
@@ -22,7 +25,7 @@ SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY_FILE),--configfile=$(STUDY_FILE))
 RESULTS := results/$(or $(STUDY),desk)
 REPORT := $(RESULTS)/report.html
 
-.PHONY: figures report gallery test test-system faults reruns bench lint lock study venv
+.PHONY: figures report gallery watch docs rulegraph test test-system faults reruns bench lint lock study venv
 
 figures: study venv
 	@$(BIN)/python workflow/unlock.py $(RESULTS)
@@ -41,6 +44,18 @@ gallery: report
 study:
 	@[ -z '$(STUDY_FILE)' ] || [ -f '$(STUDY_FILE)' ] || { \
 	    echo "There is no study '$(STUDY)'; choose one of: $(STUDIES), or run snakemake --configfile FILE."; exit 1; }
+
+watch: study venv
+	@$(BIN)/python workflow/watch.py $(STUDY_FILE)
+
+docs: venv
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "The pages are docs/_build/html/index.html and those beside it, which need no network."
+
+# What Graphviz says of itself changes with its version.
+rulegraph: venv
+	$(BIN)/snakemake --rulegraph dot 2> /dev/null | $(BIN)/python docs/rulegraph.py | dot -Tsvg \
+	    | sed '/<!-- Generated/,/-->/d' > docs/rulegraph.svg
 
 test: venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
@@ -63,10 +78,11 @@ lint: venv
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+	$(BIN)/codespell
 
 # The lock is made by hand, after a change of pyproject.toml: `pip install uv`, then `make lock`.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra peers --extra slurm --universal --fork-strategy fewest --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra peers --extra slurm --extra docs --universal --fork-strategy fewest --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -o requirements.txt
 
 # The copy of the lock is the last thing put into .venv, so a broken installation is made anew.

@@ -1,4 +1,4 @@
-"""The figures of a report as docs/gallery.md, and the README's table of figures.
+"""The figures of a report as docs/gallery.md, and the table of figures in docs/figures.md.
 
 `make gallery` builds the report of `desk` and calls this with it. Without a report, `python docs/gallery.py`
 writes the table alone.
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RULES = Path("workflow/rules/figures.smk")
 CAPTIONS = Path("workflow/report")
 PAGE = Path("docs/gallery.md")
+TABLE_PAGE = Path("docs/figures.md")
 PICTURES = Path("docs/gallery")
 WIDTH = 1200
 COLOURS = 128
@@ -98,20 +99,20 @@ def heading_of(name: str) -> str:
 
 
 def figures_table() -> str:
-    """Return the README's table of figures."""
+    """Return the table of figures."""
     rows = []
     for name, line in figures().items():
         anchor = heading_of(name).lower().replace(" ", "-")
         rows.append(
-            f"| [`{name}`]({PAGE}#{anchor}) | {title_of(name)} | [rule]({RULES}#L{line}) "
-            f"| [caption]({CAPTIONS}/{name}.rst) |\n"
+            f"| [`{name}`]({PAGE.name}#{anchor}) | {title_of(name)} | [rule](../{RULES}#L{line}) "
+            f"| [caption](../{CAPTIONS}/{name}.rst) |\n"
         )
     return HEADS + "".join(rows)
 
 
-def with_table(readme: str) -> str:
-    """Return the README with its table of figures up to date."""
-    before, _, rest = readme.partition(TABLE_START)
+def with_table(page: str) -> str:
+    """Return a page with its table of figures up to date."""
+    before, _, rest = page.partition(TABLE_START)
     _, _, after = rest.partition(TABLE_END)
     return before + TABLE_START + figures_table() + TABLE_END + after
 
@@ -160,7 +161,7 @@ def write_gallery(report: Path) -> None:
 
 
 if __name__ == "__main__":
-    readme_file = ROOT / "README.md"
-    readme_file.write_text(with_table(readme_file.read_text("utf-8")), "utf-8")
+    table_page = ROOT / TABLE_PAGE
+    table_page.write_text(with_table(table_page.read_text("utf-8")), "utf-8")
     if len(sys.argv) > 1:
         write_gallery(Path(sys.argv[1]))

@@ -3,12 +3,15 @@
 import base64
 import io
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from docs import estimate, gallery, scale
+from docs import estimate, gallery, rulegraph, scale
 from PIL import Image
 
 from eigendrift.study.runs import all_runs, runs_of
@@ -16,9 +19,9 @@ from eigendrift.study.runs import all_runs, runs_of
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_readmes_table_of_figures_is_up_to_date():
-    readme = (ROOT / "README.md").read_text()
-    assert readme == gallery.with_table(readme), "run `python docs/gallery.py`"
+def test_the_table_of_figures_is_up_to_date():
+    page = (ROOT / gallery.TABLE_PAGE).read_text()
+    assert page == gallery.with_table(page), "run `python docs/gallery.py`"
 
 
 def test_the_table_links_to_rules_and_captions():
@@ -165,3 +168,51 @@ def test_core_hours_for_a_gpu_are_those_of_the_rules_that_ask_for_one():
     row = scale.row("smoke", config, 7, pd.Series({"train": 1.0, "null": 2.0, "metrics": 4.0}), 10**10)
     assert row.endswith("| 7 | 7.0 | 3.0 | 10.0 |")
     assert "not known" in scale.row("smoke", config, 7, None, 0)
+
+
+def pages():
+    names = subprocess.check_output(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT, text=True
+    )
+    return sorted(names.split())
+
+
+def anchors_of(page):
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("name", pages())
+def test_links_lead_somewhere(name):
+    page = ROOT / name
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors_of(file), target
+        elif anchor:
+            line = int(anchor.removeprefix("L"))
+            assert 0 < line <= len(file.read_text().splitlines()), target
+
+
+def test_the_picture_of_the_rules_is_up_to_date():
+    dot = subprocess.check_output(
+        [sys.executable, "-m", "snakemake", "--rulegraph", "dot"],
+        cwd=ROOT,
+        text=True,
+        stderr=subprocess.DEVNULL,
+    )
+    drawn = re.findall(r"<title>(\w+)&#45;&gt;(\w+)</title>", (ROOT / "docs/rulegraph.svg").read_text())
+    assert set(drawn) == rulegraph.without_implied(rulegraph.edges_of(dot)), "run `make rulegraph`"
+
+
+def test_edges_that_others_imply_are_left_out():
+    dot = '0[label = "all"]\n1[label = "fig01"]\n2[label = "ext02"]\n3[label = "data"]\n'
+    dot += "1 -> 0\n2 -> 0\n3 -> 1\n3 -> 0\n1 -> 2\n"
+    assert rulegraph.without_implied(rulegraph.edges_of(dot)) == {("data", "figures"), ("figures", "all")}
+    assert '"figures" -> "all";' in rulegraph.condensed(dot)

@@ -17,17 +17,18 @@ LIBRARY = ROOT / "workflow/eigendrift"
 # Leftmost first: a room imports from itself and from those before it.
 ROOMS = [
     ["errors"],
-    ["numerics", "tracking"],
-    ["study"],
+    ["numerics", "tracking", "extensions"],
     ["stores"],
     ["data"],
     ["training"],
     ["eigenpairs"],
     ["null"],
+    ["study"],
     ["metrics"],
     ["validation"],
     ["claims", "figures"],
     ["report"],
+    ["api"],
 ]
 PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")
@@ -127,3 +128,16 @@ def test_every_key_of_the_schema_is_read():
 
 def test_the_page_about_stores_is_up_to_date():
     assert (ROOT / "results/README.md").read_text() == document()
+
+
+def test_the_map_of_the_house_names_what_there_is_and_nothing_else():
+    files = subprocess.check_output(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
+    ).split()
+    there = {path for path in map(Path, files) if (ROOT / path).exists()}
+    library = Path("workflow/eigendrift")
+    rooms = {path.relative_to(library).parts[0] for path in there if path.is_relative_to(library)}
+    others = {path.parts[1] for path in there if path.parts[0] == "workflow"}
+    top = {path.parts[0] for path in there} - {"workflow", ".venv"}
+    in_map = re.findall(r"^\| `([^`]+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    assert sorted(in_map) == sorted([*top, *(f"workflow/{name}" for name in others), *rooms])

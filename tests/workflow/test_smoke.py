@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.image
@@ -168,3 +170,33 @@ def test_the_same_study_gives_the_same_bytes(smoke: Clone, results: Path) -> Non
             made.add(name.relative_to(results).as_posix())
     assert {path.removeprefix("results/smoke/") for path in again} < made
     assert {"claims.json", "figures/fig01_displacement.png", "figures/fig03_localization.pdf"} < made
+
+
+def test_results_are_read_as_the_page_says(smoke):
+    done = subprocess.run(
+        [sys.executable, "docs/read_results.py", "results/smoke"],
+        cwd=smoke.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    runs = list((smoke.path / "results/smoke/runs").glob("*/*/*/*/seed*/metrics.zarr"))
+    assert len(lines) == len(runs) > 0
+    numbers = (
+        r"after \d+ steps loss [\d.e-]+, λ1 [\d.e-]+, moved by [\d.e-]+, inverse participation ratio [\d.e-]+"
+    )
+    assert all(re.search(numbers, line) for line in lines)
+
+
+def test_the_live_view_knows_that_all_is_computed(smoke):
+    done = subprocess.run(
+        [sys.executable, "workflow/watch.py", "workflow/studies/smoke.yaml"],
+        cwd=smoke.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("Study smoke, all computed\n")
+    assert "60 of 60  loss " in done.stdout
+    assert re.search(r"eigenpairs +━+ +18 of 18 +18 done", done.stdout)

@@ -1,13 +1,12 @@
-"""What the rules share: the checked configuration, the runs of the study, and the code of each stage.
+"""What the rules share: the checked configuration and the runs of the study.
 
-Consumes config.yaml and the files laid over it. Produces nothing.
+Consumes config.yaml, the files laid over it, and plug-ins. Produces nothing.
 """
 
 import functools
 import os
 import shutil
 import sys
-from modulefinder import ModuleFinder
 from pathlib import Path
 
 import yaml
@@ -18,6 +17,8 @@ sys.path.insert(0, str(WORKFLOW))
 
 from eigendrift.data.registry import DATASETS as WHOLE_DATASETS
 from eigendrift.errors import UserError
+from eigendrift.extensions.plugins import load_plugins, plugin_files
+from eigendrift.null.registry import NULL_MODELS
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.chosen import without_unset
 from eigendrift.study.facts import facts_of
@@ -39,11 +40,13 @@ from eigendrift.study.runs import (
 from eigendrift.study.subsets import parts_of, with_subsets
 from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes
 
-from eigendrift.training.preconditioners import PRECONDITIONERS
+from eigendrift.training.optimizers import is_adaptive
 
 WRITTEN = config
 try:
     config = without_unset(WRITTEN)
+    PLUGINS = plugin_files(config.get("plugins"))
+    load_plugins(PLUGINS)
     check_config(
         config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     )
@@ -64,7 +67,7 @@ MAIN = runs_of(config, "main")
 PRECONDITIONED = [
     run
     for run in MAIN
-    if run.optimizer in PRECONDITIONERS
+    if is_adaptive(run.optimizer)
     and run.seed < config["eigenpairs"]["preconditioned_seeds"]
 ]
 NULLS = config["null_models"]["names"]
@@ -84,21 +87,6 @@ wildcard_constraints:
     model=r"[^/]+",
     null="|".join(null_names(config)),
     run=r"[^/]+/[^/]+/[^/]+/batch[^/]+/seed\d+",
-
-
-@functools.cache
-def code(script, *modules):
-    """The script of a stage and every library module that it imports, also indirectly.
-
-    As inputs they rerun their stage when their content changes, and only then. Modules that the script chooses
-    while it runs are given by name.
-    """
-    finder = ModuleFinder(path=[str(WORKFLOW / "scripts"), str(WORKFLOW)])
-    finder.run_script(str(WORKFLOW / "scripts" / f"{script}.py"))
-    for module in modules:
-        finder.import_hook(module)
-    files = (module.__file__ for module in finder.modules.values())
-    return sorted(os.path.relpath(file) for file in files if file)
 
 
 def gpus():
@@ -123,9 +111,11 @@ def ends_of(w):
 
 
 def permuted_by(w):
-    """The trajectories whose final weights a null model permutes; none if it is another one."""
+    """The trajectories whose final weights a null model permutes; none if it makes nothing of them."""
     runs = [run for run in MAIN if (run.dataset, run.model) == (w.dataset, w.model)]
-    wanted = w.null.removeprefix(WIDE) == "permuted"
+    # At untrained networks there are none.
+    facts = NULL_MODELS.get(w.null.removeprefix(WIDE))
+    wanted = facts is not None and facts.needs_ends
     return [store_of(run, "trajectory") for run in runs if wanted]
 
 

@@ -7,7 +7,8 @@ Produces data/<dataset>.zarr and its manifest.
 
 rule data:
     input:
-        code=code("data"),
+        code=lambda w: code("data", plugins=plugins_for_data(w)),
+        plugins=lambda w: plugins_for_data(w),
     output:
         store=directory("results/{study}/data/{dataset}.zarr"),
         manifest="results/{study}/data/{dataset}.json",

@@ -8,7 +8,8 @@ preconditioned Hessian runs/<run>/preconditioned/eigenpairs.zarr; and their mani
 
 rule eigenpairs:
     input:
-        code=code("eigenpairs"),
+        code=lambda w: code("eigenpairs", plugins=plugins_for_training(RUNS[w.run])),
+        plugins=lambda w: plugins_for_training(RUNS[w.run]),
         manifests=lambda w: [
             rules.train.output.manifest,
             f"results/{w.study}/data/{RUNS[w.run].dataset}.json",

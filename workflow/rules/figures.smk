@@ -4,6 +4,8 @@ Consumes the stores that a figure shows; most read runs/<run>/metrics.zarr and t
 Produces figures/figNN_<name> or extNN_<name>.png, .pdf and .csv, the numbers plotted.
 """
 
+from eigendrift.training.networks import USUAL
+
 
 def shown(draw, category, runs, stores=None, sample=None, nulls=(), **settings):
     """One figure: its module in eigendrift.figures, the runs it is about, what it reads, and its settings.
@@ -19,16 +21,36 @@ def shown(draw, category, runs, stores=None, sample=None, nulls=(), **settings):
     }
 
 
+def plugin_stores(metrics):
+    """The stores of metrics of plug-ins, of all runs of the main experiment."""
+    return [store_of(run, f"plugins/{metric}") for metric in metrics for run in MAIN]
+
+
+def shown_by_plugin(figure):
+    """The same for a figure of a plug-in."""
+    stores = plugin_stores(figure.metrics)
+    own = {"manifests": manifests_of(stores)} | (
+        {"plugin_metrics": ancient(stores)} if stores else {}
+    )
+    plugins = plugins_of((Figure, figure.name))
+    return shown(figure.name, "Plug-ins", MAIN, together(MEASURED, own)) | {
+        "plugins": plugins,
+        "code": code("figure", plugins=plugins),
+        "caption": "plugin",
+        "text": figure.caption,
+    }
+
+
 # In the order of the alphabet, which is the report's.
 FILES = {"png": "picture", "pdf": "print (pdf)", "csv": "table (csv)"}
 
 
-def picture(name, category):
+def picture(name, category, caption=None):
     """The files of one figure, as the report shows them."""
     return {
         ending: report(
             f"results/{{study}}/figures/{name}.{ending}",
-            caption=f"../report/{name}.rst",
+            caption=f"../report/{caption or name}.rst",
             category=category,
             labels={
                 "figure": name.removeprefix("fig").replace("_", " "),
@@ -117,17 +139,6 @@ FIGURES = {
         measured(EXAMPLES, "wide/metrics"),
         dataset=SHOWN[0],
     ),
-    "fig16_leading_eigenvector": shown(
-        "leading_eigenvector",
-        "Localization",
-        EXAMPLES,
-        {
-            "manifests": manifests_of(LAST_VECTORS),
-            "eigenpairs": ancient(LAST_VECTORS),
-        },
-        image_shape=list(DATASETS[SHOWN[0]].image_shape),
-        classes=DATASETS[SHOWN[0]].classes,
-    ),
     "ext01_tracked_displacement": shown(
         "tracked_displacement",
         "Displacement",
@@ -173,6 +184,21 @@ FIGURES = {
         nulls=NULLS,
     ),
 }
+# Its panels are the layers of a perceptron.
+if model_of(EXAMPLES[0].model) == (Model, USUAL):
+    FIGURES |= {
+        "fig16_leading_eigenvector": shown(
+            "leading_eigenvector",
+            "Localization",
+            EXAMPLES,
+            {
+                "manifests": manifests_of(LAST_VECTORS),
+                "eigenpairs": ancient(LAST_VECTORS),
+            },
+            image_shape=list(DATASETS[SHOWN[0]].image_shape),
+            classes=DATASETS[SHOWN[0]].classes,
+        ),
+    }
 if PRECONDITIONED:
     FIGURES |= {
         "ext05_preconditioned": shown(
@@ -187,6 +213,12 @@ if PRECONDITIONED:
             },
             lag=config["claims"]["lag"],
         ),
+    }
+    # It tells optimizers apart by what they declare.
+    ADAPTIVE = plugins_of(*((Optimizer, run.optimizer) for run in MAIN))
+    FIGURES["ext05_preconditioned"] |= {
+        "plugins": ADAPTIVE,
+        "code": code("figure", "eigendrift.figures.preconditioned", plugins=ADAPTIVE),
     }
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
@@ -240,18 +272,23 @@ if REGIME_RUNS:
         ),
     }
 
+FIGURES |= {figure.name: shown_by_plugin(figure) for figure in known(Figure).values()}
+
 # A figure is found by its name, such as fig03_localization. What it reads, and the module of eigendrift.figures that
 # draws it, stand in its entry of FIGURES, and Snakemake knows it by the first part of the name, fig03.
+# Figures of plug-ins go by their whole names.
 for name, figure in FIGURES.items():
 
     rule:
         name:
-            name.partition("_")[0]
+            name if name in known(Figure) else name.partition("_")[0]
         input:
             **figure["stores"],
-            code=code("figure", f"eigendrift.figures.{figure['draw']}"),
+            code=figure.get("code")
+            or code("figure", f"eigendrift.figures.{figure['draw']}"),
+            plugins=figure.get("plugins", []),
         output:
-            **picture(name, figure["category"]),
+            **picture(name, figure["category"], figure.get("caption")),
         log:
             f"results/{{study}}/logs/figures/{name}.log",
         benchmark:
@@ -262,7 +299,8 @@ for name, figure in FIGURES.items():
             draw=figure["draw"],
             settings=figure["settings"],
             style=config["figures"]["style"],
-            facts=figure["facts"],
+            facts=figure["facts"]
+            | ({"text": figure["text"]} if "text" in figure else {}),
         message:
             f"Drawing {name}"
         script:

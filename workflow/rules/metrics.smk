@@ -1,7 +1,7 @@
 """Displacement, localization and alignment, of runs and of null models.
 
 Consumes runs/<run>/{trajectory,eigenpairs}.zarr and null/<dataset>/<model>/<null>.zarr.
-Produces runs/<run>/metrics.zarr, also in wide/ and preconditioned/, and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
+Produces runs/<run>/metrics.zarr, also in wide/ and preconditioned/, runs/<run>/plugins/<metric>.zarr, and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
 Where jobs are submitted, these short ones go together, as many as a profile says.
 """
 
@@ -66,6 +66,28 @@ rule preconditioned_metrics:
         "Measuring the preconditioned Hessian's eigenpairs along {wildcards.run}"
     script:
         "../scripts/preconditioned_metrics.py"
+
+
+rule plugin_metric:
+    input:
+        code=lambda w: code("plugin_metric", plugins=plugins_of((Metric, w.metric))),
+        plugins=lambda w: plugins_of((Metric, w.metric)),
+        manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
+        trajectory=ancient(rules.train.output.store),
+        eigenpairs=ancient(rules.eigenpairs.output.store),
+    output:
+        store=directory("results/{study}/runs/{run}/plugins/{metric}.zarr"),
+        manifest="results/{study}/runs/{run}/plugins/{metric}.json",
+    log:
+        "results/{study}/logs/plugin_metric/{run}/{metric}.log",
+    benchmark:
+        "results/{study}/benchmarks/plugin_metric/{run}/{metric}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "Measuring {wildcards.metric} of {wildcards.run}"
+    script:
+        "../scripts/plugin_metric.py"
 
 
 rule baseline:

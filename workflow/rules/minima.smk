@@ -7,7 +7,8 @@ Produces minima/<dataset>/<model>/<optimizer>.zarr and its manifest.
 
 rule minimum:
     input:
-        code=code("minimum"),
+        code=lambda w: code("minimum", plugins=plugins_of(model_of(w.model))),
+        plugins=lambda w: plugins_of(model_of(w.model)),
         manifests=lambda w: [
             f"results/{w.study}/data/{w.dataset}.json",
             *manifests_of(ends_of(w)),

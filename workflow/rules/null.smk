@@ -7,7 +7,8 @@ Produces null/<dataset>/<model>/<null>.zarr, the draws, and their manifest.
 
 rule null:
     input:
-        code=code("null"),
+        code=lambda w: code("null", plugins=plugins_for_null(w)),
+        plugins=plugins_for_null,
         manifests=lambda w: [
             f"results/{w.study}/data/{w.dataset}.json",
             *manifests_of(permuted_by(w)),

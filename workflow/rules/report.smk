@@ -24,6 +24,7 @@ RESULTS = [
     *expand(rules.regimes.output, study=STUDY if REGIME_RUNS else []),
     # Those of experiments that no figure shows, too.
     *manifests_of([f"results/{STUDY}/runs/{run}/metrics.zarr" for run in RUNS]),
+    *manifests_of(plugin_stores(known(Metric))),
 ]
 
 # Snakemake would take a missing benchmark file for a job that has to run. As parameters they are read if they
@@ -59,7 +60,8 @@ rule claims_page:
 rule configuration:
     input:
         schema=os.path.relpath(WORKFLOW / "schemas/config.schema.yaml"),
-        code=code("configuration"),
+        code=code("configuration", plugins=tuple(map(str, PLUGINS))),
+        plugins=list(map(str, PLUGINS)),
     output:
         file=report(
             "results/{study}/config.yaml",
@@ -109,6 +111,7 @@ rule benchmarks:
             "dataset": sorted({run.dataset for run in RUNS.values()}),
             "model": sorted({run.model for run in RUNS.values()}),
             "null": null_names(config),
+            "metric": list(known(Metric)),
         },
     message:
         "Collecting run times"

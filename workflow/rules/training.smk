@@ -7,7 +7,8 @@ Produces runs/<run>/trajectory.zarr and its manifest.
 
 rule train:
     input:
-        code=code("train"),
+        code=lambda w: code("train", plugins=plugins_for_training(RUNS[w.run])),
+        plugins=lambda w: plugins_for_training(RUNS[w.run]),
         manifest=lambda w: f"results/{w.study}/data/{RUNS[w.run].dataset}.json",
         data=lambda w: ancient(f"results/{w.study}/data/{RUNS[w.run].dataset}.zarr"),
     output:

@@ -8,6 +8,7 @@ Produces null_validation.csv, null_departure.csv and null_values.csv, the values
 UNTRAINED_BASELINES = baselines_of(MAIN, untrained_names(config))
 MAIN_EIGENPAIRS = [store_of(run, "eigenpairs") for run in MAIN]
 MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
+NULL_PLUGINS = plugins_of(*((NullModel, name) for name in NULLS))
 
 
 rule validation:
@@ -19,7 +20,8 @@ rule validation:
         untrained=ancient(UNTRAINED_BASELINES),
         metrics=ancient(MAIN_METRICS),
         eigenpairs=ancient(MAIN_EIGENPAIRS),
-        code=code("validation"),
+        code=code("validation", plugins=NULL_PLUGINS),
+        plugins=NULL_PLUGINS,
     output:
         validation=report(
             "results/{study}/null_validation.csv",

@@ -9,8 +9,10 @@ with logged(snakemake.log[0]):
     from eigendrift.data.scaling import SCALINGS
     from eigendrift.data.storage import sample_columns
     from eigendrift.data.subsets import nested_subset
+    from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.writing import write_store
 
+    load_plugins(snakemake.input.plugins)
     settings = dict(snakemake.params.settings)
     # Scaled before it is reduced, so that a subset has the very pixels of the whole, and its test images.
     whole = SCALINGS[settings["input_scaling"]](load(settings["dataset"]))

@@ -10,13 +10,16 @@ with logged(snakemake.log[0]):
     from eigendrift.eigenpairs.decompose import decompose
     from eigendrift.eigenpairs.landscape import Landscape
     from eigendrift.eigenpairs.storage import as_stored, kept
+    from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
+    from eigendrift.training.optimizers import OPTIMIZERS
     from eigendrift.training.preconditioners import preconditioners_along
 
     solver, every = snakemake.params.solver, snakemake.params.every
     preconditioned = snakemake.params.preconditioned
+    load_plugins(snakemake.input.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device)
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
@@ -25,6 +28,7 @@ with logged(snakemake.log[0]):
     looked_at = trajectory.isel(checkpoint=slice(None, None, every))
     diagonals = (
         preconditioners_along(
+            OPTIMIZERS[training["optimizer"]["name"]].preconditioner,
             training["optimizer"],
             looked_at["second_moment"],
             looked_at["gradient"],

@@ -1,17 +1,25 @@
-"""Draw one figure: the module of eigendrift.figures that the rule names reads its stores and draws."""
+"""Draw one figure: by the module of eigendrift.figures that the rule names, or by a plug-in."""
 
 from importlib import import_module
 
 from stage import logged
 
 with logged(snakemake.log[0]):
+    from eigendrift.extensions.kinds import Figure
+    from eigendrift.extensions.plugins import load_plugins
+    from eigendrift.extensions.registry import known
     from eigendrift.figures.output import produce
+    from eigendrift.metrics.collection import collect
 
-    figure = import_module(f"eigendrift.figures.{snakemake.params.draw}")
-    stores = {name: paths for name, paths in snakemake.input.items() if name not in ("code", "manifests")}
+    name = snakemake.params.draw
+    load_plugins(snakemake.input.get("plugins", []))
+    plugged = known(Figure).get(name)
+    figure = None if plugged else import_module(f"eigendrift.figures.{name}")
+    apart = ("code", "manifests", "plugins")
+    stores = {kind: paths for kind, paths in snakemake.input.items() if kind not in apart}
     produce(
-        figure.draw,
-        figure.read(**stores),
+        plugged.draw if plugged else figure.draw,
+        collect(**stores) if plugged else figure.read(**stores),
         snakemake.params.settings,
         snakemake.params.style,
         dict(snakemake.output.items()),

@@ -8,10 +8,12 @@ with logged(snakemake.log[0]):
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.minimum import End, best_minimum
+    from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
 
     solver = snakemake.params.solver
+    load_plugins(snakemake.input.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device)
     trajectories = [open_store(Path(path), "trajectory") for path in snakemake.input.trajectories]

@@ -8,6 +8,7 @@ with logged(snakemake.log[0]):
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.landscape import Landscape
+    from eigendrift.extensions.plugins import load_plugins
     from eigendrift.null.draws import draw_null, summarize_draws
     from eigendrift.null.origin import Origin, ends_of
     from eigendrift.stores.progress import progress_key, resumable
@@ -15,6 +16,7 @@ with logged(snakemake.log[0]):
     from eigendrift.stores.writing import write_store
 
     settings = snakemake.params.settings
+    load_plugins(snakemake.input.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device)
     samples = read_samples(Path(snakemake.input.data))

@@ -7,11 +7,13 @@ from stage import logged
 with logged(snakemake.log[0]):
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
+    from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.writing import write_store
     from eigendrift.training.trajectory import train
 
     settings = snakemake.params.settings
+    load_plugins(snakemake.input.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device)
     samples = read_samples(Path(snakemake.input.data))

@@ -7,10 +7,12 @@ from stage import logged
 with logged(snakemake.log[0]):
     import logging
 
+    from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.tables import write_table
     from eigendrift.validation.judge import departures, validate
     from eigendrift.validation.values import read_values
 
+    load_plugins(snakemake.input.plugins)
     stores, outputs, settings = snakemake.input, snakemake.output, snakemake.params.settings
     values = read_values(stores.baselines, stores.untrained, stores.metrics, stores.eigenpairs)
     tables = {"validation": validate(values, settings), "departure": departures(values, settings)}

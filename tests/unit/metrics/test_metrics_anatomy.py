@@ -29,10 +29,9 @@ def test_tensors_are_grouped_into_layers() -> None:
     assert [layer.size for layer in layers_in([[8, 3, 5, 5], [2, 8, 1, 1], [2], [2]])] == [600, 20]
 
 
-@pytest.mark.parametrize("shapes", [[[3], [3, 2]], [[3, 2], [2]]])
-def test_a_vector_without_its_neurons_is_refused(shapes: list[list[int]]) -> None:
-    with pytest.raises(ValueError, match="parameters belongs to no layer of as many neurons"):
-        layers_in(shapes)
+def test_a_vector_without_its_neurons_is_a_layer_by_itself() -> None:
+    assert layers_in([[3], [3, 2]]) == [Layer(0, 3, 1), Layer(3, 3, 2)]
+    assert layers_in([[3, 2], [2], []]) == [Layer(0, 3, 2), Layer(6, 2, 1), Layer(8, 1, 1)]
 
 
 def test_a_vector_of_another_network_is_refused() -> None:

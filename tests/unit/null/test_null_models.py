@@ -16,13 +16,16 @@ from eigendrift.eigenpairs.landscape import Record
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 from eigendrift.null import draws as module
-from eigendrift.null.draws import DRAWN, draw_null, summarize_draws
+from eigendrift.null.draws import OBSERVED, draw_null, drawn_by, summarize_draws
 from eigendrift.null.models import isotropic, reinitialized
 from eigendrift.null.origin import Origin
+from eigendrift.null.registry import NULL_MODELS
 from eigendrift.numerics import generator
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
 from eigendrift.training.models import build_model
+
+DRAWN = [*NULL_MODELS, OBSERVED]
 
 
 @pytest.fixture
@@ -92,8 +95,8 @@ def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("trained", [True, False])
 def test_draws_differ_but_each_is_reproducible(tmp_path: Path, name: str, trained: bool) -> None:
-    draws = DRAWN[name](origin_of(tmp_path, name, trained=trained), range(3))
-    (again,) = DRAWN[name](origin_of(tmp_path, name, trained=trained), [2])
+    draws = drawn_by(name)(origin_of(tmp_path, name, trained=trained), range(3))
+    (again,) = drawn_by(name)(origin_of(tmp_path, name, trained=trained), [2])
     np.testing.assert_array_equal(again["eigenvector"], draws[2]["eigenvector"])
     for one, other in ((0, 1), (0, 2), (1, 2)):
         overlap = np.abs((draws[one]["eigenvector"][0] * draws[other]["eigenvector"][0]).sum())
@@ -105,7 +108,7 @@ def test_an_interrupted_job_resumes_with_the_same_bits(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = draw_null(origin_of(tmp_path / "whole", name), "test")
-    model, called = DRAWN[name], []
+    model, called = drawn_by(name), []
 
     def dying(origin: Origin, draws: range) -> list[Record]:
         called.extend(draws)
@@ -113,7 +116,7 @@ def test_an_interrupted_job_resumes_with_the_same_bits(
             raise KeyboardInterrupt
         return model(origin, draws)
 
-    monkeypatch.setitem(module.DRAWN, name, dying)
+    monkeypatch.setattr(module, "drawn_by", lambda _: dying)
     with pytest.raises(KeyboardInterrupt):
         draw_null(origin_of(tmp_path / "killed", name), "test")
     resumed = draw_null(origin_of(tmp_path / "killed", name), "test")

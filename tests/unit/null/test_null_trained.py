@@ -145,16 +145,16 @@ class TestShuffledLabels:
     ) -> None:
         whole = draw_null(origin_of(tmp_path / "whole", "shuffled_labels"), "test")
         steps = []
-        take_step = training._Trainee._take_step
+        follow_gradient = training._Trainee._follow_gradient
 
         def dying(trainee: training._Trainee) -> object:
             steps.append(trainee.step)
             # In the middle of the third draw's training; 31 steps are one training.
             if len(steps) == 2 * 31 + 15:
                 raise KeyboardInterrupt
-            return take_step(trainee)
+            return follow_gradient(trainee)
 
-        monkeypatch.setattr(training._Trainee, "_take_step", dying)
+        monkeypatch.setattr(training._Trainee, "_follow_gradient", dying)
         monkeypatch.setattr(training, "STEPS_BETWEEN_CHECKS", 5)
         monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
         with pytest.raises(KeyboardInterrupt):

@@ -10,6 +10,7 @@ import yaml
 
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config
+from eigendrift.study.extensions import completed
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ def read(path: str) -> dict[str, Any]:
     return content
 
 
-SCHEMA = read("workflow/schemas/config.schema.yaml")
 CONFIG = read("config.yaml")
+# With the settings of what the package ships.
+SCHEMA = completed(read("workflow/schemas/config.schema.yaml"), CONFIG)
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

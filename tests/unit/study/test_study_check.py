@@ -35,7 +35,24 @@ MISTAKES: list[tuple[str, Any, str]] = [
         0.1,
         "'optimizers.adam.weight_decay' is not known; allowed here: learning_rate, beta1, beta2, epsilon.",
     ),
-    ("optimizers.rmsprop", {}, "'optimizers.rmsprop' is not known; allowed here: sgd, momentum, adam."),
+    (
+        "optimizers.adagrad",
+        {},
+        "'optimizers.adagrad' is not known; allowed here: sgd, momentum, adam, adamw, rmsprop, sam, muon.",
+    ),
+    ("plugins", "mine", "'plugins' is \"mine\", expected a list without repetitions."),
+    (
+        "models.mlp-32-32.kind",
+        "transformer",
+        "'models.mlp-32-32.kind' is 'transformer', expected one of mlp, cnn; add the plug-in that has it to "
+        "'plugins', or choose another.",
+    ),
+    (
+        "models.mlp-32-32.kind",
+        "cnn",
+        "'models.mlp-32-32.hidden_widths' is not known; allowed here: kind, channels, kernel_size, "
+        "activation, initialization.",
+    ),
     (
         "experiments.main.seed",
         3,

@@ -5,7 +5,8 @@ from study_helpers import CONFIG, changed
 
 from eigendrift.data.registry import DATASETS
 from eigendrift.study.facts import facts_of
-from eigendrift.study.runs import parameters_of, runs_of
+from eigendrift.study.runs import runs_of
+from eigendrift.training.networks import parameters_of
 
 
 def test_data_network_seeds_steps_rates_and_hessian_of_each_data_set() -> None:

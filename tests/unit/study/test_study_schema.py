@@ -12,12 +12,12 @@ from study_helpers import ROOT, SCHEMA
 
 from eigendrift.data.registry import DATASETS
 from eigendrift.data.scaling import SCALINGS
-from eigendrift.null.models import NULL_MODELS
+from eigendrift.null.registry import NULL_MODELS
 from eigendrift.training.models import ACTIVATIONS, INITIALIZATIONS
 from eigendrift.training.optimizers import OPTIMIZERS
 
 PROPERTIES = SCHEMA["properties"]
-NETWORK = PROPERTIES["models"]["additionalProperties"]["properties"]
+NETWORK = PROPERTIES["models"]["properties"]["mlp-32-32"]["properties"]
 EXPERIMENT = PROPERTIES["experiments"]["additionalProperties"]["properties"]
 
 
@@ -65,6 +65,9 @@ def test_every_key_is_required_except_optimizers_that_a_study_does_not_use_and_w
     assert [names for names in optional if names] == [
         {"learning_rate", "training_samples", "training_lengths"},
         {*PROPERTIES["optimizers"]["properties"]},
+        # Every network has settings of its own, by name.
+        {*PROPERTIES["models"]["properties"]},
+        {"kind"},
     ]
 
 

@@ -9,59 +9,60 @@ import torch
 from training_helpers import OPTIMIZERS as SETTINGS
 from training_helpers import arrays, run, settings_of
 
-from eigendrift.training.optimizers import OPTIMIZERS
-from eigendrift.training.preconditioners import (
-    PRECONDITIONERS,
-    preconditioner,
-    preconditioners_along,
-    stability_threshold,
-)
+from eigendrift.training.optimizers import OPTIMIZERS, is_adaptive, stability_threshold
+from eigendrift.training.preconditioners import of_adam, preconditioners_along
 
 
-def test_optimizers_with_a_second_moment_are_those_with_a_preconditioner() -> None:
-    assert {name for name, spec in OPTIMIZERS.items() if spec.second_moment} == set(PRECONDITIONERS)
+def test_only_adaptive_optimizers_have_one() -> None:
+    assert [name for name in OPTIMIZERS if is_adaptive(name)] == ["adam", "adamw", "rmsprop"]
 
 
-def test_of_others_there_is_none() -> None:
-    with pytest.raises(KeyError, match="sgd"):
-        preconditioner(SETTINGS["sgd"], np.zeros(3), np.ones(3), 0)
-
-
-def test_it_is_what_adams_steps_are_divided_by(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])
+def test_it_is_what_steps_are_divided_by(name: str, tmp_path: Path) -> None:
     """The running mean of gradients that the recorded updates imply follows from the recorded gradients."""
-    settings = settings_of("adam")
-    record = arrays(run(settings, tmp_path / "adam"))
-    adam = settings["optimizer"]
-    diagonals = preconditioners_along(adam, record["second_moment"], record["gradient"], record["step"])
+    settings = settings_of(name)
+    record = arrays(run(settings, tmp_path / name))
+    # RMSprop divides the gradient itself; AdamW takes its share of the weights away first.
+    own = {"beta1": 0.0, "weight_decay": 0.0} | settings["optimizer"]
+    of_optimizer = OPTIMIZERS[name].preconditioner
+    assert of_optimizer
+    diagonals = preconditioners_along(
+        of_optimizer, own, record["second_moment"], record["gradient"], record["step"]
+    )
     # A checkpoint at every step: the running mean is known from the first on.
     mean = np.zeros(record["weights"].shape[1])
     for index in range(len(record["step"])):
         gradient = record["gradient"][index].astype(float)
-        mean = adam["beta1"] * mean + (1 - adam["beta1"]) * gradient
-        expected = -adam["learning_rate"] * mean / diagonals(index)
+        mean = own["beta1"] * mean + (1 - own["beta1"]) * gradient
+        step = mean / diagonals(index) + own["weight_decay"] * record["weights"][index]
+        expected = -own["learning_rate"] * step
         np.testing.assert_allclose(record["update"][index], expected, rtol=2e-3, atol=3e-7)
         assert (diagonals(index) > 0).all()
-    first = np.abs(record["gradient"][0].astype(float)) + adam["epsilon"]
-    np.testing.assert_allclose(diagonals(0), (1 - adam["beta1"]) * first, rtol=1e-6)
+    first = np.abs(record["gradient"][0].astype(float))
+    root = np.sqrt(1 - own["beta2"]) if name == "rmsprop" else 1
+    np.testing.assert_allclose(diagonals(0), (1 - own["beta1"]) * (root * first + own["epsilon"]), rtol=1e-6)
 
 
 def test_after_a_divergence_there_is_none() -> None:
-    diagonal = preconditioner(SETTINGS["adam"], np.full(2, np.nan), np.full(2, np.nan), 5)
+    diagonal = of_adam(SETTINGS["adam"], np.full(2, np.nan), np.full(2, np.nan), 5)
     assert np.isnan(diagonal).all()
 
 
-@pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "adamw", "rmsprop"])
 @pytest.mark.parametrize(("factor", "stable"), [(0.98, True), (1.02, False)])
 def test_steps_on_a_quadratic_are_stable_up_to_the_threshold(name: str, factor: float, stable: bool) -> None:
     settings: dict[str, Any] = SETTINGS[name] | {"learning_rate": 0.01}
-    curvature = factor * stability_threshold(settings)
+    threshold = stability_threshold(settings)
+    assert threshold
+    curvature = factor * threshold
     parameter = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
-    if name == "adam":
-        # With its diagonal held fixed at 1, Adam is gradient descent along a running mean.
-        mean, beta = torch.zeros(1, dtype=torch.float64), settings["beta1"]
+    if is_adaptive(name):
+        # With its diagonal held fixed at 1, it is gradient descent along a running mean.
+        mean, beta = torch.zeros(1, dtype=torch.float64), settings.get("beta1", 0)
         for _ in range(4000):
             mean = beta * mean + (1 - beta) * curvature * parameter.data
-            parameter.data -= settings["learning_rate"] * mean
+            step = mean + settings.get("weight_decay", 0) * parameter.data
+            parameter.data -= settings["learning_rate"] * step
     else:
         optimizer = OPTIMIZERS[name].build([parameter], settings)
         for _ in range(4000):
@@ -72,3 +73,8 @@ def test_steps_on_a_quadratic_are_stable_up_to_the_threshold(name: str, factor: 
 
 def test_of_adam_it_is_the_known_number() -> None:
     assert stability_threshold(SETTINGS["adam"] | {"learning_rate": 1}) == pytest.approx(38)
+
+
+@pytest.mark.parametrize("name", ["sam", "muon", "of a plug-in that is not read here"])
+def test_where_none_is_declared_there_is_none_to_tell(name: str) -> None:
+    assert stability_threshold({"name": name, "learning_rate": 0.1}) is None

@@ -17,6 +17,17 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"name": "sgd", "learning_rate": 0.1},
     "momentum": {"name": "momentum", "learning_rate": 0.05, "momentum": 0.9},
     "adam": {"name": "adam", "learning_rate": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8},
+    "adamw": {
+        "name": "adamw",
+        "learning_rate": 0.01,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "epsilon": 1e-8,
+        "weight_decay": 0.1,
+    },
+    "rmsprop": {"name": "rmsprop", "learning_rate": 0.01, "beta2": 0.99, "epsilon": 1e-8},
+    "sam": {"name": "sam", "learning_rate": 0.1, "momentum": 0.5, "radius": 0.05},
+    "muon": {"name": "muon", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 0.01},
 }
 # Rates at which the loss overflows after a few steps. Most rates, however large, do not do that: the loss
 # becomes huge, the units die, and it stays finite.

@@ -1,39 +1,23 @@
-"""The data sets by name; to add one, write its loader and add a line."""
+"""The data sets by name; to add one, write its loader and add a line, or a plug-in."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from eigendrift.data import full_mnist, shipped
 from eigendrift.data.samples import Samples
 from eigendrift.errors import UserError
+from eigendrift.extensions.kinds import Dataset
+from eigendrift.extensions.registry import known
 
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """One data set.
-
-    Attributes:
-        load: Takes the directory of the user's own copies, if there is one. It imports the packages it needs
-            when called, so that the names are at hand wherever the configuration is checked.
-        training_samples: Size of the training part, for the same check.
-        image_shape: Rows and columns of an image.
-        classes: How many.
-    """
-
-    load: Callable[[Path | None], Samples]
-    training_samples: int
-    image_shape: tuple[int, int] = (28, 28)
-    classes: int = 10
-
-
-DATASETS = {
-    "mnist5k": DatasetSpec(shipped.mnist5k, 4_000),
-    "digits": DatasetSpec(shipped.digits, 1_437, image_shape=(8, 8)),
-    "mnist": DatasetSpec(partial(full_mnist.load, "mnist"), 60_000),
-    "fashion_mnist": DatasetSpec(partial(full_mnist.load, "fashion_mnist"), 60_000),
-}
+# A loader imports the packages it needs when called, so that the names are at hand wherever the
+# configuration is checked.
+DATASETS = known(
+    Dataset,
+    Dataset(name="mnist5k", load=shipped.mnist5k, training_samples=4_000),
+    Dataset(name="digits", load=shipped.digits, training_samples=1_437, image_shape=(8, 8)),
+    Dataset(name="mnist", load=partial(full_mnist.load, "mnist"), training_samples=60_000),
+    Dataset(name="fashion_mnist", load=partial(full_mnist.load, "fashion_mnist"), training_samples=60_000),
+)
 
 
 def load(name: str, data_dir: Path | None = None) -> Samples:
@@ -48,8 +32,26 @@ def load(name: str, data_dir: Path | None = None) -> Samples:
         The samples, always the same ones in the same order.
 
     Raises:
-        UserError: there is no such data set, or it cannot be had.
+        UserError: there is no such data set, it cannot be had, or it is not what it is declared to be.
     """
     if name not in DATASETS:
         raise UserError(f"The data set {name!r} is unknown, so choose one of {', '.join(DATASETS)}.")
-    return DATASETS[name].load(data_dir)
+    declared = DATASETS[name]
+    samples = declared.load(data_dir)
+    if not isinstance(samples, Samples):
+        raise UserError(
+            f"The data set {name!r} was loaded as {type(samples).__name__}, so let its loader return "
+            "eigendrift.data.samples.Samples."
+        )
+    for attribute, found in (
+        ("training_samples", len(samples.train_labels)),
+        ("image_shape", samples.train_images.shape[1:]),
+        ("classes", samples.classes),
+    ):
+        if found != (expected := getattr(declared, attribute)):
+            raise UserError(
+                f"The data set {name!r} has {attribute} {found} where its declaration says {expected}, so "
+                f"mend one "
+                "of them."
+            )
+    return samples

@@ -8,7 +8,7 @@ from math import ceil, sqrt
 import numpy as np
 import pandas as pd
 
-from eigendrift.study.runs import parameters_of
+from eigendrift.training.networks import parameters_of
 
 
 @dataclass(frozen=True)

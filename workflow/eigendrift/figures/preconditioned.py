@@ -31,7 +31,7 @@ from eigendrift.figures.sweeps import legend_of
 from eigendrift.metrics.collection import Collection, collect
 from eigendrift.metrics.lagged import displacement_over_lag
 from eigendrift.stores.reading import open_store
-from eigendrift.training.preconditioners import PRECONDITIONERS, stability_threshold
+from eigendrift.training.optimizers import is_adaptive, stability_threshold
 
 LEADING = 1
 DARKER = 0.6
@@ -48,20 +48,21 @@ class Source:
         collection: The main experiment's runs, and null models.
         preconditioned: By data set and adaptive optimizer, metrics of the preconditioned Hessian with the
             dimension seed in front.
-        thresholds: By data set and optimizer, the largest stable λ1, see `stability_threshold`.
+        thresholds: By data set and optimizer, the largest stable λ1, see `stability_threshold`; None if
+            there is none to tell.
         unconverged: Masked pairs of the preconditioned Hessian, by data set.
     """
 
     collection: Collection
     preconditioned: Mapping[str, Mapping[str, xr.Dataset]]
-    thresholds: Mapping[str, Mapping[str, float]]
+    thresholds: Mapping[str, Mapping[str, float | None]]
     unconverged: Mapping[str, int]
 
 
 def read(metrics: Iterable[str], baselines: Iterable[str], preconditioned: Iterable[str]) -> Source:
     """Read the stores of the main experiment, and those of the preconditioned Hessian."""
     metrics = list(metrics)
-    thresholds: dict[str, dict[str, float]] = defaultdict(dict)
+    thresholds: dict[str, dict[str, float | None]] = defaultdict(dict)
     for path in metrics:
         training = open_store(Path(path), "metrics").attrs["settings"]["training"]
         optimizer = training["optimizer"]
@@ -101,7 +102,7 @@ def draw(source: Source, lag: float) -> Plotted:
         for optimizer, line in optimizer_lines([str(name) for name in runs["optimizer"].values]).items():
             plain = runs.sel(optimizer=optimizer)
             # Only of an optimizer that divides by nothing is it the plain Hessian that must stay stable.
-            threshold = None if optimizer in PRECONDITIONERS else thresholds[optimizer]
+            threshold = None if is_adaptive(optimizer) else thresholds[optimizer]
             labels = {"dataset": dataset, "optimizer": optimizer}
             drawn = _draw_line(row, plain, lag, threshold, line, title_of(optimizer))
             table += [{**labels, "hessian": PLAIN, **entry} for entry in drawn]

@@ -35,13 +35,17 @@ PANEL_HEIGHT = 2.3
 LEGEND_WIDTH = 1.7
 
 DOTTED = (0, (1, 1))
-# Okabe & Ito's colours, chosen and ordered so that they also differ in lightness; each has its own dashes.
+# Okabe & Ito's colours, chosen and ordered so that they also differ in lightness, and three of Tol's for
+# whoever shows more optimizers; each has its own dashes.
 LINES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#009E73", "linestyle": (0, (5, 1.5)), "marker": "s"},
     {"color": "#E69F00", "linestyle": (0, (3, 1, 1, 1)), "marker": "^"},
     {"color": "#56B4E9", "linestyle": DOTTED, "marker": "D"},
     {"color": "#CC79A7", "linestyle": (0, (7, 2, 2, 2)), "marker": "v"},
+    {"color": "#332288", "linestyle": (0, (3, 1.5)), "marker": "P"},
+    {"color": "#999933", "linestyle": (0, (8, 1.5, 1, 1.5)), "marker": "X"},
+    {"color": "#44AA99", "linestyle": (0, (2, 1, 5, 1)), "marker": "p"},
 )
 KNOWN_OPTIMIZERS = tuple(OPTIMIZERS)
 BASELINE: dict[str, Any] = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}

@@ -14,6 +14,9 @@ def alignment(directions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 (checkpoint, rank), from −1 to 1; NaN where there is no direction or eigenvector.
+
+    >>> alignment(np.array([[3, 4]]), np.array([[[1, 0], [0, 1]]]))
+    array([[0.6, 0.8]])
     """
     result = np.full(vectors.shape[:2], np.nan)
     for index, (direction, eigenvectors) in enumerate(zip(directions, vectors, strict=True)):

@@ -47,10 +47,8 @@ def layers_in(shapes: Sequence[Sequence[int]]) -> list[Layer]:
     """Group parameter tensors into layers.
 
     Args:
-        shapes: Shape of every tensor, in ``model.parameters()`` order.
-
-    Raises:
-        ValueError: A vector does not follow weights of as many neurons.
+        shapes: Shape of every tensor, in ``model.parameters()`` order. A vector that does not follow weights
+            of as many neurons is a layer by itself, of neurons with one weight each.
     """
     layers: list[Layer] = []
     first = 0
@@ -60,7 +58,7 @@ def layers_in(shapes: Sequence[Sequence[int]]) -> list[Layer]:
         elif layers and layers[-1].neurons == prod(shape):
             layers[-1] = replace(layers[-1], vectors=layers[-1].vectors + 1)
         else:
-            raise ValueError(f"a vector of {prod(shape)} parameters belongs to no layer of as many neurons")
+            layers.append(Layer(first, prod(shape), 1))
         first += prod(shape)
     return layers
 

@@ -72,7 +72,10 @@ def _left_out(eigenpairs: int) -> str:
 
 
 def collect(
-    metrics: Iterable[str | Path], baselines: Iterable[str | Path], further: Iterable[str | Path] = ()
+    metrics: Iterable[str | Path],
+    baselines: Iterable[str | Path],
+    further: Iterable[str | Path] = (),
+    plugin_metrics: Iterable[str | Path] = (),
 ) -> Collection:
     """Read the metrics of runs and the baselines of their null models.
 
@@ -80,10 +83,17 @@ def collect(
         metrics: Metrics stores of runs with equal checkpoints; what is missing becomes NaN.
         baselines: Baseline stores, one for each data set.
         further: Those of other null models.
+        plugin_metrics: Stores of metrics of plug-ins, of the same runs, which have them under their names.
     """
+    added: dict[Path, list[Path]] = defaultdict(list)
+    for own in map(Path, plugin_metrics):
+        added[own.parent.parent].append(own)
     grouped: dict[str, dict[str, list[xr.Dataset]]] = defaultdict(lambda: defaultdict(list))
     for path in metrics:
         run = read_run(Path(path))
+        for own in added[Path(path).parent]:
+            store = open_store(own, "plugin_metric").load()
+            run[store.attrs["summary"]["metric"]] = store["value"]
         grouped[run.attrs["dataset"]][run.attrs["optimizer"]].append(run)
     runs = {
         dataset: stack_optimizers({name: one_optimizer(seeds) for name, seeds in optimizers.items()})

@@ -38,6 +38,12 @@ def displacement(overlap: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 (waiting, checkpoint, rank), from 0 to 2.
+
+    Of vectors whose sign changes nothing moves; those that turn by a right angle move by 2:
+
+    >>> turning = np.array([[[1, 0]], [[-1, 0]], [[0, 1]]])  # three checkpoints, one eigenvector each
+    >>> displacement(overlaps(turning))[0, :, 0]
+    array([0., 0., 2.])
     """
     same_rank = np.einsum("siti->sti", overlap)
     return np.asarray(2 * (1 - np.abs(same_rank)))
@@ -51,6 +57,12 @@ def subspace_displacement(overlap: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 (waiting, checkpoint, rank), from 0 to 1; at rank k that of the span of the first k.
+
+    A swap of two eigenvectors moves each, and not their span:
+
+    >>> swapping = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]]])
+    >>> subspace_displacement(overlaps(swapping))[0, 1]
+    array([1., 0.])
     """
     ranks = overlap.shape[1]
     shared = np.einsum("siti->sti", (overlap**2).cumsum(1).cumsum(3))
@@ -70,6 +82,10 @@ def tracked_displacement(overlap: np.ndarray) -> np.ndarray:
     Returns:
         float64 (waiting, checkpoint, rank), from 0 to 2; rank is the one at the waiting time. NaN beyond the
         end of a chain.
+
+    >>> swapping = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]]])
+    >>> displacement(overlaps(swapping))[0, 1], tracked_displacement(overlaps(swapping))[0, 1]
+    (array([2., 2.]), array([0., 0.]))
     """
     checkpoints, ranks = overlap.shape[:2]
     result = np.full((checkpoints, checkpoints, ranks), np.nan)

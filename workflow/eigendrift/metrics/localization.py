@@ -15,6 +15,9 @@ def inverse_participation_ratio(vectors: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 (…), from 1/N (evenly spread) to 1 (a single parameter).
+
+    >>> inverse_participation_ratio(np.array([[0.5, 0.5, 0.5, 0.5], [0, 1, 0, 0]]))
+    array([0.25, 1.  ])
     """
     second, fourth = np.zeros((2, *vectors.shape[:-1]))
     for block in blocks(vectors):

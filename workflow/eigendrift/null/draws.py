@@ -1,20 +1,26 @@
 """Draws from a null model."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from eigendrift.eigenpairs.decompose import keep_records, record_columns
 from eigendrift.eigenpairs.landscape import Record
-from eigendrift.null.models import NULL_MODELS, observed
+from eigendrift.null.models import observed
 from eigendrift.null.origin import Origin
+from eigendrift.null.registry import NULL_MODELS
 from eigendrift.stores.writing import Column
 
 logger = logging.getLogger(__name__)
 
-DRAWN = {**NULL_MODELS, "observed": observed}
+OBSERVED = "observed"
+
+
+def drawn_by(name: str) -> Callable[[Origin, Sequence[int]], list[Record]]:
+    """Return what draws from a null model, or from the observed untrained networks."""
+    return observed if name == OBSERVED else NULL_MODELS[name].draw
 
 
 def draw_null(origin: Origin, label: str) -> dict[str, Column]:
@@ -27,7 +33,7 @@ def draw_null(origin: Origin, label: str) -> dict[str, Column]:
     Returns:
         The arrays of a null store. Draws whose training diverged are NaN and not converged.
     """
-    draw_from, draws = DRAWN[origin.settings["null_model"]], origin.settings["draws"]
+    draw_from, draws = drawn_by(origin.settings["null_model"]), origin.settings["draws"]
 
     def draw(group: range) -> list[Record]:
         return draw_from(origin, group)

@@ -1,4 +1,4 @@
-"""Null models by name: each makes leading eigenvectors that lack something of those that training makes.
+"""Null models: each makes leading eigenvectors that lack something of those that training makes.
 
 Every one is a function of an `Origin` and the numbers of the draws wanted, which returns a record of a null
 store for each. The draws of a null model of trained networks belong to the optimizers of the main experiment
@@ -6,8 +6,7 @@ in turn; without trainings, where ``Origin.optimizers`` is 0, it is applied to u
 validates it.
 """
 
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,9 +17,7 @@ from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.landscape import Landscape, Record, undefined_record
 from eigendrift.null.origin import Origin
 from eigendrift.numerics import generator
-from eigendrift.training.models import initialize
-
-NullModel = Callable[[Origin, Sequence[int]], list[Record]]
+from eigendrift.training.models import build_model
 
 
 def isotropic(origin: Origin, draws: Sequence[int]) -> list[Record]:
@@ -29,19 +26,23 @@ def isotropic(origin: Origin, draws: Sequence[int]) -> list[Record]:
     Keeps the number of parameters alone; destroys architecture, data and training.
     """
     count, size = origin.settings["eigenpairs"]["count"], origin.landscape.size
-    return [_uniform_frame(size, count, generator("null", "isotropic", draw)) for draw in draws]
+    return [
+        undefined_record(count, size)
+        | {
+            "eigenvector": uniform_frame(size, count, generator("null", "isotropic", draw)),
+            "converged": np.ones(count, bool),
+        }
+        for draw in draws
+    ]
 
 
-def _uniform_frame(size: int, count: int, random: torch.Generator) -> Record:
+def uniform_frame(size: int, count: int, random: torch.Generator) -> np.ndarray:
+    """Draw orthonormal rows uniformly, float32 (count, size)."""
     frame = torch.randn(size, count, dtype=torch.float64, generator=random)
     orthonormal, upper = torch.linalg.qr(frame)
     # Without the signs of the diagonal, QR does not draw uniformly (Mezzadri 2007).
     orthonormal *= upper.diagonal().sign()
-    record = undefined_record(count, size)
-    return record | {
-        "eigenvector": orthonormal.T.contiguous().numpy().astype(np.float32),
-        "converged": np.ones(count, bool),
-    }
+    return np.asarray(orthonormal.T.contiguous().numpy().astype(np.float32))
 
 
 def reinitialized(origin: Origin, draws: Sequence[int]) -> list[Record]:
@@ -50,12 +51,11 @@ def reinitialized(origin: Origin, draws: Sequence[int]) -> list[Record]:
     Keeps the architecture, the data and the distribution of the initial weights; destroys all that training
     does.
     """
-    # A CPU generator cannot draw on another device.
-    model = deepcopy(origin.landscape.model).cpu()
+    rows, columns = origin.samples.train_images.shape[1:]
     weights = []
     for draw in draws:
         random = generator("null", "reinitialized", draw)
-        initialize(model, origin.settings["model"]["initialization"], random)
+        model = build_model(origin.settings["model"], (rows, columns), origin.samples.classes, random)
         weights.append(parameters_to_vector(model.parameters()).detach().numpy())
     starts = [generator("null", "start", draw) for draw in draws]
     return origin.landscape.eigenpairs_at_each(weights, starts)
@@ -138,11 +138,3 @@ def observed(origin: Origin, draws: Sequence[int]) -> list[Record]:
     weights = [origin.initial(draw) for draw in draws]
     starts = [generator("null", "observed", "start", draw) for draw in draws]
     return origin.landscape.eigenpairs_at_each(weights, starts)
-
-
-NULL_MODELS: dict[str, NullModel] = {
-    "isotropic": isotropic,
-    "reinitialized": reinitialized,
-    "permuted": permuted,
-    "shuffled_labels": shuffled_labels,
-}

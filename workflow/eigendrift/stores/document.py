@@ -15,6 +15,7 @@ and `make report`.
 | `runs/<dataset>/<model>/<optimizer>/batch<b>-lr<lr>/seed<s>/` | `trajectory.zarr`, `eigenpairs.zarr`, `metrics.zarr` of one run |
 | `runs/…/seed<s>/wide/` | `eigenpairs.zarr` and `metrics.zarr` with more pairs at fewer checkpoints, of the main experiment's runs |
 | `runs/…/seed<s>/preconditioned/` | the same of the preconditioned Hessian, of some runs of adaptive optimizers |
+| `runs/…/seed<s>/plugins/<metric>.zarr` | a metric of a plug-in, of the main experiment's runs |
 | `minima/<dataset>/<model>/<optimizer>.zarr` | the best minimum of an optimizer, of its runs, and the curvature there |
 | `null/<dataset>/<model>/<null>.zarr`, `<null>-baseline.zarr` | draws from a null model; their displacement and localization |
 | `null/<dataset>/<model>/untrained-<null>.zarr`, `…-baseline.zarr` | the same at untrained networks; `untrained-observed`: those that training starts from |

@@ -5,16 +5,22 @@ generated from it.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from eigendrift.stores.measured import (
+    LAYER,
+    LOSSES,
+    METRICS,
+    PLUGIN_METRIC,
+    PRECONDITIONED_METRICS,
+    RANK,
+    STEP,
+    anatomy_arrays,
+)
 from eigendrift.stores.specs import ArraySpec, StoreSpec
 
 SCHEMA_VERSION = 6
 
-STEP = ArraySpec("step", ("checkpoint",), "int64", "optimizer steps", "Steps taken before the checkpoint.")
-RANK = ArraySpec("rank", ("rank",), "int64", "1", "Rank of the eigenvalue, 1 is the largest.")
 DRAW = ArraySpec("draw", ("draw",), "int64", "1", "Index of the draw from the null model.")
-LAYER = ArraySpec("layer", ("layer",), "int64", "1", "Number of the layer, 1 takes the network's input.")
 OPTIMIZER = ArraySpec(
     "optimizer",
     ("draw",),
@@ -22,15 +28,6 @@ OPTIMIZER = ArraySpec(
     "1",
     "Place of the draw's optimizer in the setting trainings; -1 if the null model knows no optimizer.",
 )
-LOSSES = tuple(
-    ArraySpec(f"{part}_{what}", ("checkpoint",), "float64", unit, f"{meaning} over the whole {part} set.")
-    for part in ("train", "test")
-    for what, unit, meaning in (
-        ("loss", "nat", "Mean cross-entropy"),
-        ("accuracy", "1", "Share of samples classified correctly"),
-    )
-)
-
 DATA = StoreSpec(
     "data",
     "One data set, split into training and test samples.",
@@ -115,36 +112,6 @@ NULL = StoreSpec(
     (DRAW, RANK, OPTIMIZER, *_eigenpair_arrays("draw")),
 )
 
-_ANATOMY = (
-    ("layer_share", "Share of Σ v² in the layer's weights and biases."),
-    ("bias_share", "Share of Σ v² in the layer's biases."),
-    ("weight_inverse_participation_ratio", "Σ v⁴ / (Σ v²)² of the layer's weights."),
-    ("bias_inverse_participation_ratio", "Σ v⁴ / (Σ v²)² of the layer's biases."),
-    (
-        "neuron_inverse_participation_ratio",
-        "Σ m² / (Σ m)² over the layer's neurons, m the sum of v² over a neuron's incoming weights and bias.",
-    ),
-    (
-        "input_inverse_participation_ratio",
-        "Σ m² / (Σ m)² over the layer's inputs, m the sum of v² over the weights that come from one.",
-    ),
-)
-
-
-def _anatomy_arrays(record: str) -> tuple[ArraySpec, ...]:
-    """Where in the network eigenvectors live, see `eigendrift.metrics.anatomy`."""
-    return (
-        *(ArraySpec(name, (record, "rank", "layer"), "float64", "1", text) for name, text in _ANATOMY),
-        ArraySpec(
-            "top_share",
-            (record, "rank"),
-            "float64",
-            "1",
-            "Share of Σ v² in the hundredth of all parameters where v² is largest.",
-        ),
-    )
-
-
 BASELINE = StoreSpec(
     "baseline",
     "Displacement and localization of a null model's draws, as distributions.",
@@ -155,7 +122,7 @@ BASELINE = StoreSpec(
         LAYER,
         ArraySpec("eigenvalue", ("draw", "rank"), "float64", "nat", "Leading eigenvalues of each draw."),
         ArraySpec("inverse_participation_ratio", ("draw", "rank"), "float64", "1", "Σ_j v_j⁴ of each draw."),
-        *_anatomy_arrays("draw"),
+        *anatomy_arrays("draw"),
         ArraySpec(
             "displacement",
             ("pair", "rank"),
@@ -200,76 +167,6 @@ MINIMUM = StoreSpec(
     ),
 )
 
-_TWO_TIME = ("waiting", "checkpoint")
-METRICS = StoreSpec(
-    "metrics",
-    "Everything that figures and claims need of one run. Pairs that missed the tolerance are NaN.",
-    (
-        STEP,
-        RANK,
-        LAYER,
-        *LOSSES,
-        ArraySpec(
-            "eigenvalue", ("checkpoint", "rank"), "float64", "nat", "Leading eigenvalues of the Hessian."
-        ),
-        ArraySpec(
-            "gap",
-            ("checkpoint", "rank"),
-            "float64",
-            "1",
-            "Distance to the nearest other eigenvalue, relative to |λ1|.",
-        ),
-        ArraySpec("displacement", (*_TWO_TIME, "rank"), "float64", "1", "Δ(i)(tw, t): 2(1 − |⟨v_i, v_i⟩|)."),
-        ArraySpec(
-            "tracked_displacement",
-            (*_TWO_TIME, "rank"),
-            "float64",
-            "1",
-            "As displacement, with identity followed through swaps of ranks; rank is the one at tw.",
-        ),
-        ArraySpec(
-            "subspace_displacement",
-            (*_TWO_TIME, "rank"),
-            "float64",
-            "1",
-            "1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k of the leading k = rank.",
-        ),
-        ArraySpec("weight_displacement", _TWO_TIME, "float64", "1", "Δ_w(tw, t): |θ(t) − θ(tw)|² / N."),
-        ArraySpec(
-            "weight_change_alignment",
-            (*_TWO_TIME, "rank"),
-            "float64",
-            "1",
-            "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw).",
-        ),
-        ArraySpec("inverse_participation_ratio", ("checkpoint", "rank"), "float64", "1", "Σ_j v_j⁴."),
-        *_anatomy_arrays("checkpoint"),
-        ArraySpec("gradient_alignment", ("checkpoint", "rank"), "float64", "1", "⟨g/|g|, v_i⟩, signed."),
-        ArraySpec("update_alignment", ("checkpoint", "rank"), "float64", "1", "⟨u/|u|, v_i⟩, signed."),
-        ArraySpec("final_overlap", ("checkpoint", "rank"), "float64", "1", "|⟨v_i(t), v_i(T)⟩|."),
-    ),
-)
-
-_OF_THE_PRECONDITIONED = {
-    "step",
-    "rank",
-    "eigenvalue",
-    "displacement",
-    "tracked_displacement",
-    "subspace_displacement",
-    "inverse_participation_ratio",
-}
-PRECONDITIONED_METRICS = StoreSpec(
-    "preconditioned_metrics",
-    "Displacement and localization of the leading eigenvectors of P^(−1/2) H P^(−1/2) along a run, P the "
-    "diagonal of the step that starts at a checkpoint. Pairs that missed the tolerance are NaN.",
-    tuple(
-        replace(spec, unit="1", meaning="Leading eigenvalues of it.") if spec.name == "eigenvalue" else spec
-        for spec in METRICS.arrays
-        if spec.name in _OF_THE_PRECONDITIONED
-    ),
-)
-
 STORES = {
     spec.kind: spec
     for spec in (
@@ -281,6 +178,7 @@ STORES = {
         BASELINE,
         METRICS,
         PRECONDITIONED_METRICS,
+        PLUGIN_METRIC,
     )
 }
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from eigendrift.errors import UserError
-from eigendrift.study.facts import widths_of
-from eigendrift.study.nulls import NULL_MODELS
-from eigendrift.study.runs import all_runs, parameters_of, runs_of, steps_key, steps_of
+from eigendrift.null.registry import NULL_MODELS
+from eigendrift.study.extensions import completed
+from eigendrift.study.facts import parameters_on
+from eigendrift.study.runs import all_runs, runs_of, steps_key, steps_of
 from eigendrift.study.schema import check_schema, listing, shown
 from eigendrift.study.subsets import WHOLE, DatasetFacts, with_subsets
 from eigendrift.study.training_sizes import NAME as TRAINING_SIZES
@@ -19,12 +20,12 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
 
     Args:
         config: The configuration, all files merged.
-        schema: The JSON schema.
+        schema: The JSON schema, without extensions.
 
     Raises:
         UserError: Names the first key that is wrong, what it is and what is allowed.
     """
-    check_schema(config, schema)
+    check_schema(config, completed(schema, config))
     _check_references(config)
     _check_null_models(config)
     _check_sweeps(config)
@@ -72,9 +73,9 @@ def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts])
                 f"{samples} samples; lower it or set it to '{everything}'."
             )
     for model, dataset in dict.fromkeys((run.model, run.dataset) for run in all_runs(config).values()):
-        parameters = parameters_of(widths_of(config, model, datasets[dataset]))
+        parameters = parameters_on(config, model, datasets[dataset])
         for key in ("count", "wide_count"):
-            if (pairs := config["eigenpairs"][key]) > parameters:
+            if parameters is not None and (pairs := config["eigenpairs"][key]) > parameters:
                 raise UserError(
                     f"Config key 'eigenpairs.{key}' asks for {pairs} eigenpairs, but {model} has only "
                     f"{parameters} parameters on {dataset}; lower it."

@@ -1,21 +1,34 @@
 """What a caption must say of the runs that a figure shows, filled from the configuration."""
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
 
+from eigendrift.null.registry import NULL_MODELS
 from eigendrift.study.names import title_of
-from eigendrift.study.nulls import NULL_MODELS
-from eigendrift.study.runs import Run, parameters_of, steps_of
+from eigendrift.study.runs import Run, steps_of
 from eigendrift.study.subsets import DatasetFacts
+from eigendrift.training.networks import MODELS, kind_of
 
 # The paper shows three leading ranks where it shows several.
 RANKS = ("one", "two", "three")
 
 
-def widths_of(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> list[int]:
-    """Return the widths of all layers of a perceptron on a data set, its input first."""
-    return [prod(dataset.image_shape), *config["models"][model]["hidden_widths"], dataset.classes]
+def parameters_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> int | None:
+    """Return the number of parameters, N, of a network on a data set; None if its kind does not tell."""
+    settings = config["models"][model]
+    count = MODELS[kind_of(settings)].parameters
+    return count(settings, dataset.image_shape, dataset.classes) if count else None
+
+
+def network_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> str:
+    """Return what captions say of a network on a data set, such as ``784-32-10 perceptron, N = …``."""
+    settings = config["models"][model]
+    kind = MODELS[kind_of(settings)]
+    title = (
+        kind.title(settings, dataset.image_shape, dataset.classes) if kind.title else f"{kind.name} {model}"
+    )
+    number = parameters_on(config, model, dataset)
+    return title if number is None else f"{title}, N = {number:,} parameters"
 
 
 def facts_of(
@@ -57,10 +70,7 @@ def facts_of(
 
 def _training(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts) -> str:
     seeds = len({run.seed for run in runs})
-    parts = []
-    for model in dict.fromkeys(run.model for run in runs):
-        widths = widths_of(config, model, dataset)
-        parts.append(f"{'-'.join(map(str, widths))} perceptron, N = {parameters_of(widths):,} parameters")
+    parts = [network_on(config, model, dataset) for model in dict.fromkeys(run.model for run in runs)]
     told = [
         f"{dataset.training_samples:,} training samples, {', '.join(parts)}",
         f"{seeds} initialisation{'s' * (seeds > 1)} for each setting",

@@ -1,6 +1,14 @@
 """Names as readers write them."""
 
-OPTIMIZERS = {"sgd": "SGD", "momentum": "SGD + momentum", "adam": "Adam"}
+OPTIMIZERS = {
+    "sgd": "SGD",
+    "momentum": "SGD + momentum",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "sam": "SAM",
+    "muon": "Muon",
+}
 
 
 def title_of(optimizer: str) -> str:

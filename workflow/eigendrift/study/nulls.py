@@ -1,62 +1,15 @@
-"""The null models of a study: what each keeps and destroys, and what decides its draws."""
+"""The null models of a study, and what decides their draws."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from eigendrift.null.registry import NULL_MODELS
 from eigendrift.study.runs import runs_of, solver_settings, training_settings
 
 # What a null model's name stands behind where it is applied to networks without training.
 UNTRAINED = "untrained-"
 # What it stands behind where its draws have as many eigenpairs as some checkpoints of runs.
 WIDE = "wide-"
-
-
-@dataclass(frozen=True)
-class NullFacts:
-    """What readers must know of a null model.
-
-    Attributes:
-        draws: What its draws are, with a place for their number.
-        keeps: What of a trained network they share.
-        destroys: What they know nothing of.
-        of_training: Whether draws belong to an optimizer of the main experiment.
-    """
-
-    draws: str
-    keeps: str
-    destroys: str
-    of_training: bool = False
-
-    def sentence(self, draws: int) -> str:
-        """Say all of it, given the number of draws."""
-        return f"{self.draws.format(draws)}; keeps {self.keeps}, destroys {self.destroys}"
-
-
-NULL_MODELS = {
-    "isotropic": NullFacts(
-        "{} draws of random directions", "the number of parameters", "architecture, data and training"
-    ),
-    "reinitialized": NullFacts(
-        "the Hessian at {} fresh initialisations",
-        "architecture, data and the distribution of initial weights",
-        "all that training does",
-    ),
-    "permuted": NullFacts(
-        "the Hessian at the final weights of the main experiment's runs, permuted within each weight matrix "
-        "and bias vector, {} draws shared among the optimizers",
-        "architecture, data and each layer's trained weights as a set",
-        "how they are arranged",
-        of_training=True,
-    ),
-    "shuffled_labels": NullFacts(
-        "the Hessian at the end of {} trainings, shared among the optimizers, on labels shuffled among the "
-        "training samples, and over these samples",
-        "architecture, initialisation, images, class frequencies, optimizer and length of training",
-        "what there is to learn about the images",
-        of_training=True,
-    ),
-}
 
 
 def null_names(config: Mapping[str, Any]) -> list[str]:

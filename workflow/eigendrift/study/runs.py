@@ -1,8 +1,7 @@
 """The runs of a study: what each one computes and the directory that spells it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from eigendrift.study.subsets import WHOLE, parts_of, subset_name
@@ -121,11 +120,6 @@ def storage_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of ``storage`` is not as by default, so that by default no setting speaks of it."""
     usual = {"ranks": "all", "every": 1, "dtype": "float32"}
     return {key: value for key, value in config["storage"].items() if value != usual[key]}
-
-
-def parameters_of(widths: Sequence[int]) -> int:
-    """Count the parameters, N, of a multilayer perceptron, given the widths of all its layers."""
-    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
 
 
 def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str, Any]:

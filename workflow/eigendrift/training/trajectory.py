@@ -165,10 +165,12 @@ class _Trainee:
         measured = {
             f"{part}_{name}": value for part in self._parts for name, value in self._evaluate(part).items()
         }
-        loss = float(self._take_step())
+        batch_loss = self._find_gradient()
+        record["gradient"] = self._flat_gradient()
+        self._follow_gradient()
+        loss = float(batch_loss)
         if not (math.isfinite(measured["train_loss"]) and math.isfinite(loss)):
             raise _OverflowError(self.step - 1)
-        record["gradient"] = self._flat_gradient()
         record["update"] = self._flat_weights() - weights
         arrays = {name: tensor.cpu().numpy() for name, tensor in record.items()}
         return arrays | {name: np.array(value) for name, value in measured.items()}
@@ -207,14 +209,22 @@ class _Trainee:
         return vectors | {name: np.array(np.nan) for name in measured}
 
     def _take_step(self) -> torch.Tensor:
+        loss = self._find_gradient()
+        self._follow_gradient()
+        return loss
+
+    def _find_gradient(self) -> torch.Tensor:
+        """Put the gradients of this step's batch into the parameters; return the batch's loss."""
         images, labels = self._parts["train"]
         batch = self._order.indices(self.step)
         self._optimizer.zero_grad()
         loss = cross_entropy(self._model(images[batch]), labels[batch])
         loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
-        self.step += 1
         return loss.detach()
+
+    def _follow_gradient(self) -> None:
+        self._optimizer.step(self._find_gradient if self._spec.takes_closure else None)
+        self.step += 1
 
     def _flat_weights(self) -> torch.Tensor:
         return parameters_to_vector(self._model.parameters()).detach()

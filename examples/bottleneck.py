@@ -1,0 +1,28 @@
+"""A network, whose layers initialize themselves."""
+
+from eigendrift.extensions import Model
+
+from ._shared import halves
+
+
+def build(settings, image_shape, classes, random):
+    """Sum up each row through a bottleneck."""
+    from torch import nn
+
+    rows, columns = image_shape
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(rows * columns, halves(settings["width"])),
+        nn.LayerNorm(halves(settings["width"])),
+        nn.Tanh(),
+        nn.Linear(halves(settings["width"]), classes),
+    )
+
+
+EXTENSIONS = [
+    Model(
+        name="bottleneck",
+        build=build,
+        settings={"width": {"description": "Twice the bottleneck's.", "type": "integer", "minimum": 2}},
+    ),
+]

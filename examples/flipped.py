@@ -1,0 +1,29 @@
+"""A null model: the initial weights with their signs drawn anew."""
+
+from eigendrift.extensions import NullModel
+
+
+def draw(origin, draws):
+    """Return leading eigenpairs at such weights."""
+    import torch
+
+    from eigendrift.numerics import generator
+
+    weights = []
+    for number in draws:
+        initial = origin.initial(number)
+        signs = torch.randint(0, 2, initial.shape, generator=generator("null", "flipped", number)) * 2 - 1
+        weights.append(initial * signs.numpy().astype("float32"))
+    starts = [generator("null", "flipped", "start", number) for number in draws]
+    return origin.landscape.eigenpairs_at_each(weights, starts)
+
+
+EXTENSIONS = [
+    NullModel(
+        name="flipped",
+        draw=draw,
+        draws="the Hessian at {} initialisations with signs drawn anew",
+        keeps="the sizes of initial weights",
+        destroys="their signs",
+    )
+]

@@ -1,0 +1,150 @@
+"""The library without a study: what can be imported, what that costs, and the examples in docstrings."""
+
+import doctest
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+import eigendrift
+from eigendrift import api
+
+LIBRARY = Path(eigendrift.__file__).parent
+WITH_EXAMPLES = [
+    ".".join(("eigendrift", *path.relative_to(LIBRARY).with_suffix("").parts))
+    for path in sorted(LIBRARY.rglob("*.py"))
+    if ">>> " in path.read_text()
+]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_in_docstrings_are_true(name: str) -> None:
+    found = doctest.testmod(import_module(name))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_there_are_examples() -> None:
+    assert {"eigendrift.api", "eigendrift.metrics.displacement", "eigendrift.null.of_network"} <= {
+        *WITH_EXAMPLES
+    }
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_the_interface_is_there_and_documented(name: str) -> None:
+    assert getattr(eigendrift, name) is getattr(api, name)
+    assert name in dir(eigendrift)
+    assert (getattr(eigendrift, name).__doc__ or "").strip()
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'hessian'"):
+        from eigendrift import hessian  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_importing_the_package_and_its_parts_imports_no_torch() -> None:
+    code = (
+        "import sys, eigendrift; from eigendrift import extensions, study; print('torch' in sys.modules);"
+        "from eigendrift import displacement; print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(LIBRARY.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 2)).eval()
+
+
+DATA = torch.randn(30, 3, generator=torch.Generator().manual_seed(1)), torch.arange(30) % 2
+
+
+def random() -> torch.Generator:
+    return torch.Generator().manual_seed(5)
+
+
+@pytest.mark.parametrize("null_model", ["isotropic", "reinitialized", "permuted"])
+def test_null_draws_leave_the_network_alone_and_follow_the_generator(
+    network: nn.Module, null_model: str
+) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    one, same = (
+        eigendrift.null_draws(network, cross_entropy, *DATA, null_model, count=2, draws=3, generator=random())  # type: ignore[arg-type]
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.eigenvectors, same.eigenvectors)
+    assert one.converged.all()
+    gram = one.eigenvectors @ one.eigenvectors.swapaxes(1, 2)
+    np.testing.assert_allclose(gram, np.broadcast_to(np.eye(2), gram.shape), atol=1e-4)
+    assert np.isnan(one.eigenvalues).all() == (null_model == "isotropic")
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_permuted_draws_are_at_permuted_weights() -> None:
+    """Of a product of two layers the Hessian depends on the weights, which can be permuted in two ways."""
+    model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(1, 1, bias=False))
+    targets = torch.zeros(30, 1)
+    drawn = eigendrift.null_draws(
+        model, mse_loss, DATA[0][:, :2], targets, "permuted", count=1, draws=20, generator=random()
+    )
+    assert len({round(float(value), 4) for value in drawn.eigenvalues[:, 0]}) == 2
+
+
+def test_reinitialized_draws_are_those_of_the_given_initialisation(network: nn.Module) -> None:
+    def zero(model: nn.Module) -> None:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+
+    drawn = eigendrift.null_draws(
+        network,
+        cross_entropy,
+        *DATA,
+        "reinitialized",
+        count=1,
+        draws=2,
+        generator=random(),
+        initialize=zero,
+    )
+    # Of two classes whose scores are alike: (diag(p) − ppᵀ) has the eigenvalue 1/2, for the last biases.
+    np.testing.assert_allclose(drawn.eigenvalues, 0.5, rtol=1e-5)
+
+
+def test_a_network_that_cannot_be_reset_is_refused() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.scale * inputs[:, :2]
+
+    with pytest.raises(ValueError, match=r"module '' \(Scaled\) has parameters and no reset_parameters"):
+        eigendrift.null_draws(
+            Scaled(), cross_entropy, *DATA, "reinitialized", count=1, draws=1, generator=random()
+        )
+    with pytest.raises(ValueError, match="null_model is 'shuffled_labels', expected 'isotropic'"):
+        eigendrift.null_draws(
+            Scaled(),
+            cross_entropy,
+            *DATA,
+            "shuffled_labels",  # type: ignore[arg-type]
+            count=1,
+            draws=1,
+            generator=random(),
+        )

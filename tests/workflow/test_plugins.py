@@ -1,0 +1,134 @@
+"""Plug-ins from a directory outside the repository, as far as figures, and what a change of one reruns."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from clone import ROOT, Clone, copy_repository
+
+from eigendrift.stores.reading import open_store
+
+pytestmark = pytest.mark.xdist_group("plugins")
+
+STUDY = {
+    "study": "mine",
+    "experiments": {
+        "main": {
+            "datasets": ["bars"],
+            "model": "narrow",
+            "optimizers": ["sgd", "signs"],
+            "batch_size": 20,
+            "seeds": 1,
+        },
+        **dict.fromkeys(("batch_sizes", "learning_rates", "training_sizes")),
+    },
+    "optimizers": {"signs": {"learning_rate": 0.01, "shrinkage": 0.1}},
+    "models": {"narrow": {"kind": "bottleneck", "width": 5}},
+    "training": {"steps": 12, "checkpoints": {"count": 3}},
+    "eigenpairs": {"wide_count": 3, "wide_every": 1},
+    "null_models": {"names": ["flipped"], "draws": {"flipped": 4, "wide": 4}},
+    "figures": {"null_model": "flipped"},
+}
+RUNS = "results/mine/runs/bars/narrow"
+SIGNS = f"{RUNS}/signs/batch20-lr0.01/seed0"
+FIGURES = [f"results/mine/figures/{name}.png" for name in ("entropy", "fig03_localization")]
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A study with a plug-in of every kind, run as far as two figures."""
+    clone = copy_repository(tmp_path_factory.mktemp("plugins"))
+    plugins = tmp_path_factory.mktemp("elsewhere") / "plugins"
+    shutil.copytree(ROOT / "examples", plugins)
+    (clone.path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"plugins": [str(plugins)]}))
+    result = clone.snakemake(*FIGURES, study="study.yaml")
+    assert result.returncode == 0, result.stdout
+    return clone
+
+
+@pytest.fixture
+def plugins(mine: Clone) -> Path:
+    study = yaml.safe_load((mine.path / "study.yaml").read_text())
+    return Path(study["plugins"][0])
+
+
+def test_they_come_out_in_figures(mine: Clone) -> None:
+    table = pd.read_csv(mine.path / "results/mine/figures/entropy.csv")
+    assert set(table["optimizer"]) == {"sgd", "signs"}
+    eigenpairs = open_store(mine.path / SIGNS / "eigenpairs.zarr", "eigenpairs")
+    shares = eigenpairs["eigenvector"].isel(rank=0).values.astype(float) ** 2
+    expected = -(shares * np.log(shares, where=shares > 0, out=np.zeros_like(shares))).sum(-1)
+    drawn = table[table["optimizer"] == "signs"].set_index("step")["mean"]
+    np.testing.assert_allclose(drawn.loc[eigenpairs["step"].values], expected)
+    shown = pd.read_csv(mine.path / "results/mine/figures/fig03_localization.csv")
+    assert set(shown["null_model"].dropna()) == {"flipped"}
+    assert set(shown["optimizer"].dropna()) == {"sgd", "signs"}
+
+
+def test_the_optimizer_is_the_plugins_own(mine: Clone) -> None:
+    run = open_store(mine.path / SIGNS / "trajectory.zarr", "trajectory")
+    weights, gradient = run["weights"].values[0], run["gradient"].values[0]
+    expected = -0.01 * (np.sign(gradient) + 0.1 * weights)
+    np.testing.assert_allclose(run["update"].values[0], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("file", "first", "apart"),
+    [
+        ("signs.py", f"{SIGNS}/trajectory", "/sgd/"),
+        ("entropy.py", f"{SIGNS}/plugins/entropy", "/trajectory"),
+        ("flipped.py", "results/mine/null/bars/narrow/flipped", "/runs/"),
+        ("bars.py", "results/mine/data/bars", ""),
+        ("bottleneck.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
+        # Which that one imports.
+        ("_shared.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
+    ],
+)
+def test_a_changed_plugin_reruns_what_uses_it(
+    mine: Clone, plugins: Path, file: str, first: str, apart: str
+) -> None:
+    pending = pending_after(mine, plugins / file, "\n# changed\n")
+    assert f"{first}.zarr" in pending
+    assert "results/mine/figures/entropy.png" in pending or file == "flipped.py"
+    assert not apart or not [path for path in pending if apart in path]
+
+
+def pending_after(mine: Clone, path: Path, added: str) -> set[str]:
+    before = path.read_text()
+    path.write_text(before + added)
+    try:
+        return pending(mine)
+    finally:
+        path.write_text(before)
+
+
+def pending(mine: Clone) -> set[str]:
+    result = mine.snakemake("--detailed-summary", *FIGURES, study="study.yaml")
+    assert result.returncode == 0, result.stdout
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    return {row[0] for row in rows if row[-1] == "update pending"}
+
+
+def test_nothing_else_reruns_anything(mine: Clone, plugins: Path) -> None:
+    assert pending(mine) == set()
+    (plugins / "signs.py").touch()
+    (plugins / "another.py").write_text(
+        "from eigendrift.extensions import Optimizer\nEXTENSIONS = [Optimizer(name='another', build=print)]\n"
+    )
+    assert pending(mine) == set()
+    (plugins / "another.py").unlink()
+
+
+def test_what_a_study_names_wrongly_is_refused_before_any_job(mine: Clone) -> None:
+    for change, sentence in (
+        ({"plugins": ["nowhere"]}, "Config key 'plugins' names nowhere, which does not exist"),
+        ({"plugins": []}, "'models.narrow.kind' is 'bottleneck', expected one of mlp, cnn"),
+    ):
+        (mine.path / "wrong.yaml").write_text(yaml.safe_dump(STUDY | change))
+        result = mine.snakemake("--dry-run", study="wrong.yaml")
+        assert result.returncode == 1
+        assert sentence in result.stdout
+        assert "Traceback" not in result.stdout

@@ -1,0 +1,77 @@
+r"""The library for whoever has a network and no study.
+
+Any PyTorch network and any mean loss will do:
+
+>>> import torch
+>>> from torch import nn
+>>> from torch.nn.functional import mse_loss
+>>> from eigendrift import alignment, hessian_operator, inverse_participation_ratio, leading_eigenpairs
+>>> _ = torch.manual_seed(0)
+>>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+>>> inputs, targets = torch.randn(50, 4), torch.randn(50, 1)
+
+The Hessian of the mean loss is known by its products with vectors, which are exact:
+
+>>> hessian = hessian_operator(model, mse_loss, inputs, targets)
+>>> hessian.size
+49
+>>> pairs = leading_eigenpairs(hessian, 3, generator=torch.Generator().manual_seed(0))
+>>> bool(pairs.converged.all())
+True
+>>> v = pairs.eigenvectors[0]
+>>> bool(torch.allclose(hessian @ v, pairs.eigenvalues[0].float() * v, atol=1e-3))
+True
+
+Metrics take arrays. The inverse participation ratio lies between 1/N and 1:
+
+>>> ratios = inverse_participation_ratio(pairs.eigenvectors.numpy())
+>>> bool((1 / 49 < ratios).all() and (ratios < 1).all())
+True
+
+The gradient lies in the directions of large curvature more than a random vector does; alignment tells how
+much:
+
+>>> mse_loss(model(inputs), targets).backward()
+>>> gradient = nn.utils.parameters_to_vector(p.grad for p in model.parameters())
+>>> alignment(gradient.numpy()[None], pairs.eigenvectors.numpy()[None]).shape
+(1, 3)
+"""
+
+from eigendrift.eigenpairs.density import spectral_density
+from eigendrift.eigenpairs.hessian import HessianOperator
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.trace import trace
+from eigendrift.metrics.alignment import alignment
+from eigendrift.metrics.displacement import (
+    displacement,
+    isotropic_displacement,
+    overlaps,
+    subspace_displacement,
+    tracked_displacement,
+)
+from eigendrift.metrics.localization import (
+    inverse_participation_ratio,
+    isotropic_inverse_participation_ratio,
+)
+from eigendrift.null.of_network import NullDraws, null_draws
+
+__all__ = [
+    "Eigenpairs",
+    "HessianOperator",
+    "NullDraws",
+    "alignment",
+    "displacement",
+    "hessian_operator",
+    "inverse_participation_ratio",
+    "isotropic_displacement",
+    "isotropic_inverse_participation_ratio",
+    "leading_eigenpairs",
+    "null_draws",
+    "overlaps",
+    "spectral_density",
+    "subspace_displacement",
+    "trace",
+    "tracked_displacement",
+]

@@ -1,0 +1,204 @@
+"""The kinds of extensions, and what each has to declare.
+
+The workflow reads the declarations before any job starts, also where there is no torch. So declarations are
+plain values, and what needs a large library imports it inside the function that uses it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+
+Settings = Mapping[str, Any]
+# JSON schema of a setting, which needs a "description"; "$ref" may point to "#/$defs/…" of the
+# configuration's.
+Schema = Mapping[str, Any]
+Preconditioner = Callable[[Settings, np.ndarray, np.ndarray, int], np.ndarray]
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# A '-' sets the number of training samples apart, as in digits-200; and a figure or metric names a file and
+# an array.
+PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension:
+    """What all kinds have in common.
+
+    Attributes:
+        name: How a study calls it: lower-case letters, digits, '-' and '_', of data sets, metrics and figures
+            without '-'.
+
+    Raises:
+        ValueError: Something declared does not fit; the message says what.
+    """
+
+    KIND: ClassVar[str] = "extension"
+    ALLOWED: ClassVar[re.Pattern[str]] = NAME
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.ALLOWED.fullmatch(self.name):
+            more = ", '-' and '_'" if self.ALLOWED is NAME else " and '_', a letter first"
+            raise ValueError(
+                f"the {self.KIND} is named {self.name!r}, expected text of lower-case letters, digits{more}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(Extension):
+    """An optimizer.
+
+    Attributes:
+        build: Makes a ``torch.optim.Optimizer`` of parameters and the settings of the configuration, among
+            which is always ``learning_rate``. Its state must lie in its ``state_dict``, or a killed run
+            resumes with other bits.
+        settings: Schema of every setting beside the learning rate.
+        description: What it is, in a sentence.
+        takes_closure: Whether its ``step`` must be given a function that evaluates loss and gradients anew.
+            The gradients of the step's own batch are there already. ``step`` has to leave them there.
+        second_moment: Key of its per-parameter state that holds a second-moment estimate; only if it is
+            adaptive.
+        preconditioner: Of an adaptive optimizer the diagonal P of the step that starts at a checkpoint, in
+            the sense Δθ = −η P⁻¹ m with m a running mean of gradients: from settings, second moment before
+            the step, gradient (both float64 (N,)) and steps taken before. One without it is not adaptive:
+            its runs have no preconditioned Hessian, and figure ext05 shows the plain one alone.
+        threshold: The largest λ1 at which full-batch steps on a quadratic loss stay stable, from the
+            settings; of the preconditioned Hessian if it is adaptive. None if there is none to tell.
+    """
+
+    KIND: ClassVar[str] = "optimizer"
+
+    build: Callable[[Iterable["torch.nn.Parameter"], Settings], Any]
+    settings: Mapping[str, Schema] = field(default_factory=dict)
+    description: str = "An optimizer of a plug-in."
+    takes_closure: bool = False
+    second_moment: str | None = None
+    preconditioner: Preconditioner | None = None
+    threshold: Callable[[Settings], float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.second_moment is None) != (self.preconditioner is None):
+            raise ValueError(
+                f"the optimizer '{self.name}' has only one of second_moment and preconditioner, expected "
+                f"both of an "
+                "adaptive optimizer and none of another"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Extension):
+    """A kind of network, which ``models.<name>.kind`` of the configuration names.
+
+    Attributes:
+        build: Makes a network that maps float32 (n, rows, columns) to scores (n, classes), from settings,
+            image shape, number of classes, and a CPU generator that weights are drawn from. torch's own
+            generator is seeded from that one meanwhile, so that modules may as well initialize themselves.
+        settings: Schema of every setting.
+        parameters: Counts N, from settings, image shape and number of classes; without it the study is
+            checked less well before it starts.
+        title: Says what network it is, in captions, from the same; without it that is the name of the kind.
+    """
+
+    KIND: ClassVar[str] = "model"
+
+    build: Callable[[Settings, tuple[int, int], int, "torch.Generator"], "torch.nn.Module"]
+    settings: Mapping[str, Schema] = field(default_factory=dict)
+    parameters: Callable[[Settings, tuple[int, int], int], int] | None = None
+    title: Callable[[Settings, tuple[int, int], int], str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Extension):
+    """A data set.
+
+    Attributes:
+        load: Returns `eigendrift.data.samples.Samples`; takes the directory of the user's own copies of data
+            sets, or None.
+        training_samples: Size of the training part.
+        image_shape: Rows and columns of an image.
+        classes: How many.
+    """
+
+    KIND: ClassVar[str] = "data set"
+    ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
+
+    load: Callable[[Path | None], Any]
+    training_samples: int
+    image_shape: tuple[int, int] = (28, 28)
+    classes: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class NullModel(Extension):
+    """A null model.
+
+    Attributes:
+        draw: Returns a record of a null store for each of some draws, from an
+            `eigendrift.null.origin.Origin` and the numbers of the draws.
+        draws: What its draws are, with a place, {}, for their number.
+        keeps: What of a trained network they share.
+        destroys: What they know nothing of.
+        of_training: Whether draws belong to an optimizer of the main experiment.
+        needs_ends: Whether it is made from the final weights of the main experiment's runs,
+            ``Origin.end_of``.
+    """
+
+    KIND: ClassVar[str] = "null model"
+
+    draw: Callable[[Any, Sequence[int]], list[dict[str, np.ndarray]]]
+    draws: str
+    keeps: str
+    destroys: str
+    of_training: bool = False
+    needs_ends: bool = False
+
+    def sentence(self, draws: int) -> str:
+        """Say all of it, given the number of draws."""
+        return f"{self.draws.format(draws)}; keeps {self.keeps}, destroys {self.destroys}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Extension):
+    """A metric of the main experiment's runs: a number for each checkpoint and eigenvector.
+
+    Attributes:
+        measure: Returns float64 (checkpoint, rank) from a run's trajectory and eigenpairs store, which has
+            the same checkpoints, see results/README.md; NaN where there is nothing to say.
+        meaning: What it is, in a sentence.
+        unit: 1 for pure numbers.
+    """
+
+    KIND: ClassVar[str] = "metric"
+    ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
+
+    measure: Callable[["xr.Dataset", "xr.Dataset"], np.ndarray]
+    meaning: str
+    unit: str = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure(Extension):
+    """A figure of the main experiment's runs.
+
+    Attributes:
+        draw: Returns `eigendrift.figures.parts.Plotted` from an `eigendrift.metrics.collection.Collection`.
+        caption: What it shows, in a sentence or more.
+        metrics: Names of metrics of plug-ins that it shows; the collection has them under these names.
+    """
+
+    KIND: ClassVar[str] = "figure"
+    ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
+
+    draw: Callable[[Any], Any]
+    caption: str
+    metrics: tuple[str, ...] = ()

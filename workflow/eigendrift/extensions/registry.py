@@ -1,0 +1,57 @@
+"""Every extension by kind and name: those that the package ships, and those of plug-ins."""
+
+from collections import ChainMap
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eigendrift.errors import UserError
+from eigendrift.extensions.kinds import Extension
+
+E = TypeVar("E", bound=Extension)
+
+# By kind. Whoever has been given such a map by `known` sees what plug-ins add later.
+_MAPS: dict[type[Extension], "ChainMap[str, Any]"] = {}
+_SOURCES: dict[tuple[type[Extension], str], Path] = {}
+
+
+def known(kind: type[E], *shipped: E) -> MutableMapping[str, E]:
+    """Return what there is of a kind, by name: what the package ships first, then what plug-ins add.
+
+    Args:
+        kind: Class of the extensions.
+        *shipped: Those that the package ships, said once, where they are declared.
+    """
+    chain = _MAPS.setdefault(kind, ChainMap({}, {}))
+    chain.maps[1].update({extension.name: extension for extension in shipped})
+    return chain
+
+
+def add(extension: Extension, source: Path) -> None:
+    """Add an extension of a plug-in.
+
+    Raises:
+        UserError: The name is taken.
+    """
+    kind, name = type(extension), extension.name
+    taken_by = known(kind)
+    if name in taken_by:
+        owner = _SOURCES.get((kind, name))
+        whose = f"the plug-in {owner} has" if owner else "eigendrift itself has"
+        raise UserError(
+            f"Plug-in {source} adds the {kind.KIND} '{name}', a name that {whose} already; choose another."
+        )
+    taken_by[name] = extension
+    _SOURCES[kind, name] = source
+
+
+def source_of(kind: type[Extension], name: str) -> Path | None:
+    """Return the file of the plug-in that an extension comes from; None if the package ships it."""
+    return _SOURCES.get((kind, name))
+
+
+def forget_plugins() -> None:
+    """Forget what plug-ins added, so that others can be read."""
+    for chain in _MAPS.values():
+        chain.maps[0].clear()
+    _SOURCES.clear()

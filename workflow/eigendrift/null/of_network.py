@@ -1,0 +1,129 @@
+"""Null models of any network and any mean loss, without a study."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from eigendrift.eigenpairs.hessian import Loss
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.null.models import permute_within, uniform_frame
+
+NullModelName: TypeAlias = Literal["isotropic", "reinitialized", "permuted"]
+SEEDS = 2**62
+
+
+@dataclass(frozen=True)
+class NullDraws:
+    """Leading eigenpairs of draws from a null model.
+
+    Attributes:
+        eigenvalues: float64 (draw, k), descending; NaN of isotropic vectors, which have no spectrum.
+        eigenvectors: float32 or float64 (draw, k, N), unit vectors of any sign.
+        converged: bool (draw, k), see `eigendrift.Eigenpairs`.
+    """
+
+    eigenvalues: np.ndarray
+    eigenvectors: np.ndarray
+    converged: np.ndarray
+
+
+def null_draws(
+    model: nn.Module,
+    loss: Loss,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    null_model: NullModelName,
+    *,
+    count: int,
+    draws: int,
+    generator: torch.Generator,
+    initialize: Callable[[nn.Module], object] | None = None,
+    chunk_size: int | None = None,
+) -> NullDraws:
+    """Draw leading eigenvectors that lack something of those that training makes.
+
+    ``isotropic``: random orthonormal vectors. ``reinitialized``: those of the Hessian at fresh draws from the
+    initialisation. ``permuted``: those of the Hessian at the network's weights, permuted within each
+    parameter tensor. The network itself is left as it is.
+
+    Args:
+        model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
+        loss: Mean-reduced loss of outputs and targets, such as ``torch.nn.functional.cross_entropy``.
+        inputs: (n, …) on the model's device.
+        targets: (n, …) on the model's device.
+        null_model: Which.
+        count: Leading eigenpairs of each draw, k.
+        draws: How many.
+        generator: CPU generator that everything random is drawn from.
+        initialize: Draws the weights of a network anew, in place, from torch's own generators, which are
+            seeded for it; None calls ``reset_parameters`` of each module that has it, torch's initialisation.
+        chunk_size: Samples that one pass works on; None for all at once.
+
+    Raises:
+        ValueError: The null model is unknown, or a parameter belongs to a module without
+            ``reset_parameters``.
+
+    >>> from torch.nn.functional import mse_loss
+    >>> model = nn.Linear(3, 1)
+    >>> random = torch.Generator().manual_seed(0)
+    >>> data = torch.randn(20, 3), torch.randn(20, 1)
+    >>> drawn = null_draws(model, mse_loss, *data, "permuted", count=2, draws=5, generator=random)
+    >>> drawn.eigenvectors.shape
+    (5, 2, 4)
+    """
+    if null_model == "isotropic":
+        size = sum(parameter.numel() for parameter in model.parameters())
+        frames = np.stack([uniform_frame(size, count, generator) for _ in range(draws)])
+        nothing = np.full((draws, count), np.nan)
+        return NullDraws(nothing, frames, np.ones((draws, count), bool))
+    pairs = []
+    for changed in _changed(model, null_model, draws, generator, initialize):
+        hessian = hessian_operator(changed, loss, inputs, targets, chunk_size)
+        pairs.append(leading_eigenpairs(hessian, count, generator=generator))
+    return NullDraws(
+        np.stack([pair.eigenvalues.numpy() for pair in pairs]),
+        np.stack([pair.eigenvectors.cpu().numpy() for pair in pairs]),
+        np.stack([pair.converged.numpy() for pair in pairs]),
+    )
+
+
+def _changed(
+    model: nn.Module,
+    null_model: NullModelName,
+    draws: int,
+    generator: torch.Generator,
+    initialize: Callable[[nn.Module], object] | None,
+) -> Iterator[nn.Module]:
+    """Return a copy of the network for each draw, with weights as the null model has them."""
+    if null_model not in ("reinitialized", "permuted"):
+        raise ValueError(f"null_model is '{null_model}', expected 'isotropic', 'reinitialized' or 'permuted'")
+    sizes = [parameter.numel() for parameter in model.parameters()]
+    for _ in range(draws):
+        changed = deepcopy(model)
+        if null_model == "permuted":
+            flat = parameters_to_vector(model.parameters()).detach()
+            permuted = torch.from_numpy(permute_within(flat.cpu().numpy(), sizes, generator))
+            vector_to_parameters(permuted.to(flat.device), changed.parameters())
+        else:
+            with torch.random.fork_rng():
+                torch.manual_seed(int(torch.randint(SEEDS, (1,), generator=generator)))
+                (initialize or _reset)(changed)
+        yield changed
+
+
+def _reset(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
+        elif module._parameters:
+            raise ValueError(
+                f"module '{name}' ({type(module).__name__}) has parameters and no reset_parameters, expected "
+                "it to; pass initialize"
+            )

@@ -1,0 +1,131 @@
+"""Kinds of networks by name. Knows nothing of torch before one is built."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from eigendrift.extensions.kinds import Model
+from eigendrift.extensions.registry import known
+
+if TYPE_CHECKING:
+    import torch
+
+Settings = Mapping[str, Any]
+Shape = tuple[int, int]
+
+# What a study means that names no kind.
+USUAL = "mlp"
+POOLED = 2
+
+ACTIVATION = {"description": "Function after each hidden layer.", "enum": ["relu", "tanh", "gelu"]}
+INITIALIZATION = {
+    "description": "Distribution of the initial weights; biases start at zero.",
+    "enum": ["glorot_uniform", "glorot_normal", "kaiming_uniform"],
+}
+
+
+def kind_of(settings: Settings) -> str:
+    """Return the kind of a network of the configuration."""
+    return str(settings.get("kind", USUAL))
+
+
+def perceptron_widths(settings: Settings, image_shape: Sequence[int], classes: int) -> list[int]:
+    """Return the widths of all layers of a perceptron, its input first."""
+    return [prod(image_shape), *settings["hidden_widths"], classes]
+
+
+def parameters_of(widths: Sequence[int]) -> int:
+    """Count the parameters, N, of a multilayer perceptron, given the widths of all its layers."""
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
+
+
+def pooled_shape(settings: Settings, image_shape: Shape) -> Shape:
+    """Return rows and columns of a convolutional network's last feature maps."""
+    rows, columns = (size // POOLED ** len(settings["channels"]) for size in image_shape)
+    return rows, columns
+
+
+def _perceptron(
+    settings: Settings, image_shape: Shape, classes: int, random: "torch.Generator"
+) -> "torch.nn.Module":
+    from eigendrift.training.models import perceptron
+
+    return perceptron(settings, image_shape, classes, random)
+
+
+def _perceptron_parameters(settings: Settings, image_shape: Shape, classes: int) -> int:
+    return parameters_of(perceptron_widths(settings, image_shape, classes))
+
+
+def _perceptron_title(settings: Settings, image_shape: Shape, classes: int) -> str:
+    return f"{'-'.join(map(str, perceptron_widths(settings, image_shape, classes)))} perceptron"
+
+
+def _convolutional(
+    settings: Settings, image_shape: Shape, classes: int, random: "torch.Generator"
+) -> "torch.nn.Module":
+    from eigendrift.training.models import convolutional
+
+    return convolutional(settings, image_shape, classes, random)
+
+
+def _convolutional_parameters(settings: Settings, image_shape: Shape, classes: int) -> int:
+    channels, area = [1, *settings["channels"]], int(settings["kernel_size"]) ** 2
+    convolutions: int = sum((fan_in * area + 1) * fan_out for fan_in, fan_out in pairwise(channels))
+    return convolutions + parameters_of([channels[-1] * prod(pooled_shape(settings, image_shape)), classes])
+
+
+def _convolutional_title(settings: Settings, image_shape: Shape, classes: int) -> str:
+    channels = "-".join(map(str, settings["channels"]))
+    size = settings["kernel_size"]
+    return f"convolutional network of {channels} channels, {size} × {size} kernels"
+
+
+MODELS = known(
+    Model,
+    Model(
+        name="mlp",
+        build=_perceptron,
+        settings={
+            "hidden_widths": {
+                "description": (
+                    "Widths of the hidden layers, input side first; empty for a linear classifier."
+                ),
+                "type": "array",
+                "items": {"type": "integer", "minimum": 1},
+            },
+            "activation": ACTIVATION,
+            "initialization": INITIALIZATION,
+        },
+        parameters=_perceptron_parameters,
+        title=_perceptron_title,
+    ),
+    Model(
+        name="cnn",
+        build=_convolutional,
+        settings={
+            "channels": {
+                "description": (
+                    "Channels of each convolution, input side first; each is followed by the activation and "
+                    "by the "
+                    "mean over 2 × 2 pixels."
+                ),
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": "integer", "minimum": 1},
+            },
+            "kernel_size": {
+                "description": "Rows and columns of a convolution's kernel.",
+                "title": "an odd integer of at least 1",
+                "type": "integer",
+                "minimum": 1,
+                "not": {"multipleOf": 2},
+            },
+            "activation": ACTIVATION,
+            "initialization": INITIALIZATION,
+        },
+        parameters=_convolutional_parameters,
+        title=_convolutional_title,
+    ),
+)
