@@ -54,7 +54,8 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
         wanted: The configuration of the study that is estimated.
 
     Returns:
-        For each rule ``jobs``, and ``start_up_hours`` and ``hours`` of a core, start-up included.
+        For each rule ``jobs``, ``start_up_hours`` and ``hours`` of a core, start-up included, and the
+        ``longest_minutes`` of one of its jobs, of several seeds the mean.
 
     Raises:
         SystemExit: A setting of the wanted study was not measured.
@@ -87,10 +88,14 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
                 "jobs": count,
                 "start_up_hours": count * start_up / 3600,
                 "hours": count * (start_up + work) / 3600,
+                "longest_minutes": (start_up + work) / 60,
             }
         )
-    table = pd.DataFrame(rows).groupby("rule", sort=False).sum().sort_values("hours", ascending=False)
+    by_rule = pd.DataFrame(rows).groupby("rule", sort=False)
+    table = by_rule.sum().assign(longest_minutes=by_rule["longest_minutes"].max())
+    table = table.sort_values("hours", ascending=False)
     table.loc["all"] = table.sum()
+    table.loc["all", "longest_minutes"] = table["longest_minutes"][:-1].max()
     return table.astype({"jobs": int})
 
 

@@ -137,10 +137,20 @@ def main(desk: Path, reduced: Path | None = None) -> None:
     print(HEADER)
     print(row("`desk`, measured", config, len(jobs), hours, size))
     paper = complete(PAPER)
-    for name, wanted in (("`paper`", paper), ("`paper` with ten times the seeds", tenfold(paper))):
-        hours = None if reduced is None else estimate(*measured(reduced), wanted)["hours"].drop("all")
-        print(row(f"{name}, computed", wanted, jobs_of(wanted), hours, bytes_of(wanted)))
-    computed = {"desk": complete(ROOT / "config.yaml"), "paper": paper, "ten times paper": tenfold(paper)}
+    larger = tenfold(paper)
+    estimates = [None if reduced is None else estimate(*measured(reduced), each) for each in (paper, larger)]
+    for name, wanted, times in zip(
+        ("", " with ten times the seeds"), (paper, larger), estimates, strict=True
+    ):
+        hours = None if times is None else times["hours"].drop("all")
+        print(row(f"`paper`{name}, computed", wanted, jobs_of(wanted), hours, bytes_of(wanted)))
+    if estimates[0] is not None:
+        longest = estimates[0]["longest_minutes"].drop("all").round(1)
+        print(
+            "\nLongest job of paper, in minutes:",
+            ", ".join(f"{rule} {time}" for rule, time in longest.items()),
+        )
+    computed = {"desk": complete(ROOT / "config.yaml"), "paper": paper, "ten times paper": larger}
     for name, wanted in computed.items():
         sizes = (bytes_of(wanted) / 1e9, bytes_of(thrifty(wanted)) / 1e9)
         print("By computation {} takes {:.1f} GB, with the least storage {:.1f} GB.".format(name, *sizes))
