@@ -11,8 +11,8 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from eigendrift.stores import half
 from eigendrift.errors import UserError
+from eigendrift.stores import half
 from eigendrift.stores.files import (
     manifest_path,
     package_versions,
