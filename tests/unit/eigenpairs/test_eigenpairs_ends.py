@@ -104,6 +104,26 @@ def test_zero_on_top_of_a_negative_spectrum(count: int, zeros: int, dtype: torch
     np.testing.assert_allclose(pairs.eigenvalues, spectrum[:count], rtol=0, atol=1e-3)
 
 
+def test_a_small_leading_eigenvalue_is_no_zero() -> None:
+    spectrum = np.concatenate([[1e-3], -np.linspace(1, 4, 79)])
+    pairs = leading_eigenpairs(
+        DenseOperator(with_spectrum(spectrum), torch.float32), 1, generator=torch.Generator().manual_seed(0)
+    )
+    assert pairs.scale == pytest.approx(1e-3, rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_magnitudes_are_searched_at_both_ends(seed: int) -> None:
+    """Toward the positive end all is clear at once; the hidden one is at the other, beside the bulk."""
+    start = torch.randn(200, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).numpy()
+    frame = np.random.default_rng(1).normal(size=(200, 200))
+    frame[:, 0] -= start * (start @ frame[:, 0]) / (start @ start)
+    basis, _ = np.linalg.qr(frame)
+    matrix = (basis * np.concatenate([[-1.1], np.linspace(-1, 0.1, 199)])) @ basis.T
+    pairs = solve((matrix + matrix.T) / 2, 1, "largest_magnitude", seed, tolerance=1e-4)
+    assert pairs.eigenvalues[0].item() == pytest.approx(-1.1, abs=1e-3)
+
+
 def test_an_unknown_end_is_refused() -> None:
     with pytest.raises(
         ValueError, match="end is 'middle', expected one of largest, smallest, largest_magnitude"

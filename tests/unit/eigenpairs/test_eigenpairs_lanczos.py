@@ -168,6 +168,8 @@ def test_same_seed_same_bits() -> None:
         (3, {"tolerance": 0.0}, "tolerance is 0.0, expected a number between 0 and 1"),
         (3, {"tolerance": float("nan")}, "tolerance is nan, expected a number between 0 and 1"),
         (3, {"tolerance": float("inf")}, "tolerance is inf, expected a number between 0 and 1"),
+        (3, {"tolerance": None}, "tolerance is None, expected a number between 0 and 1"),
+        ("3", {}, "count is '3', expected a whole number"),
         (2.5, {}, "count is 2.5, expected a whole number"),
         (3, {"max_products": 50.0}, "max_products is 50.0, expected a whole number"),
         (3, {"basis_size": 20.0}, "basis_size is 20.0, expected a whole number"),

@@ -132,6 +132,7 @@ LOOK_ALIKES = {
     "pruned": pruned,
     "normalized": normalized,
     "in place": lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 3)).double(),
+    "a flatten of other dimensions": lambda: nn.Sequential(nn.Flatten(1, 1), *plain()[1:]).double(),
     "another flatten": lambda: nn.Sequential(LoudFlatten(), *plain()[1:]).double(),
 }
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from eigenpairs_helpers import matrix_of
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import vector_to_parameters
@@ -12,6 +13,7 @@ from torch.nn.utils import vector_to_parameters
 from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
 from eigendrift.eigenpairs.stack import PerceptronStack
 
 SAMPLES = 11
@@ -48,8 +50,10 @@ def test_frozen_parameters_and_empty_chunks_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="chunk_size is 0, expected at least 1"):
         build(model, inputs, targets, 0)
-    model[0].bias.requires_grad_(False)
-    with pytest.raises(ValueError, match=r"0\.bias' does not require a gradient"):
+    with pytest.raises(ValueError, match=r"chunk_size is 2\.5, expected a whole number"):
+        build(model, inputs, targets, 2.5)
+    model[2].bias.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"2\.bias' does not require a gradient"):
         build(model, inputs, targets)
 
 
@@ -99,13 +103,27 @@ def step(model: nn.Module) -> None:
     torch.optim.SGD(model.parameters(), 0.1).step()
 
 
+def fused_step(model: nn.Module) -> None:
+    torch.optim.Adam(model.parameters(), 0.1, fused=True).step()
+
+
 def replace(model: nn.Module) -> None:
     vector_to_parameters(torch.ones(31, dtype=torch.float64), model.parameters())
 
 
-@pytest.mark.parametrize("change", [step, replace])
+def load(model: nn.Module) -> None:
+    state = {name: 2 * value for name, value in model.state_dict().items()}
+    model.load_state_dict(state, assign=True)
+
+
+def change_behind_the_back(model: nn.Module) -> None:
+    for parameter in model.parameters():
+        parameter.data.mul_(2)
+
+
+@pytest.mark.parametrize("change", [step, fused_step, replace, load, change_behind_the_back])
 @pytest.mark.parametrize("chunk_size", [None, 4])
-def test_changed_weights_are_noticed(
+def test_weights_that_change_later_do_not_matter(
     build: Build,
     model: nn.Module,
     inputs: torch.Tensor,
@@ -114,12 +132,32 @@ def test_changed_weights_are_noticed(
     change: Callable[[nn.Module], None],
 ) -> None:
     operator = build(model, inputs, targets, chunk_size)
-    vector = torch.ones(operator.size, dtype=torch.float64)
+    before = matrix_of(operator)
     cross_entropy(model(inputs), targets).backward()
-    operator @ vector
     change(model)
-    with pytest.raises(RuntimeError, match="weights changed after its Hessian was prepared; make a new one"):
-        operator @ vector
+    assert torch.equal(matrix_of(operator), before)
+    assert not torch.equal(matrix_of(build(model, inputs, targets, chunk_size)), before)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_inference_mode_is_refused(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    operator = build(model, inputs, targets, chunk_size)
+    vector = torch.ones(operator.size, dtype=torch.float64)
+    with torch.inference_mode():
+        with pytest.raises(RuntimeError, match=r"no derivatives in torch\.inference_mode; use torch"):
+            build(model, inputs, targets, chunk_size)
+        if chunk_size:
+            with pytest.raises(RuntimeError, match=r"no derivatives in torch\.inference_mode"):
+                operator @ vector
+        else:
+            assert (operator @ vector).isfinite().all()
+
+
+def test_a_network_without_parameters_is_refused(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="the network has no parameters"):
+        hessian_operator(nn.Tanh(), cross_entropy, inputs, targets)
 
 
 def test_several_threads_may_use_one_operator(
@@ -163,8 +201,11 @@ def test_what_does_not_fit_a_perceptron_is_refused(
             make(model, wrong, targets)
     with pytest.raises(ValueError, match=r"are torch.float32 on cpu, the weights are torch.float64 on cpu"):
         make(model, inputs.float(), targets)
-    with pytest.raises(ValueError, match=r"the labels are torch.int32, expected torch.int64"):
-        make(model, inputs, targets.int())
+    for wrong in (targets.int(), targets[:, None]):
+        with pytest.raises(ValueError, match=r"expected torch\.int64 \(n,\)"):
+            make(model, inputs, wrong)
+    with pytest.raises(ValueError, match="11 inputs and 1 targets"):
+        make(model, inputs, targets[:1])
 
 
 def test_one_of_a_stack_refuses_the_same(
@@ -176,3 +217,42 @@ def test_one_of_a_stack_refuses_the_same(
         one @ torch.ones(62, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"are torch.float32"):
         one @ torch.ones(31)
+
+
+@pytest.mark.parametrize("shape", [(31,), (2, 30), (0, 31)])
+def test_a_stack_refuses_other_weights(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match=r"expected \(C, N\) with N = 31"):
+        PerceptronStack(model, torch.ones(shape, dtype=torch.float64), inputs, targets)
+
+
+def test_a_stack_refuses_vectors_without_a_network(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    both, vectors = stack(model, inputs, targets), torch.ones(2, 31, dtype=torch.float64)
+    for networks in ([0], [0, 1, 1], []):
+        with pytest.raises(ValueError, match=r"2 vectors and . networks, expected as many of each"):
+            both.products(vectors, networks)
+    for networks in ([0, 2], [-1, 0]):
+        with pytest.raises(IndexError, match="expected some of 0 to 1"):
+            both.products(vectors, networks)
+    with pytest.raises(ValueError, match=r"are torch\.float32"):
+        both.products(vectors.float(), [0, 1])
+
+
+def test_a_preconditioned_operator_refuses_what_does_not_fit(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    operator = PerceptronHessian(model, inputs, targets)
+    diagonal = torch.ones(31, dtype=torch.float64)
+    preconditioned = PreconditionedOperator(operator, diagonal)
+    for shape in ((), (1,), (31, 1), (4, 1)):
+        with pytest.raises(ValueError, match="with N = 31"):
+            preconditioned @ torch.ones(shape, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"vectors are torch\.float32"):
+        preconditioned @ torch.ones(31)
+    with pytest.raises(ValueError, match=r"the diagonal is torch\.float32 on cpu, expected torch\.float64"):
+        PreconditionedOperator(operator, diagonal.float())
+    with pytest.raises(ValueError, match=r"the diagonal is torch\.float32 on cpu, expected torch\.float64"):
+        PreconditionedStack(stack(model, inputs, targets), torch.ones(2, 31))

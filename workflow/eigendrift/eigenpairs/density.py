@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from scipy.linalg import eigh_tridiagonal
 
+from eigendrift.eigenpairs.request import whole_number
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs
 
 
@@ -87,9 +88,9 @@ def spectral_density(
         ValueError: ``probes`` or ``steps`` is less than 1.
         FloatingPointError: A product is not finite.
     """
-    if probes < 1:
+    if whole_number("probes", probes) < 1:
         raise ValueError(f"probes is {probes}, expected at least 1")
-    if steps < 1:
+    if whole_number("steps", steps) < 1:
         raise ValueError(f"steps is {steps}, expected at least 1")
     most = min(steps, operator.size)
     nodes, weights = np.full((probes, most), np.nan), np.zeros((probes, most))

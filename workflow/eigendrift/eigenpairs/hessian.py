@@ -1,14 +1,17 @@
 """The Hessian of a mean loss, known by its exact products with vectors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Generic, TypeVar
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from eigendrift.eigenpairs.symmetric import rows_of
+from eigendrift.eigenpairs.request import whole_number
+from eigendrift.eigenpairs.symmetric import check_lengths, rows_of
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Prepared = TypeVar("Prepared")
@@ -19,15 +22,18 @@ class HessianOperator(ABC, Generic[Prepared]):
 
     .. math::  H = \frac{1}{n} \sum_{i=1}^{n} \nabla^2_\theta \, \ell(f_\theta(x_i), y_i)
 
-    for the N parameters in ``model.parameters()`` order. They must not change while the operator is in use;
-    products refuse to go on once they have. The sample is worked on in chunks, each weighted by its share of
-    the sample, so the result does not depend on the chunk size if the loss is the mean of what each sample
-    has by itself (it is not with ignored or weighted classes, or with batch normalization in training mode).
-    Memory beyond the sample itself is that of one chunk. What a product needs besides the vector is prepared
-    once if one chunk holds the whole sample, otherwise anew for every chunk.
+    for the N parameters in ``model.parameters()`` order, at the values that they have when the operator is
+    made: it keeps a copy. Inputs and targets, which it does not copy, must not change while it is in use. The
+    sample is worked on in chunks, each weighted by its share of the sample, so the result does not depend on
+    the chunk size if the loss is the mean of what each sample has by itself (it is not with ignored or
+    weighted classes, or with batch normalization in training mode). Memory beyond the sample itself is that
+    of one chunk. What a product needs besides the vector is prepared once if one chunk holds the whole
+    sample, otherwise anew for every chunk. Products in several threads wait for each other.
 
     Attributes:
         size: N, the number of parameters.
+        device: Where vectors must be.
+        dtype: Dtype that vectors must have.
     """
 
     def __init__(
@@ -47,63 +53,42 @@ class HessianOperator(ABC, Generic[Prepared]):
 
         Raises:
             ValueError: Inputs and targets differ in length, or there are none; a chunk holds no sample; or
-                a parameter is frozen or neither float32 nor float64.
+                a parameter is frozen or neither float32 nor float64, or there is none.
+            RuntimeError: In ``torch.inference_mode``.
         """
-        if not len(inputs) == len(targets) > 0:
-            raise ValueError(f"{len(inputs)} inputs and {len(targets)} targets, expected as many of each")
-        if chunk_size is not None and chunk_size < 1:
-            raise ValueError(f"chunk_size is {chunk_size}, expected at least 1, or None")
-        frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
-        if frozen:
-            raise ValueError(f"parameter '{frozen[0]}' does not require a gradient, expected all of them to")
-        for name, parameter in model.named_parameters():
-            # Shorter ones leave too few digits for residuals, let alone for second derivatives.
-            if parameter.dtype not in (torch.float32, torch.float64):
-                raise ValueError(
-                    f"parameter '{name}' is {parameter.dtype}, expected float32 or float64; convert the "
-                    "network and its inputs with .float()"
-                )
-        self._parameters = list(model.parameters())
-        self.size = sum(parameter.numel() for parameter in self._parameters)
-        chunk = len(inputs) if chunk_size is None else chunk_size
-        self._state = self._state_of_parameters()
+        check_lengths(inputs, targets)
+        chunk = len(inputs) if chunk_size is None else whole_number("chunk_size", chunk_size)
+        if chunk < 1:
+            raise ValueError(f"chunk_size is {chunk}, expected at least 1, or None")
+        _check_parameters(dict(model.named_parameters()))
+        _refuse_inference_mode()
+        first = next(model.parameters())
+        self.device, self.dtype = first.device, first.dtype
+        self.size = sum(parameter.numel() for parameter in model.parameters())
+        self._alone = Lock()
         self._chunks = list(zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True))
         self._samples = len(inputs)
         self._kept = self._prepare(*self._chunks[0]) if len(self._chunks) == 1 else None
-
-    @property
-    def device(self) -> torch.device:
-        """Where vectors must be."""
-        return self._parameters[0].device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype that vectors must have."""
-        return self._parameters[0].dtype
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N).
 
         Raises:
             ValueError: The vectors are not of the operator's size, dtype and device.
-            RuntimeError: The network's weights have changed since the operator was made.
+            RuntimeError: In ``torch.inference_mode``, if there are several chunks.
         """
         block = rows_of(vectors, self)
-        if self._state_of_parameters() != self._state:
-            raise RuntimeError("the network's weights changed after its Hessian was prepared; make a new one")
         if not len(block):
             return torch.empty_like(vectors)
-        if self._kept is not None:
-            return self._products(self._kept, block).view_as(vectors)
-        total = torch.zeros_like(block)
-        for inputs, targets in self._chunks:
-            products = self._products(self._prepare(inputs, targets), block)
-            total.add_(products, alpha=len(inputs) / self._samples)
-        return total.view_as(vectors)
-
-    def _state_of_parameters(self) -> list[tuple[int, int]]:
-        """Return what differs once parameters are replaced, or changed in a way that torch counts."""
-        return [(parameter.data_ptr(), parameter._version) for parameter in self._parameters]
+        with self._alone:
+            if self._kept is not None:
+                return self._products(self._kept, block).view_as(vectors)
+            _refuse_inference_mode()
+            total = torch.zeros_like(block)
+            for inputs, targets in self._chunks:
+                products = self._products(self._prepare(inputs, targets), block)
+                total.add_(products, alpha=len(inputs) / self._samples)
+            return total.view_as(vectors)
 
     @abstractmethod
     def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> Prepared:
@@ -141,21 +126,47 @@ class DoubleBackwardHessian(HessianOperator[torch.Tensor]):
         """
         self._model = model
         self._loss = loss
+        self._weights = {name: _copy(parameter) for name, parameter in model.named_parameters()}
+        self._buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         super().__init__(model, inputs, targets, chunk_size)
 
     @torch.enable_grad()
     def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         # The other implementations of attention have no second derivative.
         with sdpa_kernel(SDPBackend.MATH):
-            loss = self._loss(self._model(inputs), targets)
-            gradients = torch.autograd.grad(loss, self._parameters, create_graph=True, materialize_grads=True)
+            outputs = functional_call(self._model, (self._weights, self._buffers), inputs)
+            loss = self._loss(outputs, targets)
+            weights = list(self._weights.values())
+            gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
         return torch.cat([gradient.flatten() for gradient in gradients])
 
     def _products(self, prepared: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
+        weights = list(self._weights.values())
         products = torch.empty_like(block)
         for vector, product in zip(block, products, strict=True):
-            parts = torch.autograd.grad(
-                prepared, self._parameters, vector, retain_graph=True, materialize_grads=True
-            )
+            parts = torch.autograd.grad(prepared, weights, vector, retain_graph=True, materialize_grads=True)
             torch.cat([part.flatten() for part in parts], out=product)
         return products
+
+
+def _copy(parameter: nn.Parameter) -> torch.Tensor:
+    return parameter.detach().clone().requires_grad_(parameter.requires_grad)
+
+
+def _check_parameters(parameters: Mapping[str, nn.Parameter]) -> None:
+    if not parameters:
+        raise ValueError("the network has no parameters, expected some to take the Hessian by")
+    for name, parameter in parameters.items():
+        if not parameter.requires_grad:
+            raise ValueError(f"parameter '{name}' does not require a gradient, expected all of them to")
+        # Shorter ones leave too few digits for residuals, let alone for second derivatives.
+        if parameter.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"parameter '{name}' is {parameter.dtype}, expected float32 or float64; convert the "
+                "network and its inputs with .float()"
+            )
+
+
+def _refuse_inference_mode() -> None:
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError("there are no derivatives in torch.inference_mode; use torch.no_grad instead")

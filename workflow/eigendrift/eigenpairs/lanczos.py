@@ -21,7 +21,7 @@ import torch
 from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
-from eigendrift.eigenpairs.request import SIGNS, End, basis_size_for, check_request
+from eigendrift.eigenpairs.request import SIGNS, End, checked_basis_size
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 Result = TypeVar("Result")
@@ -68,8 +68,7 @@ def leading_eigenpairs(
         ValueError: ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit.
         FloatingPointError: A product is not finite.
     """
-    capacity = basis_size_for(count, basis_size)
-    check_request(operator.size, count, tolerance, max_products, capacity, end)
+    capacity = checked_basis_size(operator.size, count, tolerance, max_products, basis_size, end)
     basis = KrylovBasis(operator, min(capacity, operator.size), generator)
     steps = Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()
     while (pairs := advance(steps)) is None:

@@ -7,6 +7,7 @@ from itertools import zip_longest
 import torch
 from torch import nn
 
+from eigendrift.eigenpairs.softmax import check_labels
 from eigendrift.training.models import ACTIVATIONS
 
 
@@ -54,12 +55,15 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
     return layers[1:] if flattens else layers
 
 
-def perceptron_layers(model: nn.Module, inputs: torch.Tensor, weights: torch.Tensor) -> list[nn.Module]:
+def perceptron_layers(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> list[nn.Module]:
     """Return the layers of a network that `is_perceptron`, after a look at whether a sample fits it.
 
     Raises:
-        ValueError: It is none, or the inputs (n, …) have not the number of features that its first layer
-            takes, or not the dtype and the device of the weights that it is to have.
+        ValueError: It is none; or the inputs (n, …) have not the number of features that its first layer
+            takes, or not the dtype and the device of the weights that it is to have; or the targets (n,) are
+            no labels of its classes.
     """
     if not is_perceptron(model):
         raise ValueError("the network is not linear layers with one activation between each two")
@@ -75,6 +79,7 @@ def perceptron_layers(model: nn.Module, inputs: torch.Tensor, weights: torch.Ten
             f"the inputs are {inputs.dtype} on {inputs.device}, "
             f"the weights are {weights.dtype} on {weights.device}"
         )
+    check_labels(targets, next(layers[-1].parameters()).shape[0])
     return layers
 
 

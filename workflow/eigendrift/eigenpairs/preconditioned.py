@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from eigendrift.eigenpairs.symmetric import OperatorStack, SymmetricOperator
+from eigendrift.eigenpairs.symmetric import OperatorStack, SymmetricOperator, rows_of
 
 
 class PreconditionedOperator:
@@ -28,17 +28,23 @@ class PreconditionedOperator:
             scale: The diagonal of S, (N,): P^(−1/2), on the operator's device and in its dtype.
 
         Raises:
-            ValueError: The diagonal is not of length N.
+            ValueError: The diagonal is not of length N, or not of the operator's dtype and device.
         """
         self.size, self.device, self.dtype = operator.size, operator.device, operator.dtype
         if scale.shape != (self.size,):
             raise ValueError(f"the diagonal has shape {tuple(scale.shape)}, expected ({self.size},)")
+        _check_kind(scale, operator)
         self._operator = operator
-        self._scale = scale
+        self._scale = scale.detach()
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return the product with a vector (N,), or the products (b, N) with each of b rows (b, N)."""
-        return self._scale * (self._operator @ (self._scale * vectors))
+        """Return the product with a vector (N,), or the products (b, N) with each of b rows (b, N).
+
+        Raises:
+            ValueError: The vectors are not of the operator's size, dtype and device.
+        """
+        block = rows_of(vectors, self)
+        return (self._scale * (self._operator @ (self._scale * block))).view_as(vectors)
 
 
 class PreconditionedStack:
@@ -58,13 +64,14 @@ class PreconditionedStack:
             scales: (C, N), the diagonal of each S.
 
         Raises:
-            ValueError: There are not as many diagonals of that length.
+            ValueError: There are not as many diagonals of that length, dtype and device.
         """
         self.size, self.device, self.dtype = operators.size, operators.device, operators.dtype
         if scales.shape != (expected := (len(operators), self.size)):
             raise ValueError(f"the diagonals have shape {tuple(scales.shape)}, expected {expected}")
+        _check_kind(scales, operators)
         self._operators = operators
-        self._scales = scales
+        self._scales = scales.detach()
 
     def __len__(self) -> int:
         """Return C."""
@@ -78,3 +85,11 @@ class PreconditionedStack:
         """Return the products (r, N) of r vectors (r, N), each with the operator of its index."""
         scales = self._scales[list(indices)]
         return scales * self._operators.products(scales * vectors, indices)
+
+
+def _check_kind(diagonals: torch.Tensor, operator: SymmetricOperator | OperatorStack) -> None:
+    if diagonals.dtype != operator.dtype or diagonals.device != operator.device:
+        raise ValueError(
+            f"the diagonal is {diagonals.dtype} on {diagonals.device}, "
+            f"expected {operator.dtype} on {operator.device}"
+        )

@@ -1,6 +1,6 @@
 """What may be asked of the solvers."""
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Literal
 
 End = Literal["largest", "smallest", "largest_magnitude"]
@@ -10,23 +10,37 @@ SIGNS: dict[End, tuple[int, ...]] = {"largest": (1,), "smallest": (-1,), "larges
 USUAL_BASIS = 80
 
 
-def basis_size_for(count: int, asked: int | None) -> int:
-    """Return how many basis vectors to hold for so many eigenpairs: those asked for, if any."""
-    return max(USUAL_BASIS, 3 * count) if asked is None else asked
+def whole_number(name: str, value: object) -> int:
+    """Return a whole number, of whatever type.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(value, Integral):
+        raise ValueError(f"{name} is {value!r}, expected a whole number")
+    return int(value)
 
 
-def check_request(
-    size: int, count: int, tolerance: float, max_products: int, basis_size: int, end: End = "largest"
-) -> None:
+def checked_basis_size(
+    size: int,
+    count: int,
+    tolerance: float,
+    max_products: int,
+    basis_size: int | None,
+    end: End = "largest",
+) -> int:
     """Check what is asked of `leading_eigenpairs` with operators of a size.
+
+    Returns:
+        How many basis vectors to hold: those asked for, if any.
 
     Raises:
         ValueError: Something does not fit.
     """
-    whole = {"count": count, "max_products": max_products, "basis_size": basis_size}
-    for name, value in whole.items():
-        if not isinstance(value, Integral):
-            raise ValueError(f"{name} is {value}, expected a whole number")
+    count = whole_number("count", count)
+    if basis_size is None:
+        basis_size = max(USUAL_BASIS, 3 * count)
+    basis_size = whole_number("basis_size", basis_size)
     if not 1 <= count <= size:
         raise ValueError(f"count is {count}, expected 1 to {size}, the size of the operator")
     if basis_size < min(2 * count + 4, size):
@@ -34,9 +48,10 @@ def check_request(
         raise ValueError(
             f"basis_size is {basis_size}, expected at least {least}, the lesser of 2 × count + 4 and the size"
         )
-    if max_products < 2 * count:
+    if whole_number("max_products", max_products) < 2 * count:
         raise ValueError(f"max_products is {max_products}, expected at least 2 × count = {2 * count}")
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance is {tolerance}, expected a number between 0 and 1")
-    if end not in SIGNS:
+    if not (isinstance(tolerance, Real) and 0 < tolerance < 1):
+        raise ValueError(f"tolerance is {tolerance!r}, expected a number between 0 and 1")
+    if end not in list(SIGNS):
         raise ValueError(f"end is '{end}', expected one of {', '.join(SIGNS)}")
+    return basis_size

@@ -22,20 +22,21 @@ def are_labels(targets: torch.Tensor) -> bool:
     return targets.dim() == 1 and targets.dtype == torch.int64 and bool((targets >= 0).all())
 
 
-def labelled(targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """Return bool (n, classes), True at each sample's label.
+def check_labels(targets: torch.Tensor, classes: int) -> None:
+    """Check that targets are one label for each sample.
 
     Raises:
-        ValueError: The labels (n,) are not int64 from 0 to below ``classes``.
+        ValueError: They are not int64 (n,) from 0 to below ``classes``.
     """
-    if targets.dtype != torch.int64:
-        raise ValueError(f"the labels are {targets.dtype}, expected torch.int64")
+    if targets.dtype != torch.int64 or targets.dim() != 1:
+        raise ValueError(
+            f"the labels are {targets.dtype} of shape {tuple(targets.shape)}, expected torch.int64 (n,)"
+        )
     wrong = targets[(targets < 0) | (targets >= classes)]
     if len(wrong):
         raise ValueError(
             f"a label is {int(wrong[0])}, but the network has {classes} classes: expected 0 to {classes - 1}"
         )
-    return one_hot(targets, classes).bool()
 
 
 def mean_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -47,7 +48,8 @@ def mean_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Te
         outputs: z, (n, classes).
         targets: y, int64 (n,).
     """
-    at_label = labelled(targets, outputs.shape[1])
+    check_labels(targets, outputs.shape[1])
+    at_label = one_hot(targets, outputs.shape[1]).bool()
     own = outputs.masked_fill(~at_label, 0).sum(1, keepdim=True)
     return (outputs - own).masked_fill(at_label, 0).logsumexp(1).mean()
 

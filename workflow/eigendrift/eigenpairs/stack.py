@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, layers_of, perceptron_layers
-from eigendrift.eigenpairs.softmax import labelled, output_errors, subtract_mean
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
+from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_lengths, rows_of
 
 # What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for
 # that keep a GPU busy each by itself, and more small ones than these hardly spare anything.
@@ -67,7 +68,8 @@ class PerceptronStack:
     """The Hessians of the mean cross-entropy of C multilayer perceptrons of one architecture on one sample.
 
     The formulas are those of `eigendrift.eigenpairs.perceptron.PerceptronHessian`. The sample is the same for
-    all networks, so the first layer takes one matrix product for all; further layers take batched ones.
+    all networks, so the first layer takes one matrix product for all; further layers take batched ones. It is
+    for one thread at a time.
 
     Attributes:
         size: N, the number of parameters of one network.
@@ -88,11 +90,17 @@ class PerceptronStack:
             targets: int64 (n,) class labels on the same device.
 
         Raises:
-            ValueError: ``model`` is no perceptron, or inputs or labels do not fit it.
+            ValueError: ``model`` is no perceptron, or weights, inputs or labels do not fit it.
         """
-        layers = perceptron_layers(model, inputs, weights)
+        check_lengths(inputs, targets)
+        size = sum(parameter.numel() for parameter in model.parameters())
+        if weights.dim() != 2 or weights.shape[1] != size or not len(weights):  # noqa: PLR2004
+            raise ValueError(
+                f"the weights have shape {tuple(weights.shape)}, expected (C, N) with N = {size}"
+            )
+        layers = perceptron_layers(model, inputs, targets, weights)
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-        self.size = weights.shape[1]
+        self.size = size
         self.device, self.dtype = weights.device, weights.dtype
         self._inputs = inputs.flatten(1)
         self._all = self._prepare(weights, layers[1::2], targets)
@@ -109,8 +117,19 @@ class PerceptronStack:
 
     @torch.no_grad()
     def products(self, vectors: torch.Tensor, networks: Sequence[int]) -> torch.Tensor:
-        """Return the products (r, N) of r vectors (r, N), each with the Hessian of its network."""
-        return self._products(self._select(list(networks)), vectors)
+        """Return the products (r, N) of r vectors (r, N), each with the Hessian of its network.
+
+        Raises:
+            ValueError: The vectors are not of the stack's size, dtype and device, or not as many as networks,
+                of which there is one at least.
+            IndexError: There is no such network.
+        """
+        block, chosen = rows_of(vectors, self), list(networks)
+        if not len(block) == len(chosen) > 0:
+            raise ValueError(f"{len(block)} vectors and {len(chosen)} networks, expected as many of each")
+        if not all(0 <= network < len(self) for network in chosen):
+            raise IndexError(f"networks {chosen} are asked for, expected some of 0 to {len(self) - 1}")
+        return self._products(self._select(chosen), block)
 
     def _prepare(
         self, weights: torch.Tensor, activations: Sequence[nn.Module], targets: torch.Tensor
@@ -126,7 +145,8 @@ class PerceptronStack:
             output = _with_biases(part.weights @ value, part)
         probabilities = output.softmax(1)
         samples = len(targets)
-        errors = [output_errors(probabilities, labelled(targets, probabilities.shape[1]).T) / samples]
+        at_label = one_hot(targets, probabilities.shape[1]).T.bool()
+        errors = [output_errors(probabilities, at_label) / samples]
         curvatures: list[torch.Tensor | None] = []
         for part, slope, bend in zip(parts[:0:-1], slopes[::-1], bends[::-1], strict=True):
             by_activation = part.weights.mT @ errors[0]

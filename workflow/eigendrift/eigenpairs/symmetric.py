@@ -56,6 +56,16 @@ class OperatorStack(Protocol):
         ...
 
 
+def check_lengths(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    """Check that a sample has inputs and targets, and as many of each.
+
+    Raises:
+        ValueError: It has not.
+    """
+    if not len(inputs) == len(targets) > 0:
+        raise ValueError(f"{len(inputs)} inputs and {len(targets)} targets, expected as many of each")
+
+
 def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) -> torch.Tensor:
     """Return a vector (N,) as one row (1, N), rows (b, N) as they are.
 

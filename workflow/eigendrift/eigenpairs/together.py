@@ -14,7 +14,7 @@ import torch
 from eigendrift.eigenpairs.krylov import PASSES, SHARE_REMOVED, KrylovBasis
 from eigendrift.eigenpairs.lanczos import Lanczos, Steps, advance
 from eigendrift.eigenpairs.pairs import Eigenpairs
-from eigendrift.eigenpairs.request import basis_size_for, check_request
+from eigendrift.eigenpairs.request import checked_basis_size
 from eigendrift.eigenpairs.symmetric import OperatorStack, not_finite
 
 
@@ -43,10 +43,13 @@ def leading_eigenpairs_together(
         Of each operator its eigenpairs, or the error that ended its iteration: a product was not finite.
 
     Raises:
-        ValueError: As `leading_eigenpairs`.
+        ValueError: As `leading_eigenpairs`, or there are not as many generators as operators.
     """
-    capacity = basis_size_for(count, basis_size)
-    check_request(operators.size, count, tolerance, max_products, capacity)
+    capacity = checked_basis_size(operators.size, count, tolerance, max_products, basis_size)
+    if len(generators) != len(operators):
+        raise ValueError(
+            f"{len(generators)} generators and {len(operators)} operators, expected one for each"
+        )
     bases = _Bases(operators, min(capacity, operators.size), generators)
     iterations = {
         index: Lanczos(basis, operators.size, count, tolerance, max_products, "largest").solve()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from eigendrift.eigenpairs.request import whole_number
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs
 
 # One for the sketch, one for its share, and two random vectors, without which there is no standard error.
@@ -55,7 +56,7 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
         ValueError: ``products`` is less than 4 and than N.
         FloatingPointError: A product is not finite.
     """
-    if operator.size <= products:
+    if operator.size <= whole_number("products", products):
         units = torch.eye(operator.size, dtype=operator.dtype, device=operator.device)
         return Trace(_quadratic_forms(operator, units).sum().item(), 0.0, operator.size)
     if products < FEWEST_PRODUCTS:

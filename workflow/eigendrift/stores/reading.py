@@ -130,7 +130,7 @@ def _variable(store: Path, spec: ArraySpec, array: zarr.Array[Any]) -> xr.Variab
         )
     for index in _chunk_indices(array):
         key = array.metadata.encode_chunk_key(index)
-        if not (store / spec.name / key).exists():
+        if not (store / spec.name / key).is_file():
             raise ValueError(f"chunk {key} of array '{spec.name}' is missing")
     attributes = array.attrs.asdict()
     attributes.pop("scale_factor", None)

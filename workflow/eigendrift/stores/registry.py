@@ -66,16 +66,17 @@ TRAJECTORY = StoreSpec(
     ),
 )
 
+_RESIDUAL = "‖Hv − λv‖ / |λ1|, recomputed with a fresh product; where λ1 is zero to rounding, over the largest |λ| that was seen."
 _PAIR = (
     ("eigenvalue", "float64", "nat", "Algebraically largest eigenvalues of the Hessian, descending."),
-    ("residual", "float64", "1", "‖Hv − λv‖ / |λ1|, recomputed with a fresh product."),
+    ("residual", "float64", "1", _RESIDUAL),
     (
         "converged",
         "bool",
         "1",
         "Whether the residual meets the tolerance and the search found no pair missing.",
     ),
-    ("gap", "float64", "1", "Distance to the nearest other eigenvalue, relative to |λ1|."),
+    ("gap", "float64", "1", "Distance to the nearest other eigenvalue, over what the residual is over."),
 )
 _SOLVER = (
     ("next_eigenvalue", "float64", "nat", "Estimate of the largest eigenvalue not returned."),
@@ -152,9 +153,7 @@ MINIMUM = StoreSpec(
         ArraySpec("accuracy", _SEEDS, "float64", "1", "Final accuracy over train and test samples."),
         ArraySpec("best", _SEEDS, "bool", "1", "Whether this run has the lowest loss."),
         ArraySpec("eigenvalue", ("rank",), "float64", "nat", "Leading eigenvalues of the Hessian there."),
-        ArraySpec(
-            "residual", ("rank",), "float64", "1", "‖Hv − λv‖ / |λ1|, recomputed with a fresh product."
-        ),
+        ArraySpec("residual", ("rank",), "float64", "1", _RESIDUAL),
         ArraySpec("converged", ("rank",), "bool", "1", "Whether the pair meets the tolerance, none missing."),
         ArraySpec("curvature", ("point",), "float64", "nat", "Where the spectral density is given."),
         ArraySpec(
