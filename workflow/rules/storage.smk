@@ -12,10 +12,10 @@ def whole_eigenpairs(folder):
     """Where the eigenpairs lie beside what is kept of them, until they are measured, if not all are kept."""
     if STORAGE.keys() <= {"dtype"}:
         return {}
-    whole = "results/{study}/runs/{run}/" + folder + "whole/eigenpairs"
+    place = f"results/{{study}}/runs/{{run}}/{folder}whole"
     return {
-        "whole": temp(directory(f"{whole}.zarr")),
-        "whole_manifest": temp(f"{whole}.json"),
+        "whole": temp(directory(f"{place}/eigenpairs.zarr")),
+        "whole_manifest": temp(f"{place}/eigenpairs.json"),
     }
 
 
