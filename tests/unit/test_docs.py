@@ -164,4 +164,3 @@ def test_core_hours_for_a_gpu_are_those_of_the_rules_that_ask_for_one():
     config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
     row = scale.row("smoke", config, 7, pd.Series({"train": 1.0, "null": 2.0, "metrics": 4.0}), 10**10)
     assert row.endswith("| 7 | 7.0 | 3.0 | 10.0 |")
-    assert "not known" in scale.row("smoke", config, 7, None, 0)
