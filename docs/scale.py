@@ -1,8 +1,8 @@
-"""What studies take, for the table in docs/scale.md: jobs, core hours, bytes on disk.
+"""What studies take, for docs/scale.md: jobs, core hours, bytes on disk.
 
-`python docs/scale.py results/desk` prints it. The row of desk is measured: from its benchmarks.csv, which
-`make report` writes, and from its files. With a second directory, results/paper-reduced, docs/estimate.py
-computes the core hours of paper and of ten times its seeds, too. Jobs are those of a dry run.
+`python docs/scale.py results/desk results/paper-reduced` prints it. The row of desk is measured: from its
+benchmarks.csv, which `make report` writes, and from its files. Of paper, and of ten times its seeds,
+docs/estimate.py computes the core hours from paper-reduced. Jobs are those of a dry run.
 """
 
 import copy
@@ -114,11 +114,11 @@ def on_gpu() -> list[str]:
     return [rule for rule, resources in asked.items() if resources.get("gpu")]
 
 
-def row(name: str, config: Mapping[str, Any], jobs: int, hours: "pd.Series[float] | None", size: int) -> str:
-    """Return one row of the table, given the core hours of each rule, if they are known."""
-    of_all = "not known" if hours is None else f"{hours.sum():.1f}"
-    of_gpu = "not known" if hours is None else f"{hours.reindex(on_gpu(), fill_value=0).sum():.1f}"
-    return f"| {name} | {len(all_runs(config))} | {jobs:,} | {of_all} | {of_gpu} | {size / 1e9:.1f} |"
+def row(name: str, config: Mapping[str, Any], jobs: int, hours: "pd.Series[float]", size: int) -> str:
+    """Return one row of the table, given the core hours of each rule."""
+    of_gpu = hours.reindex(on_gpu(), fill_value=0).sum()
+    runs = len(all_runs(config))
+    return f"| {name} | {runs} | {jobs:,} | {hours.sum():.1f} | {of_gpu:.1f} | {size / 1e9:.1f} |"
 
 
 def measured(results: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -128,32 +128,28 @@ def measured(results: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return jobs, yaml.safe_load((results / "config.yaml").read_text("utf-8"))
 
 
-def main(desk: Path, reduced: Path | None = None) -> None:
-    """Print the table."""
+def main(desk: Path, reduced: Path) -> None:
+    """Print the table, and what stands below it."""
     jobs, config = measured(desk)
-    hours = jobs.groupby("rule")["cpu_seconds"].sum() / 3600
     stored = [path for part in ("runs", "null") for path in (desk / part).rglob("*") if path.is_file()]
-    size = sum(path.stat().st_size for path in stored)
+    hours, size = (
+        jobs.groupby("rule")["cpu_seconds"].sum() / 3600,
+        sum(path.stat().st_size for path in stored),
+    )
     print(HEADER)
     print(row("`desk`, measured", config, len(jobs), hours, size))
     paper = complete(PAPER)
-    larger = tenfold(paper)
-    estimates = [None if reduced is None else estimate(*measured(reduced), each) for each in (paper, larger)]
-    for name, wanted, times in zip(
-        ("", " with ten times the seeds"), (paper, larger), estimates, strict=True
-    ):
-        hours = None if times is None else times["hours"].drop("all")
-        print(row(f"`paper`{name}, computed", wanted, jobs_of(wanted), hours, bytes_of(wanted)))
-    if estimates[0] is not None:
-        longest = estimates[0]["longest_minutes"].drop("all").round(1)
-        print(
-            "\nLongest job of paper, in minutes:",
-            ", ".join(f"{rule} {time}" for rule, time in longest.items()),
-        )
-    computed = {"desk": complete(ROOT / "config.yaml"), "paper": paper, "ten times paper": larger}
-    for name, wanted in computed.items():
-        sizes = (bytes_of(wanted) / 1e9, bytes_of(thrifty(wanted)) / 1e9)
-        print("By computation {} takes {:.1f} GB, with the least storage {:.1f} GB.".format(name, *sizes))
+    studies = {"`paper`": paper, "`paper` with ten times the seeds": tenfold(paper)}
+    for name, study in studies.items():
+        times = estimate(*measured(reduced), study).drop("all")
+        print(row(f"{name}, computed", study, jobs_of(study), times["hours"], bytes_of(study)))
+    longest = times["longest_minutes"].round(1)
+    print(
+        "\nLongest jobs of paper, in minutes:", ", ".join(f"{rule} {time}" for rule, time in longest.items())
+    )
+    for name, study in {"`desk`": complete(ROOT / "config.yaml"), **studies}.items():
+        whole, least = bytes_of(study) / 1e9, bytes_of(thrifty(study)) / 1e9
+        print(f"By computation {name} takes {whole:.1f} GB, with the least storage {least:.1f} GB.")
 
 
 if __name__ == "__main__":

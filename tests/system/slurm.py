@@ -85,13 +85,16 @@ class Slurm:
         subprocess.run([daemon, "-N", "node"], env=environment, check=True)
 
     def _kill_processes_of(self, number: str) -> None:
+        """Kill a job and what watches over it, but none of another cluster on this machine."""
         for process in psutil.process_iter():
             try:
-                here = process.environ().get("SLURM_JOB_ID") == number
-                steps = f"slurmstepd: [{number}." in " ".join(process.cmdline())
+                variables, command = process.environ(), " ".join(process.cmdline())
             except psutil.Error:
                 continue
-            if here or steps:
+            path, configuration = variables.get("PATH", ""), variables.get("SLURM_CONF", "")
+            works = variables.get("SLURM_JOB_ID") == number and str(self.home) in path
+            watches = f"slurmstepd: [{number}." in command and str(self.home) in configuration
+            if works or watches:
                 process.kill()
 
 

@@ -28,7 +28,7 @@ def test_leading_ranks_of_some_checkpoints_are_kept_to_the_bit():
 
 
 def test_checkpoints_are_those_of_the_run_where_vectors_are_at_every_second_one():
-    assert there(kept(VECTORS[::2], {"every": 3}, 2)) == [[True] * 3, [False] * 3, [False] * 3, [True] * 3]
+    assert there(kept(VECTORS[::2], {"every": 6}, 2)) == [[True] * 3, [False] * 3, [False] * 3, [True] * 3]
 
 
 def test_more_ranks_than_there_are_keep_all():

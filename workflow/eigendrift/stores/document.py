@@ -36,6 +36,10 @@ of what computed it. Arrays with a dimension `parameter` have one chunk per chec
 N parameters stand in `model.parameters()` order; `rank` 1 is the largest eigenvalue; `waiting` is a checkpoint that
 displacements start from.
 
+A study's `storage` may keep a part of the eigenvectors of runs, and NaN stands for the others; or keep them in float16,
+2¹⁵ times each entry, which xarray undoes by the attribute `scale_factor`. Then metrics are of the rounded vectors, while
+`residual` and `converged` are those of the vectors before. `settings` say so where it is the case.
+
 This page is generated from the registry that every store is checked against:
 `python -m eigendrift.stores.document > results/README.md`, with `workflow/` on the `PYTHONPATH`.
 """
