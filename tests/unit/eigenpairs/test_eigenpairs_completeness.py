@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from eigendrift.data.registry import load
 from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
-from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, leading_eigenpairs
+from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, Lanczos, leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.numerics import generator
 from eigendrift.training.models import build_model
@@ -173,6 +173,22 @@ def test_what_is_resolved_makes_the_search_short(monkeypatch: pytest.MonkeyPatch
     short = searched()
     monkeypatch.setattr("eigendrift.eigenpairs.lanczos.LARGEST_HIDDEN", -math.inf)
     assert searched() > short
+
+
+def test_nothing_hides_in_what_the_search_leaves_out() -> None:
+    """Of an eigenvector from beyond a score, a kept Ritz vector holds no more than it may."""
+    spectrum = np.sort(np.concatenate([np.geomspace(10, 1, 20), np.linspace(-1, 1, 180)]))[::-1].copy()
+    kept = 0
+    for seed in range(20):
+        basis = KrylovBasis(DiagonalOperator(spectrum), 60, torch.Generator().manual_seed(seed))
+        for _ in range(10):
+            basis.expand()
+        lanczos = Lanczos(basis, len(spectrum), 1, 1e-4, 100, "largest")
+        lanczos._keep_resolved(5.0, *lanczos._ritz())
+        others = torch.stack([basis.vector(index) for index in range(1, basis.size)])
+        kept += len(others)
+        assert others[:, spectrum >= 5.0].abs().max() <= 0.25
+    assert kept > 40
 
 
 def test_the_evidence_is_told() -> None:

@@ -90,6 +90,20 @@ def test_many_pairs(count: int, basis_size: int | None) -> None:
     check(matrix, solve(matrix, count, "largest", basis_size=basis_size), "largest")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("zeros", [1, 3, 70])
+@pytest.mark.parametrize("count", [1, 3])
+def test_zero_on_top_of_a_negative_spectrum(count: int, zeros: int, dtype: torch.dtype) -> None:
+    """Where nothing is relative to λ1, residuals are relative to the other end."""
+    spectrum = np.concatenate([np.zeros(zeros), -np.linspace(1, 4, 80 - zeros)])
+    operator = DenseOperator(with_spectrum(spectrum), dtype)
+    pairs = leading_eigenpairs(operator, count, generator=torch.Generator().manual_seed(0))
+    assert pairs.converged.all()
+    assert pairs.products < 200
+    assert pairs.scale == pytest.approx(4, rel=0.05)
+    np.testing.assert_allclose(pairs.eigenvalues, spectrum[:count], rtol=0, atol=1e-3)
+
+
 def test_an_unknown_end_is_refused() -> None:
     with pytest.raises(
         ValueError, match="end is 'middle', expected one of largest, smallest, largest_magnitude"

@@ -233,30 +233,6 @@ def test_works_where_gradients_are_off(
     torch.testing.assert_close(matrix, matrix_of(build(model, inputs, targets)), rtol=0, atol=1e-13)
 
 
-def test_frozen_parameters_and_empty_chunks_are_refused(
-    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
-    with pytest.raises(ValueError, match="chunk_size is 0, expected at least 1"):
-        build(model, inputs, targets, 0)
-    model[0].bias.requires_grad_(False)
-    with pytest.raises(ValueError, match=r"'0\.bias' does not require a gradient"):
-        build(model, inputs, targets)
-
-
-def test_as_many_targets_as_inputs(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match="11 inputs and 10 targets, expected as many of each"):
-        build(model, inputs, torch.arange(10) % 3)
-
-
-@pytest.mark.parametrize("length", [1, 2])
-def test_vectors_of_another_length_are_refused(
-    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, length: int
-) -> None:
-    operator = build(model, inputs, targets)
-    with pytest.raises(ValueError, match=f"expected N = {operator.size}"):
-        operator @ torch.ones(operator.size * (length + 1) - length, dtype=torch.float64)
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_attention_has_products(training: bool) -> None:
     torch.manual_seed(0)

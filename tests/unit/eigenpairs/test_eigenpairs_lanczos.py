@@ -165,8 +165,12 @@ def test_same_seed_same_bits() -> None:
         (31, {}, "count is 31, expected 1 to 30"),
         (3, {"basis_size": 9}, "basis_size is 9, expected at least 10"),
         (3, {"max_products": 5}, "max_products is 5, expected at least .* = 6"),
-        (3, {"tolerance": 0.0}, "tolerance is 0.0, expected a positive number"),
-        (3, {"tolerance": float("nan")}, "tolerance is nan, expected a positive number"),
+        (3, {"tolerance": 0.0}, "tolerance is 0.0, expected a number between 0 and 1"),
+        (3, {"tolerance": float("nan")}, "tolerance is nan, expected a number between 0 and 1"),
+        (3, {"tolerance": float("inf")}, "tolerance is inf, expected a number between 0 and 1"),
+        (2.5, {}, "count is 2.5, expected a whole number"),
+        (3, {"max_products": 50.0}, "max_products is 50.0, expected a whole number"),
+        (3, {"basis_size": 20.0}, "basis_size is 20.0, expected a whole number"),
     ],
 )
 def test_refuses_wrong_arguments(count: int, options: dict[str, float], words: str) -> None:

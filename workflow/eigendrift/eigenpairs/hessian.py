@@ -19,12 +19,12 @@ class HessianOperator(ABC, Generic[Prepared]):
 
     .. math::  H = \frac{1}{n} \sum_{i=1}^{n} \nabla^2_\theta \, \ell(f_\theta(x_i), y_i)
 
-    for the N parameters in ``model.parameters()`` order, which must not change while the operator is in use.
-    The sample is worked on in chunks, each weighted by its share of the sample, so the result does not depend
-    on the chunk size if the loss is the mean of what each sample has by itself (it is not with ignored or
-    weighted classes, or with batch normalization in training mode). Memory beyond the sample itself does not
-    grow with the sample. What a product needs besides the vector is prepared once if one chunk holds the
-    whole sample, otherwise anew for every chunk.
+    for the N parameters in ``model.parameters()`` order. They must not change while the operator is in use;
+    products refuse to go on once they have. The sample is worked on in chunks, each weighted by its share of
+    the sample, so the result does not depend on the chunk size if the loss is the mean of what each sample
+    has by itself (it is not with ignored or weighted classes, or with batch normalization in training mode).
+    Memory beyond the sample itself is that of one chunk. What a product needs besides the vector is prepared
+    once if one chunk holds the whole sample, otherwise anew for every chunk.
 
     Attributes:
         size: N, the number of parameters.
@@ -66,6 +66,7 @@ class HessianOperator(ABC, Generic[Prepared]):
         self._parameters = list(model.parameters())
         self.size = sum(parameter.numel() for parameter in self._parameters)
         chunk = len(inputs) if chunk_size is None else chunk_size
+        self._state = self._state_of_parameters()
         self._chunks = list(zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True))
         self._samples = len(inputs)
         self._kept = self._prepare(*self._chunks[0]) if len(self._chunks) == 1 else None
@@ -84,9 +85,14 @@ class HessianOperator(ABC, Generic[Prepared]):
         """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N).
 
         Raises:
-            ValueError: The vectors are of another length.
+            ValueError: The vectors are not of the operator's size, dtype and device.
+            RuntimeError: The network's weights have changed since the operator was made.
         """
-        block = rows_of(vectors, self.size)
+        block = rows_of(vectors, self)
+        if self._state_of_parameters() != self._state:
+            raise RuntimeError("the network's weights changed after its Hessian was prepared; make a new one")
+        if not len(block):
+            return torch.empty_like(vectors)
         if self._kept is not None:
             return self._products(self._kept, block).view_as(vectors)
         total = torch.zeros_like(block)
@@ -94,6 +100,10 @@ class HessianOperator(ABC, Generic[Prepared]):
             products = self._products(self._prepare(inputs, targets), block)
             total.add_(products, alpha=len(inputs) / self._samples)
         return total.view_as(vectors)
+
+    def _state_of_parameters(self) -> list[tuple[int, int]]:
+        """Return what differs once parameters are replaced, or changed in a way that torch counts."""
+        return [(parameter.data_ptr(), parameter._version) for parameter in self._parameters]
 
     @abstractmethod
     def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> Prepared:

@@ -59,6 +59,11 @@ class KrylovBasis:
         return len(self._vectors)
 
     @property
+    def rounding(self) -> float:
+        """The relative spacing of numbers in the operator's dtype."""
+        return torch.finfo(self._operator.dtype).eps
+
+    @property
     def full(self) -> bool:
         """Whether the basis holds as many vectors as it can."""
         return self.size == self.capacity
@@ -107,7 +112,7 @@ class KrylovBasis:
     def take_direction(self) -> torch.Tensor:
         """Add the direction to the basis, and return it as it is there, of length 1 (N,)."""
         scale = self._projected[: self.size, : self.size].abs().max().item() if self.size else 0.0
-        if self.remainder <= 10 * torch.finfo(self._operator.dtype).eps * scale:
+        if self.remainder <= 10 * self.rounding * scale:
             # The basis spans an invariant subspace; a random vector leads out of it.
             self.turn()
         vector = torch.div(self._direction, self.remainder, out=self._vectors[self.size])

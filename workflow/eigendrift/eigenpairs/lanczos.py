@@ -33,6 +33,8 @@ Steps: TypeAlias = Generator[None, None, Result]
 ESTIMATE_MARGIN = 0.8
 # The search ends once a missing pair would have shown with a probability of 99.9 %.
 MISS_PROBABILITY = 0.001
+# λ1 is taken for zero where it is so many roundings of the largest |Ritz value| or less.
+ZERO_ROUNDINGS = 100
 # How much of a hidden eigenvector a Ritz vector may hold that the search leaves out.
 LARGEST_HIDDEN = 0.25
 
@@ -53,7 +55,10 @@ def leading_eigenpairs(
         operator: Symmetric operator of size N.
         count: How many pairs, k, from 1 to N.
         generator: CPU generator of the random start vectors, so that they agree on every device.
-        tolerance: Largest accepted residual ‖Hv − λv‖ / |λ1|.
+        tolerance: Largest accepted residual ‖Hv − λv‖ / |λ1|, below 1. It cannot be met where λ1 is so small
+            beside the rest of the spectrum that rounding exceeds it: such pairs come back as not converged.
+            Where λ1 is zero to rounding, and for the smallest eigenvalues, |λ1| is replaced by the largest
+            |Ritz value|.
         max_products: Products allowed; pairs that need more come back marked as not converged.
         basis_size: Basis vectors held at once, at least 2k + 4 where N allows it; None for 80, or 3k where
             that is more.
@@ -97,7 +102,7 @@ class Lanczos:
         self._tolerance = tolerance
         self._budget = max_products
         self._end = end
-        self._scale = 0.0
+        self._scale = self._largest = 0.0
         self._following = torch.tensor(math.nan, dtype=torch.float64)
         self._miss_probability = math.nan
         self._search_products = 0
@@ -125,7 +130,7 @@ class Lanczos:
             last = self._basis.spans_everything or not self._afford(1)
             if self._basis.size >= self._count and (last or self._basis.products >= look_at):
                 values, vectors = self._ritz()
-                missing = self._missing(values, vectors)
+                missing = self._missing(vectors)
                 if missing == 0:
                     self._note_following(values[self._count :])
                     return True
@@ -135,17 +140,12 @@ class Lanczos:
                 return False
             yield from self._grow()
 
-    def _missing(self, values: torch.Tensor, vectors: torch.Tensor) -> int:
-        """Count the wanted pairs that miss the tolerance; at least 1 while another can rise among them."""
+    def _missing(self, vectors: torch.Tensor) -> int:
+        """Count the wanted pairs that miss the tolerance."""
         if self._basis.spans_everything:
             return 0
-        estimates = self._basis.remainder * vectors[-1].abs()
-        margin = self._tolerance * self._scale
-        wanted, others = self._score(values)[: self._count], self._score(values)[self._count :]
-        small = estimates[: self._count] <= ESTIMATE_MARGIN * margin
-        # An eigenvalue lies within the residual of a Ritz value.
-        below = others + estimates[self._count :] <= wanted[-1] + margin
-        return max(int((~small).sum()), int(not below.all()))
+        estimates = self._basis.remainder * vectors[-1, : self._count].abs()
+        return int((estimates > ESTIMATE_MARGIN * self._tolerance * self._scale).sum())
 
     def _search(self) -> Steps[bool]:
         """Look for pairs that the iteration missed; False if one shows or the products run out.
@@ -215,7 +215,7 @@ class Lanczos:
         # Rounding can turn the order of equal eigenvalues.
         order = self._score(eigenvalues).argsort(descending=True, stable=True)
         eigenvalues, residuals = eigenvalues[order].cpu(), residuals[order].cpu()
-        scale = self._scale if self._end == "smallest" else eigenvalues[0].abs().item()
+        scale = self._scale_for(eigenvalues[0].item())
         following = self._following.item() if k < self._size else math.nan
         return Eigenpairs(
             eigenvalues=eigenvalues,
@@ -261,11 +261,14 @@ class Lanczos:
         values, vectors = self._basis.ritz()
         order = self._score(values).argsort(descending=True, stable=True)
         values, vectors = values[order], vectors[:, order]
-        if self._end == "smallest":
-            self._scale = max(self._scale, values.abs().max().item())
-        else:
-            self._scale = values[0].abs().item()
+        self._largest = max(self._largest, values.abs().max().item())
+        self._scale = self._scale_for(values[0].item())
         return values, vectors
+
+    def _scale_for(self, first: float) -> float:
+        """Return what residuals are relative to, given λ1 or what is known of it."""
+        zero = abs(first) <= ZERO_ROUNDINGS * self._basis.rounding * self._largest
+        return self._largest if zero or self._end == "smallest" else abs(first)
 
     def _note_following(self, values: torch.Tensor) -> None:
         """Keep the outermost estimate of the eigenvalue after the k-th: Ritz values lie inside of it."""

@@ -54,6 +54,30 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
     return layers[1:] if flattens else layers
 
 
+def perceptron_layers(model: nn.Module, inputs: torch.Tensor, weights: torch.Tensor) -> list[nn.Module]:
+    """Return the layers of a network that `is_perceptron`, after a look at whether a sample fits it.
+
+    Raises:
+        ValueError: It is none, or the inputs (n, …) have not the number of features that its first layer
+            takes, or not the dtype and the device of the weights that it is to have.
+    """
+    if not is_perceptron(model):
+        raise ValueError("the network is not linear layers with one activation between each two")
+    layers = layers_of(model)
+    first = next(layers[0].parameters())
+    if not fits_perceptron(model, inputs) or inputs[:1].numel() != first.shape[1]:
+        raise ValueError(
+            f"the inputs have shape {tuple(inputs.shape)}, "
+            f"the first layer takes {first.shape[1]} features of each sample"
+        )
+    if inputs.dtype != weights.dtype or inputs.device != weights.device:
+        raise ValueError(
+            f"the inputs are {inputs.dtype} on {inputs.device}, "
+            f"the weights are {weights.dtype} on {weights.device}"
+        )
+    return layers
+
+
 def _is_plain(module: nn.Module) -> bool:
     """Tell whether a module computes what its class says and nothing else."""
     hooks = (value for name, value in vars(module).items() if name.endswith("_hooks"))

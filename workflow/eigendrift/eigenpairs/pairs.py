@@ -22,8 +22,8 @@ class Eigenpairs:
         miss_probability: Chance that an eigenvalue further out than the k-th, by twice the tolerance, stayed
             hidden from the search; NaN if the products ran out in it. Above 0.1 % where eigenvalues lie so
             close to the k-th that the search would have been longer than all that went before.
-        scale: What residuals and gaps are relative to: |λ1|; for the smallest eigenvalues, which may be
-            zero, the largest |Ritz value|.
+        scale: What residuals and gaps are relative to: |λ1|; where that is zero to rounding, and for the
+            smallest eigenvalues, the largest |Ritz value|.
         products: Products used in all.
         search_products: Those among them that the search for missing pairs used.
     """

@@ -1,15 +1,14 @@
 """The Hessian of a multilayer perceptron's cross-entropy, its products written out."""
 
-from copy import deepcopy
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.hessian import HessianOperator
-from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, layers_of
-from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
+from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, perceptron_layers
+from eigendrift.eigenpairs.softmax import labelled, output_errors, subtract_mean
 
 # Vectors of a block are worked on together while their activations in a layer have at most so many columns:
 # wider products are no faster, and memory stays that of a few passes through the network.
@@ -92,7 +91,8 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
         R\{\partial L/\partial W_l\} = R\{\delta_l\} a_{l-1}^T + \delta_l R\{a_{l-1}\}^T, \quad
         R\{\partial L/\partial b_l\} = R\{\delta_l\}
 
-    All that does not depend on v is prepared; a block of vectors shares the matrix products with it.
+    All that does not depend on v is prepared; a block of vectors shares the matrix products with it. Products
+    share their memory, so in several threads each waits for the one before it.
     """
 
     def __init__(
@@ -110,14 +110,17 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             inputs: (n, …) on the model's device.
             targets: int64 (n,) class labels on the model's device.
             chunk_size: Samples that one pass works on; None for all at once.
+
+        Raises:
+            ValueError: ``model`` is no perceptron, inputs or labels do not fit it, or as `HessianOperator`.
         """
-        # A copy: what is prepared stays of one piece with the weights.
-        layers = deepcopy(layers_of(model))
+        layers = perceptron_layers(model, inputs, next(model.parameters(), inputs))
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         self._activations = [layer for layer in layers if not isinstance(layer, nn.Linear)]
         self._together = max(1, COLUMNS // max(layer.out_features for layer in self._linear))
         self._numbers: dict[tuple[str, int], torch.Tensor] = {}
         self._views: dict[tuple[str, int, int, int], _Memory] = {}
+        self._memory_is_free = Lock()
         super().__init__(model, inputs, targets, chunk_size)
 
     @torch.no_grad()
@@ -134,8 +137,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             slopes.append(slope)
             bends.append(bend)
         probabilities = self._linear[-1](activations[-1]).softmax(1)
-        labelled = one_hot(targets, probabilities.shape[1]).bool()
-        errors = [output_errors(probabilities, labelled) / samples]
+        errors = [output_errors(probabilities, labelled(targets, probabilities.shape[1])) / samples]
         curvatures: list[torch.Tensor | None] = []
         for layer, slope, bend in zip(self._linear[:0:-1], slopes[::-1], bends[::-1], strict=True):
             by_activation = errors[0] @ layer.weight
@@ -161,9 +163,10 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
         ):
             directions = [_direction(part) for part in by_layer(vectors, self._linear)]
             parts = by_layer(images, self._linear)
-            for rows in prepared:
-                outputs, activations = self._forward(rows, directions, len(vectors))
-                self._backward(rows, directions, outputs, activations, parts)
+            with self._memory_is_free:
+                for rows in prepared:
+                    outputs, activations = self._forward(rows, directions, len(vectors))
+                    self._backward(rows, directions, outputs, activations, parts)
         return products
 
     def _forward(

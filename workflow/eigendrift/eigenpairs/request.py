@@ -1,5 +1,6 @@
 """What may be asked of the solvers."""
 
+from numbers import Integral
 from typing import Literal
 
 End = Literal["largest", "smallest", "largest_magnitude"]
@@ -22,6 +23,10 @@ def check_request(
     Raises:
         ValueError: Something does not fit.
     """
+    whole = {"count": count, "max_products": max_products, "basis_size": basis_size}
+    for name, value in whole.items():
+        if not isinstance(value, Integral):
+            raise ValueError(f"{name} is {value}, expected a whole number")
     if not 1 <= count <= size:
         raise ValueError(f"count is {count}, expected 1 to {size}, the size of the operator")
     if basis_size < min(2 * count + 4, size):
@@ -31,7 +36,7 @@ def check_request(
         )
     if max_products < 2 * count:
         raise ValueError(f"max_products is {max_products}, expected at least 2 × count = {2 * count}")
-    if not tolerance > 0:
-        raise ValueError(f"tolerance is {tolerance}, expected a positive number")
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance is {tolerance}, expected a number between 0 and 1")
     if end not in SIGNS:
         raise ValueError(f"end is '{end}', expected one of {', '.join(SIGNS)}")

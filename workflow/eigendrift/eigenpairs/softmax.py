@@ -22,6 +22,22 @@ def are_labels(targets: torch.Tensor) -> bool:
     return targets.dim() == 1 and targets.dtype == torch.int64 and bool((targets >= 0).all())
 
 
+def labelled(targets: torch.Tensor, classes: int) -> torch.Tensor:
+    """Return bool (n, classes), True at each sample's label.
+
+    Raises:
+        ValueError: The labels (n,) are not int64 from 0 to below ``classes``.
+    """
+    if targets.dtype != torch.int64:
+        raise ValueError(f"the labels are {targets.dtype}, expected torch.int64")
+    wrong = targets[(targets < 0) | (targets >= classes)]
+    if len(wrong):
+        raise ValueError(
+            f"a label is {int(wrong[0])}, but the network has {classes} classes: expected 0 to {classes - 1}"
+        )
+    return one_hot(targets, classes).bool()
+
+
 def mean_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return the mean of log Σ_c exp(z_c − z_y), the cross-entropy, for automatic differentiation.
 
@@ -31,22 +47,22 @@ def mean_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Te
         outputs: z, (n, classes).
         targets: y, int64 (n,).
     """
-    labelled = one_hot(targets, outputs.shape[1]).bool()
-    own = outputs.masked_fill(~labelled, 0).sum(1, keepdim=True)
-    return (outputs - own).masked_fill(labelled, 0).logsumexp(1).mean()
+    at_label = labelled(targets, outputs.shape[1])
+    own = outputs.masked_fill(~at_label, 0).sum(1, keepdim=True)
+    return (outputs - own).masked_fill(at_label, 0).logsumexp(1).mean()
 
 
-def output_errors(probabilities: torch.Tensor, labelled: torch.Tensor) -> torch.Tensor:
+def output_errors(probabilities: torch.Tensor, at_label: torch.Tensor) -> torch.Tensor:
     """Return δ = p − y, the derivative of each sample's cross-entropy by the network's output.
 
     At the label it is minus the sum of the other probabilities, which is p − 1 without the subtraction.
 
     Args:
         probabilities: (…, classes, …), softmax of the output, classes in dimension 1.
-        labelled: bool, of a shape that broadcasts with it; True at the labels.
+        at_label: bool, of a shape that broadcasts with it; True at the labels.
     """
-    others = probabilities.masked_fill(labelled, 0)
-    return torch.where(labelled, -others.sum(1, keepdim=True), others)
+    others = probabilities.masked_fill(at_label, 0)
+    return torch.where(at_label, -others.sum(1, keepdim=True), others)
 
 
 def subtract_mean(outputs: torch.Tensor, probabilities: torch.Tensor, top: torch.Tensor, dim: int) -> None:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
 
-from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, is_perceptron, layers_of
-from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
+from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, layers_of, perceptron_layers
+from eigendrift.eigenpairs.softmax import labelled, output_errors, subtract_mean
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
 
 # What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for
@@ -89,11 +88,9 @@ class PerceptronStack:
             targets: int64 (n,) class labels on the same device.
 
         Raises:
-            ValueError: ``model`` is no perceptron.
+            ValueError: ``model`` is no perceptron, or inputs or labels do not fit it.
         """
-        if not is_perceptron(model):
-            raise ValueError("the network is not linear layers with one activation between each two")
-        layers = layers_of(model)
+        layers = perceptron_layers(model, inputs, weights)
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         self.size = weights.shape[1]
         self.device, self.dtype = weights.device, weights.dtype
@@ -129,8 +126,7 @@ class PerceptronStack:
             output = _with_biases(part.weights @ value, part)
         probabilities = output.softmax(1)
         samples = len(targets)
-        labelled = one_hot(targets, probabilities.shape[1]).T.bool()
-        errors = [output_errors(probabilities, labelled) / samples]
+        errors = [output_errors(probabilities, labelled(targets, probabilities.shape[1]).T) / samples]
         curvatures: list[torch.Tensor | None] = []
         for part, slope, bend in zip(parts[:0:-1], slopes[::-1], bends[::-1], strict=True):
             by_activation = part.weights.mT @ errors[0]
@@ -224,10 +220,13 @@ class _One:
         self._network = network
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        block = rows_of(vectors, self)
+        if not len(block):
+            return torch.empty_like(vectors)
         # As many rows at once as there are networks: a block takes no more memory than they do.
         parts = [
             self._stack.products(rows, [self._network] * len(rows))
-            for rows in torch.split(rows_of(vectors, self.size), len(self._stack))
+            for rows in torch.split(block, len(self._stack))
         ]
         return torch.cat(parts).view_as(vectors)
 

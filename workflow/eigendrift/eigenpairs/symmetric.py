@@ -56,14 +56,21 @@ class OperatorStack(Protocol):
         ...
 
 
-def rows_of(vectors: torch.Tensor, size: int) -> torch.Tensor:
+def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) -> torch.Tensor:
     """Return a vector (N,) as one row (1, N), rows (b, N) as they are.
 
     Raises:
-        ValueError: The vectors are not of length N.
+        ValueError: The vectors do not have the operator's length, dtype or device, or more dimensions.
     """
-    if vectors.shape[-1] != size:
-        raise ValueError(f"the vectors have {vectors.shape[-1]} entries, expected N = {size}")
+    if vectors.dim() not in (1, 2) or vectors.shape[-1] != operator.size:
+        raise ValueError(
+            f"the vectors have shape {tuple(vectors.shape)}, expected (N,) or (b, N) with N = {operator.size}"
+        )
+    if vectors.dtype != operator.dtype or vectors.device != operator.device:
+        raise ValueError(
+            f"the vectors are {vectors.dtype} on {vectors.device}, "
+            f"expected {operator.dtype} on {operator.device}"
+        )
     return vectors if vectors.dim() > 1 else vectors[None]
 
 

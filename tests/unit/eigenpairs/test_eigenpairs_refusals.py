@@ -1,0 +1,178 @@
+"""What the operators refuse, in words, instead of a wrong product or a message of torch's."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import vector_to_parameters
+
+from eigendrift.eigenpairs.hessian import HessianOperator
+from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.eigenpairs.stack import PerceptronStack
+
+SAMPLES = 11
+Build = Callable[..., HessianOperator]
+
+
+def double_backward(model: nn.Module, *data: object) -> HessianOperator:
+    return hessian_operator(nn.Sequential(model), cross_entropy, *data)
+
+
+@pytest.fixture(params=[double_backward, PerceptronHessian], ids=["double backward", "perceptron"])
+def build(request: pytest.FixtureRequest) -> Build:
+    return request.param
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+
+
+@pytest.fixture
+def inputs() -> torch.Tensor:
+    return torch.randn(SAMPLES, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.fixture
+def targets() -> torch.Tensor:
+    return torch.arange(SAMPLES) % 3
+
+
+def test_frozen_parameters_and_empty_chunks_are_refused(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    with pytest.raises(ValueError, match="chunk_size is 0, expected at least 1"):
+        build(model, inputs, targets, 0)
+    model[0].bias.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"0\.bias' does not require a gradient"):
+        build(model, inputs, targets)
+
+
+def test_as_many_targets_as_inputs(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="11 inputs and 10 targets, expected as many of each"):
+        build(model, inputs, torch.arange(10) % 3)
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_vectors_of_another_length_are_refused(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, length: int
+) -> None:
+    operator = build(model, inputs, targets)
+    with pytest.raises(ValueError, match=f"with N = {operator.size}"):
+        operator @ torch.ones(operator.size * (length + 1) - length, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 31), (), (31, 1)])
+def test_vectors_of_another_shape_are_refused(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, shape: tuple[int, ...]
+) -> None:
+    operator = build(model, inputs, targets)
+    with pytest.raises(ValueError, match=r"expected \(N,\) or \(b, N\) with N = 31"):
+        operator @ torch.ones(shape, dtype=torch.float64)
+
+
+def test_vectors_of_another_dtype_or_device_are_refused(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    operator = build(model, inputs, targets)
+    with pytest.raises(ValueError, match=r"are torch.float32 on cpu, expected torch.float64 on cpu"):
+        operator @ torch.ones(operator.size)
+    with pytest.raises(ValueError, match=r"on meta, expected torch.float64 on cpu"):
+        operator @ torch.ones(operator.size, dtype=torch.float64, device="meta")
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_no_vectors_have_no_products(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    operator = build(model, inputs, targets, chunk_size)
+    products = operator @ torch.ones(0, operator.size, dtype=torch.float64)
+    assert products.shape == (0, operator.size)
+
+
+def step(model: nn.Module) -> None:
+    torch.optim.SGD(model.parameters(), 0.1).step()
+
+
+def replace(model: nn.Module) -> None:
+    vector_to_parameters(torch.ones(31, dtype=torch.float64), model.parameters())
+
+
+@pytest.mark.parametrize("change", [step, replace])
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_changed_weights_are_noticed(
+    build: Build,
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int | None,
+    change: Callable[[nn.Module], None],
+) -> None:
+    operator = build(model, inputs, targets, chunk_size)
+    vector = torch.ones(operator.size, dtype=torch.float64)
+    cross_entropy(model(inputs), targets).backward()
+    operator @ vector
+    change(model)
+    with pytest.raises(RuntimeError, match="weights changed after its Hessian was prepared; make a new one"):
+        operator @ vector
+
+
+def test_several_threads_may_use_one_operator(
+    build: Build, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(3, 128), nn.Tanh(), nn.Linear(128, 128), nn.Tanh(), nn.Linear(128, 3))
+    operator = build(model.double(), inputs.repeat(100, 1), targets.repeat(100))
+    vectors = torch.randn(40, operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    expected = [operator @ vector for vector in vectors]
+    with ThreadPoolExecutor(4) as threads:
+        products = list(threads.map(operator.__matmul__, vectors))
+    torch.testing.assert_close(products, expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_that_are_no_class_are_refused(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, label: int
+) -> None:
+    targets[7] = label
+    if build is double_backward and label < 0:
+        pytest.skip("to cross_entropy a negative label may be one to ignore")
+    with pytest.raises(
+        ValueError, match=f"a label is {label}, but the network has 3 classes: expected 0 to 2"
+    ):
+        build(model, inputs, targets)
+
+
+def stack(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> PerceptronStack:
+    return PerceptronStack(model, torch.ones(2, 31, dtype=torch.float64), inputs, targets)
+
+
+@pytest.mark.parametrize("make", [PerceptronHessian, stack])
+def test_what_does_not_fit_a_perceptron_is_refused(
+    make: Callable[..., object], model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    with pytest.raises(ValueError, match="linear layers with one activation between each two"):
+        make(nn.Sequential(model), inputs, targets)
+    for wrong in (inputs[:, :2], inputs[:, None], inputs[:, 0]):
+        with pytest.raises(ValueError, match="the first layer takes 3 features of each sample"):
+            make(model, wrong, targets)
+    with pytest.raises(ValueError, match=r"are torch.float32 on cpu, the weights are torch.float64 on cpu"):
+        make(model, inputs.float(), targets)
+    with pytest.raises(ValueError, match=r"the labels are torch.int32, expected torch.int64"):
+        make(model, inputs, targets.int())
+
+
+def test_one_of_a_stack_refuses_the_same(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    one = stack(model, inputs, targets)[0]
+    assert (one @ torch.ones(0, 31, dtype=torch.float64)).shape == (0, 31)
+    with pytest.raises(ValueError, match="with N = 31"):
+        one @ torch.ones(62, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"are torch.float32"):
+        one @ torch.ones(31)
