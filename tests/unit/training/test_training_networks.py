@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from eigendrift.data.samples import Samples
+from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.errors import UserError
 from eigendrift.extensions import Model
 from eigendrift.numerics import generator
@@ -82,3 +85,38 @@ def test_a_convolution_sees_neighbours_and_its_derivatives_are_there() -> None:
 def test_an_image_that_cannot_be_halved_so_often_is_refused() -> None:
     with pytest.raises(UserError, match=r"'channels' of a network has 4 entries, .* 9 × 6 pixels cannot be"):
         build_model(SETTINGS["cnn"] | {"channels": [1, 1, 1, 1]}, SHAPE, 3, generator("test"))
+
+
+def test_the_hessian_of_a_convolutional_network_is_taken_one_by_one_and_right() -> None:
+    random = np.random.default_rng(0)
+    images = random.normal(size=(24, 6, 6)).astype(np.float32)
+    samples = Samples(images[:18], np.arange(18) % 3, images[18:], np.arange(6) % 3)
+    solver = {
+        "count": 2,
+        "samples": "all",
+        "chunk_size": 100,
+        "tolerance": 1e-4,
+        "max_products": 500,
+        "basis_size": 30,
+    }
+    settings = SETTINGS["cnn"] | {"channels": [2], "activation": "tanh"}
+    # On a GPU perceptrons are taken several at once, which nothing else can be.
+    landscape = Landscape(samples, settings, solver, torch.device("cpu"), together=3)
+    assert landscape.together == 1
+    model = build_model(settings, (6, 6), 3, generator("test")).double()
+    weights = nn.utils.parameters_to_vector(model.parameters()).detach()
+    (record,) = landscape.eigenpairs_at_each([weights.float().numpy()], [generator("start")])
+    inputs, targets = torch.from_numpy(samples.train_images).double(), torch.from_numpy(samples.train_labels)
+
+    def loss(flat: torch.Tensor) -> torch.Tensor:
+        parts = flat.split([parameter.numel() for parameter in model.parameters()])
+        named = {
+            name: part.view_as(parameter)
+            for part, (name, parameter) in zip(parts, model.named_parameters(), strict=True)
+        }
+        return cross_entropy(torch.func.functional_call(model, named, inputs), targets)
+
+    hessian = torch.autograd.functional.hessian(loss, weights)
+    expected = torch.linalg.eigvalsh(hessian).flip(0)[:2]
+    np.testing.assert_allclose(record["eigenvalue"], expected, rtol=1e-4)
+    assert record["converged"].all()
