@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from eigendrift.report.configuration import configuration_file, configuration_page, explained
+from eigendrift.study.extensions import completed
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+SCHEMA = completed(yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()), CONFIG)
 
 
 @pytest.fixture(scope="module")

@@ -97,3 +97,13 @@ def test_parameters_are_those_of_the_network() -> None:
 def test_captions_name_as_many_ranks_as_there_are(count: int, word: str) -> None:
     config = changed("eigenpairs.count", count)
     assert facts_of(config, runs_of(config, "main"), DATASETS)["ranks"] == word
+
+
+def test_a_network_of_another_kind_is_told_by_its_own_title() -> None:
+    settings = {"kind": "cnn", "channels": [3, 4], "kernel_size": 5}
+    settings |= {"activation": "relu", "initialization": "glorot_uniform"}
+    config = changed("models.mlp-32-32", settings)
+    digits = [run for run in runs_of(config, "main") if run.dataset == "digits"]
+    told = facts_of(config, digits, DATASETS)["training"]
+    number = (25 + 1) * 3 + (3 * 25 + 1) * 4 + (4 * 2 * 2 + 1) * 10
+    assert f"convolutional network of 3-4 channels, 5 × 5 kernels, N = {number} parameters;" in told

@@ -14,6 +14,7 @@ from torch.nn.utils import vector_to_parameters
 from eigendrift.data.samples import Samples
 from eigendrift.data.selection import hessian_sample
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.layers import is_perceptron
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
@@ -57,7 +58,7 @@ class Landscape:
             device: Where to compute.
             together: Weights whose eigenpairs are computed in the same few operations. By default as many as
                 are worth it on a GPU, and one on a CPU, which gains little. Always one if a chunk is smaller
-                than the sample: then memory is short.
+                than the sample, because memory is short then, and for networks that are no perceptrons.
 
         Raises:
             UserError: More samples or eigenpairs are asked for than there are.
@@ -82,7 +83,7 @@ class Landscape:
                 "parameters; ask for fewer."
             )
         samples_used = len(self._targets)
-        if settings["chunk_size"] < samples_used:
+        if settings["chunk_size"] < samples_used or not is_perceptron(self.model):
             together = 1
         elif together is None:
             on_gpu = device.type == "cuda"
