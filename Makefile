@@ -82,14 +82,9 @@ lint: venv
 
 # The lock is made by hand, after a change of pyproject.toml: `pip install uv`, then `make lock`.
 lock:
-<<<<<<< HEAD
-	uv pip compile pyproject.toml --extra dev --extra peers --extra slurm --extra docs --universal --fork-strategy fewest --python-version 3.11 \
-	    --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -o requirements.txt
-=======
-	uv pip compile pyproject.toml --extra dev --extra peers --extra slurm --universal --fork-strategy fewest \
-	    --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
-	    -o requirements.txt
->>>>>>> h6/issue6
+	uv pip compile pyproject.toml --extra dev --extra peers --extra slurm --extra docs --universal \
+	    --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command 'make lock' -o requirements.txt
 
 # The copy of the lock is the last thing put into .venv, so a broken installation is made anew.
 venv:

@@ -167,8 +167,6 @@ def test_core_hours_for_a_gpu_are_those_of_the_rules_that_ask_for_one():
     config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
     row = scale.row("smoke", config, 7, pd.Series({"train": 1.0, "null": 2.0, "metrics": 4.0}), 10**10)
     assert row.endswith("| 7 | 7.0 | 3.0 | 10.0 |")
-<<<<<<< HEAD
-    assert "not known" in scale.row("smoke", config, 7, None, 0)
 
 
 def pages():
@@ -217,5 +215,3 @@ def test_edges_that_others_imply_are_left_out():
     dot += "1 -> 0\n2 -> 0\n3 -> 1\n3 -> 0\n1 -> 2\n"
     assert rulegraph.without_implied(rulegraph.edges_of(dot)) == {("data", "figures"), ("figures", "all")}
     assert '"figures" -> "all";' in rulegraph.condensed(dot)
-=======
->>>>>>> h6/issue6

@@ -12,17 +12,10 @@ def whole_eigenpairs(folder):
     """Where the eigenpairs lie beside what is kept of them, until they are measured, if not all are kept."""
     if STORAGE.keys() <= {"dtype"}:
         return {}
-<<<<<<< HEAD
-    whole = f"results/{{study}}/runs/{{run}}/{folder}whole"
-    return {
-        "whole": temp(directory(f"{whole}/eigenpairs.zarr")),
-        "whole_manifest": temp(f"{whole}/eigenpairs.json"),
-=======
     place = f"results/{{study}}/runs/{{run}}/{folder}whole"
     return {
         "whole": temp(directory(f"{place}/eigenpairs.zarr")),
         "whole_manifest": temp(f"{place}/eigenpairs.json"),
->>>>>>> h6/issue6
     }
 
 

@@ -66,7 +66,10 @@ TRAJECTORY = StoreSpec(
     ),
 )
 
-_RESIDUAL = "‖Hv − λv‖ / |λ1|, recomputed with a fresh product; where λ1 is zero to rounding, over the largest |λ| that was seen."
+_RESIDUAL = (
+    "‖Hv − λv‖ / |λ1|, recomputed with a fresh product; where λ1 is zero to rounding, over the largest |λ| "
+    "that was seen."
+)
 _PAIR = (
     ("eigenvalue", "float64", "nat", "Algebraically largest eigenvalues of the Hessian, descending."),
     ("residual", "float64", "1", _RESIDUAL),
