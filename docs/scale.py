@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from math import lcm, prod
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 from docs.estimate import complete, estimate  # noqa: E402
 
 from eigendrift.data.registry import DATASETS  # noqa: E402
+from eigendrift.study.facts import parameters_on  # noqa: E402
 from eigendrift.study.nulls import null_names, null_settings  # noqa: E402
-from eigendrift.study.runs import Run, all_runs, parameters_of, runs_of  # noqa: E402
+from eigendrift.study.runs import Run, all_runs, runs_of  # noqa: E402
 from eigendrift.study.subsets import parts_of  # noqa: E402
+from eigendrift.training.optimizers import OPTIMIZERS  # noqa: E402
 
 PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"
 PAPER = ROOT / "workflow/studies/paper.yaml"
@@ -63,12 +65,13 @@ def bytes_of(config: Mapping[str, Any]) -> int:
 
 def _bytes_of_run(config: Mapping[str, Any], run: Run) -> int:
     pairs, checkpoints = config["eigenpairs"], config["training"]["checkpoints"]["count"]
-    is_adam, is_main = run.optimizer == "adam", run in runs_of(config, "main")
-    is_preconditioned = is_adam and is_main and run.seed < pairs["preconditioned_seeds"]
+    is_adaptive = OPTIMIZERS[run.optimizer].second_moment is not None
+    is_main = run in runs_of(config, "main")
+    is_preconditioned = is_adaptive and is_main and run.seed < pairs["preconditioned_seeds"]
     eigenvectors = _kept(config, pairs["count"], 1) * (1 + is_preconditioned)
     eigenvectors += is_main * _kept(config, pairs["wide_count"], pairs["wide_every"])
-    # Weights, gradient and update, of adam the second moment as well.
-    trajectory = checkpoints * (3 + is_adam)
+    # Weights, gradient and update, of adaptive optimizers the second moment as well.
+    trajectory = checkpoints * (3 + is_adaptive)
     size = np.dtype(config["storage"]["dtype"]).itemsize
     return (FLOAT32 * trajectory + size * eigenvectors) * _parameters(config, run.dataset, run.model)
 
@@ -91,9 +94,12 @@ def _bytes_of_nulls(config: Mapping[str, Any]) -> int:
 
 
 def _parameters(config: Mapping[str, Any], dataset: str, model: str) -> int:
-    facts = DATASETS[parts_of(dataset)[0]]
-    widths = config["models"][model]["hidden_widths"]
-    return parameters_of([prod(facts.image_shape), *widths, facts.classes])
+    parameters = parameters_on(config, model, DATASETS[parts_of(dataset)[0]])
+    if parameters is None:
+        sys.exit(
+            f"The kind of the network '{model}' does not tell its parameters, so its bytes are not known."
+        )
+    return parameters
 
 
 def jobs_of(config: Mapping[str, Any]) -> int:

@@ -9,11 +9,10 @@ with logged(snakemake.log[0]):
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.decompose import decompose
     from eigendrift.eigenpairs.landscape import Landscape
-    from eigendrift.eigenpairs.storage import as_stored, kept
+    from eigendrift.eigenpairs.storage import write_eigenpairs
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
-    from eigendrift.stores.writing import write_store
     from eigendrift.training.optimizers import OPTIMIZERS
     from eigendrift.training.preconditioners import preconditioners_along
 
@@ -53,10 +52,7 @@ with logged(snakemake.log[0]):
             diagonals,
         )
         summary = {**pairs.summary, "shapes": landscape.shapes}
-        if storage := snakemake.params.storage:
-            settings["storage"] = storage
-        vectors = as_stored(pairs.columns["eigenvector"], storage)
-        for name, stored in (("whole", vectors), ("store", kept(vectors, storage, every))):
-            if path := snakemake.output.get(name):
-                columns = {**pairs.columns, "eigenvector": stored}
-                write_store(Path(path), "eigenpairs", columns, settings, summary)
+        whole = snakemake.output.get("whole")
+        write_eigenpairs(
+            store, Path(whole) if whole else None, pairs.columns, settings, summary, snakemake.params.storage
+        )

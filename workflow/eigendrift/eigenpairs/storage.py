@@ -1,12 +1,39 @@
 """Which eigenvectors stay on disk, and in which precision."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from eigendrift.stores import half
-from eigendrift.stores.writing import Column
+from eigendrift.stores.writing import Column, write_store
+
+
+def write_eigenpairs(
+    store: Path,
+    whole: Path | None,
+    columns: Mapping[str, Column],
+    settings: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    storage: Mapping[str, Any],
+) -> None:
+    """Write what is kept of a run's eigenpairs, and all of them beside it where that is asked for.
+
+    Args:
+        store: Where what is kept goes.
+        whole: Where all of it goes; None if nowhere.
+        columns: The arrays of an eigenpairs store.
+        settings: That the store tells of; ``every`` says every how manieth of the run's checkpoints it has.
+        summary: Of the solver.
+        storage: Of the configuration's ``storage`` what is not as by default.
+    """
+    told = {**settings, "storage": storage} if storage else settings
+    vectors = as_stored(columns["eigenvector"], storage)
+    if whole is not None:
+        write_store(whole, "eigenpairs", {**columns, "eigenvector": vectors}, told, summary)
+    left = kept(vectors, storage, settings["every"])
+    write_store(store, "eigenpairs", {**columns, "eigenvector": left}, told, summary)
 
 
 def as_stored(vectors: Column, storage: Mapping[str, Any]) -> Column:
