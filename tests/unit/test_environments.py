@@ -54,9 +54,15 @@ def rules():
     return json.loads(result.stdout.partition("RULES ")[2])
 
 
+def is_type_checking(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def imported(path):
-    """Yield the packages that a file imports, at the top or within functions."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    """Yield the packages that a file imports, at the top or within functions, but not for type checkers alone."""
+    tree = ast.parse((ROOT / path).read_text())
+    tree.body = [node for node in tree.body if not is_type_checking(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
         elif isinstance(node, ast.Import):
