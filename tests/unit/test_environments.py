@@ -59,7 +59,7 @@ def is_type_checking(node):
 
 
 def imported(path):
-    """Yield the packages that a file imports, at the top or within functions, but not for type checkers alone."""
+    """Yield the packages that a file imports, at the top or within functions; not those for type checkers."""
     tree = ast.parse((ROOT / path).read_text())
     tree.body = [node for node in tree.body if not is_type_checking(node)]
     for node in ast.walk(tree):
