@@ -5,14 +5,8 @@ from pathlib import Path
 from stage import logged
 
 with logged(snakemake.log[0]):
-    import yaml
-
-    from eigendrift.extensions.plugins import load_plugins
     from eigendrift.report.configuration import configuration_file, configuration_page
-    from eigendrift.study.extensions import completed
 
     config = snakemake.params.config
-    load_plugins(snakemake.input.plugins)
-    schema = completed(yaml.safe_load(Path(snakemake.input.schema).read_text("utf-8")), config)
     Path(snakemake.output.file).write_text(configuration_file(config), "utf-8")
-    Path(snakemake.output.page).write_text(configuration_page(config, schema), "utf-8")
+    Path(snakemake.output.page).write_text(configuration_page(config, snakemake.params.schema), "utf-8")
