@@ -31,14 +31,8 @@ with SnakemakeApi(OutputSettings(quiet={"all"})) as api:
         snakefile=Path("Snakefile"),
     )
     study.list_rules()
-
-    def code_of(rule):
-        # Where plug-ins are code as well, it is known of each job alone.
-        known = rule.input.code
-        return study._workflow.globals["code"](Path(str(rule.script)).stem) if callable(known) else known
-
     rules = [
-        {"name": rule.name, "environment": rule.conda_env, "code": list(code_of(rule))}
+        {"name": rule.name, "environment": rule.conda_env, "code": list(rule.input.code)}
         for rule in study._workflow.rules if rule.script
     ]
 print("RULES", json.dumps(rules, default=lambda spec: str(spec.file.get_filename())))

@@ -21,6 +21,7 @@ from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.null.registry import NULL_MODELS
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.chosen import without_unset
+from eigendrift.study.extensions import completed
 from eigendrift.study.facts import facts_of
 from eigendrift.study.nulls import (
     WIDE,
@@ -47,9 +48,9 @@ try:
     config = without_unset(WRITTEN)
     PLUGINS = plugin_files(config.get("plugins"))
     load_plugins(PLUGINS)
-    check_config(
-        config, yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
-    )
+    BARE_SCHEMA = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
+    check_config(config, BARE_SCHEMA)
+    SCHEMA = completed(BARE_SCHEMA, config)
     check_sizes(config, WHOLE_DATASETS)
     if config["figures"]["style"]:
         # matplotlib takes a while to import, and hardly any study changes the style.

@@ -7,8 +7,9 @@ Produces data/<dataset>.zarr and its manifest.
 
 rule data:
     input:
-        code=lambda w: code("data", plugins=plugins_for_data(w)),
-        plugins=lambda w: plugins_for_data(w),
+        code=code("data"),
+        plugins=plugins_for_data,
+        plugin_code=lambda w: plugin_code(plugins_for_data(w)),
     output:
         store=directory("results/{study}/data/{dataset}.zarr"),
         manifest="results/{study}/data/{dataset}.json",

@@ -8,8 +8,9 @@ preconditioned Hessian runs/<run>/preconditioned/eigenpairs.zarr; and their mani
 
 rule eigenpairs:
     input:
-        code=lambda w: code("eigenpairs", plugins=plugins_for_training(RUNS[w.run])),
+        code=code("eigenpairs"),
         plugins=lambda w: plugins_for_training(RUNS[w.run]),
+        plugin_code=lambda w: plugin_code(plugins_for_training(RUNS[w.run])),
         manifests=lambda w: [
             rules.train.output.manifest,
             f"results/{w.study}/data/{RUNS[w.run].dataset}.json",

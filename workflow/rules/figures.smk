@@ -14,6 +14,7 @@ def shown(draw, category, runs, stores=None, sample=None, nulls=(), **settings):
     """
     return {
         "draw": draw,
+        "modules": [f"eigendrift.figures.{draw}"],
         "category": category,
         "facts": facts_of(config, runs, DATASETS, sample, nulls),
         "stores": stores or measured(runs),
@@ -35,7 +36,7 @@ def shown_by_plugin(figure):
     plugins = plugins_of((Figure, figure.name))
     return shown(figure.name, "Plug-ins", MAIN, together(MEASURED, own)) | {
         "plugins": plugins,
-        "code": code("figure", plugins=plugins),
+        "modules": [],
         "caption": "plugin",
         "text": figure.caption,
     }
@@ -216,10 +217,7 @@ if PRECONDITIONED:
     }
     # It tells optimizers apart by what they declare.
     ADAPTIVE = plugins_of(*((Optimizer, run.optimizer) for run in MAIN))
-    FIGURES["ext05_preconditioned"] |= {
-        "plugins": ADAPTIVE,
-        "code": code("figure", "eigendrift.figures.preconditioned", plugins=ADAPTIVE),
-    }
+    FIGURES["ext05_preconditioned"] |= {"plugins": ADAPTIVE}
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
     FIGURES |= {
@@ -284,9 +282,9 @@ for name, figure in FIGURES.items():
             name if name in known(Figure) else name.partition("_")[0]
         input:
             **figure["stores"],
-            code=figure.get("code")
-            or code("figure", f"eigendrift.figures.{figure['draw']}"),
-            plugins=figure.get("plugins", []),
+            code=code("figure", *figure["modules"]),
+            plugins=figure.get("plugins", ()),
+            plugin_code=plugin_code(figure.get("plugins", ())),
         output:
             **picture(name, figure["category"], figure.get("caption")),
         log:

@@ -70,8 +70,9 @@ rule preconditioned_metrics:
 
 rule plugin_metric:
     input:
-        code=lambda w: code("plugin_metric", plugins=plugins_of((Metric, w.metric))),
+        code=code("plugin_metric"),
         plugins=lambda w: plugins_of((Metric, w.metric)),
+        plugin_code=lambda w: plugin_code(plugins_of((Metric, w.metric))),
         manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
         eigenpairs=ancient(rules.eigenpairs.output.store),

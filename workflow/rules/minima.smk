@@ -7,8 +7,9 @@ Produces minima/<dataset>/<model>/<optimizer>.zarr and its manifest.
 
 rule minimum:
     input:
-        code=lambda w: code("minimum", plugins=plugins_of(model_of(w.model))),
+        code=code("minimum"),
         plugins=lambda w: plugins_of(model_of(w.model)),
+        plugin_code=lambda w: plugin_code(plugins_of(model_of(w.model))),
         manifests=lambda w: [
             f"results/{w.study}/data/{w.dataset}.json",
             *manifests_of(ends_of(w)),

@@ -7,8 +7,9 @@ Produces null/<dataset>/<model>/<null>.zarr, the draws, and their manifest.
 
 rule null:
     input:
-        code=lambda w: code("null", plugins=plugins_for_null(w)),
+        code=code("null"),
         plugins=plugins_for_null,
+        plugin_code=lambda w: plugin_code(plugins_for_null(w)),
         manifests=lambda w: [
             f"results/{w.study}/data/{w.dataset}.json",
             *manifests_of(permuted_by(w)),

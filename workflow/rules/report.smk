@@ -59,9 +59,7 @@ rule claims_page:
 
 rule configuration:
     input:
-        schema=os.path.relpath(WORKFLOW / "schemas/config.schema.yaml"),
-        code=code("configuration", plugins=tuple(map(str, PLUGINS))),
-        plugins=list(map(str, PLUGINS)),
+        code=code("configuration"),
     output:
         file=report(
             "results/{study}/config.yaml",
@@ -83,6 +81,7 @@ rule configuration:
         # Where a user keeps files is nothing to publish, and no part of the study. What is null leaves an
         # experiment out again when the file is laid over config.yaml.
         config={**WRITTEN, "data_dir": None},
+        schema=SCHEMA,
     message:
         "Writing down the configuration"
     script:

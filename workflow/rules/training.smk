@@ -7,8 +7,9 @@ Produces runs/<run>/trajectory.zarr and its manifest.
 
 rule train:
     input:
-        code=lambda w: code("train", plugins=plugins_for_training(RUNS[w.run])),
+        code=code("train"),
         plugins=lambda w: plugins_for_training(RUNS[w.run]),
+        plugin_code=lambda w: plugin_code(plugins_for_training(RUNS[w.run])),
         manifest=lambda w: f"results/{w.study}/data/{RUNS[w.run].dataset}.json",
         data=lambda w: ancient(f"results/{w.study}/data/{RUNS[w.run].dataset}.zarr"),
     output:

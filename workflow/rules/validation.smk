@@ -20,8 +20,9 @@ rule validation:
         untrained=ancient(UNTRAINED_BASELINES),
         metrics=ancient(MAIN_METRICS),
         eigenpairs=ancient(MAIN_EIGENPAIRS),
-        code=code("validation", plugins=NULL_PLUGINS),
+        code=code("validation"),
         plugins=NULL_PLUGINS,
+        plugin_code=plugin_code(NULL_PLUGINS),
     output:
         validation=report(
             "results/{study}/null_validation.csv",

@@ -39,7 +39,8 @@ with logged(snakemake.log[0]):
     landscape = Landscape(read_samples(Path(snakemake.input.data)), training["model"], solver, device)
     store = Path(snakemake.output.store)
     key = progress_key(
-        {**settings, "device": device.type}, [*snakemake.input.manifests, *snakemake.input.code]
+        {**settings, "device": device.type},
+        [*snakemake.input.manifests, *snakemake.input.code, *snakemake.input.plugin_code],
     )
     with resumable(store, key) as progress:
         pairs = decompose(

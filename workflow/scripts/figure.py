@@ -15,7 +15,7 @@ with logged(snakemake.log[0]):
     load_plugins(snakemake.input.get("plugins", []))
     plugged = known(Figure).get(name)
     figure = None if plugged else import_module(f"eigendrift.figures.{name}")
-    apart = ("code", "manifests", "plugins")
+    apart = ("code", "manifests", "plugins", "plugin_code")
     stores = {kind: paths for kind, paths in snakemake.input.items() if kind not in apart}
     produce(
         plugged.draw if plugged else figure.draw,

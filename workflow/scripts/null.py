@@ -25,7 +25,8 @@ with logged(snakemake.log[0]):
     ends = ends_of(trajectories, settings["trainings"])
     store = Path(snakemake.output.store)
     key = progress_key(
-        {**settings, "device": device.type}, [*snakemake.input.manifests, *snakemake.input.code]
+        {**settings, "device": device.type},
+        [*snakemake.input.manifests, *snakemake.input.code, *snakemake.input.plugin_code],
     )
     with resumable(store, key) as progress:
         origin = Origin(samples, landscape, settings, device, progress, ends)

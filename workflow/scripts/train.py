@@ -18,7 +18,10 @@ with logged(snakemake.log[0]):
     device = numerics.resolve_device(snakemake.params.device)
     samples = read_samples(Path(snakemake.input.data))
     store = Path(snakemake.output.store)
-    key = progress_key({**settings, "device": device.type}, [snakemake.input.manifest, *snakemake.input.code])
+    key = progress_key(
+        {**settings, "device": device.type},
+        [snakemake.input.manifest, *snakemake.input.code, *snakemake.input.plugin_code],
+    )
     with resumable(store, key) as progress:
         run = train(samples, settings, device, progress, f"train {snakemake.wildcards.run}")
         write_store(store, "trajectory", run.columns, settings, {"diverged_at": run.diverged_at})

@@ -8,13 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
-    import xarray as xr
 
 Settings = Mapping[str, Any]
 # JSON schema of a setting, which needs a "description"; "$ref" may point to "#/$defs/…" of the
@@ -77,7 +73,7 @@ class Optimizer(Extension):
 
     KIND: ClassVar[str] = "optimizer"
 
-    build: Callable[[Iterable["torch.nn.Parameter"], Settings], Any]
+    build: Callable[[Iterable[Any], Settings], Any]
     settings: Mapping[str, Schema] = field(default_factory=dict)
     description: str = "An optimizer of a plug-in."
     takes_closure: bool = False
@@ -100,9 +96,10 @@ class Model(Extension):
     """A kind of network, which ``models.<name>.kind`` of the configuration names.
 
     Attributes:
-        build: Makes a network that maps float32 (n, rows, columns) to scores (n, classes), from settings,
-            image shape, number of classes, and a CPU generator that weights are drawn from. torch's own
-            generator is seeded from that one meanwhile, so that modules may as well initialize themselves.
+        build: Makes a ``torch.nn.Module`` that maps float32 (n, rows, columns) to scores (n, classes), from
+            settings, image shape, number of classes, and a CPU generator that weights are drawn from. torch's
+            own generator is seeded from that one meanwhile, so that modules may as well initialize
+            themselves.
         settings: Schema of every setting.
         parameters: Counts N, from settings, image shape and number of classes; without it the study is
             checked less well before it starts.
@@ -111,7 +108,7 @@ class Model(Extension):
 
     KIND: ClassVar[str] = "model"
 
-    build: Callable[[Settings, tuple[int, int], int, "torch.Generator"], "torch.nn.Module"]
+    build: Callable[[Settings, tuple[int, int], int, Any], Any]
     settings: Mapping[str, Schema] = field(default_factory=dict)
     parameters: Callable[[Settings, tuple[int, int], int], int] | None = None
     title: Callable[[Settings, tuple[int, int], int], str] | None = None
@@ -181,7 +178,7 @@ class Metric(Extension):
     KIND: ClassVar[str] = "metric"
     ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
 
-    measure: Callable[["xr.Dataset", "xr.Dataset"], np.ndarray]
+    measure: Callable[[Any, Any], np.ndarray]
     meaning: str
     unit: str = "1"
 

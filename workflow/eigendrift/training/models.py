@@ -37,7 +37,8 @@ def build_model(
     # Modules that initialize themselves draw from torch's own generator, which nobody else must notice.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random.initial_seed())
-        return MODELS[kind_of(settings)].build(settings, image_shape, classes, random)
+        model: nn.Module = MODELS[kind_of(settings)].build(settings, image_shape, classes, random)
+    return model
 
 
 def initial_model(

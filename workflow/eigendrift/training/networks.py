@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eigendrift.extensions.kinds import Model
+from eigendrift.extensions.later import by_name
 from eigendrift.extensions.registry import known
-
-if TYPE_CHECKING:
-    import torch
 
 Settings = Mapping[str, Any]
 Shape = tuple[int, int]
+BUILDERS = "eigendrift.training.models"
 
 # What a study means that names no kind.
 USUAL = "mlp"
@@ -46,28 +45,12 @@ def pooled_shape(settings: Settings, image_shape: Shape) -> Shape:
     return rows, columns
 
 
-def _perceptron(
-    settings: Settings, image_shape: Shape, classes: int, random: "torch.Generator"
-) -> "torch.nn.Module":
-    from eigendrift.training.models import perceptron
-
-    return perceptron(settings, image_shape, classes, random)
-
-
 def _perceptron_parameters(settings: Settings, image_shape: Shape, classes: int) -> int:
     return parameters_of(perceptron_widths(settings, image_shape, classes))
 
 
 def _perceptron_title(settings: Settings, image_shape: Shape, classes: int) -> str:
     return f"{'-'.join(map(str, perceptron_widths(settings, image_shape, classes)))} perceptron"
-
-
-def _convolutional(
-    settings: Settings, image_shape: Shape, classes: int, random: "torch.Generator"
-) -> "torch.nn.Module":
-    from eigendrift.training.models import convolutional
-
-    return convolutional(settings, image_shape, classes, random)
 
 
 def _convolutional_parameters(settings: Settings, image_shape: Shape, classes: int) -> int:
@@ -86,7 +69,7 @@ MODELS = known(
     Model,
     Model(
         name="mlp",
-        build=_perceptron,
+        build=by_name(BUILDERS, "perceptron"),
         settings={
             "hidden_widths": {
                 "description": (
@@ -103,7 +86,7 @@ MODELS = known(
     ),
     Model(
         name="cnn",
-        build=_convolutional,
+        build=by_name(BUILDERS, "convolutional"),
         settings={
             "channels": {
                 "description": (

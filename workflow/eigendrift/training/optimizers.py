@@ -1,19 +1,15 @@
-"""Optimizers by name: an entry each says everything about one. None imports torch before it is built."""
+"""Optimizers by name: an entry each says everything about one. Knows nothing of torch before one is built."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from eigendrift.errors import UserError
 from eigendrift.extensions.kinds import Optimizer
+from eigendrift.extensions.later import by_name
 from eigendrift.extensions.registry import known
 from eigendrift.training.preconditioners import of_adam, of_rmsprop
 
-if TYPE_CHECKING:
-    import torch
-
-    Parameters = Iterable[torch.nn.Parameter]
-
 Settings = Mapping[str, Any]
+BUILDERS = "eigendrift.training.builders"
 
 DECAY = {"$ref": "#/$defs/decay"}
 ADDED = {
@@ -36,65 +32,6 @@ RADIUS = {
 }
 
 
-def _sgd(parameters: "Parameters", settings: Settings) -> "torch.optim.Optimizer":
-    from torch.optim import SGD
-
-    return SGD(parameters, lr=settings["learning_rate"], momentum=settings.get("momentum", 0.0), fused=True)
-
-
-def _adam(parameters: "Parameters", settings: Settings) -> "torch.optim.Optimizer":
-    from torch.optim import Adam
-
-    betas = (settings["beta1"], settings["beta2"])
-    return Adam(parameters, lr=settings["learning_rate"], betas=betas, eps=settings["epsilon"], fused=True)
-
-
-def _adamw(parameters: "Parameters", settings: Settings) -> "torch.optim.Optimizer":
-    from torch.optim import AdamW
-
-    return AdamW(
-        parameters,
-        lr=settings["learning_rate"],
-        betas=(settings["beta1"], settings["beta2"]),
-        eps=settings["epsilon"],
-        weight_decay=settings["weight_decay"],
-        fused=True,
-    )
-
-
-def _rmsprop(parameters: "Parameters", settings: Settings) -> "torch.optim.Optimizer":
-    from torch.optim import RMSprop
-
-    return RMSprop(parameters, lr=settings["learning_rate"], alpha=settings["beta2"], eps=settings["epsilon"])
-
-
-def _sam(parameters: "Parameters", settings: Settings) -> "torch.optim.Optimizer":
-    from eigendrift.training.sam import SAM
-
-    return SAM(
-        parameters, lr=settings["learning_rate"], momentum=settings["momentum"], radius=settings["radius"]
-    )
-
-
-def _muon(parameters: "Parameters", settings: Settings) -> Any:
-    import torch
-
-    from eigendrift.training.muon import MuonWithAdamW
-
-    if not hasattr(torch.optim, "Muon"):
-        raise UserError(
-            f"Config key 'optimizers.muon' asks for torch.optim.Muon, which torch {torch.__version__} does "
-            f"not have; "
-            "install torch 2.9 or newer, or leave it out."
-        )
-    return MuonWithAdamW(
-        parameters,
-        lr=settings["learning_rate"],
-        momentum=settings["momentum"],
-        weight_decay=settings["weight_decay"],
-    )
-
-
 def _heavy_ball_threshold(settings: Settings) -> float:
     return 2 * (1 + float(settings.get("momentum", 0))) / float(settings["learning_rate"])
 
@@ -110,20 +47,20 @@ OPTIMIZERS = known(
     Optimizer,
     Optimizer(
         name="sgd",
-        build=_sgd,
+        build=by_name(BUILDERS, "sgd"),
         description="Plain stochastic gradient descent.",
         threshold=_heavy_ball_threshold,
     ),
     Optimizer(
         name="momentum",
-        build=_sgd,
+        build=by_name(BUILDERS, "sgd"),
         settings={"momentum": DECAY},
         description="Stochastic gradient descent with heavy-ball momentum.",
         threshold=_heavy_ball_threshold,
     ),
     Optimizer(
         name="adam",
-        build=_adam,
+        build=by_name(BUILDERS, "adam"),
         settings={"beta1": DECAY, "beta2": DECAY, "epsilon": ADDED},
         description="Adam (Kingma & Ba 2015).",
         second_moment="exp_avg_sq",
@@ -132,7 +69,7 @@ OPTIMIZERS = known(
     ),
     Optimizer(
         name="adamw",
-        build=_adamw,
+        build=by_name(BUILDERS, "adamw"),
         settings={"beta1": DECAY, "beta2": DECAY, "epsilon": ADDED, "weight_decay": WEIGHT_DECAY},
         description="Adam with decoupled weight decay (Loshchilov & Hutter 2019).",
         second_moment="exp_avg_sq",
@@ -141,7 +78,7 @@ OPTIMIZERS = known(
     ),
     Optimizer(
         name="rmsprop",
-        build=_rmsprop,
+        build=by_name(BUILDERS, "rmsprop"),
         settings={"beta2": DECAY, "epsilon": ADDED},
         description="RMSprop (Tieleman & Hinton 2012).",
         second_moment="square_avg",
@@ -150,34 +87,20 @@ OPTIMIZERS = known(
     ),
     Optimizer(
         name="sam",
-        build=_sam,
+        build=by_name(BUILDERS, "sam"),
         settings={"momentum": DECAY, "radius": RADIUS},
         description="Sharpness-aware minimization over heavy-ball SGD (Foret et al. 2021).",
         takes_closure=True,
     ),
     Optimizer(
         name="muon",
-        build=_muon,
+        build=by_name(BUILDERS, "muon"),
         settings={"momentum": DECAY, "weight_decay": WEIGHT_DECAY},
         description=(
             "Muon (Jordan et al. 2024) for matrices, AdamW for biases and all else that is no matrix."
         ),
     ),
 )
-
-
-def second_moment(spec: Optimizer, optimizer: "torch.optim.Optimizer") -> "torch.Tensor | None":
-    """Return the flat second-moment estimate, zero before the first step; None if there is none."""
-    if spec.second_moment is None:
-        return None
-    import torch
-
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    moments = [
-        optimizer.state[parameter].get(spec.second_moment, torch.zeros_like(parameter)).flatten()
-        for parameter in parameters
-    ]
-    return torch.cat(moments)
 
 
 def is_adaptive(name: str) -> bool:

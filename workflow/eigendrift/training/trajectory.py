@@ -18,10 +18,11 @@ from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
 from eigendrift.tracking import Tracker, tracked
 from eigendrift.training.batches import BatchOrder
+from eigendrift.training.builders import second_moment
 from eigendrift.training.checkpoints import checkpoint_steps
 from eigendrift.training.divergence import diverged_from
 from eigendrift.training.models import initial_model
-from eigendrift.training.optimizers import OPTIMIZERS, second_moment
+from eigendrift.training.optimizers import OPTIMIZERS
 
 logger = logging.getLogger(__name__)
 

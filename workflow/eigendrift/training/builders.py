@@ -1,0 +1,82 @@
+"""How the optimizers that are declared in `eigendrift.training.optimizers` are made of torch's."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch.nn import Parameter
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+from eigendrift.errors import UserError
+from eigendrift.extensions.kinds import Optimizer as Declared
+from eigendrift.training.muon import MuonWithAdamW
+from eigendrift.training.sam import SAM
+
+Settings = Mapping[str, Any]
+
+
+def sgd(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
+    """Make SGD, with heavy-ball momentum where the settings have it."""
+    return SGD(parameters, lr=settings["learning_rate"], momentum=settings.get("momentum", 0.0), fused=True)
+
+
+def adam(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
+    """Make Adam."""
+    betas = (settings["beta1"], settings["beta2"])
+    return Adam(parameters, lr=settings["learning_rate"], betas=betas, eps=settings["epsilon"], fused=True)
+
+
+def adamw(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
+    """Make AdamW."""
+    return AdamW(
+        parameters,
+        lr=settings["learning_rate"],
+        betas=(settings["beta1"], settings["beta2"]),
+        eps=settings["epsilon"],
+        weight_decay=settings["weight_decay"],
+        fused=True,
+    )
+
+
+def rmsprop(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
+    """Make RMSprop."""
+    return RMSprop(parameters, lr=settings["learning_rate"], alpha=settings["beta2"], eps=settings["epsilon"])
+
+
+def sam(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
+    """Make `SAM`."""
+    return SAM(
+        parameters, lr=settings["learning_rate"], momentum=settings["momentum"], radius=settings["radius"]
+    )
+
+
+def muon(parameters: Iterable[Parameter], settings: Settings) -> MuonWithAdamW:
+    """Make `MuonWithAdamW`.
+
+    Raises:
+        UserError: This torch has no Muon.
+    """
+    if not hasattr(torch.optim, "Muon"):
+        raise UserError(
+            f"Config key 'optimizers.muon' asks for torch.optim.Muon, which torch {torch.__version__} does "
+            f"not have; "
+            "install torch 2.9 or newer, or leave it out."
+        )
+    return MuonWithAdamW(
+        parameters,
+        lr=settings["learning_rate"],
+        momentum=settings["momentum"],
+        weight_decay=settings["weight_decay"],
+    )
+
+
+def second_moment(spec: Declared, optimizer: Optimizer) -> torch.Tensor | None:
+    """Return the flat second-moment estimate, zero before the first step; None if there is none."""
+    if spec.second_moment is None:
+        return None
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments = [
+        optimizer.state[parameter].get(spec.second_moment, torch.zeros_like(parameter)).flatten()
+        for parameter in parameters
+    ]
+    return torch.cat(moments)
