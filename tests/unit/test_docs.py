@@ -5,12 +5,15 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from docs import estimate, gallery, scale
+from docs import estimate, gallery, half, scale
 from PIL import Image
 
+from eigendrift.stores.registry import STORES
+from eigendrift.stores.writing import write_store
 from eigendrift.study.runs import all_runs, runs_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,3 +167,24 @@ def test_core_hours_for_a_gpu_are_those_of_the_rules_that_ask_for_one():
     config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
     row = scale.row("smoke", config, 7, pd.Series({"train": 1.0, "null": 2.0, "metrics": 4.0}), 10**10)
     assert row.endswith("| 7 | 7.0 | 3.0 | 10.0 |")
+
+
+def test_float16_is_measured_on_every_metric_of_eigenvectors(tmp_path, capsys):
+    generator, sizes = np.random.default_rng(0), {"checkpoint": 4, "rank": 2, "parameter": 9}
+    for kind in ("trajectory", "eigenpairs"):
+        columns = {
+            spec.name: generator.standard_normal([sizes[dim] for dim in spec.dims]).astype(spec.dtype)
+            for spec in STORES[kind].arrays
+        }
+        columns["step"] = np.arange(4)
+        if kind == "eigenpairs":
+            columns["converged"][:] = True
+            columns["eigenvector"] /= np.linalg.norm(columns["eigenvector"], axis=-1, keepdims=True)
+        summary = {"shapes": [[2, 2], [2], [1, 2], [1]]}
+        write_store(tmp_path / f"runs/seed0/{kind}.zarr", kind, columns, {}, summary)
+    half.main(tmp_path)
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    names = {spec.name for spec in STORES["metrics"].arrays if spec.name not in half.UNTOUCHED}
+    copied = {name for name in names if name.startswith(("train", "test"))}
+    assert {row[0] for row in rows} == names - copied | {"the vector", "log10 of displacement"}
+    assert all(0 < float(largest) < 1e-2 for *_, largest in rows)
