@@ -1,5 +1,6 @@
 """A real SLURM of one node on this machine, as tests use it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -86,15 +87,19 @@ class Slurm:
 
     def _kill_processes_of(self, number: str) -> None:
         """Kill a job and what watches over it, but none of another cluster on this machine."""
+        watching, working = [], []
         for process in psutil.process_iter():
             try:
                 variables, command = process.environ(), " ".join(process.cmdline())
             except psutil.Error:
                 continue
-            path, configuration = variables.get("PATH", ""), variables.get("SLURM_CONF", "")
-            works = variables.get("SLURM_JOB_ID") == number and str(self.home) in path
-            watches = f"slurmstepd: [{number}." in command and str(self.home) in configuration
-            if works or watches:
+            if f"slurmstepd: [{number}." in command and str(self.home) in variables.get("SLURM_CONF", ""):
+                watching.append(process)
+            elif variables.get("SLURM_JOB_ID") == number and str(self.home) in variables.get("PATH", ""):
+                working.append(process)
+        # First the watching ones, which would report the end of the others.
+        for process in watching + working:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
 
