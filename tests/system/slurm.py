@@ -1,5 +1,6 @@
 """A real SLURM of one node on this machine, as tests use it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -86,15 +87,17 @@ class Slurm:
 
     def _kill_processes_of(self, number: str) -> None:
         """Kill a job and what watches over it, but none of another cluster on this machine."""
+        working, watching = [], []
         for process in psutil.process_iter():
-            try:
-                variables, command = process.environ(), " ".join(process.cmdline())
-            except psutil.Error:
-                continue
-            path, configuration = variables.get("PATH", ""), variables.get("SLURM_CONF", "")
-            works = variables.get("SLURM_JOB_ID") == number and str(self.home) in path
-            watches = f"slurmstepd: [{number}." in command and str(self.home) in configuration
-            if works or watches:
+            with contextlib.suppress(psutil.Error):
+                variables, parent = process.environ(), process.parent()
+                if variables.get("SLURM_JOB_ID") == number and str(self.home) in variables.get("PATH", ""):
+                    working.append(process)
+                    if parent and parent.name() == "slurmstepd":
+                        watching.append(parent)
+        # First the watching ones, which would report the end of the others.
+        for process in watching + working:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
 

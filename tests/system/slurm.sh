@@ -74,6 +74,8 @@ await() {
     exit 1
 }
 
+no_job_runs() { [ -z "$(timeout 5 squeue --noheader --states=running,completing)" ]; }
+
 is_idle() { [ "$(sinfo --noheader --format %T)" = idle ]; }
 
 up() {
@@ -101,7 +103,8 @@ stop() {
 
 down() {
     timeout 10 scancel --user="$(id -un)" 2> /dev/null || true
-    await 20 "That all jobs end" test -z "$(timeout 5 squeue --noheader --states=running,completing 2> /dev/null)" || true
+    # The daemons are stopped also if it did not.
+    (await 20 "That all jobs end" no_job_runs) || true
     for daemon in slurmd slurmctld munged; do
         stop $daemon
     done

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from docs import estimate, gallery, rulegraph, scale
+from docs import estimate, gallery, half, rulegraph, scale
 from PIL import Image
 
+from eigendrift.stores.registry import STORES
+from eigendrift.stores.writing import write_store
 from eigendrift.study.runs import all_runs, runs_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,3 +218,24 @@ def test_edges_that_others_imply_are_left_out():
     dot += "1 -> 0\n2 -> 0\n3 -> 1\n3 -> 0\n1 -> 2\n"
     assert rulegraph.without_implied(rulegraph.edges_of(dot)) == {("data", "figures"), ("figures", "all")}
     assert '"figures" -> "all";' in rulegraph.condensed(dot)
+
+
+def test_float16_is_measured_on_every_metric_of_eigenvectors(tmp_path, capsys):
+    generator, sizes = np.random.default_rng(0), {"checkpoint": 4, "rank": 2, "parameter": 9}
+    for kind in ("trajectory", "eigenpairs"):
+        columns = {
+            spec.name: generator.standard_normal([sizes[dim] for dim in spec.dims]).astype(spec.dtype)
+            for spec in STORES[kind].arrays
+        }
+        columns["step"] = np.arange(4)
+        if kind == "eigenpairs":
+            columns["converged"][:] = True
+            columns["eigenvector"] /= np.linalg.norm(columns["eigenvector"], axis=-1, keepdims=True)
+        summary = {"shapes": [[2, 2], [2], [1, 2], [1]]}
+        write_store(tmp_path / f"runs/seed0/{kind}.zarr", kind, columns, {}, summary)
+    half.main(tmp_path)
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    names = {spec.name for spec in STORES["metrics"].arrays if spec.name not in half.UNTOUCHED}
+    copied = {name for name in names if name.startswith(("train", "test"))}
+    assert {row[0] for row in rows} == names - copied | {"the vector", "log10 of displacement"}
+    assert all(0 < float(largest) < 1e-2 for *_, largest in rows)
