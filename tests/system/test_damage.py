@@ -47,11 +47,10 @@ HARMED = [
     ],
     [
         (
-            SGD / "seed0/metrics.zarr/displacement/c/0/0/0",
+            SGD / "seed0/wide/metrics.zarr/displacement/c/0/0/0",
             "truncate",
-            FIGURES / "fig02_alignment.csv",
+            FIGURES / "fig15_wide_localization.csv",
         ),
-        (NULL / "reinitialized-baseline.json", "flip", FIGURES / "fig03_localization.csv"),
         (NULL / "permuted-baseline.zarr/eigenvalue/c/0/0", "delete", RESULTS / "null_validation.csv"),
         (
             RESULTS / "minima/digits/mlp-4/sgd.zarr/density/c/0",
