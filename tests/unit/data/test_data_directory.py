@@ -3,6 +3,7 @@
 import gzip
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,14 @@ from eigendrift.errors import UserError
 
 Put = Callable[..., Path]
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+
+
+@pytest.fixture
+def small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MNIST as the files of these tests have it."""
+    declared = registry.DATASETS["mnist"]
+    small = replace(declared, training_samples=6, image_shape=(2, 3), classes=3)
+    monkeypatch.setitem(registry.DATASETS, "mnist", small)
 
 
 def test_nothing_named(no_variable: None) -> None:
@@ -34,7 +43,7 @@ def test_variable_wins_unless_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variable_decides_what_is_read(
-    monkeypatch: pytest.MonkeyPatch, put: Put, files: dict[str, bytes], no_network: None
+    monkeypatch: pytest.MonkeyPatch, put: Put, files: dict[str, bytes], no_network: None, small_mnist: None
 ) -> None:
     good, empty = put(files), put({}, where="empty")
     monkeypatch.setenv(directory.VARIABLE, str(good))
@@ -46,7 +55,7 @@ def test_variable_decides_what_is_read(
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_reads_a_directory_without_network(
-    put: Put, files: dict[str, bytes], packed: bool, no_variable: None, no_network: None
+    put: Put, files: dict[str, bytes], packed: bool, no_variable: None, no_network: None, small_mnist: None
 ) -> None:
     root = put(files)
     if not packed:

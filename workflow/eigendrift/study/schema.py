@@ -61,7 +61,13 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         UserError: Names the first key that is wrong, what it is and what is allowed.
     """
     if errors := list(_Validator(schema).iter_errors(config)):
-        raise UserError(_sentence(max(errors, key=relevance)))
+        raise UserError(_sentence(max(errors, key=_relevance)))
+
+
+def _relevance(error: ValidationError) -> Any:
+    # Of errors that are as relevant, it compares paths, and keys need not be text.
+    depth, path, *others = relevance(error)
+    return depth, tuple(map(str, path)), *others
 
 
 def _sentence(error: ValidationError) -> str:
