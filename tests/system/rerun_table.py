@@ -41,6 +41,7 @@ while running:
 # Every key of the schema, in its order, with a value other than the tiny study's.
 CHANGES = {
     "study": "other",
+    "plugins": ["examples/entropy.py"],
     "data_dir": "/somewhere/else",
     "device": "cpu",
     "input_scaling": "unit",
@@ -71,6 +72,7 @@ CHANGES = {
     "optimizers.adam.beta1": 0.8,
     "optimizers.adam.beta2": 0.99,
     "optimizers.adam.epsilon": 1e-7,
+    "models.mlp-4.kind": "mlp",
     "models.mlp-4.hidden_widths": [5],
     "models.mlp-4.activation": "tanh",
     "models.mlp-4.initialization": "glorot_normal",
@@ -88,6 +90,9 @@ CHANGES = {
     "eigenpairs.tolerance": 1e-5,
     "eigenpairs.max_products": 400,
     "eigenpairs.basis_size": 70,
+    "storage.ranks": 3,
+    "storage.every": 2,
+    "storage.dtype": "float16",
     "null_models.names": ["isotropic", "reinitialized", "permuted"],
     "null_models.draws.isotropic": 6,
     "null_models.draws.reinitialized": 6,

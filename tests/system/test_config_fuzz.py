@@ -21,6 +21,7 @@ from schema_strategies import allowed_by
 
 from eigendrift.data.registry import DATASETS
 from eigendrift.errors import UserError
+from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.figures.style import check_style
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.chosen import without_unset
@@ -91,6 +92,7 @@ def check(config: Any) -> None:
     tally.count("configurations tried")
     try:
         chosen = without_unset(config)
+        load_plugins(plugin_files(chosen.get("plugins")))
         check_config(chosen, WRITTEN)
         check_sizes(chosen, DATASETS)
         check_style(chosen["figures"]["style"])

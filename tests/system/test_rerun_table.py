@@ -12,15 +12,29 @@ from clone import ROOT, Clone, copy_repository
 from rerun_table import CHANGES, dry_runs, markdown, modules, overlay, row_of_key, row_of_module
 from tiny_study import RESULTS, TINY
 
+from eigendrift.study.extensions import completed
+
 PAGE = ROOT / "docs/reruns.md"
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+WRITTEN = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+STUDY = yaml.safe_load((ROOT / TINY).read_text())
+OPTIMIZERS = yaml.safe_load((ROOT / "config.yaml").read_text())["optimizers"]
 MARK = "<!-- written by make reruns -->\n"
+
+
+def schema_of_study():
+    """The schema with the settings of extensions that the study makes use of."""
+    schema = completed(WRITTEN, STUDY)
+    keys = schema["properties"]
+    keys["optimizers"]["properties"] = {name: keys["optimizers"]["properties"][name] for name in OPTIMIZERS}
+    # A user names networks.
+    keys["models"]["additionalProperties"] = keys["models"].pop("properties")["mlp-4"]
+    return schema
 
 
 def leaves(schema, path=()):
     """Keys of the schema that hold values, with * for names that a user chooses."""
     if "$ref" in schema and "properties" not in schema:
-        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = WRITTEN["$defs"][schema["$ref"].rpartition("/")[2]]
     free = schema.get("additionalProperties")
     named = schema.get("properties", {})
     if isinstance(free, dict) and ("properties" in free):
@@ -32,7 +46,7 @@ def leaves(schema, path=()):
 
 
 def test_the_table_has_every_key():
-    patterns = [re.escape(leaf).replace(r"\*", "[^.]+") for leaf in leaves(SCHEMA)]
+    patterns = [re.escape(leaf).replace(r"\*", "[^.]+") for leaf in leaves(schema_of_study())]
     assert len(patterns) > 60
     assert [p for p in patterns if not any(re.fullmatch(p, key) for key in CHANGES)] == []
     patterns.append(r"experiments\.[^.]+")

@@ -66,8 +66,8 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
 
 def _relevance(error: ValidationError) -> Any:
     # Of errors that are as relevant, it compares paths, and keys need not be text.
-    depth, path, *others = relevance(error)
-    return depth, tuple(map(str, path)), *others
+    key: Any = relevance(error)
+    return key[0], tuple(map(str, key[1])), *key[2:]
 
 
 def _sentence(error: ValidationError) -> str:
