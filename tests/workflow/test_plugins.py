@@ -124,7 +124,7 @@ def test_nothing_else_reruns_anything(mine: Clone, plugins: Path) -> None:
 
 def test_what_a_study_names_wrongly_is_refused_before_any_job(mine: Clone) -> None:
     for change, sentence in (
-        ({"plugins": ["nowhere"]}, "Config key 'plugins' names nowhere, which does not exist"),
+        ({"plugins": ["nowhere"]}, "Config key 'plugins' names 'nowhere', which does not exist"),
         ({"plugins": []}, "'models.narrow.kind' is 'bottleneck', expected one of mlp, cnn"),
     ):
         (mine.path / "wrong.yaml").write_text(yaml.safe_dump(STUDY | change))

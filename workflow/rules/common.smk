@@ -50,7 +50,7 @@ try:
     load_plugins(PLUGINS)
     BARE_SCHEMA = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     check_config(config, BARE_SCHEMA)
-    SCHEMA = completed(BARE_SCHEMA, config)
+    SCHEMA = completed(BARE_SCHEMA, ordered(config))
     check_sizes(config, WHOLE_DATASETS)
     if config["figures"]["style"]:
         # matplotlib takes a while to import, and hardly any study changes the style.

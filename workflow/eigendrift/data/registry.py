@@ -51,7 +51,6 @@ def load(name: str, data_dir: Path | None = None) -> Samples:
         if found != (expected := getattr(declared, attribute)):
             raise UserError(
                 f"The data set {name!r} has {attribute} {found} where its declaration says {expected}, so "
-                f"mend one "
-                "of them."
+                "mend one of them."
             )
     return samples

@@ -86,8 +86,7 @@ class Optimizer(Extension):
         if (self.second_moment is None) != (self.preconditioner is None):
             raise ValueError(
                 f"the optimizer '{self.name}' has only one of second_moment and preconditioner, expected "
-                f"both of an "
-                "adaptive optimizer and none of another"
+                "both of an adaptive optimizer and none of another"
             )
 
 

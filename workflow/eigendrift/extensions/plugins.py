@@ -60,14 +60,13 @@ def _files_at(path: Path) -> list[Path]:
         if files := sorted(file for file in path.glob("*.py") if not file.name.startswith("_")):
             return [_shown(file) for file in files]
         raise UserError(
-            f"Config key 'plugins' names the directory {path}, which holds no plug-in; put a .py file there "
-            f"whose "
-            "name does not start with '_', or remove the entry."
+            f"Config key 'plugins' names the directory {str(path)!r}, which holds no plug-in; put a .py file "
+            "there whose name does not start with '_', or remove the entry."
         )
     what = "is no .py file" if path.exists() else "does not exist"
     raise UserError(
-        f"Config key 'plugins' names {path}, which {what}; paths start at {Path.cwd()}, so mend or remove "
-        f"the entry."
+        f"Config key 'plugins' names {str(path)!r}, which {what}; paths start at {Path.cwd()}, so mend or "
+        "remove the entry."
     )
 
 
@@ -88,7 +87,7 @@ def _declared(file: Path) -> Sequence[Extension]:
         if not isinstance(extension, Extension):
             raise UserError(
                 f"Plug-in {file} has {extension!r} in {LIST}, expected objects of the classes of "
-                f"eigendrift.extensions."
+                "eigendrift.extensions."
             )
     return extensions
 

@@ -97,9 +97,8 @@ def convolutional(
     if not rows * columns:
         raise UserError(
             f"Config key 'channels' of a network has {len(settings['channels'])} entries, each of which "
-            f"halves the "
-            f"image, but an image of {image_shape[0]} × {image_shape[1]} pixels cannot be halved so often; "
-            f"take fewer."
+            f"halves the image, but an image of {image_shape[0]} × {image_shape[1]} pixels cannot be halved "
+            "so often; take fewer."
         )
     layers: list[nn.Module] = [nn.Unflatten(1, (1, image_shape[0]))]
     size = settings["kernel_size"]
