@@ -68,7 +68,7 @@ def test_paths_are_the_same_however_they_are_written(tmp_path: Path, monkeypatch
         ("mine", "Config key 'plugins' is 'mine', expected a list of files and directories; write it as"),
         ([3], r"Config key 'plugins' is \[3\], expected a list"),
         (["nowhere"], "Config key 'plugins' names 'nowhere', which does not exist; paths start at "),
-        (["mine.txt"], "Config key 'plugins' names mine.txt, which is no .py file; paths start at "),
+        (["mine.txt"], "Config key 'plugins' names 'mine.txt', which is no .py file; paths start at "),
         (
             ["empty"],
             "Config key 'plugins' names the directory 'empty', which holds no plug-in; put a .py file",
