@@ -73,13 +73,15 @@ def processes_of(clone) -> Iterator[psutil.Process]:
 
 
 def victims(snakemake: psutil.Process, victim: str) -> list[psutil.Process]:
-    """The processes to kill; for want of a fork or a job it is snakemake itself."""
+    """The processes to kill; for want of a fork or a server a job, for want of that snakemake itself."""
     below = snakemake.children(recursive=True)
     words = {process: " ".join(process.cmdline()) for process in below}
+    jobs = [process for process in below if ".snakemake/scripts/" in words[process]]
+    servers = [process for process in below if "forkserver.py" in words[process]]
     found = {
-        "job": [process for process in below if ".snakemake/scripts/" in words[process]],
-        "server": [p for p in below if "forkserver.py" in words[p] and p.parent() == snakemake],
-        "fork": [p for p in below if "forkserver.py" in words[p] and p.parent() != snakemake],
+        "job": jobs,
+        "server": [process for process in servers if process.parent() == snakemake] or jobs,
+        "fork": [process for process in servers if process.parent() != snakemake] or jobs,
         "everything": [snakemake, *below],
     }.get(victim, [])
     return found or [snakemake]
@@ -106,18 +108,19 @@ def struck(clone, kill: Kill, outputs: list[str], logs: list[Path], longest: flo
     began = time.monotonic()
     while process.poll() is None and time.monotonic() - began < kill.moment * longest:
         time.sleep(0.005)
-    hit = False
+    hit: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error):
         for victim in victims(psutil.Process(process.pid), kill.victim):
             # A fork may have ended meanwhile, as may everything below what was killed first.
             with contextlib.suppress(psutil.Error):
                 victim.send_signal(kill.number)
-                hit = True
+                hit.append(victim)
     took = time.monotonic() - began
     process.wait(LONGEST)
-    # Of what was killed too late everything is there.
-    whole = all((clone.path / path).exists() for path in outputs) and process.returncode == 0
-    return None if hit and not (whole and kill.victim in ("job", "fork")) else took
+    # A job that had done its work, and was only about to end, was not killed.
+    only_jobs = kill.victim in ("job", "fork") and process.pid not in [victim.pid for victim in hit]
+    too_late = only_jobs and process.returncode == 0
+    return None if hit and not too_late else took
 
 
 def check_whole_or_absent(clone, outputs: list[str], expected: dict[str, bytes]) -> None:
