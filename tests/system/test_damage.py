@@ -101,7 +101,8 @@ def test_consumers_refuse_and_say_how_to_rebuild(tiny, undisturbed, harmed):
     assert contents(tiny) == undisturbed
 
 
-@pytest.mark.parametrize("kind", STORES)
+# Without plug-ins the tiny study has no metrics of theirs, which are written and read by the same functions.
+@pytest.mark.parametrize("kind", [kind for kind in STORES if kind != "plugin_metric"])
 def test_every_array_and_every_manifest_is_guarded(tiny, kind):
     store = min(path for path in (tiny.path / RESULTS).rglob("*.zarr") if read_manifest(path)["kind"] == kind)
     first_chunks = [
