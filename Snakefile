@@ -16,6 +16,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/code.smk"
+include: "workflow/rules/plugins.smk"
 include: "workflow/rules/start.smk"
 include: "workflow/rules/storage.smk"
 include: "workflow/rules/data.smk"

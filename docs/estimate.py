@@ -15,13 +15,13 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from snakemake.utils import update_config
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from eigendrift.study.nulls import null_settings  # noqa: E402
 from eigendrift.study.runs import all_runs  # noqa: E402
+from overlay import laid_over_default  # noqa: E402
 
 SEED = re.compile(r"/seed\d+$")
 # By which power of which ratio of the two studies the work of a job grows.
@@ -40,9 +40,7 @@ ONE_FOR_EACH_RUN = ("train", "eigenpairs", "metrics", "wide_eigenpairs", "wide_m
 
 def complete(study: Path) -> dict[str, Any]:
     """Return config.yaml with a study laid over it."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))
-    update_config(config, yaml.safe_load(study.read_text("utf-8")))
-    return config
+    return laid_over_default([study])
 
 
 def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any]) -> pd.DataFrame:

@@ -16,13 +16,13 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
-from snakemake.utils import update_config
 
 from eigendrift.errors import UserError
 from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.report.progress import Job, jobs_of, seconds_left
 from eigendrift.study.check import check_config
 from eigendrift.study.chosen import without_unset
+from overlay import laid_over_default
 
 HERE = Path(__file__).resolve().parent
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -41,10 +41,7 @@ def complete(studies: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserError: It is wrong.
     """
-    config: dict[str, Any] = yaml.safe_load((HERE.parent / "config.yaml").read_text("utf-8"))
-    for study in studies:
-        update_config(config, yaml.safe_load(Path(study).read_text("utf-8")))
-    config = without_unset(config)
+    config = without_unset(laid_over_default(studies))
     load_plugins(plugin_files(config.get("plugins")))
     check_config(config, yaml.safe_load((HERE / "schemas/config.schema.yaml").read_text("utf-8")))
     return config

@@ -1,43 +1,13 @@
 """What changed → what runs again: dry runs of the tiny study after every change, and tables of them."""
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
 from clone import Output, read_summary
+from many_snakemakes import run_each
 from tiny_study import TINY
 
-# Runs in a copy of the repository: one import of snakemake, and a fork for each dry run, two at a time.
-DRIVER = """
-import json, os, sys
-from snakemake.cli import main
-
-changes = json.load(sys.stdin)
-running = 0
-for number, files in enumerate(changes):
-    if running == 2:
-        os.wait()
-        running -= 1
-    if os.fork() == 0:
-        out = os.open(f"{number}.summary", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        code = 1
-        try:
-            main(["--configfile", *files, "--detailed-summary", "reported"])
-        except SystemExit as end:
-            code = end.code
-        finally:
-            sys.stdout.flush()
-            os._exit(code or 0)
-    running += 1
-while running:
-    os.wait()
-    running -= 1
-"""
 # Every key of the schema, in its order, with a value other than the tiny study's.
 CHANGES = {
     "study": "other",
@@ -145,23 +115,13 @@ def dry_runs(clone, overlays: list[dict[str, object]]) -> list[dict[str, Output]
     """Everything that the study makes with something laid over it, and what of it would be made."""
     directory = clone.path / ".dry-runs"
     directory.mkdir(exist_ok=True)
+    commands = []
     for number, content in enumerate(overlays):
-        (directory / f"{number}.yaml").write_text(yaml.safe_dump(content))
-    files = [[TINY, f".dry-runs/{number}.yaml"] for number in range(len(overlays))]
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        cwd=clone.path,
-        input=json.dumps(files),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+        file = directory / f"{number}.yaml"
+        file.write_text(yaml.safe_dump(content))
+        commands.append(["--configfile", TINY, str(file), "--detailed-summary", "reported"])
     found = []
-    for number, content in enumerate(overlays):
-        path = clone.path / f"{number}.summary"
-        text = path.read_text()
-        path.unlink()
+    for content, (_, text) in zip(overlays, run_each(commands, clone.path, directory), strict=True):
         assert "output_file" in text, (content, text)
         found.append(read_summary(text))
     return found

@@ -2,11 +2,8 @@
 
 import copy
 import datetime
-import json
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ import yaml
 from clone import ROOT, copy_repository
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from many_snakemakes import run_each
 from schema_strategies import allowed_by
 
 from eigendrift.data.registry import DATASETS
@@ -151,28 +149,6 @@ def test_keys_that_nobody_knows(place, key, value):
     check(config)
 
 
-# Prints for each configuration file the exit status of a dry run and what it said.
-DRIVER = """
-import json, os, sys
-from snakemake.cli import main
-
-for path in json.load(sys.stdin):
-    with open(path + ".out", "w") as out:
-        if os.fork() == 0:
-            os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2)
-            code = 1
-            try:
-                main(["--dry-run", "--quiet", "rules", "--configfile", path])
-            except SystemExit as end:
-                code = end.code
-            finally:
-                sys.stdout.flush()
-                os._exit(code or 0)
-        print(os.waitstatus_to_exitcode(os.wait()[1]))
-"""
-
-
 def test_some_of_them_in_dry_runs(tmp_path):
     """Snakemake sees what the library sees: files are read, laid over config.yaml, and checked."""
     if len(TRIED["accepted"]) + len(TRIED["refused"]) < 500:
@@ -181,23 +157,15 @@ def test_some_of_them_in_dry_runs(tmp_path):
     clone = copy_repository(tmp_path / "clone")
     (clone.path / "config.yaml").write_text("{}")
     chosen = [(kind, one) for kind in TRIED for one in dice.sample(TRIED[kind], DRY_RUNS // 2)]
-    paths = []
+    commands = []
     for number, (_, (config, _)) in enumerate(chosen):
-        paths.append(str(tmp_path / f"{number}.yaml"))
-        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        cwd=clone.path,
-        input=json.dumps(paths),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for path, status, (kind, (config, refusal)) in zip(paths, done.stdout.split(), chosen, strict=True):
-        said = Path(f"{path}.out").read_text()
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+        commands.append(["--dry-run", "--quiet", "rules", "--configfile", str(path)])
+    outcomes = run_each(commands, clone.path, tmp_path / "said")
+    for (status, said), (kind, (config, refusal)) in zip(outcomes, chosen, strict=True):
         assert "Traceback" not in said, said
-        assert (status == "0") == (kind == "accepted"), (config, said)
+        assert (status == 0) == (kind == "accepted"), (config, said)
         refusal = refusal.replace(str(Path.cwd()), str(clone.path))
         assert kind == "accepted" or refusal in said, (refusal, said)
         tally.count("configurations planned or refused by snakemake")

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.xdist_group("smoke")
 RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
 # The folders of pairs, and which checkpoints of theirs are among those that are kept.
 KEPT = {"": [0, 6], "wide/": [0, 3], "preconditioned/": [0, 6]}
+ENTROPY = f"{RUN}/plugins/entropy.json"
 TARGETS = [f"{RUN}/{folder}metrics.json" for folder in KEPT]
 
 
@@ -21,6 +22,7 @@ def thinned(tmp_path_factory):
     clone = copy_repository(tmp_path_factory.mktemp("thinned"))
     study = yaml.safe_load((clone.path / SMOKE).read_text())
     study["storage"] = {"ranks": 3, "every": 6}
+    study["plugins"] = ["examples/entropy.py"]
     (clone.path / SMOKE).write_text(yaml.safe_dump(study))
     result = clone.snakemake(*TARGETS)
     assert result.returncode == 0, result.stdout
@@ -34,6 +36,12 @@ def digest(clone, path):
 def test_metrics_are_those_of_all_eigenvectors(thinned, smoke):
     for target in TARGETS:
         assert digest(thinned, target) == digest(smoke, target)
+
+
+def test_metrics_of_plugins_are_of_all_eigenvectors(thinned):
+    assert thinned.snakemake(ENTROPY).returncode == 0
+    entropy = xr.open_zarr((thinned.path / ENTROPY).with_suffix(".zarr"))["value"].values
+    assert np.isfinite(entropy).all()
 
 
 @pytest.mark.parametrize(("folder", "checkpoints"), KEPT.items())

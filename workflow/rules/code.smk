@@ -5,17 +5,7 @@ Consumes and produces nothing.
 
 from modulefinder import ModuleFinder
 
-from eigendrift.extensions import (
-    Dataset,
-    Figure,
-    Metric,
-    Model,
-    NullModel,
-    Optimizer,
-)
 from eigendrift.extensions.plugins import package_of
-from eigendrift.extensions.registry import known, source_of
-from eigendrift.training.networks import kind_of
 
 
 @functools.cache
@@ -52,31 +42,3 @@ def files_of(finder):
 def from_here(file):
     relative = os.path.relpath(file)
     return os.path.abspath(file) if relative.startswith(os.pardir) else relative
-
-
-def plugins_of(*used):
-    """The plug-ins that some extensions, each given by kind and name, come from; most come from none."""
-    sources = dict.fromkeys(source_of(kind, name) for kind, name in used)
-    return tuple(str(source) for source in sources if source)
-
-
-def model_of(name):
-    """What network a name from ``models`` stands for, as an extension."""
-    return Model, kind_of(config["models"][name])
-
-
-def plugins_for_data(w):
-    return plugins_of((Dataset, parts_of(w.dataset)[0]))
-
-
-def plugins_for_training(run):
-    return plugins_of((Optimizer, run.optimizer), model_of(run.model))
-
-
-def plugins_for_null(w):
-    """The network, the null model, and what its trainings are made with."""
-    settings = null_settings(config, w.dataset, w.model, w.null)
-    trained = [
-        (Optimizer, training["optimizer"]["name"]) for training in settings["trainings"]
-    ]
-    return plugins_of(model_of(w.model), (NullModel, settings["null_model"]), *trained)

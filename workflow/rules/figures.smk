@@ -22,26 +22,6 @@ def shown(draw, category, runs, stores=None, sample=None, nulls=(), **settings):
     }
 
 
-def plugin_stores(metrics):
-    """The stores of metrics of plug-ins, of all runs of the main experiment."""
-    return [store_of(run, f"plugins/{metric}") for metric in metrics for run in MAIN]
-
-
-def shown_by_plugin(figure):
-    """The same for a figure of a plug-in."""
-    stores = plugin_stores(figure.metrics)
-    own = {"manifests": manifests_of(stores)} | (
-        {"plugin_metrics": ancient(stores)} if stores else {}
-    )
-    plugins = plugins_of((Figure, figure.name))
-    return shown(figure.name, "Plug-ins", MAIN, together(MEASURED, own)) | {
-        "plugins": plugins,
-        "modules": [],
-        "caption": "plugin",
-        "text": figure.caption,
-    }
-
-
 # In the order of the alphabet, which is the report's.
 FILES = {"png": "picture", "pdf": "print (pdf)", "csv": "table (csv)"}
 
@@ -213,11 +193,10 @@ if PRECONDITIONED:
                 "preconditioned": ancient(PRECONDITIONED_STORES),
             },
             lag=config["claims"]["lag"],
-        ),
+        )
+        # It tells optimizers apart by what they declare.
+        | {"plugins": plugins_of(*((Optimizer, run.optimizer) for run in MAIN))},
     }
-    # It tells optimizers apart by what they declare.
-    ADAPTIVE = plugins_of(*((Optimizer, run.optimizer) for run in MAIN))
-    FIGURES["ext05_preconditioned"] |= {"plugins": ADAPTIVE}
 if len(SHOWN) > 1:
     SECOND = [run for run in MAIN if run.dataset == SHOWN[1]]
     FIGURES |= {

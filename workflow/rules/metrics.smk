@@ -70,12 +70,12 @@ rule preconditioned_metrics:
 
 rule plugin_metric:
     input:
+        **to_measure(rules.eigenpairs.output),
         code=code("plugin_metric"),
         plugins=lambda w: plugins_of((Metric, w.metric)),
         plugin_code=lambda w: plugin_code(plugins_of((Metric, w.metric))),
         manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
-        eigenpairs=ancient(rules.eigenpairs.output.store),
     output:
         store=directory("results/{study}/runs/{run}/plugins/{metric}.zarr"),
         manifest="results/{study}/runs/{run}/plugins/{metric}.json",
@@ -83,6 +83,8 @@ rule plugin_metric:
         "results/{study}/logs/plugin_metric/{run}/{metric}.log",
     benchmark:
         "results/{study}/benchmarks/plugin_metric/{run}/{metric}.tsv"
+    group:
+        "measured"
     conda:
         "../../envs/analysis.yaml"
     message:

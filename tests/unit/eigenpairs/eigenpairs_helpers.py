@@ -25,6 +25,7 @@ SETTINGS = {
     "basis_size": 20,
 }
 CPU = torch.device("cpu")
+SAMPLES = 11
 STEPS = np.array([0, 10, 30, 60])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from eigenpairs_helpers import dense_hessian, matrix_of
+from eigenpairs_helpers import SAMPLES, dense_hessian, matrix_of
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
@@ -13,7 +13,6 @@ from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, HessianOperator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.training.models import ACTIVATIONS
 
-SAMPLES = 11
 Build = Callable[..., HessianOperator]
 
 
@@ -32,16 +31,6 @@ def model(request: pytest.FixtureRequest) -> nn.Module:
     activation = ACTIVATIONS[request.param]
     layers = [nn.Linear(3, 4), activation(), nn.Linear(4, 3), activation(), nn.Linear(3, 3)]
     return nn.Sequential(*layers).double()
-
-
-@pytest.fixture
-def inputs() -> torch.Tensor:
-    return torch.randn(SAMPLES, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-
-
-@pytest.fixture
-def targets() -> torch.Tensor:
-    return torch.arange(SAMPLES) % 3
 
 
 @pytest.mark.parametrize("chunk_size", [None, 1, 4, 7, SAMPLES, 100])

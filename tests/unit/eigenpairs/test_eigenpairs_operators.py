@@ -15,16 +15,6 @@ from eigendrift.eigenpairs.perceptron import PerceptronHessian
 
 
 @pytest.fixture
-def inputs() -> torch.Tensor:
-    return torch.randn(11, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-
-
-@pytest.fixture
-def targets() -> torch.Tensor:
-    return torch.arange(11) % 3
-
-
-@pytest.fixture
 def model() -> nn.Module:
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 3)).double()

@@ -16,7 +16,6 @@ from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
 from eigendrift.eigenpairs.stack import PerceptronStack
 
-SAMPLES = 11
 Build = Callable[..., HessianOperator]
 
 
@@ -33,16 +32,6 @@ def build(request: pytest.FixtureRequest) -> Build:
 def model() -> nn.Module:
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
-
-
-@pytest.fixture
-def inputs() -> torch.Tensor:
-    return torch.randn(SAMPLES, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-
-
-@pytest.fixture
-def targets() -> torch.Tensor:
-    return torch.arange(SAMPLES) % 3
 
 
 def test_frozen_parameters_and_empty_chunks_are_refused(

@@ -74,15 +74,14 @@ def shortened(runs: xr.Dataset, share: float) -> xr.Dataset:
     steps = runs["step"].values
     kept = np.flatnonzero(steps <= round(share * int(steps[-1])))
     index = {dim: kept for dim in ("waiting", "checkpoint") if dim in runs.dims}
-    diverged = runs["diverged_at"].where(
-        runs["diverged_at"] <= steps[kept[-1]],
-        xr.apply_ufunc(
-            lambda losses: math.nan if (index := diverged_from(losses)) is None else float(steps[index]),
-            runs["train_loss"].isel(checkpoint=kept),
-            input_core_dims=[["checkpoint"]],
-            vectorize=True,
-        ),
-    )
+
+    def not_come_back(losses: np.ndarray) -> float:
+        from_where = diverged_from(losses)
+        return math.nan if from_where is None else float(steps[from_where])
+
+    losses = runs["train_loss"].isel(checkpoint=kept)
+    at = xr.apply_ufunc(not_come_back, losses, input_core_dims=[["checkpoint"]], vectorize=True)
+    diverged = runs["diverged_at"].where(runs["diverged_at"] <= steps[kept[-1]], at)
     return runs.drop_vars("final_overlap", errors="ignore").isel(index).assign(diverged_at=diverged)
 
 

@@ -1,12 +1,13 @@
 """Which eigenvectors stay on disk, and in which precision."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from eigendrift.stores import half
+from eigendrift.stores.records import Records
 from eigendrift.stores.writing import Column, write_store
 
 
@@ -68,7 +69,7 @@ def kept(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:
     return _Changed(vectors, without_others)
 
 
-class _Changed(Sequence[np.ndarray]):
+class _Changed(Records):
     """Records that are changed when they are used."""
 
     def __init__(self, records: Column, change: Callable[[int, np.ndarray], np.ndarray]) -> None:
@@ -78,11 +79,5 @@ class _Changed(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self._records)
 
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
-    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def record(self, index: int) -> np.ndarray:
         return self._change(index, np.asarray(self._records[index]))

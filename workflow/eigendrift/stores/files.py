@@ -40,7 +40,7 @@ def write_json(path: Path, content: Any) -> None:
     write_file(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def write_file(path: Path, content: str | bytes, *, lasting: bool = True) -> None:
+def write_file(path: Path, content: str | bytes | memoryview, *, lasting: bool = True) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part.
 
     Args:

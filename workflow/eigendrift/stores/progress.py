@@ -18,12 +18,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar, overload
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
 from eigendrift.errors import UserError
 from eigendrift.stores.files import make_directory, package_versions, write_file, write_json
+from eigendrift.stores.records import Records
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Progress:
         # Into memory first: then it is known what it takes, and no library words a full disk in its own way.
         content = io.BytesIO()
         write(content)
-        write_file(path, content.getvalue(), lasting=False)
+        write_file(path, content.getbuffer(), lasting=False)
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[IO[bytes]]:
@@ -128,7 +129,7 @@ class Progress:
             ) from None
 
 
-class _Column(Sequence[np.ndarray]):
+class _Column(Records):
     def __init__(self, progress: Progress, name: str, length: int) -> None:
         self._progress = progress
         self._name = name
@@ -137,15 +138,7 @@ class _Column(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return self._length
 
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
-    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self._length))]
-        if not 0 <= index < self._length:
-            raise IndexError(index)
+    def record(self, index: int) -> np.ndarray:
         path = self._progress._path(index)
         with self._progress._opened(path) as file, np.load(file, allow_pickle=False) as record:
             return np.asarray(record[self._name])

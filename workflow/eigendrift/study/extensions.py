@@ -49,8 +49,7 @@ def _networks(models: Any) -> dict[str, Any]:
         if not isinstance(kind, str) or kind not in MODELS:
             raise UserError(
                 f"Config key 'models.{name}.kind' is {kind!r}, expected one of {', '.join(MODELS)}; add the "
-                f"plug-in that "
-                "has it to 'plugins', or choose another."
+                "plug-in that has it to 'plugins', or choose another."
             )
         chosen = {"kind": {"description": f"Kind of the network, {USUAL} if it is not said.", "const": kind}}
         group = _group(chosen | dict(MODELS[kind].settings), "A network.")
