@@ -4,11 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = "workflow/studies/smoke.yaml"
+# Seconds after which a snakemake hangs; the longest run of a test takes half of it.
+HANGS = 1500
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,14 @@ class Output:
     Attributes:
         rule: The rule that makes it.
         inputs: What it was made from.
+        log: The log of the job that made it.
         status: How snakemake finds it, such as ``ok``, ``missing`` or ``set of input files changed``.
         pending: Whether snakemake would make it now.
     """
 
     rule: str
     inputs: frozenset[str]
+    log: str
     status: str
     pending: bool
 
@@ -41,16 +46,28 @@ class Clone:
     def snakemake(
         self, *arguments: str, study: str = SMOKE, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run snakemake as a user would; the output holds stdout and stderr."""
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", f"--configfile={study}", *arguments],
-            cwd=self.path,
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        """Run snakemake as a user would; the output holds stdout and stderr.
+
+        Of several files, with spaces between, each is laid over those before.
+        """
+        command = [sys.executable, "-m", "snakemake", "--configfile", *study.split(), "--nocolor", *arguments]
+        # Into a file, which does not stay open for those who might outlive snakemake, as a pipe does.
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=self.path,
+                    env={**os.environ, **environment},
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                    timeout=HANGS,
+                )
+            except subprocess.TimeoutExpired:
+                output.seek(0)
+                raise AssertionError(f"snakemake had not ended after {HANGS} s:\n{output.read()}") from None
+            output.seek(0)
+            return subprocess.CompletedProcess(command, done.returncode, output.read())
 
     def outputs(self, *targets: str, study: str = SMOKE) -> dict[str, Output]:
         """Return everything that a study makes, by path, and what of it snakemake would make now."""
@@ -73,6 +90,7 @@ def read_summary(text: str) -> dict[str, Output]:
         row["output_file"]: Output(
             row["rule"],
             frozenset(row["input-file(s)"].split(",")),
+            row["log-file(s)"],
             row["status"],
             row["plan"] == "update pending",
         )

@@ -15,24 +15,44 @@ BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 # Every job writes down which files of the project it had imported, for tests/system/test_rerun_table.py.
 NOTE_IMPORTS = """
-import atexit, os, sys
+import atexit, logging, os, sys
 
 def note():
     script = os.path.basename(sys.argv[0]).partition(".")[2]
-    if os.sep + ".snakemake" + os.sep not in sys.argv[0]:
+    # One that has handed its job over to the fork server has no log.
+    if os.sep + ".snakemake" + os.sep not in sys.argv[0] or not logging.getLogger().handlers:
         return
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = [os.path.relpath(file) for file in files if file and file.startswith(os.getcwd() + "/workflow/")]
     with open(os.path.join({directory!r}, f"{{script}}-{{os.getpid()}}"), "w") as notes:
-        notes.write("\\n".join(own))
+        # By its log a job is told from others of its script.
+        notes.write("\\n".join([logging.getLogger().handlers[0].stream.name, *own]))
 
 atexit.register(note)
 """
 
 
+# Bytes that copies of the repository and their results take.
+NEEDED = 2 * 2**30
+
+
+@pytest.fixture(scope="session", autouse=True)
+def room(tmp_path_factory):
+    """On a disk that fills up, every test would fail, and none would say why."""
+    directory = tmp_path_factory.getbasetemp()
+    if (free := shutil.disk_usage(directory).free) < NEEDED:
+        pytest.exit(
+            f"{directory} has {free / 2**30:.1f} GiB left, expected at least {NEEDED / 2**30:.0f}; make "
+            "room, or name another place in TMPDIR.",
+            returncode=1,
+        )
+
+
 def pytest_terminal_summary(terminalreporter):
     for what, number in tally.FIGURES.items():
         terminalreporter.write_line(f"{what}: {number}")
+    for text in tally.SHOWN:
+        terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")
