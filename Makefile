@@ -1,4 +1,5 @@
-# make figures          every figure and claim of the default study, desk; another with STUDY=smoke
+# make figures          every figure and claim of the default study, desk; another by name or file: STUDY=smoke,
+#                       STUDY=my.yaml, also several, each laid over those before: STUDY='paper docs/paper-reduced.yaml'
 # make report           the same as one page, results/desk/report.html; what is missing is computed first
 # make gallery          figures and captions for docs/gallery.md, out of that report
 # make test             the tests
@@ -6,7 +7,7 @@
 #                       chromium-driver), SLURM (slurmctld, slurmd, slurm-client and munge; root)
 # make faults           60 kills at random moments of every stage, half an hour; SEED=n draws others
 # make reruns           the tables of docs/reruns.md, out of dry runs
-# make watch            a live view of a study that runs elsewhere, in the terminal; STUDY=smoke as above
+# make watch            a live view of a study that runs elsewhere, in the terminal; STUDY as above
 # make docs             the pages in docs/ as a site, docs/_build/html, warnings being errors
 # make rulegraph        the picture of the rules, docs/rulegraph.svg (Debian: graphviz)
 # make bench            the eigendecomposition timed against other libraries, on an idle machine
@@ -18,23 +19,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY :=
 # desk is config.yaml itself; the other studies are laid over it.
-STUDY_FILE := $(patsubst %,workflow/studies/%.yaml,$(filter-out desk,$(STUDY)))
+STUDY_FILES := $(foreach study,$(filter-out desk,$(STUDY)),$(if \
+    $(filter %.yaml %.yml,$(study)),$(study),workflow/studies/$(study).yaml))
 STUDIES := desk $(basename $(notdir $(wildcard workflow/studies/*.yaml)))
-SNAKEMAKE := $(BIN)/snakemake $(if $(STUDY_FILE),--configfile=$(STUDY_FILE))
+# It comes after targets, which snakemake would take for files of its own otherwise.
+CONFIGURATION := $(if $(STUDY_FILES),--configfile $(STUDY_FILES))
 
-RESULTS := results/$(or $(STUDY),desk)
-REPORT := $(RESULTS)/report.html
+# The name of the study, which the last file that gives one decides.
+NAMED = $(lastword $(shell sed -n 's/^study: *\([^ #]*\).*/\1/p' config.yaml $(STUDY_FILES)))
+RESULTS = results/$(NAMED)
+REPORT = $(RESULTS)/report.html
 
 .PHONY: figures report gallery watch docs rulegraph test test-system faults reruns bench lint lock study venv
 
 figures: study venv
 	@$(BIN)/python workflow/unlock.py $(RESULTS)
-	$(SNAKEMAKE)
+	$(BIN)/snakemake $(CONFIGURATION)
 
 report: study venv
 	@$(BIN)/python workflow/unlock.py $(RESULTS)
-	$(SNAKEMAKE) reported
-	@$(SNAKEMAKE) reported --report $(REPORT) --report-stylesheet workflow/report/style.css \
+	$(BIN)/snakemake reported $(CONFIGURATION)
+	@$(BIN)/snakemake reported --report $(REPORT) --report-stylesheet workflow/report/style.css $(CONFIGURATION) \
 	    > $(RESULTS)/logs/report.log 2>&1 || { cat $(RESULTS)/logs/report.log; exit 1; }
 	@echo "The report is $(REPORT), one file that any browser opens."
 
@@ -42,11 +47,11 @@ gallery: report
 	$(BIN)/python docs/gallery.py $(REPORT)
 
 study:
-	@[ -z '$(STUDY_FILE)' ] || [ -f '$(STUDY_FILE)' ] || { \
-	    echo "There is no study '$(STUDY)'; choose one of: $(STUDIES), or run snakemake --configfile FILE."; exit 1; }
+	@for file in $(STUDY_FILES); do [ -f "$$file" ] || { \
+	    echo "There is no study $$file; STUDY takes files (.yaml) and names: $(STUDIES)."; exit 1; }; done
 
 watch: study venv
-	@$(BIN)/python workflow/watch.py $(STUDY_FILE)
+	@$(BIN)/python workflow/watch.py $(STUDY_FILES)
 
 docs: venv
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
@@ -61,7 +66,7 @@ test: venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-system: venv
-	$(BIN)/python -m pytest -rs tests/system
+	$(BIN)/python -m pytest -rs --durations=10 tests/system
 
 faults: venv
 	KILLS=60 $(BIN)/python -m pytest -rs tests/system/test_fault_campaign.py
@@ -82,7 +87,7 @@ lint: venv
 
 # The lock is made by hand, after a change of pyproject.toml: `pip install uv`, then `make lock`.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra peers --extra slurm --extra docs --universal \
+	uv pip compile pyproject.toml --extra workflow --extra dev --extra peers --extra slurm --extra docs --universal \
 	    --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command 'make lock' -o requirements.txt
 

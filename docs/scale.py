@@ -134,16 +134,22 @@ def measured(results: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return jobs, yaml.safe_load((results / "config.yaml").read_text("utf-8"))
 
 
+def core_hours(jobs: pd.DataFrame) -> "pd.Series[float]":
+    """Return the core hours that the jobs of each rule took."""
+    return jobs.groupby("rule")["cpu_seconds"].sum() / 3600
+
+
+def bytes_on_disk(results: Path) -> int:
+    """Return the size of the files of all runs and null models."""
+    files = (path for part in ("runs", "null") for path in (results / part).rglob("*"))
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
 def main(desk: Path, reduced: Path) -> None:
     """Print the table, and what stands below it."""
     jobs, config = measured(desk)
-    stored = [path for part in ("runs", "null") for path in (desk / part).rglob("*") if path.is_file()]
-    hours, size = (
-        jobs.groupby("rule")["cpu_seconds"].sum() / 3600,
-        sum(path.stat().st_size for path in stored),
-    )
     print(HEADER)
-    print(row("`desk`, measured", config, len(jobs), hours, size))
+    print(row("`desk`, measured", config, len(jobs), core_hours(jobs), bytes_on_disk(desk)))
     paper = complete(PAPER)
     studies = {"`paper`": paper, "`paper` with ten times the seeds": tenfold(paper)}
     for name, study in studies.items():

@@ -1,8 +1,9 @@
 """Clean up after a killed snakemake: end the jobs that it left behind, and remove its lock.
 
 Snakemake locks its working directory and cannot tell whether the holder of a lock is still alive; its own
-advice, to unlock, is wrong while it is. This can tell, for the processes of this machine. Jobs without their
-snakemake would go on for nothing; what they have done is kept, and the next run goes on from there.
+advice, to unlock, is wrong while it is. This can tell: a snakemake at work holds the lock of `atwork.py`, on
+whatever machine, and one that has not come to work is seen among the processes of this one. Jobs that lost
+their snakemake would go on for nothing; what they have done is kept, and the next run goes on from there.
 """
 
 import subprocess
@@ -10,6 +11,10 @@ import sys
 from pathlib import Path
 
 import psutil
+
+from atwork import hold, holder, refusal
+from eigendrift.errors import UserError
+from unrecorded import forget, refuse_while_queued
 
 LOCKS = Path(".snakemake/locks")
 SCRIPTS = Path(".snakemake/scripts")
@@ -44,36 +49,49 @@ def end(jobs: list[psutil.Process]) -> None:
     psutil.wait_procs(alive)
 
 
-def is_locked(results: str) -> bool:
-    """Tell whether a lock is on files below ``results``: snakemakes for other results go on side by side."""
-    locked = (line for lock in LOCKS.glob("*.output.lock") for line in lock.read_text().splitlines())
-    return any(line.startswith(f"{results}/") for line in locked)
+def locked_outputs() -> list[str]:
+    """Return what those who hold or held locks were to make."""
+    return [line for lock in LOCKS.glob("*.output.lock") for line in lock.read_text().splitlines()]
 
 
-def clean_up(directory: Path, results: str) -> None:
+def locked() -> set[Path]:
+    """Return the results that snakemakes of this directory have locked, or had when they were killed."""
+    return {Path(*Path(line).parts[:2]) for line in locked_outputs()}
+
+
+def clean_up(directory: Path, results: Path) -> None:
     """Clean up after a killed snakemake, if there was one and none is at work in ``directory``.
 
     Raises:
-        SystemExit: One is at work on the same results.
+        UserError: One is at work on the same results, or jobs are in SLURM still.
     """
+    if who := holder(results):
+        raise UserError(refusal(results, who))
     if not LOCKS.is_dir() or not any(LOCKS.iterdir()):
         return
     processes = processes_in(directory)
-    if alive := [process.pid for process, words in processes if is_snakemake(words)]:
-        if is_locked(results):
-            sys.exit(
-                f"Another snakemake (process {alive[0]}) is at work on these results; wait for it or end it."
-            )
+    alive = [f"process {process.pid}" for process, words in processes if is_snakemake(words)]
+    # Snakemake removes all locks of a directory or none.
+    alive += [who for place in sorted(locked()) if (who := holder(place))]
+    if alive:
+        if results in locked():
+            raise UserError(refusal(results, alive[0]))
         return
+    refuse_while_queued(locked_outputs())
+    hold(results)
     scripts = str(directory / SCRIPTS)
     orphans = [process for process, words in processes if any(word.startswith(scripts) for word in words)]
     jobs = f"{len(orphans)} jobs" if len(orphans) > 1 else "the job"
     ended = f"ending {jobs} that it left behind, whose progress is kept, and " if orphans else ""
     print(f"An earlier run was killed: {ended}removing its lock.", file=sys.stderr)
     end(orphans)
+    forget(locked_outputs())
     snakemake = [sys.executable, "-m", "snakemake"]
     subprocess.run([*snakemake, "--unlock", "--quiet"], check=True, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
-    clean_up(Path.cwd(), sys.argv[1])
+    try:
+        clean_up(Path.cwd(), Path(sys.argv[1]))
+    except UserError as error:
+        sys.exit(str(error))

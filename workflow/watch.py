@@ -1,8 +1,9 @@
 """A live view of a study in the terminal: `python workflow/watch.py [study.yaml …]`, where snakemake runs.
 
-It reads what jobs leave, also over ssh and on another machine, and writes nothing. With --once it looks once.
+It reads what jobs leave, also over ssh and on another machine, and writes nothing.
 """
 
+import argparse
 import sys
 import time
 from collections import Counter
@@ -26,7 +27,6 @@ from overlay import laid_over_default
 
 HERE = Path(__file__).resolve().parent
 SECONDS_BETWEEN_LOOKS = 2.0
-ONCE = "--once"
 # Lines of the view that are not jobs.
 OTHER_LINES = 12
 # Columns of the view that are not the name of a run.
@@ -59,7 +59,7 @@ def view(study: str, jobs: Sequence[Job], width: int, height: int) -> Renderable
     seconds, known = seconds_left(jobs)
     left = f", {'about' if known else 'more than'} {_spoken(seconds)} left" if seconds else ""
     if all(job.state == "done" for job in jobs):
-        left = ", all computed"
+        left = ": all trained, solved and drawn; metrics, claims and figures follow"
     title = Text(f"Study {study}{left}", style="bold")
     most = max(1, height - OTHER_LINES)
     return Group(title, "", _stages(jobs), "", _table(jobs, most, max(20, width - OTHER_COLUMNS)))
@@ -103,16 +103,22 @@ def _spoken(seconds: float) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Show a study until it is interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="watch.py", description="Show how far a study has come, until it is interrupted."
+    )
+    parser.add_argument("studies", nargs="*", help="files laid over config.yaml, as snakemake was given them")
+    parser.add_argument("--once", action="store_true", help="look once and end")
+    options = parser.parse_args(arguments)
     try:
-        config = complete([argument for argument in arguments if argument != ONCE])
-    except (UserError, FileNotFoundError) as error:
+        config = complete(options.studies)
+    except UserError as error:
         sys.exit(str(error))
     results, console = Path("results") / config["study"], Console()
 
     def look() -> RenderableType:
         return view(config["study"], jobs_of(config, results), console.width, console.height)
 
-    if ONCE in arguments or not console.is_terminal:
+    if options.once or not console.is_terminal:
         console.print(look())
         return
     try:

@@ -101,6 +101,8 @@ STAGES = {
     "pages": "claims_page|configuration",
     "run times": "benchmarks|ext09",
 }
+# Of them the table says which.
+BY_NAME = "figures"
 ALL, SOME, NEW, NOTHING = "●", "◐", "+", ""
 
 
@@ -127,6 +129,14 @@ def dry_runs(clone, overlays: list[dict[str, object]]) -> list[dict[str, Output]
     return found
 
 
+def names(again: set[str], of_stage: list[Output]) -> str:
+    """Name those that are made again, or if they are more than half of all, the others."""
+    others = {output.rule for output in of_stage} - again
+    if len(others) < len(again):
+        return f"{ALL} but {', '.join(sorted(others))}" if others else ALL
+    return ", ".join(sorted(again))
+
+
 def row_of_key(outputs: dict[str, Output]) -> dict[str, str]:
     """What of each stage would be made: all, some, only what was not there, or nothing."""
     row = {}
@@ -135,6 +145,9 @@ def row_of_key(outputs: dict[str, Output]) -> dict[str, str]:
         again = [output.pending and output.status != "missing" for output in of_stage]
         new = [output.status == "missing" for output in of_stage]
         made = (ALL if all(again) else SOME) if any(again) else NOTHING
+        if stage == BY_NAME and made == SOME:
+            there = [output for output in of_stage if output.status != "missing"]
+            made = names({output.rule for output in there if output.pending}, there)
         row[stage] = made + NEW * any(new)
     return row
 
@@ -150,6 +163,10 @@ def row_of_module(module: str, outputs: dict[str, Output]) -> dict[str, str]:
     for stage, pattern in STAGES.items():
         of_stage = {path for path, output in outputs.items() if re.fullmatch(pattern, output.rule)}
         row[stage] = ALL if of_stage <= touched else SOME if of_stage & touched else NOTHING
+        if stage == BY_NAME and row[stage] == SOME:
+            row[stage] = names(
+                {outputs[path].rule for path in of_stage & touched}, [outputs[p] for p in of_stage]
+            )
     return row
 
 

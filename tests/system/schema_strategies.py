@@ -47,7 +47,7 @@ def _integer(schema: Mapping[str, Any], _: Mapping[str, Any]) -> st.SearchStrate
     least = schema.get("minimum", 0)
     # Numbers of initialisations multiply the size of a study.
     most = 3 if "initialisations" in schema.get("description", "") else LARGEST
-    return st.integers(least, schema.get("maximum", max(most, least)))
+    return st.integers(least, min(schema.get("maximum", LARGEST), max(most, least)))
 
 
 def _number(schema: Mapping[str, Any], _: Mapping[str, Any]) -> st.SearchStrategy[float]:

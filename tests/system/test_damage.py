@@ -13,6 +13,7 @@ from eigendrift.errors import UserError
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.reading import open_store, read_manifest
 from eigendrift.stores.registry import STORES
+from eigendrift.stores.seals import seal_path
 
 
 def flip(path: Path) -> None:
@@ -68,15 +69,27 @@ HARMED = [
             RESULTS / "regimes.csv",
         ),
     ],
+    [
+        (RESULTS / "null_departure.csv", "flip", RESULTS / "claims_sensitivity.csv"),
+        (RESULTS / "null_values.csv", "truncate", FIGURES / "ext08_null_models.csv"),
+        (RESULTS / "regimes.csv", "flip", FIGURES / "ext03_regimes.csv"),
+    ],
+    [(RESULTS / "claims.json", "flip", FIGURES / "ext07_claims.csv")],
+    [(RESULTS / "benchmarks.csv.sha256", "truncate", FIGURES / "ext09_run_times.csv")],
 ]
+NAMES = ["stages", "figures and claims", "tables", "verdicts", "run times"]
 
 
-def store_of(path: Path) -> Path:
-    """The store that a file belongs to, or is the manifest of."""
-    return next((p for p in path.parents if p.suffix == ".zarr"), path.with_suffix(".zarr"))
+def made_with(path: Path) -> tuple[Path, Path]:
+    """The store or table that a file belongs to, and the manifest or digest beside it."""
+    table = path.with_suffix("") if path.suffix == ".sha256" else path
+    if table.suffix == ".csv" or table.name == "claims.json":
+        return table, seal_path(table)
+    store = next((p for p in path.parents if p.suffix == ".zarr"), path.with_suffix(".zarr"))
+    return store, manifest_path(store)
 
 
-@pytest.mark.parametrize("harmed", HARMED, ids=["stages", "figures and claims"])
+@pytest.mark.parametrize("harmed", HARMED, ids=NAMES)
 def test_consumers_refuse_and_say_how_to_rebuild(tiny, undisturbed, harmed):
     for path, harm, consumer in harmed:
         HARMS[harm](tiny.path / path)
@@ -87,9 +100,9 @@ def test_consumers_refuse_and_say_how_to_rebuild(tiny, undisturbed, harmed):
     commands = set(re.findall(r"to rebuild it, run `(rm -rf [^`]+)` and then snakemake again", result.stdout))
     for path, _, consumer in harmed:
         assert not (tiny.path / consumer).exists()
-        store = store_of(path)
-        assert f"rm -rf {store} {manifest_path(store)}" in commands, result.stdout
-        if path.is_relative_to(store) and path.name != "zarr.json":
+        store, beside = made_with(path)
+        assert f"rm -rf {store} {beside}" in commands, result.stdout
+        if store in path.parents and path.name != "zarr.json":
             array, *chunk = path.relative_to(store).parts
             said = f"Store {store} is damaged: chunk {'/'.join(chunk)} of array '{array}'"
             assert said in result.stdout
@@ -124,3 +137,19 @@ def test_every_array_and_every_manifest_is_guarded(tiny, kind):
             path.write_bytes(content)
             tally.count("damages detected")
     open_store(store, kind).load()
+
+
+def test_whatever_a_rule_reads_has_a_manifest_or_a_digest_among_its_inputs(made):
+    """Run times are told when all results are there, which the rule does not read."""
+    seen = set()
+    for path, one in made.items():
+        for given in map(Path, one.inputs):
+            if not given.is_relative_to(RESULTS) or one.rule in ("benchmarks", "reported"):
+                continue
+            seen.add(given.suffix)
+            if given.suffix in (".csv", ".zarr") or given.name == "claims.json":
+                assert str(made_with(given)[1]) in one.inputs, f"{path} is made of {given}"
+            else:
+                # Manifests and digests, which carry or are what they are held against.
+                assert given.suffix in (".json", ".sha256"), f"{path} is made of {given}"
+    assert seen == {".csv", ".zarr", ".json", ".sha256"}

@@ -1,6 +1,7 @@
 """Data that is not there, not true, or lies in odd places: one clear sentence, or it just works."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -110,47 +111,65 @@ def test_good_files_in_a_directory_of_an_odd_name(clone, tmp_path):
 
 
 def test_results_that_may_not_be_written(clone):
+    """Where an output is to be replaced Snakemake says so, where one is to be made anew we do."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a file system")
-    results = clone.path / RESULTS
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "ro", "eigendrift", str(results)]
-    if subprocess.run(mount, check=False).returncode != 0:
+    data = clone.path / RESULTS / "data"
+    target = str(RESULTS / "data/digits.json")
+    assert clone.snakemake(target, study=TINY).returncode == 0
+    if subprocess.run(["mount", "--bind", str(data), str(data)], check=False).returncode != 0:
         pytest.skip("this machine lets nobody mount a file system")
     try:
-        result = clone.snakemake(str(RESULTS / "data/digits.json"), study=TINY)
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(data)], check=True)
+        again = clone.snakemake("--force", target, study=TINY)
+        anew = clone.snakemake(str(MNIST), study=TINY)
+        planned = clone.snakemake("--dry-run", str(MNIST), study=TINY)
     finally:
-        subprocess.run(["umount", str(results)], check=True)
-    assert result.returncode == 1
-    assert "Read-only file system: 'results/tiny/data'" in result.stdout
-    assert "Traceback" not in result.stdout
+        subprocess.run(["umount", str(data)], check=True)
+    assert (again.returncode, anew.returncode) == (1, 1)
+    assert "Write-protected output files for rule data" in again.stdout
+    assert f"{RESULTS}/data/mnist.zarr is to be made, but the directory {data} may not be" in anew.stdout
+    assert "Traceback" not in again.stdout + anew.stdout
+    assert planned.returncode == 0, planned.stdout
 
 
-def test_a_second_snakemake_is_refused_while_the_first_is_at_work(clone):
+def test_a_second_snakemake_is_refused_while_the_first_is_at_work(clone, tmp_path):
+    """In the same clone, and in another whose results are a link to the same ones."""
     target = str(RESULTS / "data/digits.json")
+    other = copy_repository(tmp_path / "other")
+    shutil.copy2(clone.path / TINY, other.path / TINY)
+    shutil.rmtree(other.path / "results")
+    (other.path / "results").symlink_to(clone.path / "results")
     first = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", f"--configfile={TINY}", target],
+        [sys.executable, "-m", "snakemake", f"--configfile={TINY}", "--force", target],
         cwd=clone.path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     process = psutil.Process(first.pid)
-    while not list((clone.path / ".snakemake/locks").glob("*.output.lock")):
+    lock = clone.path / RESULTS / "logs/snakemake.lock"
+    while not (lock.exists() and f"process {first.pid} on" in lock.read_text()):
         assert first.poll() is None
         time.sleep(0.005)
     process.suspend()
     try:
-        plain = clone.snakemake(target, study=TINY)
+        plain = clone.snakemake("--force", target, study=TINY)
+        linked = other.snakemake("--force", target, study=TINY)
+        dry = other.snakemake("--dry-run", target, study=TINY)
         command = [sys.executable, "workflow/unlock.py", str(RESULTS)]
         make = subprocess.run(command, cwd=clone.path, capture_output=True, text=True, check=False)
     finally:
         process.resume()
+    refusal = f"Another snakemake is at work on {RESULTS} (process {first.pid} on {platform.node()}, in "
+    refusal += f"{clone.path}); wait for it or end it, and do not unlock.\n"
     assert plain.returncode == 1
-    assert "Directory cannot be locked" in plain.stdout
+    assert plain.stdout.index(refusal) < plain.stdout.index("Directory cannot be locked")
+    assert linked.returncode == 1
+    # Once when it looks at the study, once in place of its first job.
+    assert linked.stdout.count(refusal) == 2
+    assert "Traceback" not in linked.stdout
+    assert dry.returncode == 0, dry.stdout
     assert make.returncode == 1
-    assert make.stderr == (
-        f"Another snakemake (process {first.pid}) is at work on these results; wait for it or end it.\n"
-    )
+    assert make.stderr == refusal
     assert first.wait() == 0
     assert (clone.path / target).exists()

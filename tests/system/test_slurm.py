@@ -1,8 +1,6 @@
-"""Jobs of the smoke study in a real SLURM, through workflow/profiles/slurm.
+"""The smoke study in a real SLURM, through workflow/profiles/slurm; jobs are cancelled or lose their node."""
 
-The study has fewer runs here, because every job starts three Pythons in SLURM; all kinds of jobs are there.
-"""
-
+import math
 import os
 import re
 import subprocess
@@ -10,12 +8,16 @@ import sys
 
 import pytest
 import slurm as cluster
+import tally
+import torch
 import yaml
 from clone import SMOKE, copy_repository
 
 SOLVED = ("train", "eigenpairs", "null")
+# Of which many go into one SLURM job, by the rules that they belong to; at most so many.
+GROUPS = {"measured": r"(wide_|preconditioned_)?metrics|baseline", "drawn": "figures"}
+LARGEST = 20
 RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
-FIGURES = [f"results/smoke/figures/{name}.csv" for name in ("fig03_localization", "fig04_training_loss")]
 # Long enough to be disturbed in the middle.
 LONG = {"steps": 40000, "full_batch_steps": 100, "checkpoints": {"count": 81}}
 # A look at every job's state after two seconds, and what the jobs said is kept.
@@ -43,11 +45,10 @@ def slurm(tmp_path_factory):
         cluster.stop(cluster.Slurm(home))
 
 
-def smaller(tmp_path_factory, name, training):
+def with_long_training(tmp_path_factory, name):
     clone = copy_repository(tmp_path_factory.mktemp(name))
     study = yaml.safe_load((clone.path / SMOKE).read_text())
-    study["experiments"]["main"] |= {"datasets": ["digits"], "seeds": 1}
-    study["training"] |= training
+    study["training"] |= LONG
     (clone.path / SMOKE).write_text(yaml.safe_dump(study))
     return clone
 
@@ -60,31 +61,52 @@ def content(clone):
 
 @pytest.fixture(scope="module")
 def submitted(slurm, tmp_path_factory):
-    """A study of a few runs in SLURM, and what SLURM says of its jobs."""
-    clone = smaller(tmp_path_factory, "submitted", {})
+    """The study in SLURM, and what SLURM says of its jobs."""
+    clone = copy_repository(tmp_path_factory.mktemp("submitted"))
     before = set(slurm.jobs())
-    result = clone.snakemake(*PROFILE, *FIGURES, **slurm.environment)
+    result = clone.snakemake(*PROFILE, **slurm.environment)
     assert result.returncode == 0, result.stdout
     jobs = {number: job for number, job in slurm.jobs().items() if number not in before}
-    print(slurm.ask("squeue", "--states=all", "--Format=JobID,State,TimeUsed,tres-alloc:60,StdOut:200"))
+    columns = "JobID:8,State:12,TimeUsed:8,MinMemory:12,tres-per-job:16,StdOut:200"
+    table = slurm.ask("squeue", "--states=all", f"--Format={columns}").replace(f"{clone.path}/", "")
+    tally.show("\n".join(["What SLURM says of its jobs:", *map(str.rstrip, table.splitlines())]))
     return clone, jobs
 
 
-def test_results_are_those_of_this_machine_to_the_bit(submitted, tmp_path_factory):
-    local = smaller(tmp_path_factory, "local", {})
-    result = local.snakemake(*FIGURES)
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """The study on this machine."""
+    clone = copy_repository(tmp_path_factory.mktemp("local"))
+    result = clone.snakemake()
     assert result.returncode == 0, result.stdout
+    return clone
+
+
+def logs(clone):
+    return {path.relative_to(clone.path): path for path in clone.path.glob("results/smoke/logs/**/*.log")}
+
+
+def jobs_said(clone):
+    """The numbers of the SLURM jobs in which what has a log ran, by the log."""
+    return {
+        name: re.findall(r"This is SLURM job (\d+)", path.read_text()) for name, path in logs(clone).items()
+    }
+
+
+def test_results_are_those_of_this_machine_to_the_bit(submitted, local):
     expected = content(local)
-    assert {f"{RUN}/eigenpairs.json", *FIGURES} <= set(expected)
+    assert f"{RUN}/eigenpairs.json" in expected
     assert content(submitted[0]) == expected
 
 
-def test_jobs_run_in_slurm_and_say_so(submitted):
+def test_jobs_run_in_slurm_and_say_so(submitted, local):
     clone, jobs = submitted
-    logs = clone.path.glob("results/smoke/logs/**/*.log")
-    said = {path: re.findall(r"This is SLURM job (\d+)", path.read_text()) for path in logs}
-    assert len(said) > 8
+    said = jobs_said(clone)
+    assert set(said) == set(logs(local))
     assert all(len(numbers) == 1 and numbers[0] in jobs for numbers in said.values()), said
+    # The GPUs are made up.
+    warned = "This job asked for a GPU, and does not use it" in log(clone, "train")
+    assert warned != torch.cuda.is_available()
     assert {job["JobState"] for job in jobs.values()} == {"COMPLETED"}
 
 
@@ -103,19 +125,24 @@ def test_jobs_ask_for_what_the_profile_says(submitted):
             assert job["NumCPUs"] == "1"
 
 
-def test_small_jobs_go_together(submitted):
+@pytest.mark.parametrize("group", GROUPS)
+def test_small_jobs_go_together(submitted, group):
     clone, jobs = submitted
-    together = [job for job in jobs.values() if "/group_measured_" in job["StdOut"]]
-    assert len(together) == 1
-    assert together[0]["NumCPUs"] == "1"
-    logs = (path.read_text() for path in clone.path.glob("results/smoke/logs/**/*.log"))
-    assert sum(f"This is SLURM job {together[0]['JobId']}," in text for text in logs) == 3
+    together = {number for number, job in jobs.items() if f"/group_{group}_" in job["StdOut"]}
+    small = {
+        name: numbers[0]
+        for name, numbers in jobs_said(clone).items()
+        if re.fullmatch(GROUPS[group], name.parts[3])
+    }
+    assert set(small.values()) == together
+    assert len(together) == math.ceil(len(small) / LARGEST)
+    assert {jobs[number]["NumCPUs"] for number in together} == {"1"}
 
 
 @pytest.fixture(scope="module")
 def disturbed(slurm, tmp_path_factory):
     """A long run of which one job is cancelled in the middle, and another one's node is lost."""
-    clone = smaller(tmp_path_factory, "disturbed", LONG)
+    clone = with_long_training(tmp_path_factory, "disturbed")
     target = f"{RUN}/eigenpairs.json"
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", *PROFILE, target],
@@ -172,8 +199,46 @@ def test_a_lost_node_loses_no_finished_work(disturbed):
 
 def test_what_was_disturbed_has_the_same_bits(disturbed, tmp_path_factory):
     clone = disturbed[0]
-    local = smaller(tmp_path_factory, "undisturbed", LONG)
+    local = with_long_training(tmp_path_factory, "undisturbed")
     result = local.snakemake(f"{RUN}/eigenpairs.json")
     assert result.returncode == 0, result.stdout
     assert content(clone) == content(local)
     assert not list((clone.path / RUN).glob(".*progress"))
+
+
+def test_what_ends_in_slurm_after_its_snakemake_was_killed_is_made_anew(slurm, submitted):
+    clone = submitted[0]
+    target = f"{RUN}/trajectory.json"
+
+    def train_for(steps, *arguments):
+        study = yaml.safe_load((clone.path / SMOKE).read_text())
+        study["training"]["steps"] = steps
+        (clone.path / SMOKE).write_text(yaml.safe_dump(study))
+        command = [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", *PROFILE, *arguments, target]
+        return subprocess.Popen(
+            command, cwd=clone.path, env=os.environ | slurm.environment, stdout=subprocess.PIPE, text=True
+        )
+
+    def clean_up():
+        command = [sys.executable, "workflow/unlock.py", "results/smoke"]
+        environment = os.environ | slurm.environment
+        return subprocess.run(
+            command, cwd=clone.path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    before, known = (clone.path / target).read_text(), set(slurm.jobs())
+    slurm.ask("scontrol", "update", "NodeName=node", "State=DRAIN", "Reason=waits")
+    killed = train_for(120)
+    cluster.await_that(lambda: set(slurm.jobs()) - known or killed.poll(), "a job in SLURM")
+    (number,) = set(slurm.jobs()) - known
+    marks = clone.path / ".snakemake/incomplete"
+    cluster.await_that(lambda: any(marks.rglob("*")), "its number in Snakemake's records")
+    killed.kill()
+    killed.communicate()
+    assert f"`scancel {number}`" in clean_up().stderr
+    slurm.ask("scontrol", "update", "NodeName=node", "State=RESUME")
+    cluster.await_that(lambda: slurm.jobs()[number]["JobState"] == "COMPLETED", "the end of the job")
+    assert (clone.path / target).read_text() != before
+    assert f"such as {target}, removed" in clean_up().stderr
+    planned, _ = train_for(60, "--dry-run").communicate()
+    assert re.search(r"^train +1$", planned, re.M), planned

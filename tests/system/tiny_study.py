@@ -23,7 +23,7 @@ STAGES = {
     "report": "claims_page|configuration",
 }
 # What tells how a computation went, and not what came out.
-TOLD = re.compile(r"/(logs|benchmarks)/|/benchmarks\.csv$|/ext09_run_times\.|/\.snakemake_timestamp$")
+TOLD = re.compile(r"/(logs|benchmarks)/|/benchmarks\.csv|/ext09_run_times\.|/\.snakemake_timestamp$")
 
 
 def contents(clone):

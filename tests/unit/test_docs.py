@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from docs import estimate, gallery, half, rulegraph, scale
 from PIL import Image
+from snakemake.cli import get_argument_parser
 
 from eigendrift.stores.registry import STORES
 from eigendrift.stores.writing import write_store
@@ -172,6 +174,15 @@ def test_core_hours_for_a_gpu_are_those_of_the_rules_that_ask_for_one():
     assert row.endswith("| 7 | 7.0 | 3.0 | 10.0 |")
 
 
+def test_what_a_study_took_is_in_hours_of_each_rule_and_bytes_of_runs_and_null_models(tmp_path):
+    jobs = pd.DataFrame({"rule": ["train", "null", "train"], "cpu_seconds": [1800.0, 900.0, 3600.0]})
+    assert scale.core_hours(jobs).to_dict() == {"train": 1.5, "null": 0.25}
+    for path, size in ("runs/a/b", 3), ("null/c", 50), ("logs/d", 700):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_bytes(bytes(size))
+    assert scale.bytes_on_disk(tmp_path) == 53
+
+
 def pages():
     names = subprocess.check_output(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT, text=True
@@ -183,6 +194,26 @@ def anchors_of(page):
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
     plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
     return {heading.replace(" ", "-") for heading in plain}
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# A line of a block, or code within a paragraph, which may run over the end of a line.
+COMMAND = re.compile(r"^ *(snakemake -[^#\n]*)|(?<!`)`(snakemake -[^`]*)`", re.M)
+COMMANDS = sorted(
+    {" ".join("".join(found).split()) for page in PAGES for found in COMMAND.findall(page.read_text())}
+)
+
+
+# Of other executors the plugins are not in the lock; tests/system tries those where they are.
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "--executor" not in command])
+def test_commands_give_snakemake_targets_as_targets(command):
+    arguments = shlex.split(command.replace("…", ""))[1:]
+    for file in get_argument_parser().parse_args(arguments).configfile or []:
+        assert file.suffix == ".yaml", f"snakemake would take '{file}' for a configuration"
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) > 8
 
 
 @pytest.mark.parametrize("name", pages())

@@ -2,9 +2,11 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
@@ -108,3 +110,23 @@ def test_all_environments_have_one_python_and_take_nothing_of_other_channels():
     for content in ENVIRONMENTS.values():
         assert content["channels"] == ["conda-forge", "nodefaults"]
         assert "python=3.11" in content["dependencies"]
+
+
+LIST_MODULES = """
+import sys, eigendrift.api
+print(*(module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "eigendrift"))
+"""
+
+
+def test_the_package_asks_for_what_the_library_imports_and_nothing_else():
+    listed = subprocess.run(
+        [sys.executable, "-c", LIST_MODULES],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked_for = {re.split(r"[>=<~]", requirement)[0] for requirement in project["dependencies"]}
+    # Studies alone choose samples, and import this only then.
+    assert needed(listed.stdout.split()) == asked_for | {"sklearn"}

@@ -148,3 +148,51 @@ def test_a_network_that_cannot_be_reset_is_refused() -> None:
             draws=1,
             generator=random(),
         )
+
+
+def test_metrics_take_what_the_eigensolver_returns(network: nn.Module) -> None:
+    hessian = eigendrift.hessian_operator(network, cross_entropy, *DATA)
+    vectors = eigendrift.leading_eigenpairs(hessian, 2, generator=random()).eigenvectors
+    ratios = eigendrift.inverse_participation_ratio(vectors)
+    np.testing.assert_array_equal(ratios, eigendrift.inverse_participation_ratio(vectors.numpy()))
+    np.testing.assert_allclose(eigendrift.alignment(vectors[:1], vectors[None]), [[1, 0]], atol=1e-4)
+    overlaps = eigendrift.overlaps(torch.stack([vectors, vectors.flip(0)]))
+    np.testing.assert_allclose(eigendrift.displacement(overlaps)[0, 1], [2, 2], atol=1e-3)
+    np.testing.assert_allclose(eigendrift.tracked_displacement(overlaps)[0, 1], [0, 0], atol=1e-3)
+
+
+def test_metrics_say_which_axes_they_expect() -> None:
+    with pytest.raises(
+        ValueError, match=r"shape \(2, 9\) was given, expected \(checkpoint, rank, parameter\)"
+    ):
+        eigendrift.overlaps(np.eye(2, 9))
+    with pytest.raises(ValueError, match=r"expected \(checkpoint, rank, checkpoint, rank\)"):
+        eigendrift.displacement(np.eye(2, 9)[None])
+    with pytest.raises(ValueError, match=r"expected \(checkpoint, parameter\)"):
+        eigendrift.alignment(np.ones(9), np.eye(2, 9))
+    with pytest.raises(ValueError, match=r"\(1, 8\) and vectors \(1, 2, 9\) do not belong together"):
+        eigendrift.alignment(np.ones((1, 8)), np.eye(2, 9)[None])
+
+
+@pytest.mark.parametrize("null_model", ["isotropic", "reinitialized"])
+def test_null_draws_refuse_what_is_not_there(network: nn.Module, null_model: str) -> None:
+    with pytest.raises(ValueError, match="count is 200, expected 1 to 42"):
+        eigendrift.null_draws(
+            network, cross_entropy, *DATA, null_model, count=200, draws=1, generator=random()
+        )  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="draws is 0, expected at least 1"):
+        eigendrift.null_draws(network, cross_entropy, *DATA, null_model, count=1, draws=0, generator=random())  # type: ignore[arg-type]
+
+
+def test_draws_of_an_initialisation_differ_and_are_worked_on_in_chunks(network: nn.Module) -> None:
+    chunks: list[int] = []
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        chunks.append(len(targets))
+        return cross_entropy(outputs, targets)
+
+    drawn = eigendrift.null_draws(
+        network, loss, *DATA, "reinitialized", count=1, draws=3, generator=random(), chunk_size=7
+    )
+    assert len({float(value) for value in drawn.eigenvalues[:, 0]}) == 3
+    assert max(chunks) == 7

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -97,7 +98,8 @@ def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
     reader = subprocess.Popen(["tail", "-f", ".snakemake/locks/0.output.lock"], cwd=fresh.path)
     try:
         assert clean_up(fresh, status=1) == (
-            f"Another snakemake (process {living.pid}) is at work on these results; wait for it or end it.\n"
+            f"Another snakemake is at work on results/smoke (process {living.pid}); wait for it or end it, "
+            "and do not unlock.\n"
         )
         assert clean_up(fresh, study="desk") == ""
         assert len(list(locks.iterdir())) == 2
@@ -112,6 +114,33 @@ def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
     finally:
         reader.kill()
         reader.wait()
+
+
+def test_a_snakemake_that_only_its_lock_tells_of_is_left_alone(fresh, tmp_path):
+    """As on another machine: no process of this one is a snakemake in this directory."""
+    locks = fresh.path / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/smoke/claims.json\n")
+    code = (
+        f"import time; from pathlib import Path; from atwork import hold; hold(Path({str(fresh.path)!r}) / "
+    )
+    code += "'results/smoke'); print(flush=True); time.sleep(60)"
+    elsewhere = os.environ | {"PYTHONPATH": str(fresh.path / "workflow")}
+    holding = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, env=elsewhere, stdout=subprocess.PIPE
+    )
+    try:
+        holding.stdout.readline()
+        who = f"(process {holding.pid} on {platform.node()}, in {tmp_path})"
+        assert clean_up(fresh, status=1).startswith(f"Another snakemake is at work on results/smoke {who}; ")
+        # Snakemake would remove all locks.
+        assert clean_up(fresh, study="desk") == ""
+        assert list(locks.iterdir())
+    finally:
+        holding.kill()
+        holding.communicate()
+    assert clean_up(fresh) == "An earlier run was killed: removing its lock.\n"
+    assert not list(locks.glob("*"))
 
 
 @pytest.mark.xdist_group("smoke")
@@ -145,6 +174,8 @@ def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
+        ("study: a\nstudy: b", "/wrong.yaml, key 'study' stands twice in one group; leave one out."),
+        ("experiments: {main: {seeds: 100000000}}", "'experiments.main.seeds' is 100000000, expected"),
         ("trainin: {steps: 5}", "Config key 'trainin' is not known; did you mean 'training'?"),
         ("training: {stepps: 5}", "Config key 'training.stepps' is not known; did you mean 'steps'?"),
         ("training: {steps: -5}", "Config key 'training.steps' is -5, expected an integer of at least 1"),

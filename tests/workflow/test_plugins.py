@@ -1,4 +1,4 @@
-"""Plug-ins from a directory outside the repository, as far as figures, and what a change of one reruns."""
+"""Plug-ins from a directory elsewhere, through the smoke study to figures; what their change reruns."""
 
 import shutil
 from pathlib import Path
@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from clone import ROOT, Clone, copy_repository
+from clone import ROOT, SMOKE, Clone, copy_repository
 
+from eigendrift.figures.style import LINES
 from eigendrift.stores.reading import open_store
 
 pytestmark = pytest.mark.xdist_group("plugins")
 
-STUDY = {
-    "study": "mine",
+# Laid over the smoke study.
+OVERLAY = {
     "experiments": {
         "main": {
             "datasets": ["bars"],
@@ -27,45 +28,80 @@ STUDY = {
     },
     "optimizers": {"signs": {"learning_rate": 0.01, "shrinkage": 0.1}},
     "models": {"narrow": {"kind": "bottleneck", "width": 5}},
-    "training": {"steps": 12, "checkpoints": {"count": 3}},
-    "eigenpairs": {"wide_count": 3, "wide_every": 1},
-    "null_models": {"names": ["flipped"], "draws": {"flipped": 4, "wide": 4}},
+    "null_models": {"names": ["flipped"], "draws": {"flipped": 4}},
     "figures": {"null_model": "flipped"},
 }
-RUNS = "results/mine/runs/bars/narrow"
+STUDY = f"{SMOKE} mine.yaml"
+RUNS = "results/smoke/runs/bars/narrow"
 SIGNS = f"{RUNS}/signs/batch20-lr0.01/seed0"
-FIGURES = [f"results/mine/figures/{name}.png" for name in ("entropy", "fig03_localization")]
+FIGURES = [f"results/smoke/figures/{name}.png" for name in ("entropy", "fig03_localization")]
+# Every other script that reads plug-ins.
+FURTHER = ["results/smoke/minima/bars/narrow/signs.json", "results/smoke/null_validation.csv"]
+SHOWN = """
+from eigendrift.extensions import Figure
+def draw(collection):
+    import pandas as pd
+    from eigendrift.figures import parts, style
+    figure, _ = parts.panels(1, 1)
+    line = style.optimizer_lines(["signs"])["signs"]
+    return parts.Plotted(figure, pd.DataFrame([{"color": line["color"]}]))
+EXTENSIONS = [Figure(name="train", draw=draw, caption="A colour.")]
+"""
+BROKEN = """
+from eigendrift.extensions import Metric
+def measure(trajectory, eigenpairs):
+    return trajectory.weights / eigenpairs.wrong
+EXTENSIONS = [Metric(name="broken", measure=measure, meaning="Nothing.")]
+"""
 
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A study with a plug-in of every kind, run as far as two figures."""
+    """The smoke study with a plug-in of every kind, run as far as figures, a minimum and the validation."""
     clone = copy_repository(tmp_path_factory.mktemp("plugins"))
     plugins = tmp_path_factory.mktemp("elsewhere") / "plugins"
     shutil.copytree(ROOT / "examples", plugins)
-    (clone.path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"plugins": [str(plugins)]}))
-    result = clone.snakemake(*FIGURES, study="study.yaml")
+    (clone.path / "mine.yaml").write_text(yaml.safe_dump(OVERLAY | {"plugins": [str(plugins)]}))
+    (plugins / "shown.py").write_text(SHOWN)
+    shown = "results/smoke/figures/train.png"
+    result = clone.snakemake(*FIGURES, *FURTHER, shown, study=STUDY)
     assert result.returncode == 0, result.stdout
     return clone
 
 
 @pytest.fixture
 def plugins(mine: Clone) -> Path:
-    study = yaml.safe_load((mine.path / "study.yaml").read_text())
+    study = yaml.safe_load((mine.path / "mine.yaml").read_text())
     return Path(study["plugins"][0])
 
 
 def test_they_come_out_in_figures(mine: Clone) -> None:
-    table = pd.read_csv(mine.path / "results/mine/figures/entropy.csv")
+    table = pd.read_csv(mine.path / "results/smoke/figures/entropy.csv")
     assert set(table["optimizer"]) == {"sgd", "signs"}
     eigenpairs = open_store(mine.path / SIGNS / "eigenpairs.zarr", "eigenpairs")
     shares = eigenpairs["eigenvector"].isel(rank=0).values.astype(float) ** 2
     expected = -(shares * np.log(shares, where=shares > 0, out=np.zeros_like(shares))).sum(-1)
     drawn = table[table["optimizer"] == "signs"].set_index("step")["mean"]
     np.testing.assert_allclose(drawn.loc[eigenpairs["step"].values], expected)
-    shown = pd.read_csv(mine.path / "results/mine/figures/fig03_localization.csv")
+    shown = pd.read_csv(mine.path / "results/smoke/figures/fig03_localization.csv")
     assert set(shown["null_model"].dropna()) == {"flipped"}
     assert set(shown["optimizer"].dropna()) == {"sgd", "signs"}
+
+
+def test_their_lines_are_those_of_the_whole_study(mine: Clone) -> None:
+    (color,) = pd.read_csv(mine.path / "results/smoke/figures/train.csv")["color"]
+    assert color == LINES[1]["color"]  # SGD has the first one.
+
+
+def test_an_error_in_their_code_is_told_with_its_place(mine: Clone, plugins: Path) -> None:
+    broken = plugins / "broken.py"
+    broken.write_text(BROKEN)
+    result = mine.snakemake(f"{SIGNS}/plugins/broken.json", study=STUDY)
+    broken.unlink()
+    assert result.returncode == 1
+    assert f"ERROR Plug-in {broken}, line 4: AttributeError: " in result.stdout
+    assert "; mend it and run the same command again." in result.stdout
+    assert "not the user's doing" not in result.stdout
 
 
 def test_the_optimizer_is_the_plugins_own(mine: Clone) -> None:
@@ -80,8 +116,8 @@ def test_the_optimizer_is_the_plugins_own(mine: Clone) -> None:
     [
         ("signs.py", f"{SIGNS}/trajectory", "/sgd/"),
         ("entropy.py", f"{SIGNS}/plugins/entropy", "/trajectory"),
-        ("flipped.py", "results/mine/null/bars/narrow/flipped", "/runs/"),
-        ("bars.py", "results/mine/data/bars", ""),
+        ("flipped.py", "results/smoke/null/bars/narrow/flipped", "/runs/"),
+        ("bars.py", "results/smoke/data/bars", ""),
         ("bottleneck.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
         # Which that one imports.
         ("_shared.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
@@ -92,7 +128,7 @@ def test_a_changed_plugin_reruns_what_uses_it(
 ) -> None:
     pending = pending_after(mine, plugins / file, "\n# changed\n")
     assert f"{first}.zarr" in pending
-    assert "results/mine/figures/entropy.png" in pending or file == "flipped.py"
+    assert "results/smoke/figures/entropy.png" in pending or file == "flipped.py"
     assert not apart or not [path for path in pending if apart in path]
 
 
@@ -106,7 +142,7 @@ def pending_after(mine: Clone, path: Path, added: str) -> set[str]:
 
 
 def pending(mine: Clone) -> set[str]:
-    result = mine.snakemake("--detailed-summary", *FIGURES, study="study.yaml")
+    result = mine.snakemake("--detailed-summary", *FIGURES, study=STUDY)
     assert result.returncode == 0, result.stdout
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     return {row[0] for row in rows if row[-1] == "update pending"}
@@ -127,8 +163,8 @@ def test_what_a_study_names_wrongly_is_refused_before_any_job(mine: Clone) -> No
         ({"plugins": ["nowhere"]}, "Config key 'plugins' names 'nowhere', which does not exist"),
         ({"plugins": []}, "'models.narrow.kind' is 'bottleneck', expected one of mlp, cnn"),
     ):
-        (mine.path / "wrong.yaml").write_text(yaml.safe_dump(STUDY | change))
-        result = mine.snakemake("--dry-run", study="wrong.yaml")
+        (mine.path / "wrong.yaml").write_text(yaml.safe_dump(OVERLAY | change))
+        result = mine.snakemake("--dry-run", study=f"{SMOKE} wrong.yaml")
         assert result.returncode == 1
         assert sentence in result.stdout
         assert "Traceback" not in result.stdout

@@ -71,3 +71,10 @@ def test_every_key_of_the_cluster_profile_is_explained():
     assert len(blocks) > 8
     for block in blocks:
         assert block.startswith("#"), f"no comment above: {block}"
+
+
+def test_profiles_agree_on_all_that_does_not_depend_on_the_machine():
+    default = yaml.safe_load((PROFILE.parents[1] / "default/config.yaml").read_text())
+    profile = yaml.safe_load(PROFILE.read_text())
+    for key in default.keys() - {"cores", "resources"}:
+        assert profile.get(key) == default[key], key

@@ -197,6 +197,8 @@ def test_the_live_view_knows_that_all_is_computed(smoke):
         text=True,
         check=True,
     )
-    assert done.stdout.startswith("Study smoke, all computed\n")
+    assert done.stdout.startswith(
+        "Study smoke: all trained, solved and drawn; metrics, claims and figures follow\n"
+    )
     assert "60 of 60  loss " in done.stdout
     assert re.search(r"eigenpairs +━+ +18 of 18 +18 done", done.stdout)

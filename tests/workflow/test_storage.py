@@ -7,6 +7,10 @@ import pytest
 import xarray as xr
 import yaml
 from clone import SMOKE, copy_repository
+from docs.half import rounded
+
+from eigendrift.metrics.run import measure_run
+from eigendrift.stores.reading import open_store
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
@@ -73,3 +77,22 @@ def test_measuring_anew_solves_anew(thinned):
     assert {line.split()[0] for line in planned.splitlines() if line[-2:] == " 1"} == {
         f"{kind}{what}" for kind in ("", "wide_", "preconditioned_") for what in ("eigenpairs", "metrics")
     }
+
+
+def test_in_float16_metrics_are_of_the_rounded_vectors(thinned, smoke):
+    path = thinned.path / SMOKE
+    before = path.read_text()
+    path.write_text(before.replace("ranks: 3", "ranks: 3\n  dtype: float16"))
+    try:
+        result = thinned.snakemake(f"{RUN}/metrics.json")
+    finally:
+        path.write_text(before)
+    assert result.returncode == 0, result.stdout
+    trajectory, whole = (
+        open_store(smoke.path / RUN / f"{kind}.zarr", kind) for kind in ("trajectory", "eigenpairs")
+    )
+    metrics = open_store(thinned.path / RUN / "metrics.zarr", "metrics")
+    for name, values in measure_run(trajectory, rounded(whole)).items():
+        np.testing.assert_array_equal(metrics[name].values, values, err_msg=name)
+    left = open_store(thinned.path / RUN / "eigenpairs.zarr", "eigenpairs")["eigenvector"].values
+    np.testing.assert_array_equal(left[[0, 6]], rounded(whole)["eigenvector"].values[[0, 6]])

@@ -1,11 +1,14 @@
 """Determinism, device and seeds: the one place that decides how numbers are computed."""
 
 import hashlib
+import logging
 import os
 
 import torch
 
 from eigendrift.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 def configure(threads: int = 1) -> None:
@@ -29,22 +32,33 @@ def configure(threads: int = 1) -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def resolve_device(name: str) -> torch.device:
-    """Turn the config's device name into a device that is there.
+def resolve_device(name: str, gpus: int = 0) -> torch.device:
+    """Turn the config's device name into a device that is there, and log which it is.
 
     Args:
         name: ``auto`` (CUDA if there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:<index>``.
+        gpus: How many GPUs this process was given; a warning tells if it uses none of them.
 
     Raises:
         UserError: The device is not on this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    else:
+        device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"Config key 'device' is '{name}', but this machine shows {torch.cuda.device_count()} CUDA "
             "devices; set it to 'auto' or 'cpu'."
+        )
+    logger.info("Computing on %s with PyTorch %s", device, torch.__version__)
+    if gpus and device.type == "cpu":
+        logger.warning(
+            "This job asked for a GPU, and does not use it: config key 'device' is '%s', and PyTorch %s sees "
+            "%d CUDA devices here.",
+            name,
+            torch.__version__,
+            torch.cuda.device_count(),
         )
     return device
 

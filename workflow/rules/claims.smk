@@ -3,7 +3,7 @@
 Consumes runs/<run>/metrics.zarr of the main experiment and the sweeps, and the baselines of the chosen null model; of
 the main experiment the same with more eigenpairs, where a claim's sensitivity asks for them. Also null_validation.csv
 and null_departure.csv, which say whether the null model bears a claim.
-Produces claims.json, claims.csv and claims_sensitivity.csv; at the end of a run that asked for them, a line for each verdict.
+Produces claims.json with its digest, claims.csv and claims_sensitivity.csv; at the end of a run that asked for them, a line for each verdict.
 """
 
 from eigendrift.claims.console import console_table
@@ -26,6 +26,9 @@ rule claims:
         ),
         validation=rules.validation.output.validation,
         departure=rules.validation.output.departure,
+        seals=seals_of(
+            rules.validation.output.validation, rules.validation.output.departure
+        ),
         schema=os.path.relpath(WORKFLOW / "schemas/claims.schema.json"),
         code=code("claims"),
     output:
@@ -47,6 +50,7 @@ rule claims:
             category="Claims",
             labels={"figure": "sensitivity", "file": "table (csv)"},
         ),
+        seals=seals_of("results/{study}/claims.json"),
     log:
         "results/{study}/logs/claims.log",
     benchmark:
@@ -63,4 +67,7 @@ rule claims:
 
 onsuccess:
     if any(job.rule.name == "claims" for job in workflow.dag.jobs):
-        print(console_table(Path(f"results/{STUDY}/claims.json")))
+        try:
+            print(console_table(Path(f"results/{STUDY}/claims.json")))
+        except UserError as error:
+            raise WorkflowError(str(error)) from None

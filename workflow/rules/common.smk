@@ -6,19 +6,14 @@ Consumes config.yaml, the files laid over it, and plug-ins. Produces nothing.
 import functools
 import os
 import shutil
-import sys
-from pathlib import Path
 
 import yaml
-from snakemake.exceptions import WorkflowError
-
-WORKFLOW = Path(workflow.basedir) / "workflow"
-sys.path.insert(0, str(WORKFLOW))
 
 from eigendrift.data.registry import DATASETS as WHOLE_DATASETS
-from eigendrift.errors import UserError
+from eigendrift.extensions.declarations import check_declarations
 from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.null.registry import NULL_MODELS
+from eigendrift.stores.registry import METRICS
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.chosen import without_unset
 from eigendrift.study.extensions import completed
@@ -49,6 +44,10 @@ try:
     PLUGINS = plugin_files(config.get("plugins"))
     load_plugins(PLUGINS)
     BARE_SCHEMA = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
+    check_declarations(
+        BARE_SCHEMA["$defs"],
+        [name for array in METRICS.arrays for name in (array.name, *array.dims)],
+    )
     check_config(config, BARE_SCHEMA)
     SCHEMA = completed(BARE_SCHEMA, ordered(config))
     check_sizes(config, WHOLE_DATASETS)

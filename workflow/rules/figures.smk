@@ -152,13 +152,23 @@ FIGURES = {
         resamples=config["claims"]["resamples"],
     ),
     "ext07_claims": shown(
-        "claims", "Claims", MAIN, {"verdicts": "results/{study}/claims.json"}
+        "claims",
+        "Claims",
+        MAIN,
+        {
+            "manifests": seals_of(rules.claims.output.json),
+            "verdicts": rules.claims.output.json,
+        },
     ),
     "ext08_null_models": shown(
         "null_models",
         "Null models",
         MAIN,
         {
+            "manifests": seals_of(
+                rules.validation.output.values_compared,
+                rules.validation.output.validation,
+            ),
             "values": rules.validation.output.values_compared,
             "verdicts": rules.validation.output.validation,
         },
@@ -244,7 +254,10 @@ if REGIME_RUNS:
             "regimes",
             "Claims",
             REGIMES,
-            {"regimes": rules.regimes.output.table},
+            {
+                "manifests": seals_of(rules.regimes.output.table),
+                "regimes": rules.regimes.output.table,
+            },
             dataset=REGIMES_OF,
         ),
     }
@@ -253,12 +266,12 @@ FIGURES |= {figure.name: shown_by_plugin(figure) for figure in known(Figure).val
 
 # A figure is found by its name, such as fig03_localization. What it reads, and the module of eigendrift.figures that
 # draws it, stand in its entry of FIGURES, and Snakemake knows it by the first part of the name, fig03.
-# Figures of plug-ins go by their whole names.
+# Those of plug-ins may have any name, also a rule's.
 for name, figure in FIGURES.items():
 
     rule:
         name:
-            name if name in known(Figure) else name.partition("_")[0]
+            f"figure_{name}" if name in known(Figure) else name.partition("_")[0]
         input:
             **figure["stores"],
             code=code("figure", *figure["modules"]),
@@ -270,12 +283,15 @@ for name, figure in FIGURES.items():
             f"results/{{study}}/logs/figures/{name}.log",
         benchmark:
             f"results/{{study}}/benchmarks/figures/{name}.tsv"
+        group:
+            "drawn"
         conda:
             "../../envs/figures.yaml"
         params:
             draw=figure["draw"],
             settings=figure["settings"],
             style=config["figures"]["style"],
+            study=STYLED,
             facts=figure["facts"]
             | ({"text": figure["text"]} if "text" in figure else {}),
         message:

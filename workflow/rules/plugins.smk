@@ -61,3 +61,12 @@ def shown_by_plugin(figure):
         "caption": "plugin",
         "text": figure.caption,
     }
+
+
+NULL_PLUGINS = plugins_of(*((NullModel, name) for name in NULLS))
+# Which lines optimizers and null models of plug-ins have depends on all of the study.
+USED = list(dict.fromkeys(run.optimizer for run in RUNS.values()))
+STYLED = {
+    "optimizers": USED if plugins_of(*((Optimizer, name) for name in USED)) else [],
+    "null_models": NULLS if NULL_PLUGINS else [],
+}

@@ -2,7 +2,7 @@
 
 Consumes runs/<run>/metrics.zarr of the experiment training_sizes, further seeds of the same settings, and the baselines
 of the chosen null model on each training set.
-Produces regimes.csv, in a study that has the experiment.
+Produces regimes.csv and its digest, in a study that has the experiment.
 """
 
 REGIME_RUNS = (
@@ -24,6 +24,7 @@ rule regimes:
             category="Claims",
             labels={"figure": "regimes", "file": "table (csv)"},
         ),
+        seals=seals_of("results/{study}/regimes.csv"),
     log:
         "results/{study}/logs/regimes.log",
     benchmark:

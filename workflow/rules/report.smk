@@ -38,7 +38,8 @@ BENCHMARKS = {
 
 rule claims_page:
     input:
-        verdicts="results/{study}/claims.json",
+        verdicts=rules.claims.output.json,
+        seals=seals_of(rules.claims.output.json),
         code=code("claims_page"),
     output:
         page=report(
@@ -99,6 +100,7 @@ rule benchmarks:
             category="Run times",
             labels={"figure": "every job", "file": "table (csv)"},
         ),
+        seals=seals_of("results/{study}/benchmarks.csv"),
     log:
         "results/{study}/logs/benchmarks.log",
     conda:
@@ -120,7 +122,8 @@ rule benchmarks:
 
 rule ext09:
     input:
-        benchmarks="results/{study}/benchmarks.csv",
+        manifests=seals_of(rules.benchmarks.output.table),
+        benchmarks=rules.benchmarks.output.table,
         code=code("figure", "eigendrift.figures.run_times"),
     output:
         **picture("ext09_run_times", "Run times"),

@@ -1,8 +1,9 @@
-"""Which eigenpairs stay when all is measured: config may keep a part of them alone.
+"""What lies beside results, and which eigenpairs stay when all is measured: config may keep a part of them alone.
 
 Consumes and produces nothing.
 """
 
+from eigendrift.stores.seals import seal_path
 from eigendrift.study.runs import storage_settings
 
 STORAGE = storage_settings(config)
@@ -27,3 +28,8 @@ def to_measure(pairs):
         "eigenpairs": ancient(pairs.whole),
         "whole_manifest": ancient(pairs.whole_manifest),
     }
+
+
+def seals_of(*tables):
+    """The digests beside tables that are read again: a reader takes none that is not what was written."""
+    return [str(seal_path(Path(table))) for table in tables]

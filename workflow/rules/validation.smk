@@ -2,13 +2,12 @@
 
 Consumes null/<dataset>/<model>/<null>-baseline.zarr, among them those of untrained networks, and of the main
 experiment's runs metrics.zarr and eigenpairs.zarr.
-Produces null_validation.csv, null_departure.csv and null_values.csv, the values compared.
+Produces null_validation.csv, null_departure.csv and null_values.csv, the values compared, with their digests.
 """
 
 UNTRAINED_BASELINES = baselines_of(MAIN, untrained_names(config))
 MAIN_EIGENPAIRS = [store_of(run, "eigenpairs") for run in MAIN]
 MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
-NULL_PLUGINS = plugins_of(*((NullModel, name) for name in NULLS))
 
 
 rule validation:
@@ -37,6 +36,11 @@ rule validation:
             labels={"figure": "null departure", "file": "table (csv)"},
         ),
         values_compared="results/{study}/null_values.csv",
+        seals=seals_of(
+            "results/{study}/null_validation.csv",
+            "results/{study}/null_departure.csv",
+            "results/{study}/null_values.csv",
+        ),
     log:
         "results/{study}/logs/validation.log",
     benchmark:

@@ -20,7 +20,7 @@ with logged(snakemake.log[0]):
     preconditioned = snakemake.params.preconditioned
     load_plugins(snakemake.input.plugins)
     numerics.configure(snakemake.threads)
-    device = numerics.resolve_device(snakemake.params.device)
+    device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
     training = trajectory.attrs["settings"]
     settings = {"training": training, "eigenpairs": solver, "every": every, "preconditioned": preconditioned}

@@ -13,7 +13,8 @@ with logged(snakemake.log[0]):
 
     name = snakemake.params.draw
     load_plugins(snakemake.input.get("plugins", []))
-    plugged = known(Figure).get(name)
+    # A plug-in of an optimizer that the figure shows may have a figure of that name as well.
+    plugged = known(Figure)[name] if snakemake.rule == f"figure_{name}" else None
     figure = None if plugged else import_module(f"eigendrift.figures.{name}")
     apart = ("code", "manifests", "plugins", "plugin_code")
     stores = {kind: paths for kind, paths in snakemake.input.items() if kind not in apart}
@@ -23,4 +24,5 @@ with logged(snakemake.log[0]):
         snakemake.params.settings,
         snakemake.params.style,
         dict(snakemake.output.items()),
+        snakemake.params.get("study"),
     )

@@ -1,5 +1,6 @@
 """The log of a job, which may lie on a disk that is full."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,9 +19,30 @@ def opened(path: str) -> Iterator[IO[str]]:
             log.close()
 
 
-def repeat_if_lost(log: IO[str], error: Exception) -> None:
+def repeat_if_lost(log: IO[str], error: object) -> None:
     """Tell the terminal what the log did not take."""
     try:
         log.flush()
     except OSError:
         print(error, file=sys.__stderr__)
+
+
+def tell_whose(log: IO[str], error: BaseException) -> None:
+    """Log an error that no user made, with a traceback; of one in a plug-in say where it is.
+
+    Raises:
+        SystemExit: It is one, and of no plug-in.
+    """
+    # Whoever has read plug-ins has imported it.
+    reading = sys.modules.get("eigendrift.extensions.plugins")
+    told = reading.told_of_plugin(error) if reading else None
+    read = reading.files_read() if reading else []
+    if isinstance(error, SystemExit) and not told:
+        raise error
+    whose = "in the code of a plug-in" if told else "and this is not the user's doing"
+    if read and not told:
+        whose += f", unless it is that of {' or '.join(read)}"
+    logging.exception("The job failed, %s:", whose)
+    if told:
+        logging.error("%s", told)
+        repeat_if_lost(log, told)

@@ -15,7 +15,7 @@ with logged(snakemake.log[0]):
     solver = snakemake.params.solver
     load_plugins(snakemake.input.plugins)
     numerics.configure(snakemake.threads)
-    device = numerics.resolve_device(snakemake.params.device)
+    device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     trajectories = [open_store(Path(path), "trajectory") for path in snakemake.input.trajectories]
     measured = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
     ends = [

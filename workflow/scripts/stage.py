@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from importclock import ImportClock
-from joblog import opened, repeat_if_lost
+from joblog import opened, repeat_if_lost, tell_whose
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -46,8 +46,8 @@ def logged(path: str) -> Iterator[None]:
             logging.error("%s", error)
             repeat_if_lost(log, error)
             sys.exit(1)
-        except Exception:
-            logging.exception("The job failed, and this is not the user's doing:")
+        except (Exception, SystemExit) as error:
+            tell_whose(log, error)
             sys.exit(1)
 
 

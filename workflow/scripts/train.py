@@ -15,7 +15,7 @@ with logged(snakemake.log[0]):
     settings = snakemake.params.settings
     load_plugins(snakemake.input.plugins)
     numerics.configure(snakemake.threads)
-    device = numerics.resolve_device(snakemake.params.device)
+    device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     samples = read_samples(Path(snakemake.input.data))
     store = Path(snakemake.output.store)
     key = progress_key(

@@ -9,6 +9,7 @@ from claims_helpers import NAMES, SETTINGS, as_the_paper_says, evidence_of
 
 from eigendrift.claims.decide import decide_claims
 from eigendrift.claims.standing import Standing, read_standings
+from eigendrift.stores.tables import write_sealed_table
 
 HOLDS, LEAVES = ("alike",) * 3, ("outside",) * 3
 
@@ -70,7 +71,7 @@ def test_only_claims_that_hold_runs_against_the_null_model_fall() -> None:
 
 def test_the_tables_of_the_validation_are_read_by_rank(tmp_path: Path) -> None:
     validation, departure = tmp_path / "validation.csv", tmp_path / "departure.csv"
-    pd.DataFrame(
+    before = pd.DataFrame(
         [
             ("digits", "permuted", "log10 IPR", 2, "cannot tell"),
             ("digits", "permuted", "log10 IPR", 1, "alike"),
@@ -79,15 +80,17 @@ def test_the_tables_of_the_validation_are_read_by_rank(tmp_path: Path) -> None:
             ("mnist5k", "permuted", "log10 IPR", 1, "different"),
         ],
         columns=["dataset", "null_model", "statistic", "rank", "verdict"],
-    ).to_csv(validation, index=False)
-    pd.DataFrame(
+    )
+    after = pd.DataFrame(
         [("digits", "permuted", "adam", "end", "log10 IPR", 1, seed, "outside") for seed in (0, 1)]
         + [
             ("digits", "permuted", "adam", "start", "log10 IPR", 1, 0, "inside"),
             ("digits", "permuted", "sgd", "end", "log10 IPR", 1, 0, "inside"),
         ],
         columns=["dataset", "null_model", "optimizer", "moment", "statistic", "rank", "seed", "verdict"],
-    ).to_csv(departure, index=False)
+    )
+    write_sealed_table(validation, before)
+    write_sealed_table(departure, after)
     found = read_standings(validation, departure, "permuted", ["digits", "mnist5k", "mnist"])
     assert found == {
         "digits": Standing("permuted", ("alike", "cannot tell"), ("outside",)),

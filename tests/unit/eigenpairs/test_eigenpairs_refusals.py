@@ -7,6 +7,7 @@ import pytest
 import torch
 from eigenpairs_helpers import matrix_of
 from torch import nn
+from torch.nn import CrossEntropyLoss
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import vector_to_parameters
 
@@ -245,3 +246,50 @@ def test_a_preconditioned_operator_refuses_what_does_not_fit(
         PreconditionedOperator(operator, diagonal.float())
     with pytest.raises(ValueError, match=r"the diagonal is torch\.float32 on cpu, expected torch\.float64"):
         PreconditionedStack(stack(model, inputs, targets), torch.ones(2, 31))
+
+
+WITH_BATCH_NORM = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)).double()
+WITH_DROPOUT = nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.Linear(4, 3)).double()
+IGNORED = CrossEntropyLoss(ignore_index=2)
+WEIGHTED = CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+SUM = CrossEntropyLoss(reduction="sum")
+
+
+@pytest.mark.parametrize(
+    ("network", "loss"),
+    [
+        (WITH_BATCH_NORM, cross_entropy),
+        (WITH_DROPOUT, cross_entropy),
+        (None, IGNORED),
+        (None, WEIGHTED),
+        (None, SUM),
+    ],
+    ids=["batch norm", "dropout", "ignored class", "weighted classes", "sum"],
+)
+def test_several_chunks_need_a_mean_of_what_each_sample_has_by_itself(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    network: nn.Module | None,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> None:
+    measured = network or model
+    with pytest.raises(ValueError, match=r"of its halves, expected the same, .* or no chunk_size"):
+        hessian_operator(measured.train(), loss, inputs, targets, 5)
+    hessian_operator(measured.train(), loss, inputs, targets)
+    hessian_operator(measured.eval(), cross_entropy, inputs, targets, 5)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 5])
+def test_the_loss_must_be_one_number(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    with pytest.raises(ValueError, match=r"the loss has shape \(\d+,\), expected the mean over the samples"):
+        hessian_operator(model, CrossEntropyLoss(reduction="none"), inputs, targets, chunk_size) @ torch.ones(
+            31, dtype=torch.float64
+        )
+
+
+def test_a_loss_that_is_linear_in_the_weights_has_no_curvature(inputs: torch.Tensor) -> None:
+    operator = hessian_operator(nn.Linear(3, 1).double(), lambda out, _: out.mean(), inputs, inputs, 5)
+    assert not matrix_of(operator).any()

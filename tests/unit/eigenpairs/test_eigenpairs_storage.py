@@ -2,11 +2,15 @@
 
 import numpy as np
 
-from eigendrift.eigenpairs.storage import as_stored, kept
-from eigendrift.stores.half import packed
+from eigendrift.eigenpairs.storage import as_stored, kept, write_eigenpairs
+from eigendrift.stores.half import packed, unpacked
+from eigendrift.stores.reading import open_store
+from eigendrift.stores.registry import STORES
 
 # At 7 checkpoints, or 4 of them, 3 ranks of 2 parameters.
 VECTORS = np.arange(1, 43, dtype=np.float32).reshape(7, 3, 2) / 100
+
+HALF_OF_SOME = {"ranks": 2, "every": 6, "dtype": "float16"}
 
 
 def there(vectors):
@@ -40,3 +44,17 @@ def test_float16_is_packed_when_it_is_used():
     assert len(stored) == 7
     np.testing.assert_array_equal(stored[2], packed(VECTORS[2]))
     np.testing.assert_array_equal(kept(stored, {"every": 6}, 1)[6], packed(VECTORS[6]))
+
+
+def test_metrics_are_measured_of_what_is_rounded_on_disk(tmp_path):
+    sizes = {"checkpoint": 7, "rank": 3, "parameter": 2}
+    columns = {
+        spec.name: np.zeros([sizes[dim] for dim in spec.dims], spec.dtype)
+        for spec in STORES["eigenpairs"].arrays
+    } | {"eigenvector": VECTORS}
+    stores = {name: tmp_path / f"{name}/eigenpairs.zarr" for name in ("store", "whole")}
+    write_eigenpairs(**stores, columns=columns, settings={"every": 1}, summary={}, storage=HALF_OF_SOME)
+    read = {name: open_store(path, "eigenpairs")["eigenvector"].values for name, path in stores.items()}
+    np.testing.assert_array_equal(read["whole"], unpacked(packed(VECTORS)))
+    np.testing.assert_array_equal(read["store"][[0, 6], :2], read["whole"][[0, 6], :2])
+    assert np.isnan(read["store"][1:6]).all()

@@ -1,5 +1,6 @@
 """All null models alike; isotropic draws against closed forms, reinitialized draws against dense Hessians."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.eigenpairs.landscape import Record
+from eigendrift.errors import UserError
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 from eigendrift.null import draws as module
-from eigendrift.null.draws import OBSERVED, draw_null, drawn_by, summarize_draws
+from eigendrift.null.draws import OBSERVED, checked, draw_null, drawn_by, summarize_draws
 from eigendrift.null.models import isotropic, reinitialized
 from eigendrift.null.origin import Origin
 from eigendrift.null.registry import NULL_MODELS
@@ -175,3 +177,26 @@ def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(tmp_path: P
     assert torch.equal(parameters_to_vector(landscape.model.parameters()), before)
     expected = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", 0))
     np.testing.assert_array_equal(drawn[0], parameters_to_vector(expected.parameters()).detach().numpy())
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (
+            lambda records: None,
+            "'isotropic' draws NoneType for 2 draws, expected a list of a record for each",
+        ),
+        (lambda records: records[:1], "draws 1 for 2 draws, expected a list"),
+        (
+            lambda records: [record | {"eigenvector": record["eigenvector"][:1]} for record in records],
+            "draws a record that has other arrays than one of a null store, .* mend its function draw",
+        ),
+        (lambda records: [{"eigenvalue": record["eigenvalue"]} for record in records], "draws a record that"),
+    ],
+)
+def test_what_is_no_draw_is_refused(
+    made: Callable[[list[Record]], Any], sentence: str, tmp_path: Path
+) -> None:
+    origin = origin_of(tmp_path, "isotropic")
+    with pytest.raises(UserError, match=sentence):
+        checked(made(isotropic(origin, range(2))), origin, 2)

@@ -10,6 +10,7 @@ from null_helpers import CPU, MODEL, SAMPLES, SIZE, SOLVER, TENSORS, TRAININGS, 
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.eigenpairs.landscape import Landscape
+from eigendrift.errors import UserError
 from eigendrift.null.draws import draw_null, summarize_draws
 from eigendrift.null.models import observed, permute_within, permuted, shuffled_labels, with_shuffled_labels
 from eigendrift.null.origin import Origin, ends_of
@@ -188,6 +189,12 @@ class TestUntrained:
             model(origin_of(tmp_path / name, name, trained=False), range(4))
         tensors = {tuple(np.sort(weights[: TENSORS[0]])) for weights in asked}
         assert len(asked) == len(tensors) == 12
+
+    def test_what_is_not_declared_is_refused(self, tmp_path: Path) -> None:
+        origin = origin_of(tmp_path, "reinitialized", trained=False)
+        for ask in (lambda: origin.end_of(0), lambda: origin.trained_on(SAMPLES, 0)):
+            with pytest.raises(UserError, match="'reinitialized' asks for trained networks, so declare it"):
+                ask()
 
     def test_labels_are_shuffled_anew_in_each_draw(self, tmp_path: Path) -> None:
         origin = origin_of(tmp_path, "shuffled_labels", trained=False)

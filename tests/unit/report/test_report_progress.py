@@ -1,14 +1,21 @@
 """How far a study has come, from files that jobs leave."""
 
 import os
+import pty
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from rich.console import Console
 
 from eigendrift.errors import UserError
+from eigendrift.extensions.registry import forget_plugins
 from eigendrift.report.progress import Job, jobs_of, seconds_left
 from eigendrift.study.runs import all_runs
 from watch import complete, main, view
@@ -57,6 +64,7 @@ def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:
     assert found(tmp_path).state == "quiet"
     log(tmp_path, "train", RUN, [*lines, "2027-01-15 08:00:00,000 ERROR No space left."], NOW)
     assert found(tmp_path).state == "failed"
+    assert found(tmp_path).note == str(tmp_path / f"logs/train/{RUN}.log")
 
 
 def test_only_the_end_of_a_long_log_is_looked_at(tmp_path: Path) -> None:
@@ -123,7 +131,7 @@ def test_a_look_changes_no_file(
     results = tmp_path / "results/smoke"
     log(results, "train", RUN, [f"{stamp(NOW)} train {RUN}: 30 of 60 loss 0.7"], NOW)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    main([SMOKE, "--once"])
+    main([SMOKE])
     assert "loss 0.7" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
@@ -136,3 +144,54 @@ def test_a_wrong_study_is_refused_with_one_sentence(tmp_path: Path) -> None:
         main([str(tmp_path / "nowhere.yaml")])
     with pytest.raises(UserError):
         complete([str(tmp_path / "study.yaml")])
+
+
+@pytest.fixture
+def _afterwards_no_plugins() -> Iterator[None]:
+    yield
+    forget_plugins()
+
+
+@pytest.mark.usefixtures("_afterwards_no_plugins")
+def test_plugins_of_a_study_are_known(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    plugin = ROOT / "examples/signs.py"
+    study.write_text(
+        f"plugins: ['{plugin}']\nexperiments: {{main: {{optimizers: [sgd, adam, signs]}}}}\n"
+        "optimizers: {signs: {learning_rate: 0.01, shrinkage: 0.1}}\n"
+        "null_models: {draws: {shuffled_labels: 6}}"
+    )
+    assert any("/signs/" in job.name for job in jobs_of(complete([SMOKE, str(study)]), tmp_path))
+
+
+def test_in_a_terminal_it_looks_again_until_it_is_interrupted(tmp_path: Path) -> None:
+    results = tmp_path / "results/smoke"
+    log(results, "train", RUN, [f"{stamp(NOW)} train {RUN}: 30 of 60 loss 0.7"], NOW)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(ROOT / "workflow/watch.py"), SMOKE]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "TERM": "xterm", "COLUMNS": "200"}
+    shown = ""
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as watching:
+        os.close(theirs)
+        late = Timer(120, watching.kill)
+        late.daemon = True
+        late.start()
+        with suppress(OSError):  # the other end is closed
+            for loss in ("0.7", "0.6"):
+                log(results, "train", RUN, [f"{stamp(NOW)} train {RUN}: 30 of 60 loss {loss}"], NOW)
+                while f"loss {loss}" not in shown:
+                    shown += os.read(ours, 65536).decode(errors="replace")
+            watching.send_signal(signal.SIGINT)
+            while more := os.read(ours, 65536):
+                shown += more.decode(errors="replace")
+        assert watching.wait() == 0
+        late.cancel()
+    os.close(ours)
+    assert "Traceback" not in shown

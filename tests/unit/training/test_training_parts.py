@@ -167,6 +167,21 @@ class TestDevice:
         assert resolve_device("cpu") == CPU
         assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
+    def test_says_where_it_computes_and_warns_of_a_gpu_without_use(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+        caplog.set_level("INFO")
+        for gpus in (0, 1):
+            caplog.clear()
+            assert resolve_device("auto", gpus) == CPU
+            assert caplog.messages[0] == f"Computing on cpu with PyTorch {torch.__version__}"
+            assert len(caplog.messages) == 1 + gpus
+        assert caplog.messages[1].startswith(
+            "This job asked for a GPU, and does not use it: config key 'device' is 'auto', and PyTorch "
+        )
+
     @pytest.mark.parametrize("name", ["cuda", "cuda:0"])
     def test_refuses_cuda_where_there_is_none(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)

@@ -1,22 +1,25 @@
 """Interrupted at any moment and resumed, a run has the same bits as one that was left alone."""
 
-import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from training_helpers import EXPLODING, OPTIMIZERS, arrays, assert_same_bits, exploding, run, settings_of
 
+from eigendrift.extensions import Model
 from eigendrift.stores.progress import Progress
 from eigendrift.training import trajectory as module
+from eigendrift.training.networks import MODELS
 
 WORKFLOW, TESTS = Path(module.__file__).parents[2], Path(__file__).parent
 
@@ -70,13 +73,26 @@ def test_interrupted_at_every_write(
     settings = settings_for(name) | {"checkpoints": {"count": 4, "spacing": "linear"}}
     whole = run(settings, tmp_path / "whole")
     assert (whole.diverged_at is None) == (settings_for is settings_of)
-    for writes in itertools.count():
+    for writes in range(100):
         directory = tmp_path / str(writes)
         if not interrupted(settings, directory, writes, written):
             break
         torch.manual_seed(writes)
         assert_same_bits(run(settings, directory), whole)
     assert writes >= 7
+
+
+@pytest.mark.usefixtures("saving_often")
+def test_a_network_that_draws_goes_on_drawing_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = (nn.Flatten(), nn.Linear(12, 5), nn.Dropout(0.5), nn.Linear(5, 3))
+    drawing = Model(name="drawing", build=lambda *_: nn.Sequential(*map(deepcopy, layers)))
+    monkeypatch.setitem(MODELS, "drawing", drawing)
+    settings = settings_of("sgd", model={"kind": "drawing"}, checkpoints={"count": 4, "spacing": "linear"})
+    whole = run(settings, tmp_path / "whole")
+    assert interrupted(settings, tmp_path / "cut", writes=5, written=True)
+    assert_same_bits(run(settings, tmp_path / "cut"), whole)
 
 
 @pytest.mark.usefixtures("saving_often")
@@ -88,6 +104,8 @@ def test_interrupted_again_and_again(name: str, tmp_path: Path) -> None:
     times = 0
     while interrupted(settings, tmp_path / "again", int(moments.integers(1, 4)), bool(moments.integers(2))):
         times += 1
+        # More writes than there are in all; a run that always started anew would never end.
+        assert times < 100
     assert times > 3
     assert_same_bits(run(settings, tmp_path / "again"), whole)
 
@@ -130,7 +148,8 @@ def test_killed_at_a_random_moment(name: str, tmp_path: Path) -> None:
     job = JOB.format(name=name, settings=LONG, directory=str(tmp_path / "killed"))
     environment = os.environ | {"PYTHONPATH": f"{WORKFLOW}{os.pathsep}{TESTS}"}
     moments = np.random.default_rng(list(name.encode()))
-    state = Progress(tmp_path / "killed").state_path
+    progress = Progress(tmp_path / "killed")
+    state = progress.state_path
     with subprocess.Popen(
         [sys.executable, "-c", job], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -141,7 +160,7 @@ def test_killed_at_a_random_moment(name: str, tmp_path: Path) -> None:
         time.sleep(moments.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    assert 0 < torch.load(state, weights_only=True)["step"] < 4000
+    assert 0 < progress.read_state(lambda file: torch.load(file, weights_only=True))["step"] < 4000
     settings = settings_of(name, **LONG)
     resumed = run(settings, tmp_path / "killed")
     assert_same_bits(resumed, run(settings, tmp_path / "whole"))

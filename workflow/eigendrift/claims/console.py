@@ -7,14 +7,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+from eigendrift.stores.seals import read_sealed
+
 
 def console_table(path: Path) -> str:
     """Return a line for each claim and data set: verdict, effect, interval and corrected p.
 
     Args:
         path: Path of claims.json.
+
+    Raises:
+        UserError: It is missing or damaged.
     """
-    rows = [_row(claim) for claim in json.loads(path.read_text("utf-8"))["claims"]]
+    rows = [_row(claim) for claim in json.loads(read_sealed(path))["claims"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join(["", "The paper's claims:", *(f"  {line}" for line in lines), f"Why: {path}", ""])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from eigendrift.stores.tables import read_table
+
 # What both claims on a null model measure, and whom they are about, as the tables of the validation have it.
 STATISTIC = "log10 IPR"
 OPTIMIZER = "adam"
@@ -75,10 +77,13 @@ def read_standings(
         departure: null_departure.csv.
         null_model: Name of the null model.
         datasets: Which data sets.
+
+    Raises:
+        UserError: A table is missing or damaged.
     """
     before, after = (
         table[(table["null_model"] == null_model) & (table["statistic"] == STATISTIC)]
-        for table in map(pd.read_csv, (validation, departure))
+        for table in map(read_table, (validation, departure))
     )
     after = after[(after["optimizer"] == OPTIMIZER) & (after["moment"] == "end")]
     return {

@@ -117,11 +117,8 @@ def keep_records(
 def record_columns(progress: Progress, length: int) -> dict[str, Column]:
     """Collect records into the arrays of a store, ``rank`` included; eigenvectors stay on disk."""
     example = progress.load(0)
-    columns: dict[str, Column] = {
-        name: progress.column(name, length)
-        if name == "eigenvector"
-        else np.array(list(progress.column(name, length)))
-        for name in example
+    return {
+        "eigenvector": progress.column("eigenvector", length),
+        **progress.stacked(example.keys() - {"eigenvector"}, length),
+        "rank": np.arange(1, len(example["eigenvalue"]) + 1),
     }
-    columns["rank"] = np.arange(1, len(example["eigenvalue"]) + 1)
-    return columns

@@ -25,10 +25,9 @@ class HessianOperator(ABC, Generic[Prepared]):
     for the N parameters in ``model.parameters()`` order, at the values that they have when the operator is
     made: it keeps a copy. Inputs and targets, which it does not copy, must not change while it is in use. The
     sample is worked on in chunks, each weighted by its share of the sample, so the result does not depend on
-    the chunk size if the loss is the mean of what each sample has by itself (it is not with ignored or
-    weighted classes, or with batch normalization in training mode). Memory beyond the sample itself is that
-    of one chunk. What a product needs besides the vector is prepared once if one chunk holds the whole
-    sample, otherwise anew for every chunk. Products in several threads wait for each other.
+    the chunk size. Memory beyond the sample itself is that of one chunk. What a product needs besides the
+    vector is prepared once if one chunk holds the whole sample, otherwise anew for every chunk. Products in
+    several threads wait for each other.
 
     Attributes:
         size: N, the number of parameters.
@@ -104,7 +103,8 @@ class DoubleBackwardHessian(HessianOperator[torch.Tensor]):
 
     Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994); what is prepared is the
     gradient with its graph. It is as right as torch's second derivatives: those of ``weight_norm`` over one
-    dimension, for one, are not symmetric.
+    dimension, for one, are not symmetric. What the network draws at random, such as dropout in training mode,
+    is drawn once.
     """
 
     def __init__(
@@ -123,25 +123,58 @@ class DoubleBackwardHessian(HessianOperator[torch.Tensor]):
             inputs: (n, …) on the model's device.
             targets: (n, …) on the model's device.
             chunk_size: Samples that one pass works on; None for all at once.
+
+        Raises:
+            ValueError: The loss is no single number; or, with several chunks, it is not the mean of what each
+                sample has by itself, as with a sum, with ignored or weighted classes, or with batch
+                normalization or dropout in training mode; or as `HessianOperator`.
         """
         self._model = model
         self._loss = loss
         self._weights = {name: _copy(parameter) for name, parameter in model.named_parameters()}
         self._buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         super().__init__(model, inputs, targets, chunk_size)
+        if len(self._chunks) > 1:
+            for chunk in self._chunks:
+                self._check_mean(*chunk)
 
-    @torch.enable_grad()
-    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    @torch.no_grad()
+    def _check_mean(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+        """Hold the loss of a chunk against those of its halves."""
+        samples = len(inputs)
+        if samples == 1:
+            return
+        whole = self._loss_of(inputs, targets).double()
+        halves = zip(inputs.tensor_split(2), targets.tensor_split(2), strict=True)
+        mean = torch.stack([len(half[0]) / samples * self._loss_of(*half).double() for half in halves]).sum()
+        rounding = torch.finfo(self.dtype).eps ** 0.5
+        if not torch.allclose(whole, mean, rtol=rounding, equal_nan=True):
+            raise ValueError(
+                f"the loss of {samples} samples is {whole.item():.6g}, and {mean.item():.6g} as the mean of "
+                "its halves, expected the same, because chunks are weighted by their size; use a mean over "
+                "the samples, without ignored or weighted classes, and model.eval(), or no chunk_size"
+            )
+
+    def _loss_of(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         # The other implementations of attention have no second derivative.
         with sdpa_kernel(SDPBackend.MATH):
             outputs = functional_call(self._model, (self._weights, self._buffers), inputs)
             loss = self._loss(outputs, targets)
-            weights = list(self._weights.values())
-            gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
+        if loss.numel() != 1:
+            raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected the mean over the samples")
+        return loss.reshape(())
+
+    @torch.enable_grad()
+    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        loss = self._loss_of(inputs, targets)
+        weights = list(self._weights.values())
+        gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
         return torch.cat([gradient.flatten() for gradient in gradients])
 
     def _products(self, prepared: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
         weights = list(self._weights.values())
+        if not prepared.requires_grad:  # The loss is linear in the weights.
+            return torch.zeros_like(block)
         products = torch.empty_like(block)
         for vector, product in zip(block, products, strict=True):
             parts = torch.autograd.grad(prepared, weights, vector, retain_graph=True, materialize_grads=True)

@@ -30,6 +30,12 @@ def hessian_operator(
         `DoubleBackwardHessian`: the same matrix, to rounding. The cross-entropy with class labels, torch's
         function or module without options, keeps its digits where it is small; other losses have what they
         leave of them, which for a loss far below 1 may be few in float32.
+
+    Raises:
+        ValueError: Inputs, targets and parameters do not fit each other, or are none; a parameter is frozen
+            or neither float32 nor float64; the loss is no single number or, with several chunks, no mean
+            over the samples; ``chunk_size`` is below 1.
+        RuntimeError: In ``torch.inference_mode``.
     """
     if is_cross_entropy(loss) and are_labels(targets):
         if is_perceptron(model) and fits_perceptron(model, inputs):

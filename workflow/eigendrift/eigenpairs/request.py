@@ -21,6 +21,16 @@ def whole_number(name: str, value: object) -> int:
     return int(value)
 
 
+def check_count(count: int, size: int) -> None:
+    """Refuse to look for more or fewer eigenpairs than there are.
+
+    Raises:
+        ValueError: There are not so many.
+    """
+    if not 1 <= whole_number("count", count) <= size:
+        raise ValueError(f"count is {count}, expected 1 to {size}, the size of the operator")
+
+
 def checked_basis_size(
     size: int,
     count: int,
@@ -41,8 +51,7 @@ def checked_basis_size(
     if basis_size is None:
         basis_size = max(USUAL_BASIS, 3 * count)
     basis_size = whole_number("basis_size", basis_size)
-    if not 1 <= count <= size:
-        raise ValueError(f"count is {count}, expected 1 to {size}, the size of the operator")
+    check_count(count, size)
     if basis_size < min(2 * count + 4, size):
         least = min(2 * count + 4, size)
         raise ValueError(

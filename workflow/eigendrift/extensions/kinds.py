@@ -6,9 +6,11 @@ plain values, and what needs a large library imports it inside the function that
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from reprlib import repr as shown
+from types import NoneType, UnionType
+from typing import Any, ClassVar, get_args, get_origin
 
 import numpy as np
 
@@ -22,6 +24,15 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # A '-' sets the number of training samples apart, as in digits-200; and a figure or metric names a file and
 # an array.
 PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+TYPES: dict[Any, str] = {
+    Callable: "a function",
+    Mapping: "a dict",
+    NoneType: "None",
+    bool: "True or False",
+    int: "an integer",
+    str: "text",
+    tuple: "a tuple",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +41,7 @@ class Extension:
 
     Attributes:
         name: How a study calls it: lower-case letters, digits, '-' and '_', of data sets, metrics and figures
-            without '-'.
+            without '-'. What the package itself names so is taken.
 
     Raises:
         ValueError: Something declared does not fit; the message says what.
@@ -38,6 +49,8 @@ class Extension:
 
     KIND: ClassVar[str] = "extension"
     ALLOWED: ClassVar[re.Pattern[str]] = NAME
+    # Settings that every one of the kind has.
+    SHARED_SETTINGS: ClassVar[tuple[str, ...]] = ()
 
     name: str
 
@@ -46,6 +59,31 @@ class Extension:
             more = ", '-' and '_'" if self.ALLOWED is NAME else " and '_', a letter first"
             raise ValueError(
                 f"the {self.KIND} is named {self.name!r}, expected text of lower-case letters, digits{more}"
+            )
+        for one in fields(self):
+            types = get_args(one.type) if isinstance(one.type, UnionType) else (one.type,)
+            plain = [get_origin(each) or each for each in types]
+            if set(plain) <= set(TYPES):
+                fits = isinstance(getattr(self, one.name), tuple(plain))
+                self._expect(one.name, fits, " or ".join(TYPES[each] for each in plain))
+        for setting, schema in getattr(self, "settings", {}).items():
+            self._check_setting(setting, schema)
+
+    def _expect(self, attribute: str, fits: bool, expected: str) -> None:
+        if not fits:
+            found = shown(getattr(self, attribute))
+            raise ValueError(f"the {self.KIND} '{self.name}' has {attribute}={found}, expected {expected}")
+
+    def _check_setting(self, setting: object, schema: object) -> None:
+        if not isinstance(setting, str) or setting in self.SHARED_SETTINGS:
+            raise ValueError(
+                f"the {self.KIND} '{self.name}' declares the setting {setting!r}, expected text that is none "
+                f"of {', '.join(self.SHARED_SETTINGS)}, which every {self.KIND} has"
+            )
+        if not isinstance(schema, Mapping) or not {"description", "$ref"} & set(schema):
+            raise ValueError(
+                f"the {self.KIND} '{self.name}' declares the setting '{setting}' as {shown(schema)}, "
+                "expected a JSON schema, a dict with a description"
             )
 
 
@@ -61,8 +99,8 @@ class Optimizer(Extension):
         description: What it is, in a sentence.
         takes_closure: Whether its ``step`` must be given a function that evaluates loss and gradients anew.
             The gradients of the step's own batch are there already. ``step`` has to leave them there.
-        second_moment: Key of its per-parameter state that holds a second-moment estimate; only if it is
-            adaptive.
+        second_moment: Key of its per-parameter state, ``optimizer.state[parameter]``, that holds a
+            second-moment estimate of the parameter's shape; only if it is adaptive.
         preconditioner: Of an adaptive optimizer the diagonal P of the step that starts at a checkpoint, in
             the sense Δθ = −η P⁻¹ m with m a running mean of gradients: from settings, second moment before
             the step, gradient (both float64 (N,)) and steps taken before. One without it is not adaptive:
@@ -72,6 +110,7 @@ class Optimizer(Extension):
     """
 
     KIND: ClassVar[str] = "optimizer"
+    SHARED_SETTINGS: ClassVar[tuple[str, ...]] = ("learning_rate", "name")
 
     build: Callable[[Iterable[Any], Settings], Any]
     settings: Mapping[str, Schema] = field(default_factory=dict)
@@ -98,7 +137,7 @@ class Model(Extension):
         build: Makes a ``torch.nn.Module`` that maps float32 (n, rows, columns) to scores (n, classes), from
             settings, image shape, number of classes, and a CPU generator that weights are drawn from. torch's
             own generator is seeded from that one meanwhile, so that modules may as well initialize
-            themselves.
+            themselves. Parameters and scores are float32, and buffers are the same at any time.
         settings: Schema of every setting.
         parameters: Counts N, from settings, image shape and number of classes; without it the study is
             checked less well before it starts.
@@ -106,6 +145,7 @@ class Model(Extension):
     """
 
     KIND: ClassVar[str] = "model"
+    SHARED_SETTINGS: ClassVar[tuple[str, ...]] = ("kind", "name")
 
     build: Callable[[Settings, tuple[int, int], int, Any], Any]
     settings: Mapping[str, Schema] = field(default_factory=dict)
@@ -133,6 +173,13 @@ class Dataset(Extension):
     image_shape: tuple[int, int] = (28, 28)
     classes: int = 10
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for attribute in ("training_samples", "classes"):
+            self._expect(attribute, getattr(self, attribute) > 0, "a number above 0")
+        sizes = [isinstance(size, int) and size > 0 for size in self.image_shape]
+        self._expect("image_shape", sizes == [True, True], "rows and columns, (28, 28)")
+
 
 @dataclass(frozen=True, kw_only=True)
 class NullModel(Extension):
@@ -141,12 +188,12 @@ class NullModel(Extension):
     Attributes:
         draw: Returns a record of a null store for each of some draws, from an
             `eigendrift.null.origin.Origin` and the numbers of the draws.
-        draws: What its draws are, with a place, {}, for their number.
+        draws: What its draws are, with one place, {}, for their number.
         keeps: What of a trained network they share.
         destroys: What they know nothing of.
         of_training: Whether draws belong to an optimizer of the main experiment.
         needs_ends: Whether it is made from the final weights of the main experiment's runs,
-            ``Origin.end_of``.
+            ``Origin.end_of``; only if draws belong to an optimizer.
     """
 
     KIND: ClassVar[str] = "null model"
@@ -157,6 +204,17 @@ class NullModel(Extension):
     destroys: str
     of_training: bool = False
     needs_ends: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            fits = self.draws.format(1) != self.draws
+        except (AttributeError, LookupError, ValueError):
+            fits = False
+        self._expect(
+            "needs_ends", self.of_training or not self.needs_ends, "False, or of_training=True as well"
+        )
+        self._expect("draws", fits, "text with one place, {}, and no other braces")
 
     def sentence(self, draws: int) -> str:
         """Say all of it, given the number of draws."""
@@ -188,7 +246,7 @@ class Figure(Extension):
 
     Attributes:
         draw: Returns `eigendrift.figures.parts.Plotted` from an `eigendrift.metrics.collection.Collection`.
-        caption: What it shows, in a sentence or more.
+        caption: What it shows, in a sentence or more of reStructuredText.
         metrics: Names of metrics of plug-ins that it shows; the collection has them under these names.
     """
 
@@ -198,3 +256,10 @@ class Figure(Extension):
     draw: Callable[[Any], Any]
     caption: str
     metrics: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._expect("metrics", all(isinstance(name, str) for name in self.metrics), "names")
+
+
+KINDS = (Optimizer, Model, Dataset, NullModel, Metric, Figure)

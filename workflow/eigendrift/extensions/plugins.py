@@ -4,16 +4,18 @@ import hashlib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.kinds import Extension
-from eigendrift.extensions.registry import add, forget_plugins
+from eigendrift.extensions.kinds import KINDS, Extension
+from eigendrift.extensions.registry import add, added, forget_plugins
 
 LIST = "EXTENSIONS"
+PACKAGE = "eigendrift_plugins_"
 
 
 def plugin_files(configured: Any) -> list[Path]:
@@ -53,6 +55,25 @@ def load_plugins(files: Iterable[str | Path]) -> None:
             add(extension, file)
 
 
+def files_read() -> list[str]:
+    """Return the plug-ins that were read."""
+    return sorted({str(source) for source, _ in added()})
+
+
+def told_of_plugin(error: BaseException) -> str | None:
+    """Return a sentence about an error in the code of a plug-in; None if it happened elsewhere."""
+    frames = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").startswith(PACKAGE)
+    ]
+    if not frames:
+        return None
+    file, line = frames[-1]
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"Plug-in {_shown(Path(file))}, line {line}: {what}; mend it and run the same command again."
+
+
 def _files_at(path: Path) -> list[Path]:
     if path.is_file() and path.suffix == ".py":
         return [_shown(path)]
@@ -84,7 +105,7 @@ def _declared(file: Path) -> Sequence[Extension]:
             "eigendrift.extensions."
         )
     for extension in extensions:
-        if not isinstance(extension, Extension):
+        if not isinstance(extension, KINDS):
             raise UserError(
                 f"Plug-in {file} has {extension!r} in {LIST}, expected objects of the classes of "
                 "eigendrift.extensions."
@@ -99,7 +120,7 @@ def package_of(file: Path) -> str:
     way.
     """
     digest = hashlib.sha256(str(file.resolve().parent).encode()).hexdigest()
-    return f"eigendrift_plugins_{digest[:12]}"
+    return f"{PACKAGE}{digest[:12]}"
 
 
 def _imported(file: Path) -> ModuleType:
@@ -118,7 +139,7 @@ def _imported(file: Path) -> ModuleType:
         ) from error
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"Plug-in {file} cannot be read: {type(error).__name__}: {error}; mend it."
         ) from error

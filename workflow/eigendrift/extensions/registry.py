@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.kinds import Extension
+from eigendrift.extensions.kinds import KINDS, Extension
 
 E = TypeVar("E", bound=Extension)
 
@@ -33,8 +33,8 @@ def add(extension: Extension, source: Path) -> None:
     Raises:
         UserError: The name is taken.
     """
-    kind, name = type(extension), extension.name
-    taken_by = known(kind)
+    kind = next(kind for kind in KINDS if isinstance(extension, kind))
+    name, taken_by = extension.name, known(kind)
     if name in taken_by:
         owner = _SOURCES.get((kind, name))
         whose = f"the plug-in {owner} has" if owner else "eigendrift itself has"
@@ -48,6 +48,11 @@ def add(extension: Extension, source: Path) -> None:
 def source_of(kind: type[Extension], name: str) -> Path | None:
     """Return the file of the plug-in that an extension comes from; None if the package ships it."""
     return _SOURCES.get((kind, name))
+
+
+def added() -> list[tuple[Path, Extension]]:
+    """Return what plug-ins added, each with its file."""
+    return [(source, known(kind)[name]) for (kind, name), source in _SOURCES.items()]
 
 
 def forget_plugins() -> None:

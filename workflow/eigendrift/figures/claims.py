@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from eigendrift.figures.parts import Plotted, Table, write_below
 from eigendrift.figures.sweeps import legend_of
+from eigendrift.stores.seals import read_sealed
 
 Entry = Mapping[str, Any]
 
@@ -32,7 +33,7 @@ EFFECT, SEEDS, RANKS, STEP = 0.8, 0.58, 0.42, 0.14
 
 def read(verdicts: str) -> dict[str, Any]:
     """Read claims.json."""
-    content: dict[str, Any] = json.loads(Path(verdicts).read_text("utf-8"))
+    content: dict[str, Any] = json.loads(read_sealed(Path(verdicts)))
     return content
 
 

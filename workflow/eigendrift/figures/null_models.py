@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 
 from eigendrift.figures.parts import BASELINE_ALPHA, Plotted, Table, logarithmic, plain_log_ticks, write_below
 from eigendrift.figures.style import PANEL_WIDTH, null_line, optimizer_lines, title_of
+from eigendrift.stores.tables import read_table
 
 ROW_HEIGHT = 0.155
 REST_HEIGHT = 0.7
@@ -64,8 +66,8 @@ class _Row:
 
 def read(values: str, verdicts: str) -> Source:
     """Read the tables of the validation."""
-    table = pd.read_csv(values)
-    return Source(table.assign(optimizer=table["optimizer"].fillna("")), pd.read_csv(verdicts))
+    table = read_table(Path(values))
+    return Source(table.assign(optimizer=table["optimizer"].fillna("")), read_table(Path(verdicts)))
 
 
 def draw(source: Source) -> Plotted:

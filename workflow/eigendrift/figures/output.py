@@ -1,12 +1,13 @@
 """Figures as files: the same bytes whenever the numbers are the same."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot as plt
 
+from eigendrift.errors import UserError
 from eigendrift.figures.parts import Plotted
 from eigendrift.figures.style import house_style
 from eigendrift.stores.files import write_file
@@ -25,6 +26,7 @@ def produce(
     settings: Mapping[str, Any],
     style: Mapping[str, Any],
     outputs: Mapping[str, str | Path],
+    study: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Draw a figure and save picture and numbers.
 
@@ -34,9 +36,18 @@ def produce(
         settings: Keyword arguments of ``draw``.
         style: matplotlib rcParams laid over the house style.
         outputs: Paths of the files ``png``, ``pdf`` and ``csv``.
+        study: See `house_style`.
+
+    Raises:
+        UserError: A plug-in drew something else.
     """
-    with house_style(style):
+    with house_style(style, study):
         plotted = draw(source, **settings)
+        if not isinstance(plotted, Plotted):
+            raise UserError(
+                f"The figure '{Path(outputs['png']).stem}' is drawn as {type(plotted).__name__}, expected "
+                "eigendrift.figures.parts.Plotted; mend its function draw."
+            )
         for ending, metadata in METADATA.items():
             picture = BytesIO()
             plotted.figure.savefig(picture, format=ending, metadata=metadata)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -17,6 +18,7 @@ from matplotlib.patches import Patch
 
 from eigendrift.figures.parts import Plotted, Table, write_below
 from eigendrift.figures.style import title_of
+from eigendrift.stores.tables import read_table
 
 OPTIMIZERS = ("sgd", "adam")
 RATES = [f"{name}_learning_rate" for name in OPTIMIZERS]
@@ -54,7 +56,7 @@ class Grid:
 
 def read(regimes: str) -> pd.DataFrame:
     """Read regimes.csv."""
-    return pd.read_csv(regimes)
+    return read_table(Path(regimes))
 
 
 def draw(regimes: pd.DataFrame, dataset: str) -> Plotted:

@@ -1,11 +1,14 @@
 """Extension 9: where the time of a study goes."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
 from eigendrift.figures.parts import Plotted, logarithmic, plain_log_ticks, write_below
 from eigendrift.figures.style import BASELINE, PANEL_WIDTH
+from eigendrift.stores.tables import read_table
 
 WORK = "#4D4D4D"
 START_UP = "#BFBFBF"
@@ -18,7 +21,7 @@ FIGURE_RULE = r"(?:fig|ext)\d\d"
 def read(benchmarks: str) -> pd.DataFrame:
     """Read benchmarks.csv, the table of all jobs."""
     # One of the rules is called null, which pandas would take for a missing value.
-    return pd.read_csv(benchmarks, keep_default_na=False, na_values=[""])
+    return read_table(Path(benchmarks), keep_default_na=False, na_values=[""])
 
 
 def draw(jobs: pd.DataFrame) -> Plotted:

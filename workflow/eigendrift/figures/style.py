@@ -1,8 +1,9 @@
 """One look for all figures: readable in print, in greyscale and without colour vision."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import cycle
+from contextvars import ContextVar
+from itertools import count
 from typing import Any
 
 import matplotlib as mpl
@@ -49,12 +50,16 @@ LINES: tuple[dict[str, Any], ...] = (
 )
 KNOWN_OPTIMIZERS = tuple(OPTIMIZERS)
 BASELINE: dict[str, Any] = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
-# A null model's median and band; what is not named here looks like the first.
-NULL_LINES: dict[str, dict[str, Any]] = {
-    "permuted": {"color": "#8C510A", "linestyle": (0, (8, 2, 1, 2)), "linewidth": 1.2},
-    "shuffled_labels": {"color": "#6A3D9A", "linestyle": (0, (2, 1.2)), "linewidth": 1.2},
-    "isotropic": {"color": "#777777", "linestyle": (0, (6, 4)), "linewidth": 1.2},
-}
+KNOWN_NULLS = ("reinitialized", "permuted", "shuffled_labels", "isotropic")
+# A null model's median and band, and more for those of plug-ins.
+NULL_LINES: tuple[dict[str, Any], ...] = (
+    BASELINE,
+    {"color": "#8C510A", "linestyle": (0, (8, 2, 1, 2)), "linewidth": 1.2},
+    {"color": "#6A3D9A", "linestyle": (0, (2, 1.2)), "linewidth": 1.2},
+    {"color": "#777777", "linestyle": (0, (6, 4)), "linewidth": 1.2},
+    {"color": "#01665E", "linestyle": (0, (5, 1, 2, 1)), "linewidth": 1.2},
+    {"color": "#C51B7D", "linestyle": (0, (10, 2)), "linewidth": 1.2},
+)
 ISOTROPIC: dict[str, Any] = {"color": "#777777", "linestyle": (0, (1, 2)), "linewidth": 1.0}
 
 # What comes first is dark, what comes last light; the map's own lightest yellow would vanish on paper.
@@ -66,16 +71,33 @@ FULL_BATCH: dict[str, Any] = {"color": "black", "linestyle": (0, (5, 1, 1, 1, 1,
 DIVERGING = mpl.colormaps["RdBu_r"].with_extremes(bad="#BBBBBB")
 
 
+# ``optimizers`` and ``null_models`` of the study whose figures are drawn.
+_STUDY: ContextVar[Mapping[str, Sequence[str]]] = ContextVar("study")
+
+
 def optimizer_lines(optimizers: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the line of each optimizer, the same one in every figure."""
-    others = [name for name in optimizers if name not in KNOWN_OPTIMIZERS]
-    lines = dict(zip((*KNOWN_OPTIMIZERS, *others), cycle(LINES), strict=False))
-    return {name: dict(lines[name]) for name in optimizers}
+    """Return the line of each optimizer, the same one in every figure of a study, and nobody else's."""
+    places = _places(optimizers, "optimizers", KNOWN_OPTIMIZERS)
+    return {name: _line_at(places[name], LINES) for name in optimizers}
 
 
 def null_line(null_model: str) -> dict[str, Any]:
-    """Return the line of a null model, the same one in every figure."""
-    return dict(NULL_LINES.get(null_model, BASELINE))
+    """Return the line of a null model, the same one in every figure of a study, and nobody else's."""
+    return _line_at(_places([null_model], "null_models", KNOWN_NULLS)[null_model], NULL_LINES)
+
+
+def _places(names: Sequence[str], kind: str, shipped: Sequence[str]) -> dict[str, int]:
+    """Return a place for each name: what the package ships has its own, others have what is left."""
+    known = dict.fromkeys((*_STUDY.get({}).get(kind, ()), *names))
+    places = {name: shipped.index(name) for name in known if name in shipped}
+    left = (place for place in count() if place not in set(places.values()))
+    return places | dict(zip((name for name in known if name not in places), left, strict=False))
+
+
+def _line_at(place: int, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the line at a place; beyond the last one, a colour with the dashes of others."""
+    turn, own = divmod(place, len(lines))
+    return {**lines[(own + turn) % len(lines)], "color": lines[own]["color"]}
 
 
 def check_style(changes: Mapping[str, Any]) -> None:
@@ -97,9 +119,21 @@ def check_style(changes: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def house_style(changes: Mapping[str, Any]) -> Iterator[None]:
-    """Draw in the house style, with the configuration's changes, see `check_style`, laid over it."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update({**HOUSE_STYLE, **changes})  # type: ignore[dict-item]
-        yield
+def house_style(
+    changes: Mapping[str, Any], study: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[None]:
+    """Draw in the house style, with the configuration's changes, see `check_style`, laid over it.
+
+    Args:
+        changes: matplotlib rcParams.
+        study: ``optimizers`` and ``null_models`` of the whole study, on which lines depend that are not those
+            of shipped ones.
+    """
+    before = _STUDY.set(study or {})
+    try:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update({**HOUSE_STYLE, **changes})  # type: ignore[dict-item]
+            yield
+    finally:
+        _STUDY.reset(before)

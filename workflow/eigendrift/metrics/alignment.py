@@ -1,11 +1,12 @@
 """How a direction of motion lies to the leading eigenvectors."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from eigendrift.metrics.blocks import blocks
+from eigendrift.metrics.blocks import blocks, with_axes
 
 
-def alignment(directions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def alignment(directions: ArrayLike, vectors: ArrayLike) -> np.ndarray:
     """Return ⟨g/|g|, v_i⟩, signed; the sign of an eigenvector is arbitrary.
 
     Args:
@@ -15,11 +16,18 @@ def alignment(directions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     Returns:
         float64 (checkpoint, rank), from −1 to 1; NaN where there is no direction or eigenvector.
 
+    Raises:
+        ValueError: Axes are missing, or those of one argument are not as long as those of the other.
+
     >>> alignment(np.array([[3, 4]]), np.array([[[1, 0], [0, 1]]]))
     array([[0.6, 0.8]])
     """
-    result = np.full(vectors.shape[:2], np.nan)
-    for index, (direction, eigenvectors) in enumerate(zip(directions, vectors, strict=True)):
+    motions = with_axes(directions, "checkpoint", "parameter")
+    frames = with_axes(vectors, "checkpoint", "rank", "parameter")
+    if motions.shape != frames.shape[::2]:
+        raise ValueError(f"directions {motions.shape} and vectors {frames.shape} do not belong together")
+    result = np.full(frames.shape[:2], np.nan)
+    for index, (direction, eigenvectors) in enumerate(zip(motions, frames, strict=True)):
         wide, frame = direction.astype(np.float64), eigenvectors.astype(np.float64)
         if (norm := np.linalg.norm(wide)) > 0:
             result[index] = frame @ wide / (np.linalg.norm(frame, axis=1) * norm)

@@ -1,13 +1,17 @@
 """How far eigenvectors move between two times."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.special import gammaln
 
-from eigendrift.metrics.blocks import blocks
+from eigendrift.metrics.blocks import blocks, with_axes
+
+# The axes of overlaps.
+PAIRS = ("checkpoint", "rank", "checkpoint", "rank")
 
 
-def overlaps(vectors: np.ndarray) -> np.ndarray:
+def overlaps(vectors: ArrayLike) -> np.ndarray:
     """Return all inner products ⟨v_i(s), v_j(t)⟩, in float64.
 
     Args:
@@ -15,9 +19,13 @@ def overlaps(vectors: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 (checkpoint s, rank i, checkpoint t, rank j), from −1 to 1, of vectors normalized anew.
+
+    Raises:
+        ValueError: Axes are missing.
     """
-    checkpoints, ranks, parameters = vectors.shape
-    flat = vectors.reshape(checkpoints * ranks, parameters)
+    array = with_axes(vectors, "checkpoint", "rank", "parameter")
+    checkpoints, ranks, parameters = array.shape
+    flat = array.reshape(checkpoints * ranks, parameters)
     gram = np.zeros((len(flat), len(flat)))
     for block in blocks(flat):
         gram += block @ block.T
@@ -27,7 +35,7 @@ def overlaps(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(cosines.reshape(checkpoints, ranks, checkpoints, ranks))
 
 
-def displacement(overlap: np.ndarray) -> np.ndarray:
+def displacement(overlap: ArrayLike) -> np.ndarray:
     """Return the displacement of each eigenvector between any two checkpoints, blind to its sign.
 
     Δ(i)(tw, t) = min over sign of |v_i(t) ∓ v_i(tw)|² = 2(1 − |⟨v_i(t), v_i(tw)⟩|), the two-time mean square
@@ -45,11 +53,11 @@ def displacement(overlap: np.ndarray) -> np.ndarray:
     >>> displacement(overlaps(turning))[0, :, 0]
     array([0., 0., 2.])
     """
-    same_rank = np.einsum("siti->sti", overlap)
+    same_rank = np.einsum("siti->sti", with_axes(overlap, *PAIRS))
     return np.asarray(2 * (1 - np.abs(same_rank)))
 
 
-def subspace_displacement(overlap: np.ndarray) -> np.ndarray:
+def subspace_displacement(overlap: ArrayLike) -> np.ndarray:
     """Return how far the span of the leading k eigenvectors moves, for each k: 1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k.
 
     Args:
@@ -64,12 +72,13 @@ def subspace_displacement(overlap: np.ndarray) -> np.ndarray:
     >>> subspace_displacement(overlaps(swapping))[0, 1]
     array([1., 0.])
     """
-    ranks = overlap.shape[1]
-    shared = np.einsum("siti->sti", (overlap**2).cumsum(1).cumsum(3))
+    squares = with_axes(overlap, *PAIRS) ** 2
+    ranks = squares.shape[1]
+    shared = np.einsum("siti->sti", squares.cumsum(1).cumsum(3))
     return np.asarray(np.clip(1 - shared / np.arange(1, ranks + 1), 0, 1))
 
 
-def tracked_displacement(overlap: np.ndarray) -> np.ndarray:
+def tracked_displacement(overlap: ArrayLike) -> np.ndarray:
     """Return the displacement with identity followed by overlap: a swap of ranks is no movement.
 
     Between neighbouring checkpoints, eigenvectors are matched one to one such that the sum of their absolute
@@ -87,9 +96,10 @@ def tracked_displacement(overlap: np.ndarray) -> np.ndarray:
     >>> displacement(overlaps(swapping))[0, 1], tracked_displacement(overlaps(swapping))[0, 1]
     (array([2., 2.]), array([0., 0.]))
     """
-    checkpoints, ranks = overlap.shape[:2]
+    cosines = with_axes(overlap, *PAIRS)
+    checkpoints, ranks = cosines.shape[:2]
     result = np.full((checkpoints, checkpoints, ranks), np.nan)
-    matches = [_match(overlap[t, :, t + 1, :]) for t in range(checkpoints - 1)]
+    matches = [_match(cosines[t, :, t + 1, :]) for t in range(checkpoints - 1)]
     for waiting in range(checkpoints):
         current: np.ndarray | None = np.arange(ranks)
         for t in range(waiting, checkpoints):
@@ -98,7 +108,7 @@ def tracked_displacement(overlap: np.ndarray) -> np.ndarray:
                 current = None if step is None or current is None else step[current]
             if current is None:
                 break
-            result[waiting, t] = 2 * (1 - np.abs(overlap[waiting, np.arange(ranks), t, current]))
+            result[waiting, t] = 2 * (1 - np.abs(cosines[waiting, np.arange(ranks), t, current]))
             result[t, waiting, current] = result[waiting, t]
     return result
 

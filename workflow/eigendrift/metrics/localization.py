@@ -1,11 +1,12 @@
 """How few parameters carry a vector."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eigendrift.metrics.blocks import blocks
 
 
-def inverse_participation_ratio(vectors: np.ndarray) -> np.ndarray:
+def inverse_participation_ratio(vectors: ArrayLike) -> np.ndarray:
     """Return Σ_j v_j⁴ of unit vectors, whose inverse is the effective number of parameters.
 
     Murphy et al. 2011, European Physical Journal D 65.
@@ -19,8 +20,9 @@ def inverse_participation_ratio(vectors: np.ndarray) -> np.ndarray:
     >>> inverse_participation_ratio(np.array([[0.5, 0.5, 0.5, 0.5], [0, 1, 0, 0]]))
     array([0.25, 1.  ])
     """
-    second, fourth = np.zeros((2, *vectors.shape[:-1]))
-    for block in blocks(vectors):
+    array = np.asarray(vectors)
+    second, fourth = np.zeros((2, *array.shape[:-1]))
+    for block in blocks(array):
         squares = block**2
         second += squares.sum(-1)
         fourth += (squares**2).sum(-1)

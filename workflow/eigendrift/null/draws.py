@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from eigendrift.eigenpairs.decompose import keep_records, record_columns
-from eigendrift.eigenpairs.landscape import Record
+from eigendrift.eigenpairs.landscape import Record, undefined_record
+from eigendrift.errors import UserError
 from eigendrift.null.models import observed
 from eigendrift.null.origin import Origin
 from eigendrift.null.registry import NULL_MODELS
@@ -32,17 +33,43 @@ def draw_null(origin: Origin, label: str) -> dict[str, Column]:
 
     Returns:
         The arrays of a null store. Draws whose training diverged are NaN and not converged.
+
+    Raises:
+        UserError: A plug-in's draws are no records of a null store.
     """
     draw_from, draws = drawn_by(origin.settings["null_model"]), origin.settings["draws"]
 
     def draw(group: range) -> list[Record]:
-        return draw_from(origin, group)
+        return checked(draw_from(origin, group), origin, len(group))
 
     keep_records(origin.progress, draws, origin.landscape.together, draw, label)
     return record_columns(origin.progress, draws) | {
         "draw": np.arange(draws),
         "optimizer": np.array([origin.optimizer_of(draw) for draw in range(draws)]),
     }
+
+
+def checked(records: Any, origin: Origin, draws: int) -> list[Record]:
+    """Return draws that are records of a null store, one for each number.
+
+    Raises:
+        UserError: They are something else.
+    """
+    settings = origin.settings
+    expected = undefined_record(settings["eigenpairs"]["count"], origin.landscape.size)
+    sizes = {name: array.shape for name, array in expected.items()}
+    wrong = None
+    if not isinstance(records, list | tuple) or len(records) != draws:
+        found = len(records) if isinstance(records, list | tuple) else type(records).__name__
+        wrong = f"{found} for {draws} draws, expected a list of a record for each"
+    elif any({name: np.shape(array) for name, array in record.items()} != sizes for record in records):
+        wrong = f"a record that has other arrays than one of a null store, {sizes}"
+    if wrong:
+        raise UserError(
+            f"The null model '{settings['null_model']}' draws {wrong}; mend its function draw, which usually "
+            "returns what origin.landscape.eigenpairs_at_each does."
+        )
+    return list(records)
 
 
 def summarize_draws(columns: Mapping[str, Column]) -> dict[str, Any]:

@@ -69,14 +69,8 @@ def permuted(origin: Origin, draws: Sequence[int]) -> list[Record]:
     themselves. Several draws may permute the weights of one run, each in its own way.
     """
     sizes = [parameter.numel() for parameter in origin.landscape.model.parameters()]
-    # Untrained networks are others than those of `observed`: samples that are compared must be independent.
     weights = [
-        permute_within(
-            origin.end_of(draw) if origin.optimizers else origin.initial(origin.settings["draws"] + draw),
-            sizes,
-            generator("null", "permuted", draw),
-        )
-        for draw in draws
+        permute_within(origin.end_of(draw), sizes, generator("null", "permuted", draw)) for draw in draws
     ]
     starts = [generator("null", "permuted", "start", draw) for draw in draws]
     return origin.landscape.eigenpairs_at_each(weights, starts)
@@ -107,12 +101,7 @@ def shuffled_labels(origin: Origin, draws: Sequence[int]) -> list[Record]:
 def _at_shuffled_labels(origin: Origin, draw: int) -> Record:
     shuffle = generator("null", "shuffled_labels", origin.seed_of(draw))
     samples = with_shuffled_labels(origin.samples, shuffle)
-    # Untrained networks are others than those of `observed` and `permuted`.
-    weights = (
-        origin.trained_on(samples, draw)
-        if origin.optimizers
-        else origin.initial(2 * origin.settings["draws"] + draw)
-    )
+    weights = origin.trained_on(samples, draw)
     landscape = Landscape(
         samples, origin.settings["model"], origin.settings["eigenpairs"], origin.device, together=1
     )

@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from eigendrift.eigenpairs.hessian import Loss
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.eigenpairs.request import check_count, whole_number
 from eigendrift.null.models import permute_within, uniform_frame
 
 NullModelName: TypeAlias = Literal["isotropic", "reinitialized", "permuted"]
@@ -67,8 +68,8 @@ def null_draws(
         chunk_size: Samples that one pass works on; None for all at once.
 
     Raises:
-        ValueError: The null model is unknown, or a parameter belongs to a module without
-            ``reset_parameters``.
+        ValueError: The null model is unknown, ``draws`` is below 1, ``count`` is not from 1 to N, or a
+            parameter belongs to a module without ``reset_parameters``; or as `eigendrift.hessian_operator`.
 
     >>> from torch.nn.functional import mse_loss
     >>> model = nn.Linear(3, 1)
@@ -78,8 +79,11 @@ def null_draws(
     >>> drawn.eigenvectors.shape
     (5, 2, 4)
     """
+    size = sum(parameter.numel() for parameter in model.parameters())
+    check_count(count, size)
+    if whole_number("draws", draws) < 1:
+        raise ValueError(f"draws is {draws}, expected at least 1")
     if null_model == "isotropic":
-        size = sum(parameter.numel() for parameter in model.parameters())
         frames = np.stack([uniform_frame(size, count, generator) for _ in range(draws)])
         nothing = np.full((draws, count), np.nan)
         return NullDraws(nothing, frames, np.ones((draws, count), bool))

@@ -11,6 +11,8 @@ from torch.nn.utils import parameters_to_vector
 
 from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.landscape import Landscape
+from eigendrift.errors import UserError
+from eigendrift.null.registry import NULL_MODELS
 from eigendrift.stores.progress import Progress
 from eigendrift.training.models import initial_model
 from eigendrift.training.trajectory import train
@@ -54,7 +56,17 @@ class Origin:
         return draw // self.optimizers if self.optimizers else draw
 
     def end_of(self, draw: int) -> np.ndarray:
-        """Return the final weights of the main experiment's run that a draw belongs to; seeds take turns."""
+        """Return the final weights of the main experiment's run that a draw belongs to; seeds take turns.
+
+        Where there is no training, of an untrained network instead: another one than that of the same number,
+        with which the null model is compared.
+
+        Raises:
+            UserError: The null model does not declare that it needs them.
+        """
+        self._require("needs_ends")
+        if not self.optimizers:
+            return self.initial(self.settings["draws"] + draw)
         of_seeds = self.ends[self.optimizer_of(draw)]
         return of_seeds[self.seed_of(draw) % len(of_seeds)]
 
@@ -65,13 +77,30 @@ class Origin:
         return parameters_to_vector(model.parameters()).detach().numpy()
 
     def trained_on(self, samples: Samples, draw: int) -> np.ndarray:
-        """Train as the main experiment does, on other samples; return the final weights, NaN if diverged."""
+        """Train as the main experiment does, on other samples; return the final weights, NaN if diverged.
+
+        Where there is no training, of an untrained network instead, which is not that of `end_of` either.
+
+        Raises:
+            UserError: The null model is not declared as one of trained networks.
+        """
+        self._require("of_training")
+        if not self.optimizers:
+            return self.initial(2 * self.settings["draws"] + draw)
         own = {"seed": self.seed_of(draw), "checkpoints": CHECKPOINTS}
         settings = {**self.settings["trainings"][self.optimizer_of(draw)], **own}
         with self.progress.part(f"training-{draw}") as progress:
             trajectory = train(samples, settings, self.device, progress, f"training of draw {draw}")
             *_, last = trajectory.columns["weights"]
             return last
+
+    def _require(self, declared: str) -> None:
+        name = self.settings["null_model"]
+        if not getattr(NULL_MODELS[name], declared):
+            raise UserError(
+                f"The null model '{name}' asks for trained networks, so declare it with of_training=True, "
+                "and with needs_ends=True if it takes ends of the main experiment's runs."
+            )
 
 
 def ends_of(

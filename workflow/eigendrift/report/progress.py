@@ -31,7 +31,7 @@ class Job:
             ``done``.
         done: Steps, checkpoints or draws done.
         total: Of how many; 0 if it has not said so yet.
-        note: What it said last of itself, such as the loss or λ1.
+        note: What it said last of itself, such as the loss or λ1; the log of one that failed.
         seconds: How long it took, or has been running.
     """
 
@@ -102,7 +102,7 @@ def _job(results: Path, stage: str, name: str, manifest: Path, now: float) -> Jo
     if not text:
         return Job(stage, name, "waiting")
     if " ERROR " in text:
-        return Job(stage, name, "failed", done, total, note)
+        return Job(stage, name, "failed", done, total, str(log))
     state = "running" if now - written < SECONDS_UNTIL_QUIET else "quiet"
     return Job(stage, name, state, done, total, note, max(0.0, now - started))
 

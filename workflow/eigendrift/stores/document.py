@@ -28,11 +28,12 @@ and `make report`.
 | `claims_sensitivity.csv` | the same with other numbers of leading eigenvectors, other lags, and fewer checkpoints |
 | `report.html` | figures, captions, verdicts, run times and configuration in one file: `make report` |
 | `claims.html`, `config.html`, `config.yaml`, `benchmarks.csv`, `figures/ext09_run_times` | its parts that are no figures of the paper |
+| `….csv.sha256`, `claims.json.sha256` | the digests of tables and verdicts that a later stage reads, without which it refuses them |
 | `logs/`, `benchmarks/` | what each job said, and how long it took |
 
 A store is a zarr v3 group: `xarray.open_zarr("results/desk/runs/…/metrics.zarr")` reads it as it is. Beside each
-store lies a manifest, a `.json` of the same name: settings, summary, shapes, a digest of the content, and versions
-of what computed it. Arrays with a dimension `parameter` have one chunk per checkpoint or draw.
+store lies a manifest, a `.json` of the same name: settings, summary, shapes, digests of the content and of each
+chunk, and versions of what computed it. Arrays with a dimension `parameter` have one chunk per checkpoint or draw.
 N parameters stand in `model.parameters()` order; `rank` 1 is the largest eigenvalue; `waiting` is a checkpoint that
 displacements start from.
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +36,14 @@ def package_versions() -> dict[str, str]:
     }
 
 
+def json_text(content: Any) -> str:
+    """Return the text of a JSON file."""
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
-    write_file(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_file(path, json_text(content))
 
 
 def write_file(path: Path, content: str | bytes | memoryview, *, lasting: bool = True) -> None:
@@ -64,6 +70,11 @@ def write_file(path: Path, content: str | bytes | memoryview, *, lasting: bool =
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def how_to_rebuild(*paths: Path) -> str:
+    """Say how to have files and stores made again, as the end of a sentence."""
+    return f"to rebuild it, run `rm -rf {shlex.join(map(str, paths))}` and then snakemake again"
 
 
 @contextmanager

@@ -13,8 +13,6 @@ import logging
 import os
 import shlex
 import shutil
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +27,8 @@ from eigendrift.stores.records import Records
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def progress_key(settings: Mapping[str, Any], files: Iterable[str | Path]) -> str:
@@ -65,8 +65,7 @@ class Progress:
         Raises:
             UserError: The state is damaged.
         """
-        with self._opened(self.state_path) as file:
-            return read(file)
+        return read(self._read(self.state_path))
 
     def save(self, index: int, record: Mapping[str, np.ndarray]) -> None:
         """Keep one record; when this returns, the record survives a kill.
@@ -82,7 +81,7 @@ class Progress:
         Raises:
             UserError: It is damaged.
         """
-        with self._opened(self._path(index)) as file, np.load(file, allow_pickle=False) as record:
+        with np.load(self._read(self._path(index)), allow_pickle=False) as record:
             return dict(record)
 
     def completed(self) -> int:
@@ -95,6 +94,15 @@ class Progress:
     def column(self, name: str, length: int) -> Sequence[np.ndarray]:
         """Return one array of all records as a sequence that loads a record when it is used."""
         return _Column(self, name, length)
+
+    def stacked(self, names: Iterable[str], length: int) -> dict[str, np.ndarray]:
+        """Return small arrays of all records, each as one array, by name; every record is read once."""
+        rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        for index in range(length):
+            record = self.load(index)
+            for name, values in rows.items():
+                values.append(record[name])
+        return {name: np.array(values) for name, values in rows.items()}
 
     @contextmanager
     def part(self, name: str) -> Iterator["Progress"]:
@@ -114,19 +122,23 @@ class Progress:
         # Into memory first: then it is known what it takes, and no library words a full disk in its own way.
         content = io.BytesIO()
         write(content)
+        # Readers of the formats within do not check all that they use, torch.load least of all.
+        digest = hashlib.sha256(content.getbuffer()).digest()
+        content.seek(0, io.SEEK_END)
+        content.write(digest)
         write_file(path, content.getbuffer(), lasting=False)
 
-    @contextmanager
-    def _opened(self, path: Path) -> Iterator[IO[bytes]]:
-        try:
-            with path.open("rb") as file:
-                yield file
-        # Both formats are zip files, whose members carry checksums.
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    def _read(self, path: Path) -> IO[bytes]:
+        """Return what `_write` was given, checked before anything parses it."""
+        # A file that is missing has no digest either.
+        content = path.read_bytes() if path.is_file() else b""
+        body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+        if digest != hashlib.sha256(body).digest():
             raise UserError(
                 f"The progress of an interrupted job is damaged, in {path}; to start this job anew, run "
                 f"`rm -rf {shlex.quote(str(self.directory))}` and then snakemake again."
-            ) from None
+            )
+        return io.BytesIO(body)
 
 
 class _Column(Records):
@@ -140,7 +152,7 @@ class _Column(Records):
 
     def record(self, index: int) -> np.ndarray:
         path = self._progress._path(index)
-        with self._progress._opened(path) as file, np.load(file, allow_pickle=False) as record:
+        with np.load(self._progress._read(path), allow_pickle=False) as record:
             return np.asarray(record[self._name])
 
 
@@ -158,7 +170,7 @@ def resumable(store: Path, key: str) -> Iterator[Progress]:
     directory = store.with_name(f".{store.stem}-progress")
     with _exclusive(directory):
         marker = directory / "key.json"
-        if not marker.exists() or json.loads(marker.read_text()) != key:
+        if _key_in(marker) != key:
             _clear(directory)
             write_json(marker, key)
         progress = Progress(directory)
@@ -170,6 +182,15 @@ def resumable(store: Path, key: str) -> Iterator[Progress]:
         # A third process may have come meanwhile and made its own lock.
         with suppress(OSError):
             directory.rmdir()
+
+
+def _key_in(marker: Path) -> str | None:
+    """Return whose progress this is; None, which is nobody's, if that is not said or cannot be read."""
+    try:
+        key: str | None = json.loads(marker.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return key
 
 
 def _clear(directory: Path) -> None:

@@ -1,9 +1,8 @@
 """Reading stores: what is missing, damaged or of another kind is refused by name."""
 
+import hashlib
 import json
-import shlex
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,13 @@ from xarray.core.indexing import (
     LazilyIndexedArray,
     explicit_indexing_adapter,
 )
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore, WrapperStore
 
 from eigendrift.errors import UserError
 from eigendrift.stores import half
-from eigendrift.stores.files import manifest_path
+from eigendrift.stores.files import how_to_rebuild, manifest_path
 from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
 from eigendrift.stores.seals import is_whole, metadata_digest
 from eigendrift.stores.specs import ArraySpec
@@ -60,15 +62,17 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
     """
     if not path.is_dir():
         raise UserError(f"Store {path} is missing; {_rebuild(path)}.")
-    _check_metadata(path, read_manifest(path))
-    group = zarr.open_group(path, mode="r", use_consolidated=True)
+    manifest = read_manifest(path)
+    _check_metadata(path, manifest)
+    chunks = {name: array["chunks"] for name, array in manifest["arrays"].items()}
+    group = zarr.open_group(_CheckedStore(path, chunks), mode="r", use_consolidated=True)
     arrays = dict(group.arrays())
     attributes = group.attrs.asdict()
     if (found := attributes["kind"]) != kind:
         raise UserError(f"Store {path} is of kind '{found}', expected '{kind}'; {_rebuild(path)}.")
     coordinates = str(attributes.pop("coordinates", "")).split()
     try:
-        variables = {spec.name: _variable(path, spec, arrays[spec.name]) for spec in specs_for(kind, arrays)}
+        variables = {spec.name: _variable(spec, arrays[spec.name]) for spec in specs_for(kind, arrays)}
         return xr.Dataset(variables, attrs=attributes).set_coords(coordinates)
     except ValueError as error:
         raise UserError(f"Store {path} is damaged: {error}; {_rebuild(path)}.") from None
@@ -87,59 +91,65 @@ def _check_metadata(store: Path, manifest: dict[str, Any]) -> None:
         )
 
 
-class _CheckedArray(BackendArray):
-    """A zarr array that names its damaged chunks; one of half precision is read as float32."""
+class _CheckedStore(WrapperStore[LocalStore]):
+    """The files of a store, whose chunks are those of its manifest or are not read."""
 
-    def __init__(self, store: Path, name: str, array: zarr.Array[Any]) -> None:
+    def __init__(self, path: Path, chunks: Mapping[str, Mapping[str, str]]) -> None:
+        super().__init__(LocalStore(path, read_only=True))
+        self._path = path
+        self._digests = {
+            f"{name}/{key}": digest for name, keys in chunks.items() for key, digest in keys.items()
+        }
+        for chunk in self._digests:
+            if not (path / chunk).is_file():
+                raise self._refusal(chunk, "is missing")
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        try:
+            content = await super().get(key, prototype, byte_range)
+        except OSError:
+            content = None
+        digest = self._digests.get(key)
+        if digest and (content is None or hashlib.sha256(content.to_bytes()).hexdigest() != digest):
+            raise self._refusal(key, "does not have the content that was written")
+        return content
+
+    def _refusal(self, chunk: str, what: str) -> UserError:
+        name, _, key = chunk.partition("/")
+        return UserError(
+            f"Store {self._path} is damaged: chunk {key} of array '{name}' {what}; {_rebuild(self._path)}."
+        )
+
+
+class _Lazy(BackendArray):
+    """A zarr array that xarray loads when it is used; one of half precision is read as float32."""
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
         self.shape = array.shape
         self._half = array.dtype == half.DTYPE
         self.dtype = np.dtype(np.float32) if self._half else array.dtype
-        self._store = store
-        self._name = name
         self._array = array
 
     def __getitem__(self, key: ExplicitIndexer) -> np.ndarray:
         return np.asarray(explicit_indexing_adapter(key, self.shape, IndexingSupport.BASIC, self._read))
 
     def _read(self, key: tuple[int | slice, ...]) -> np.ndarray:
-        try:
-            stored = np.asarray(self._array[key])
-        # Checksum and decompression errors come as ValueError or RuntimeError, by codec.
-        except (OSError, ValueError, RuntimeError):
-            raise UserError(
-                f"Store {self._store} is damaged: chunk {self._damaged_chunk()} of array '{self._name}' does "
-                f"not have the content that was written; {_rebuild(self._store)}."
-            ) from None
+        stored = np.asarray(self._array[key])
         return half.unpacked(stored) if self._half else stored
 
-    def _damaged_chunk(self) -> str:
-        for index in _chunk_indices(self._array):
-            try:
-                self._array.get_block_selection(index)
-            except (OSError, ValueError, RuntimeError):
-                return self._array.metadata.encode_chunk_key(index)
-        return "(unknown)"
 
-
-def _variable(store: Path, spec: ArraySpec, array: zarr.Array[Any]) -> xr.Variable:
+def _variable(spec: ArraySpec, array: zarr.Array[Any]) -> xr.Variable:
     dims = getattr(array.metadata, "dimension_names", None)
     if dims is None or tuple(dims) != spec.dims or str(array.dtype) not in spec.dtypes:
         raise ValueError(
             f"array '{spec.name}' is {dims} of {array.dtype}, "
             f"expected {spec.dims} of {' or '.join(spec.dtypes)}"
         )
-    for index in _chunk_indices(array):
-        key = array.metadata.encode_chunk_key(index)
-        if not (store / spec.name / key).is_file():
-            raise ValueError(f"chunk {key} of array '{spec.name}' is missing")
     attributes = array.attrs.asdict()
     attributes.pop("scale_factor", None)
-    return xr.Variable(spec.dims, LazilyIndexedArray(_CheckedArray(store, spec.name, array)), attributes)
-
-
-def _chunk_indices(array: zarr.Array[Any]) -> Iterator[tuple[int, ...]]:
-    counts = (-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True))
-    return product(*(range(count) for count in counts))
+    return xr.Variable(spec.dims, LazilyIndexedArray(_Lazy(array)), attributes)
 
 
 def _check_version(store: Path, path: Path, found: object) -> None:
@@ -151,5 +161,4 @@ def _check_version(store: Path, path: Path, found: object) -> None:
 
 
 def _rebuild(store: Path) -> str:
-    paths = shlex.join([str(store), str(manifest_path(store))])
-    return f"to rebuild it, run `rm -rf {paths}` and then snakemake again"
+    return how_to_rebuild(store, manifest_path(store))

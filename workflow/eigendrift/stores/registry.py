@@ -18,7 +18,7 @@ from eigendrift.stores.measured import (
 )
 from eigendrift.stores.specs import ArraySpec, StoreSpec
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 DRAW = ArraySpec("draw", ("draw",), "int64", "1", "Index of the draw from the null model.")
 OPTIMIZER = ArraySpec(

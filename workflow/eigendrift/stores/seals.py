@@ -1,10 +1,13 @@
-"""Digests that tell a whole manifest and a whole store from damaged ones."""
+"""Digests that tell whole manifests, stores and tables from damaged ones."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from eigendrift.errors import UserError
+from eigendrift.stores.files import how_to_rebuild, write_file
 
 SEAL = "seal"
 
@@ -33,3 +36,52 @@ def metadata_digest(store: Path) -> str:
         OSError: There is no zarr store.
     """
     return hashlib.sha256((store / "zarr.json").read_bytes()).hexdigest()
+
+
+def chunk_digests(array: Path) -> dict[str, str]:
+    """Digest the chunks of a zarr array as they lie on disk, by their keys, such as ``c/0/0``.
+
+    The checksum that a chunk carries does not tell whose chunk it is.
+    """
+    chunks = (path for path in sorted((array / "c").rglob("*")) if path.is_file())
+    return {
+        path.relative_to(array).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in chunks
+    }
+
+
+def seal_path(path: Path) -> Path:
+    """Return where the digest of a table or record that a later stage reads lies: beside it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def write_sealed(path: Path, content: str) -> None:
+    """Write a file, and beside it its digest, as ``sha256sum --check`` reads it.
+
+    Raises:
+        UserError: There is no room for it.
+    """
+    write_file(path, content)
+    write_file(seal_path(path), _seal_of(path, content.encode()))
+
+
+def read_sealed(path: Path) -> str:
+    """Return the content of a file that `write_sealed` wrote.
+
+    Raises:
+        UserError: It or its digest is missing, or it is not what was written.
+    """
+    seal = seal_path(path)
+    try:
+        content = path.read_bytes()
+        whole = seal.read_bytes() == _seal_of(path, content).encode()
+    except OSError:
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{path} is damaged or missing, or its digest in {seal} is; {how_to_rebuild(path, seal)}."
+        )
+    return content.decode()
+
+
+def _seal_of(path: Path, content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"

@@ -21,7 +21,7 @@ from eigendrift.stores.files import (
     write_json,
 )
 from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
-from eigendrift.stores.seals import digest_of, metadata_digest, sealed
+from eigendrift.stores.seals import chunk_digests, digest_of, metadata_digest, sealed
 from eigendrift.stores.specs import ArraySpec
 
 Column = np.ndarray | Sequence[np.ndarray]
@@ -88,7 +88,8 @@ def _build(building: Path, attributes: Mapping[str, Any], columns: Mapping[str, 
     digest = digest_of(arrays)
     group.attrs["digest"] = digest
     _consolidate(building)
-    return {**attributes, "digest": digest, "arrays": arrays}
+    chunks = {name: {**array, "chunks": chunk_digests(building / name)} for name, array in arrays.items()}
+    return {**attributes, "digest": digest, "arrays": chunks}
 
 
 def _coordinates(specs: Sequence[ArraySpec]) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """What a caption must say of the runs that a figure shows, filled from the configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from eigendrift.errors import UserError
 from eigendrift.null.registry import NULL_MODELS
 from eigendrift.study.names import title_of
 from eigendrift.study.runs import Run, steps_of
@@ -14,21 +15,34 @@ RANKS = ("one", "two", "three")
 
 
 def parameters_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> int | None:
-    """Return the number of parameters, N, of a network on a data set; None if its kind does not tell."""
-    settings = config["models"][model]
-    count = MODELS[kind_of(settings)].parameters
-    return count(settings, dataset.image_shape, dataset.classes) if count else None
+    """Return the number of parameters, N, of a network on a data set; None if its kind does not tell.
+
+    Raises:
+        UserError: Its kind is a plug-in's, whose function fails.
+    """
+    number: int | None = _told(config, model, dataset, "parameters", int)
+    return number
 
 
 def network_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> str:
     """Return what captions say of a network on a data set, such as ``784-32-10 perceptron, N = …``."""
-    settings = config["models"][model]
-    kind = MODELS[kind_of(settings)]
-    title = (
-        kind.title(settings, dataset.image_shape, dataset.classes) if kind.title else f"{kind.name} {model}"
-    )
+    title = _told(config, model, dataset, "title", str) or f"{kind_of(config['models'][model])} {model}"
     number = parameters_on(config, model, dataset)
     return title if number is None else f"{title}, N = {number:,} parameters"
+
+
+def _told(
+    config: Mapping[str, Any], model: str, dataset: DatasetFacts, what: str, kind: Callable[[Any], Any]
+) -> Any:
+    settings = config["models"][model]
+    function = getattr(MODELS[kind_of(settings)], what)
+    try:
+        return kind(function(settings, dataset.image_shape, dataset.classes)) if function else None
+    except Exception as error:
+        raise UserError(
+            f"The function {what} of the network '{kind_of(settings)}' fails with {type(error).__name__}: "
+            f"{error}; mend it."
+        ) from error
 
 
 def facts_of(

@@ -124,6 +124,8 @@ def _expected(schema: Mapping[str, Any]) -> str:
         return f"one of {listing(schema['enum'])}"
     if "title" in schema:
         return str(schema["title"])
+    if "type" not in schema:
+        return f"what its schema asks for, {shown(schema)}"
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     limits = " and ".join(text.format(schema[name]) for name, text in LIMITS.items() if name in schema)
     return f"{' or '.join(TYPES[name] for name in types)} {limits}".rstrip()

@@ -70,13 +70,33 @@ def muon(parameters: Iterable[Parameter], settings: Settings) -> MuonWithAdamW:
     )
 
 
-def second_moment(spec: Declared, optimizer: Optimizer) -> torch.Tensor | None:
-    """Return the flat second-moment estimate, zero before the first step; None if there is none."""
+def second_moment(
+    spec: Declared, optimizer: Optimizer, parameters: Iterable[Parameter]
+) -> torch.Tensor | None:
+    """Return the flat second-moment estimate, zero before the first step; None if there is none.
+
+    Args:
+        spec: What the optimizer declares.
+        optimizer: The optimizer, whose own groups may have the parameters in another order.
+        parameters: Those of the network, in its order.
+
+    Raises:
+        UserError: The optimizer's state has no such estimate.
+    """
     if spec.second_moment is None:
         return None
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    moments = [
-        optimizer.state[parameter].get(spec.second_moment, torch.zeros_like(parameter)).flatten()
-        for parameter in parameters
-    ]
-    return torch.cat(moments)
+    return torch.cat([_moment_of(parameter, spec, optimizer) for parameter in parameters])
+
+
+def _moment_of(parameter: Parameter, spec: Declared, optimizer: Optimizer) -> torch.Tensor:
+    state = optimizer.state.get(parameter)
+    if not state:
+        return torch.zeros_like(parameter).flatten()
+    if spec.second_moment not in state:
+        raise UserError(
+            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', which the state "
+            f"of its parameters does not have, expected one of {', '.join(map(str, state))}; mend its "
+            "declaration."
+        )
+    moment: torch.Tensor = state[spec.second_moment].flatten()
+    return moment

@@ -33,11 +33,19 @@ def build_model(
 
     Returns:
         The network on the CPU, float32.
+
+    Raises:
+        UserError: What its kind builds is no network.
     """
     # Modules that initialize themselves draw from torch's own generator, which nobody else must notice.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random.initial_seed())
-        model: nn.Module = MODELS[kind_of(settings)].build(settings, image_shape, classes, random)
+        model = MODELS[kind_of(settings)].build(settings, image_shape, classes, random)
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"The network '{kind_of(settings)}' is built as {type(model).__name__}, expected a "
+            "torch.nn.Module; mend its function build."
+        )
     return model
 
 
@@ -46,6 +54,60 @@ def initial_model(
 ) -> nn.Module:
     """Build the network that all runs of a seed start from, see `build_model`."""
     return build_model(settings, image_shape, classes, generator("weights", seed))
+
+
+def check_network(
+    model: nn.Module,
+    settings: Mapping[str, Any],
+    image_shape: tuple[int, int],
+    classes: int,
+    images: torch.Tensor,
+) -> None:
+    """Check what is built on, of which plug-ins know nothing: all but the parameters is the same at any time.
+
+    A trajectory has the parameters alone, and the Hessian is that of a network built anew.
+
+    Args:
+        model: The network before its first step.
+        settings: Of the network, as in the configuration.
+        image_shape: Rows and columns of an input image.
+        classes: Number of classes.
+        images: Some images, for a forward pass.
+
+    Raises:
+        UserError: Names the network and what is wrong.
+    """
+    kind = kind_of(settings)
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad or parameter.dtype != torch.float32:
+            found = str(parameter.dtype).removeprefix("torch.") if parameter.requires_grad else "frozen"
+            raise UserError(
+                f"The network '{kind}' has the parameter '{name}', which is {found}, expected float32 "
+                "parameters that are all trained; make one that is not trained a buffer."
+            )
+    with torch.no_grad():
+        _check_scores(model(images), kind, (len(images), classes))
+    anew = dict(build_model(settings, image_shape, classes, generator("placeholder")).named_buffers())
+    for name, buffer in model.named_buffers():
+        if name not in anew or not torch.equal(buffer.cpu(), anew[name]):
+            raise UserError(
+                f"The network '{kind}' has the buffer '{name}', which is drawn at random or changes in a "
+                "forward pass of the training, but the parameters alone are recorded, so its Hessian would "
+                "be another network's; take LayerNorm or GroupNorm in place of batch norm, and constants for "
+                "other buffers."
+            )
+
+
+def _check_scores(scores: object, kind: str, shape: tuple[int, int]) -> None:
+    found = type(scores).__name__
+    if isinstance(scores, torch.Tensor):
+        if scores.shape == shape and scores.dtype == torch.float32:
+            return
+        found = f"{scores.dtype} of shape {tuple(scores.shape)}".removeprefix("torch.")
+    raise UserError(
+        f"The network '{kind}' returns {found} for {shape[0]} images, expected scores of {shape[1]} classes, "
+        f"float32 of shape {shape}; mend its last layer."
+    )
 
 
 def perceptron(

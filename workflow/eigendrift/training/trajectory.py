@@ -21,7 +21,7 @@ from eigendrift.training.batches import BatchOrder
 from eigendrift.training.builders import second_moment
 from eigendrift.training.checkpoints import checkpoint_steps
 from eigendrift.training.divergence import diverged_from
-from eigendrift.training.models import initial_model
+from eigendrift.training.models import check_network, initial_model
 from eigendrift.training.optimizers import OPTIMIZERS
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def train(
         label: Name of the run in messages.
 
     Raises:
-        UserError: The batch is larger than the training set.
+        UserError: The batch is larger than the training set, or network or optimizer are not as they must be.
     """
     trainee = _Trainee(samples, settings, device)
     steps = checkpoint_steps(settings["steps"], **settings["checkpoints"])
@@ -126,10 +126,12 @@ class _Trainee:
         }
         rows, columns = samples.train_images.shape[1:]
         seed = settings["seed"]
-        self._model = initial_model(settings["model"], (rows, columns), samples.classes, seed).to(device)
+        network = (settings["model"], (rows, columns), samples.classes)
+        self._model = initial_model(*network, seed).to(device)
         self._spec = OPTIMIZERS[settings["optimizer"]["name"]]
         self._optimizer = self._spec.build(self._model.parameters(), settings["optimizer"])
         self._order = BatchOrder(len(samples.train_labels), settings["batch_size"], seed, device)
+        check_network(self._model, *network, self._parts["train"][0][:2])
         # Networks that draw in their forward pass, as dropout does, draw from the global generator.
         torch.manual_seed(seed_from("forward", seed))
 
@@ -161,7 +163,8 @@ class _Trainee:
         """
         weights = self._flat_weights()
         record = {"weights": weights}
-        if (moment := second_moment(self._spec, self._optimizer)) is not None:
+        moment = second_moment(self._spec, self._optimizer, self._model.parameters())
+        if moment is not None:
             record["second_moment"] = moment
         measured = {
             f"{part}_{name}": value for part in self._parts for name, value in self._evaluate(part).items()
@@ -256,8 +259,10 @@ def _fill(progress: Progress, trainee: _Trainee, indices: range) -> None:
 
 
 def _columns(progress: Progress, trainee: _Trainee, steps: list[int]) -> dict[str, Column]:
-    columns: dict[str, Column] = {"step": np.array(steps)}
-    for name, example in trainee.empty_record().items():
-        column = progress.column(name, len(steps))
-        columns[name] = column if example.ndim else np.array(list(column))
-    return columns
+    example = trainee.empty_record()
+    numbers = [name for name, values in example.items() if not values.ndim]
+    return {
+        "step": np.array(steps),
+        **{name: progress.column(name, len(steps)) for name in example if name not in numbers},
+        **progress.stacked(numbers, len(steps)),
+    }

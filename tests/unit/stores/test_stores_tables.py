@@ -1,0 +1,88 @@
+"""Tables and records that a later stage reads: nothing but what was written is read."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eigendrift.errors import UserError
+from eigendrift.stores import seals as module
+from eigendrift.stores.seals import seal_path, write_sealed
+from eigendrift.stores.tables import read_table, write_sealed_table
+
+WORKFLOW = Path(module.__file__).parents[2]
+TABLE = pd.DataFrame({"rule": ["null", "train"], "seconds": [0.1, 1e-17]})
+# They read tables or JSON, but not those that a stage has written for another: the readers of this package,
+# that of Snakemake's own benchmarks, and messages between processes.
+OTHER_READERS = {
+    "eigendrift/stores/progress.py",
+    "eigendrift/stores/reading.py",
+    "eigendrift/stores/tables.py",
+    "eigendrift/report/benchmarks.py",
+    "forkserver.py",
+    "overlay.py",
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "times of jobs.csv"
+    write_sealed_table(path, TABLE)
+    return path
+
+
+def test_a_table_is_read_as_it_was_written_and_its_digest_is_that_of_sha256sum(path: Path) -> None:
+    pd.testing.assert_frame_equal(read_table(path, keep_default_na=False), TABLE)
+    subprocess.run(["sha256sum", "--check", "--strict", seal_path(path).name], cwd=path.parent, check=True)
+
+
+def test_no_damage_to_a_table_or_its_digest_goes_unnoticed(path: Path) -> None:
+    dice = np.random.default_rng(0)
+    words = f"to rebuild it, run `rm -rf '{path}' '{seal_path(path)}'` and then snakemake again"
+    for file in (path, seal_path(path)):
+        content = file.read_bytes()
+        for place in range(len(content)):
+            flipped = bytes([content[place] ^ (1 << int(dice.integers(8)))])
+            for harmed in (content[:place] + flipped + content[place + 1 :], content[:place]):
+                file.write_bytes(harmed)
+                with pytest.raises(UserError, match=words):
+                    read_table(path)
+        file.unlink()
+        with pytest.raises(UserError, match="is damaged or missing, or its digest in"):
+            read_table(path)
+        file.write_bytes(content)
+    read_table(path)
+
+
+def test_a_whole_table_in_place_of_another_is_refused(path: Path) -> None:
+    other = path.with_name("other.csv")
+    write_sealed(other, "rule,seconds\n")
+    for file, place in ((other, path), (seal_path(other), seal_path(path))):
+        file.replace(place)
+        with pytest.raises(UserError):
+            read_table(path)
+
+
+def parsed(tree: ast.AST) -> set[str]:
+    """What is given to the functions that read tables and JSON, as source."""
+    readers = ("pd.read_csv", "json.loads", "json.load", "pd.read_json", "csv.reader", "csv.DictReader")
+    return {
+        ast.unparse(node.args[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in readers
+    }
+
+
+def test_stages_read_tables_and_records_in_no_other_way() -> None:
+    found = {
+        str(path.relative_to(WORKFLOW)): given
+        for path in WORKFLOW.rglob("*.py")
+        if (given := parsed(ast.parse(path.read_text())))
+    }
+    assert found.keys() > OTHER_READERS
+    for name in found.keys() - OTHER_READERS:
+        for given in found[name]:
+            assert given.startswith("read_sealed(") or "schema" in given, f"{name} reads {given}"

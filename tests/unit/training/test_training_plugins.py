@@ -1,0 +1,120 @@
+"""Networks and optimizers of plug-ins in training: what would go wrong without a word is refused."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from training_helpers import run, settings_of
+
+from eigendrift.errors import UserError
+from eigendrift.extensions import Model, Optimizer
+from eigendrift.extensions.registry import add, forget_plugins
+from eigendrift.training.builders import second_moment
+
+
+@pytest.fixture(autouse=True)
+def _none_left() -> Iterator[None]:
+    yield
+    forget_plugins()
+
+
+class Features(nn.Module):
+    """Random features: a buffer that is another one at each initialisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("directions", torch.randn(12, 3))
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return images @ self.directions
+
+
+def frozen() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    layer.bias.requires_grad_(False)
+    return layer
+
+
+def trained(model: Callable[[], object], directory: Path) -> None:
+    def build(*_: object) -> object:
+        built = model()
+        return nn.Sequential(nn.Flatten(), nn.Linear(12, 3), built) if isinstance(built, nn.Module) else built
+
+    add(Model(name="mine", build=build), Path("mine.py"))
+    run(settings_of("sgd", model={"name": "mine", "kind": "mine"}), directory)
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (
+            lambda: nn.BatchNorm1d(3),
+            "The network 'mine' has the buffer '2.running_mean', which is drawn at random or changes in a "
+            "forward pass of the training, .* take LayerNorm or GroupNorm in place of batch norm",
+        ),
+        (lambda: nn.Sequential(nn.Linear(3, 12), Features()), "has the buffer '2.1.directions', which is"),
+        (frozen, "has the parameter '2.bias', which is frozen, expected float32 parameters that are all"),
+        (lambda: nn.Linear(3, 3).double(), "has the parameter '2.weight', which is float64, expected"),
+        (
+            lambda: nn.Linear(3, 5),
+            r"returns float32 of shape \(2, 5\) for 2 images, expected scores of 3 classes, float32 of shape "
+            r"\(2, 3\); mend its last layer",
+        ),
+        (lambda: None, "The network 'mine' is built as NoneType, expected a torch.nn.Module; mend its"),
+    ],
+)
+def test_a_network_whose_hessian_would_be_anothers_is_refused(
+    model: Callable[[], object], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        trained(model, tmp_path)
+
+
+@pytest.mark.parametrize("model", [lambda: nn.GroupNorm(1, 3), lambda: nn.Dropout(0.5)])
+def test_others_are_trained(model: Callable[[], nn.Module], tmp_path: Path) -> None:
+    trained(model, tmp_path)
+
+
+def in_groups(parameters: Any, _: object) -> torch.optim.Optimizer:
+    """Biases first, as those who decay weights alone do."""
+    listed = list(parameters)
+    groups = [
+        {"params": [p for p in listed if p.ndim < 2]},
+        {"params": [p for p in listed if p.ndim > 1], "weight_decay": 0.1},
+    ]
+    return torch.optim.Adam(groups, lr=0.1)
+
+
+def adaptive(second_moment: str) -> Optimizer:
+    return Optimizer(
+        name="mine", build=in_groups, second_moment=second_moment, preconditioner=lambda *_: np.ones(1)
+    )
+
+
+def stepped() -> tuple[nn.Module, torch.optim.Optimizer]:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    optimizer = in_groups(model.parameters(), {})
+    model(torch.ones(4, 3)).square().mean().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_second_moments_have_the_order_of_the_networks_parameters() -> None:
+    model, optimizer = stepped()
+    expected = torch.cat([optimizer.state[p]["exp_avg_sq"].flatten() for p in model.parameters()])
+    found = second_moment(adaptive("exp_avg_sq"), optimizer, model.parameters())
+    assert found is not None
+    assert torch.equal(found, expected)
+
+
+def test_a_second_moment_that_is_not_there_is_refused() -> None:
+    model, optimizer = stepped()
+    sentence = (
+        "'mine' declares the second_moment 'exp_avg_square', which .* one of step, exp_avg, exp_avg_sq;"
+    )
+    with pytest.raises(UserError, match=sentence):
+        second_moment(adaptive("exp_avg_square"), optimizer, model.parameters())
