@@ -1,6 +1,5 @@
 """What a plug-in declares wrongly, alone or beside all else, is refused in one sentence before any job."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from eigendrift.errors import UserError
 from eigendrift.extensions import Optimizer
 from eigendrift.extensions.declarations import check_declarations
 from eigendrift.extensions.plugins import load_plugins, told_of_plugin
-from eigendrift.extensions.registry import forget_plugins
 from eigendrift.training.optimizers import OPTIMIZERS
 
 START = """from eigendrift.extensions import Dataset, Figure, Metric, Model, NullModel, Optimizer
@@ -22,10 +20,7 @@ A = {"description": "A."}
 ARRAYS = ("displacement", "step", "eigenvalue")
 
 
-@pytest.fixture(autouse=True)
-def _none_left() -> Iterator[None]:
-    yield
-    forget_plugins()
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
 
 def checked(directory: Path, *declared: str) -> Path:

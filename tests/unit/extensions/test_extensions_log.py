@@ -3,22 +3,17 @@
 import io
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from eigendrift.extensions.plugins import load_plugins
-from eigendrift.extensions.registry import forget_plugins
 
 SCRIPTS = Path(__file__).parents[3] / "workflow/scripts"
 PLUGIN = "from eigendrift.extensions import Optimizer\nEXTENSIONS = [Optimizer(name='mine', build=print)]\n"
 
 
-@pytest.fixture(autouse=True)
-def _none_left() -> Iterator[None]:
-    yield
-    forget_plugins()
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
 
 def logged(

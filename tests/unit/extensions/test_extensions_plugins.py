@@ -1,6 +1,5 @@
 """Plug-ins: how they are found and read, and the sentence that a user reads about a wrong one."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,17 +7,14 @@ import pytest
 from eigendrift.errors import UserError
 from eigendrift.extensions import Dataset, Figure, Metric, Model, NullModel, Optimizer
 from eigendrift.extensions.plugins import load_plugins, plugin_files
-from eigendrift.extensions.registry import forget_plugins, known, source_of
+from eigendrift.extensions.registry import known, source_of
 from eigendrift.training.optimizers import OPTIMIZERS
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 START = "from eigendrift.extensions import Optimizer\n"
 
 
-@pytest.fixture(autouse=True)
-def _none_left() -> Iterator[None]:
-    yield
-    forget_plugins()
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
 
 def written(directory: Path, content: str, name: str = "mine.py") -> Path:

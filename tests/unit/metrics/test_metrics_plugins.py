@@ -1,6 +1,5 @@
 """Metrics of plug-ins: what is not converged is masked, and what is no metric refused."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +8,13 @@ import xarray as xr
 
 from eigendrift.errors import UserError
 from eigendrift.extensions import Metric
-from eigendrift.extensions.registry import add, forget_plugins
+from eigendrift.extensions.registry import add
 from eigendrift.metrics.plugins import measure_with_plugin
 
 CONVERGED = np.array([[True, True], [True, False], [False, False]])
 
 
-@pytest.fixture(autouse=True)
-def _none_left() -> Iterator[None]:
-    yield
-    forget_plugins()
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
 
 def measured(values: np.ndarray) -> np.ndarray:

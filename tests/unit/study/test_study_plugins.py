@@ -1,6 +1,5 @@
 """What a plug-in says of its networks before the study starts, and settings whose schema has no type."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,10 @@ from study_helpers import CONFIG, SCHEMA
 from eigendrift.data.registry import DATASETS
 from eigendrift.errors import UserError
 from eigendrift.extensions import Model, Optimizer
-from eigendrift.extensions.registry import add, forget_plugins
+from eigendrift.extensions.registry import add
 from eigendrift.study.check import check_config, check_sizes
 
-
-@pytest.fixture(autouse=True)
-def _none_left() -> Iterator[None]:
-    yield
-    forget_plugins()
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
 
 def wrong(*_: object) -> Any:

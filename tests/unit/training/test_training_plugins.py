@@ -1,6 +1,6 @@
 """Networks and optimizers of plug-ins in training: what would go wrong without a word is refused."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,10 @@ from training_helpers import run, settings_of
 
 from eigendrift.errors import UserError
 from eigendrift.extensions import Model, Optimizer
-from eigendrift.extensions.registry import add, forget_plugins
+from eigendrift.extensions.registry import add
 from eigendrift.training.builders import second_moment
 
-
-@pytest.fixture(autouse=True)
-def _none_left() -> Iterator[None]:
-    yield
-    forget_plugins()
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
 
 class Features(nn.Module):
