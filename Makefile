@@ -66,7 +66,7 @@ test: venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-system: venv
-	$(BIN)/python -m pytest -rs --durations=10 tests/system
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -rs --durations=10 tests/system
 
 faults: venv
 	KILLS=60 $(BIN)/python -m pytest -rs tests/system/test_fault_campaign.py

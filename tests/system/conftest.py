@@ -1,9 +1,10 @@
-"""A tiny study, run; and the report of the smoke study, as `make report` builds it, in a Chromium offline."""
+"""Studies that have been run, tiny and smoke, and the report of smoke in a Chromium offline."""
 
 import os
 import shutil
 import subprocess
 import sys
+from tempfile import gettempdir
 
 import pytest
 import tally
@@ -36,16 +37,29 @@ atexit.register(note)
 NEEDED = 2 * 2**30
 
 
-@pytest.fixture(scope="session", autouse=True)
-def room(tmp_path_factory):
+def pytest_sessionstart(session):
     """On a disk that fills up, every test would fail, and none would say why."""
-    directory = tmp_path_factory.getbasetemp()
-    if (free := shutil.disk_usage(directory).free) < NEEDED:
+    if (free := shutil.disk_usage(gettempdir()).free) < NEEDED:
         pytest.exit(
-            f"{directory} has {free / 2**30:.1f} GiB left, expected at least {NEEDED / 2**30:.0f}; make "
+            f"{gettempdir()} has {free / 2**30:.1f} GiB left, expected at least {NEEDED / 2**30:.0f}; make "
             "room, or name another place in TMPDIR.",
             returncode=1,
         )
+
+
+def pytest_sessionfinish(session):
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output |= {"figures": tally.FIGURES, "shown": tally.SHOWN}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    # One that has crashed had nothing to say.
+    output = getattr(node, "workeroutput", {})
+    for what, number in output.get("figures", {}).items():
+        tally.count(what, number)
+    for text in output.get("shown", []):
+        tally.show(text)
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -80,14 +94,29 @@ def made(tiny):
 
 
 @pytest.fixture(scope="session")
-def report(tmp_path_factory):
-    """Build the report in a copy of the repository; the tests' own environment stands in for .venv."""
+def smoke(tmp_path_factory):
+    """A copy of the repository in which the smoke study has been run, and that stays as it is."""
+    clone = copy_repository(tmp_path_factory.mktemp("smoke"))
+    result = clone.snakemake()
+    assert result.returncode == 0, result.stdout
+    return clone
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser and its driver."""
     if not (BROWSER and DRIVER):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
-    clone = copy_repository(tmp_path_factory.mktemp("report"))
+    return BROWSER, DRIVER
+
+
+@pytest.fixture(scope="session")
+def report(chromium, smoke, tmp_path_factory):
+    """Build the report of the smoke study; the tests' own environment stands in for .venv."""
+    clone = shutil.copytree(smoke.path, tmp_path_factory.mktemp("report") / "clone", symlinks=True)
     result = subprocess.run(
         ["make", "report", "STUDY=smoke", f"VENV={sys.prefix}", "--old-file=venv"],
-        cwd=clone.path,
+        cwd=clone,
         env=os.environ | {"MAKEFLAGS": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -95,16 +124,16 @@ def report(tmp_path_factory):
         check=False,
     )
     assert result.returncode == 0, result.stdout
-    return clone.path / "results/smoke/report.html"
+    return clone / "results/smoke/report.html"
 
 
 @pytest.fixture(scope="session")
-def browser(report):
+def browser(chromium, report):
     """A headless Chromium that has opened the report and keeps logs of what it says and asks for."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
+    options.binary_location, driver_path = chromium
     for argument in (
         "--headless=new",
         "--no-sandbox",  # which Chromium refuses to be root with
@@ -114,7 +143,7 @@ def browser(report):
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
     # What still moves cannot be clicked.
     still = (
         "document.addEventListener('DOMContentLoaded', () => document.head.insertAdjacentHTML('beforeend', "

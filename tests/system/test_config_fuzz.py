@@ -26,6 +26,8 @@ from eigendrift.study.chosen import without_unset
 from eigendrift.study.extensions import completed
 from eigendrift.study.runs import all_runs, solver_settings, training_settings
 
+pytestmark = pytest.mark.xdist_group("fuzz")
+
 WRITTEN = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 # With the optimizers, networks, data sets and null models that there are.

@@ -15,6 +15,8 @@ from eigendrift.stores.reading import open_store, read_manifest
 from eigendrift.stores.registry import STORES
 from eigendrift.stores.seals import seal_path
 
+pytestmark = pytest.mark.xdist_group("tiny")
+
 
 def flip(path: Path) -> None:
     content = path.read_bytes()

@@ -10,6 +10,8 @@ import tally
 from clone import Clone
 from tiny_study import RESULTS, STAGES, TINY, contents, delete, outputs_of
 
+pytestmark = pytest.mark.xdist_group("tiny")
+
 NO_ROOM = re.compile(
     r"There is no room for (results/tiny/\S+), which takes up to ([\d,.]+ [KM]iB): its file system has "
     r"[\d.]+ [KM]iB left; make room and run snakemake again"

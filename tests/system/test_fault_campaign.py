@@ -21,6 +21,8 @@ import tally
 from slow_disk import environment_in
 from tiny_study import RESULTS, STAGES, TINY, contents, delete, outputs_of
 
+pytestmark = pytest.mark.xdist_group("tiny")
+
 KILLS = int(os.environ.get("KILLS", "12"))
 MET = "of these, met one or the other"
 SEED = int(os.environ.get("SEED", "0"))

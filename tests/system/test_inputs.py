@@ -17,6 +17,8 @@ import yaml
 from clone import copy_repository
 from tiny_study import RESULTS, TINY, delete
 
+pytestmark = pytest.mark.xdist_group("inputs")
+
 MNIST = RESULTS / "data/mnist.json"
 HTML = b"<!DOCTYPE html><html>Sign in to this network</html>"
 

@@ -14,6 +14,8 @@ from tiny_study import RESULTS, TINY
 
 from eigendrift.study.extensions import completed
 
+pytestmark = pytest.mark.xdist_group("tiny")
+
 PAGE = ROOT / "docs/reruns.md"
 WRITTEN = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 STUDY = yaml.safe_load((ROOT / TINY).read_text())

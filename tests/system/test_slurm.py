@@ -13,6 +13,8 @@ import torch
 import yaml
 from clone import SMOKE, copy_repository
 
+pytestmark = pytest.mark.xdist_group("smoke")
+
 SOLVED = ("train", "eigenpairs", "null")
 # Of which many go into one SLURM job, by the rules that they belong to; at most so many.
 GROUPS = {"measured": r"(wide_|preconditioned_)?metrics|baseline", "drawn": "figures"}
@@ -73,15 +75,6 @@ def submitted(slurm, tmp_path_factory):
     return clone, jobs
 
 
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """The study on this machine."""
-    clone = copy_repository(tmp_path_factory.mktemp("local"))
-    result = clone.snakemake()
-    assert result.returncode == 0, result.stdout
-    return clone
-
-
 def logs(clone):
     return {path.relative_to(clone.path): path for path in clone.path.glob("results/smoke/logs/**/*.log")}
 
@@ -93,16 +86,16 @@ def jobs_said(clone):
     }
 
 
-def test_results_are_those_of_this_machine_to_the_bit(submitted, local):
-    expected = content(local)
+def test_results_are_those_of_this_machine_to_the_bit(submitted, smoke):
+    expected = content(smoke)
     assert f"{RUN}/eigenpairs.json" in expected
     assert content(submitted[0]) == expected
 
 
-def test_jobs_run_in_slurm_and_say_so(submitted, local):
+def test_jobs_run_in_slurm_and_say_so(submitted, smoke):
     clone, jobs = submitted
     said = jobs_said(clone)
-    assert set(said) == set(logs(local))
+    assert set(said) == set(logs(smoke))
     assert all(len(numbers) == 1 and numbers[0] in jobs for numbers in said.values()), said
     # The GPUs are made up.
     warned = "This job asked for a GPU, and does not use it" in log(clone, "train")

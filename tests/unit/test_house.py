@@ -1,6 +1,7 @@
 """The architecture, held against the code."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -101,6 +102,14 @@ def test_no_two_modules_of_the_tests_have_one_name():
     names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
     assert "test_house.py" in names
     assert [name for name, number in names.items() if number > 1] == []
+
+
+@pytest.mark.xdist_group("house")
+def test_what_is_in_one_group_stays_in_one_process(request):
+    """Apart, each process would make for itself what takes minutes, and nothing would say so."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("needs several processes, as `make test` has")
+    assert request.node.nodeid.endswith("@house")
 
 
 def test_a_study_is_named_like_its_file():
