@@ -26,11 +26,12 @@ STAGES = {
 TOLD = re.compile(r"/(logs|benchmarks)/|/benchmarks\.csv|/ext09_run_times\.|/\.snakemake_timestamp$")
 
 
-def contents(clone):
-    """All that came out, by path."""
+def contents(clone, below=RESULTS):
+    """All that came out below a path, or as the file that it is, by path."""
+    place = clone.path / below
     return {
         str(path.relative_to(clone.path)): path.read_bytes()
-        for path in (clone.path / RESULTS).rglob("*")
+        for path in [place, *place.rglob("*")]
         if path.is_file() and not TOLD.search(str(path))
     }
 
