@@ -283,8 +283,6 @@ for name, figure in FIGURES.items():
             f"results/{{study}}/logs/figures/{name}.log",
         benchmark:
             f"results/{{study}}/benchmarks/figures/{name}.tsv"
-        group:
-            "drawn"
         conda:
             "../../envs/figures.yaml"
         params:
