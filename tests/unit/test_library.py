@@ -44,6 +44,12 @@ def test_the_interface_is_there_and_documented(name: str) -> None:
     assert (getattr(eigendrift, name).__doc__ or "").strip()
 
 
+def test_a_star_imports_the_interface() -> None:
+    names: dict[str, object] = {}
+    exec("from eigendrift import *", names)
+    assert "leading_eigenpairs" in names
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ImportError, match="cannot import name 'hessian'"):
         from eigendrift import hessian  # type: ignore[attr-defined]  # noqa: F401

@@ -16,9 +16,11 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     # Parts of the package are no part of the interface, and must not cost its imports.
-    if name.startswith("_") or find_spec(f"{__name__}.{name}"):
+    is_offered = name == "__all__" or not (name.startswith("_") or find_spec(f"{__name__}.{name}"))
+    api = import_module(f"{__name__}.api") if is_offered else None
+    if not hasattr(api, name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.api"), name)
+    return getattr(api, name)
 
 
 def __dir__() -> list[str]:

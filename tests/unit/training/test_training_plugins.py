@@ -13,7 +13,7 @@ from training_helpers import run, settings_of
 from eigendrift.errors import UserError
 from eigendrift.extensions import Model, Optimizer
 from eigendrift.extensions.registry import add
-from eigendrift.training.builders import second_moment
+from eigendrift.training.builders import built, second_moment
 
 pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
@@ -73,6 +73,26 @@ def test_a_network_whose_hessian_would_be_anothers_is_refused(
 @pytest.mark.parametrize("model", [lambda: nn.GroupNorm(1, 3), lambda: nn.Dropout(0.5)])
 def test_others_are_trained(model: Callable[[], nn.Module], tmp_path: Path) -> None:
     trained(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (
+            lambda *_: None,
+            "The optimizer 'mine' is built as NoneType, expected a torch.optim.Optimizer; mend",
+        ),
+        (
+            lambda parameters, _: torch.optim.LBFGS(parameters),
+            "The optimizer 'mine' has steps that must be given closure, .* declare takes_closure=True",
+        ),
+    ],
+)
+def test_what_is_no_optimizer_or_wants_more_than_it_says_is_refused(
+    build: Callable[..., Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        built(Optimizer(name="mine", build=build), nn.Linear(3, 2).parameters(), {})
 
 
 def in_groups(parameters: Any, _: object) -> torch.optim.Optimizer:

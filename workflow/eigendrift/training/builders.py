@@ -1,6 +1,7 @@
 """How the optimizers that are declared in `eigendrift.training.optimizers` are made of torch's."""
 
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from eigendrift.training.muon import MuonWithAdamW
 from eigendrift.training.sam import SAM
 
 Settings = Mapping[str, Any]
+# What training asks of an optimizer.
+METHODS = ("zero_grad", "step", "state_dict", "load_state_dict")
 
 
 def sgd(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
@@ -68,6 +71,35 @@ def muon(parameters: Iterable[Parameter], settings: Settings) -> MuonWithAdamW:
         momentum=settings["momentum"],
         weight_decay=settings["weight_decay"],
     )
+
+
+def built(spec: Declared, parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
+    """Make a declared optimizer.
+
+    Args:
+        spec: What it declares.
+        parameters: Those of the network.
+        settings: Its settings, by the configuration.
+
+    Raises:
+        UserError: What it builds is no optimizer, or one whose steps take what they would not be given.
+    """
+    optimizer: Optimizer = spec.build(parameters, settings)
+    # Some are made of several, and no optimizer by class.
+    if not all(callable(getattr(optimizer, method, None)) for method in METHODS):
+        raise UserError(
+            f"The optimizer '{spec.name}' is built as {type(optimizer).__name__}, expected a "
+            "torch.optim.Optimizer; mend its function build."
+        )
+    parameters_of_step = signature(optimizer.step).parameters.values()
+    plain = [one for one in parameters_of_step if one.kind is one.POSITIONAL_OR_KEYWORD]
+    wanted = [one.name for one in plain if one.default is one.empty]
+    if wanted and not spec.takes_closure:
+        raise UserError(
+            f"The optimizer '{spec.name}' has steps that must be given {', '.join(wanted)}, expected steps "
+            "without arguments; declare takes_closure=True if that is a closure."
+        )
+    return optimizer
 
 
 def second_moment(

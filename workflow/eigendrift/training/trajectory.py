@@ -18,7 +18,7 @@ from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
 from eigendrift.tracking import Tracker, tracked
 from eigendrift.training.batches import BatchOrder
-from eigendrift.training.builders import second_moment
+from eigendrift.training.builders import built, second_moment
 from eigendrift.training.checkpoints import checkpoint_steps
 from eigendrift.training.divergence import diverged_from
 from eigendrift.training.models import check_network, initial_model
@@ -129,7 +129,7 @@ class _Trainee:
         network = (settings["model"], (rows, columns), samples.classes)
         self._model = initial_model(*network, seed).to(device)
         self._spec = OPTIMIZERS[settings["optimizer"]["name"]]
-        self._optimizer = self._spec.build(self._model.parameters(), settings["optimizer"])
+        self._optimizer = built(self._spec, self._model.parameters(), settings["optimizer"])
         self._order = BatchOrder(len(samples.train_labels), settings["batch_size"], seed, device)
         check_network(self._model, *network, self._parts["train"][0][:2])
         # Networks that draw in their forward pass, as dropout does, draw from the global generator.
@@ -227,7 +227,8 @@ class _Trainee:
         return loss.detach()
 
     def _follow_gradient(self) -> None:
-        self._optimizer.step(self._find_gradient if self._spec.takes_closure else None)
+        # torch's types know a step with a closure and one without, not one that depends.
+        self._optimizer.step(self._find_gradient if self._spec.takes_closure else None)  # type: ignore[arg-type]
         self.step += 1
 
     def _flat_weights(self) -> torch.Tensor:
