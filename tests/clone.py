@@ -50,7 +50,8 @@ class Clone:
 
         Of several files, with spaces between, each is laid over those before.
         """
-        command = [sys.executable, "-m", "snakemake", "--configfile", *study.split(), "--nocolor", *arguments]
+        files = str(study).split()
+        command = [sys.executable, "-m", "snakemake", "--configfile", *files, "--nocolor", *arguments]
         # Into a file, which does not stay open for those who might outlive snakemake, as a pipe does.
         with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
             try:
