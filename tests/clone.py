@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = "workflow/studies/smoke.yaml"
+# One file or several.
+Study = str | Path | tuple[str | Path, ...]
 # Seconds after which a snakemake hangs; the longest run of a test takes half of it.
 HANGS = 1500
 
@@ -44,13 +46,13 @@ class Clone:
     path: Path
 
     def snakemake(
-        self, *arguments: str, study: str = SMOKE, **environment: str
+        self, *arguments: str, study: Study = SMOKE, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run snakemake as a user would; the output holds stdout and stderr.
 
-        Of several files, with spaces between, each is laid over those before.
+        Of several files of a study each is laid over those before.
         """
-        files = str(study).split()
+        files = study if isinstance(study, tuple) else (study,)
         command = [sys.executable, "-m", "snakemake", "--configfile", *files, "--nocolor", *arguments]
         # Into a file, which does not stay open for those who might outlive snakemake, as a pipe does.
         with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
@@ -70,7 +72,7 @@ class Clone:
             output.seek(0)
             return subprocess.CompletedProcess(command, done.returncode, output.read())
 
-    def outputs(self, *targets: str, study: str = SMOKE) -> dict[str, Output]:
+    def outputs(self, *targets: str, study: Study = SMOKE) -> dict[str, Output]:
         """Return everything that a study makes, by path, and what of it snakemake would make now."""
         result = self.snakemake("--detailed-summary", *targets, study=study)
         assert result.returncode == 0, result.stdout

@@ -54,11 +54,6 @@ def locked_outputs() -> list[str]:
     return [line for lock in LOCKS.glob("*.output.lock") for line in lock.read_text().splitlines()]
 
 
-def locked() -> set[Path]:
-    """Return the results that snakemakes of this directory have locked, or had when they were killed."""
-    return {Path(*Path(line).parts[:2]) for line in locked_outputs()}
-
-
 def clean_up(directory: Path, results: Path) -> None:
     """Clean up after a killed snakemake, if there was one and none is at work in ``directory``.
 
@@ -69,15 +64,17 @@ def clean_up(directory: Path, results: Path) -> None:
         raise UserError(refusal(results, who))
     if not LOCKS.is_dir() or not any(LOCKS.iterdir()):
         return
+    outputs = locked_outputs()
+    places = {Path(*Path(path).parts[:2]) for path in outputs}
     processes = processes_in(directory)
     alive = [f"process {process.pid}" for process, words in processes if is_snakemake(words)]
     # Snakemake removes all locks of a directory or none.
-    alive += [who for place in sorted(locked()) if (who := holder(place))]
+    alive += [who for place in sorted(places) if (who := holder(place))]
     if alive:
-        if results in locked():
+        if results in places:
             raise UserError(refusal(results, alive[0]))
         return
-    refuse_while_queued(locked_outputs())
+    refuse_while_queued(outputs)
     hold(results)
     scripts = str(directory / SCRIPTS)
     orphans = [process for process, words in processes if any(word.startswith(scripts) for word in words)]
@@ -85,7 +82,7 @@ def clean_up(directory: Path, results: Path) -> None:
     ended = f"ending {jobs} that it left behind, whose progress is kept, and " if orphans else ""
     print(f"An earlier run was killed: {ended}removing its lock.", file=sys.stderr)
     end(orphans)
-    forget(locked_outputs())
+    forget(outputs)
     snakemake = [sys.executable, "-m", "snakemake"]
     subprocess.run([*snakemake, "--unlock", "--quiet"], check=True, stderr=subprocess.DEVNULL)
 

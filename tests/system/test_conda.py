@@ -17,11 +17,11 @@ from clone import ROOT, SMOKE, copy_repository
 from conda_channel import SITE, Package, linked, python, write_channel
 from conda_stand_in import write_conda
 
+pytestmark = pytest.mark.xdist_group("conda")
+
 # Every Python of an environment notes, when it ends, for which script it ran and from where its modules came.
 RECORDER = """
 import atexit, json, os, sys, uuid
-
-pytestmark = pytest.mark.xdist_group("conda")
 def record():
     folder = os.environ.get("RECORD_PYTHONS")
     if folder and sys.argv[0].endswith(".py"):

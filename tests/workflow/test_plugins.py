@@ -31,7 +31,7 @@ OVERLAY = {
     "null_models": {"names": ["flipped"], "draws": {"flipped": 4}},
     "figures": {"null_model": "flipped"},
 }
-STUDY = f"{SMOKE} mine.yaml"
+STUDY = (SMOKE, "mine.yaml")
 RUNS = "results/smoke/runs/bars/narrow"
 SIGNS = f"{RUNS}/signs/batch20-lr0.01/seed0"
 FIGURES = [f"results/smoke/figures/{name}.png" for name in ("entropy", "fig03_localization")]
@@ -164,7 +164,7 @@ def test_what_a_study_names_wrongly_is_refused_before_any_job(mine: Clone) -> No
         ({"plugins": []}, "'models.narrow.kind' is 'bottleneck', expected one of mlp, cnn"),
     ):
         (mine.path / "wrong.yaml").write_text(yaml.safe_dump(OVERLAY | change))
-        result = mine.snakemake("--dry-run", study=f"{SMOKE} wrong.yaml")
+        result = mine.snakemake("--dry-run", study=(SMOKE, "wrong.yaml"))
         assert result.returncode == 1
         assert sentence in result.stdout
         assert "Traceback" not in result.stdout

@@ -90,7 +90,7 @@ def _places(names: Sequence[str], kind: str, shipped: Sequence[str]) -> dict[str
     """Return a place for each name: what the package ships has its own, others have what is left."""
     known = dict.fromkeys((*_STUDY.get({}).get(kind, ()), *names))
     places = {name: shipped.index(name) for name in known if name in shipped}
-    left = (place for place in count() if place not in set(places.values()))
+    left = (place for place in count() if place not in places.values())
     return places | dict(zip((name for name in known if name not in places), left, strict=False))
 
 
