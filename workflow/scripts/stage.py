@@ -49,6 +49,9 @@ def logged(path: str) -> Iterator[None]:
         except (Exception, SystemExit) as error:
             tell_whose(log, error)
             sys.exit(1)
+        finally:
+            # What libraries say as the interpreter ends comes when the log is closed.
+            logging.raiseExceptions = False
 
 
 def _used() -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """What a store does not take, and what happens to what it took until then."""
 
+import asyncio
 import json
 import shutil
 import signal
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 import zarr
 from store_helpers import columns_of
+from zarr.core.sync import loop as zarr_loop
+from zarr.storage import LocalStore
 
 from eigendrift.errors import UserError
 from eigendrift.stores import writing as module
@@ -256,6 +259,23 @@ class TestReading:
         ) as refusal:
             open_store(store, "eigenpairs")[name].load()
         assert f"run `rm -rf {store} {manifest_path(store)}` and then snakemake again" in str(refusal.value)
+
+    def test_what_reads_the_other_chunks_ends_before_a_refusal(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else asyncio complains of them, in the words of a bug, when the process ends."""
+        chunk = min(path for path in (store / "eigenvector/c").rglob("*") if path.is_file())
+        chunk.write_bytes(b"")
+        get = LocalStore.get
+
+        async def slow(self: LocalStore, key: str, *arguments: Any) -> Any:
+            await asyncio.sleep(0 if key.endswith(str(chunk.relative_to(store))) else 0.5)
+            return await get(self, key, *arguments)
+
+        monkeypatch.setattr(LocalStore, "get", slow)
+        with pytest.raises(UserError, match="does not have the content"):
+            open_store(store, "eigenpairs")["eigenvector"].load()
+        assert asyncio.all_tasks(zarr_loop[0]) == set()
 
     @pytest.mark.parametrize("name", [spec.name for spec in STORES["eigenpairs"].arrays])
     def test_a_lost_chunk_is_refused(self, name: str, store: Path) -> None:

@@ -65,14 +65,17 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
     manifest = read_manifest(path)
     _check_metadata(path, manifest)
     chunks = {name: array["chunks"] for name, array in manifest["arrays"].items()}
-    group = zarr.open_group(_CheckedStore(path, chunks), mode="r", use_consolidated=True)
+    checked = _CheckedStore(path, chunks)
+    group = zarr.open_group(checked, mode="r", use_consolidated=True)
     arrays = dict(group.arrays())
     attributes = group.attrs.asdict()
     if (found := attributes["kind"]) != kind:
         raise UserError(f"Store {path} is of kind '{found}', expected '{kind}'; {_rebuild(path)}.")
     coordinates = str(attributes.pop("coordinates", "")).split()
     try:
-        variables = {spec.name: _variable(spec, arrays[spec.name]) for spec in specs_for(kind, arrays)}
+        variables = {
+            spec.name: _variable(spec, arrays[spec.name], checked) for spec in specs_for(kind, arrays)
+        }
         return xr.Dataset(variables, attrs=attributes).set_coords(coordinates)
     except ValueError as error:
         raise UserError(f"Store {path} is damaged: {error}; {_rebuild(path)}.") from None
@@ -92,7 +95,11 @@ def _check_metadata(store: Path, manifest: dict[str, Any]) -> None:
 
 
 class _CheckedStore(WrapperStore[LocalStore]):
-    """The files of a store, whose chunks are those of its manifest or are not read."""
+    """The files of a store, whose chunks are those of its manifest or are not read.
+
+    Zarr reads chunks at the same time, and what is raised while it reads one would leave the others
+    unfinished: so a damaged one is empty, and whoever has read calls :meth:`refuse_damage`.
+    """
 
     def __init__(self, path: Path, chunks: Mapping[str, Mapping[str, str]]) -> None:
         super().__init__(LocalStore(path, read_only=True))
@@ -100,6 +107,7 @@ class _CheckedStore(WrapperStore[LocalStore]):
         self._digests = {
             f"{name}/{key}": digest for name, keys in chunks.items() for key, digest in keys.items()
         }
+        self._damaged: list[str] = []
         for chunk in self._digests:
             if not (path / chunk).is_file():
                 raise self._refusal(chunk, "is missing")
@@ -113,8 +121,14 @@ class _CheckedStore(WrapperStore[LocalStore]):
             content = None
         digest = self._digests.get(key)
         if digest and (content is None or hashlib.sha256(content.to_bytes()).hexdigest() != digest):
-            raise self._refusal(key, "does not have the content that was written")
+            self._damaged.append(key)
+            return None
         return content
+
+    def refuse_damage(self) -> None:
+        """Raise UserError if a chunk that was read is not the one that was written."""
+        if self._damaged:
+            raise self._refusal(min(self._damaged), "does not have the content that was written")
 
     def _refusal(self, chunk: str, what: str) -> UserError:
         name, _, key = chunk.partition("/")
@@ -126,21 +140,23 @@ class _CheckedStore(WrapperStore[LocalStore]):
 class _Lazy(BackendArray):
     """A zarr array that xarray loads when it is used; one of half precision is read as float32."""
 
-    def __init__(self, array: zarr.Array[Any]) -> None:
+    def __init__(self, array: zarr.Array[Any], store: _CheckedStore) -> None:
         self.shape = array.shape
         self._half = array.dtype == half.DTYPE
         self.dtype = np.dtype(np.float32) if self._half else array.dtype
         self._array = array
+        self._store = store
 
     def __getitem__(self, key: ExplicitIndexer) -> np.ndarray:
         return np.asarray(explicit_indexing_adapter(key, self.shape, IndexingSupport.BASIC, self._read))
 
     def _read(self, key: tuple[int | slice, ...]) -> np.ndarray:
         stored = np.asarray(self._array[key])
+        self._store.refuse_damage()
         return half.unpacked(stored) if self._half else stored
 
 
-def _variable(spec: ArraySpec, array: zarr.Array[Any]) -> xr.Variable:
+def _variable(spec: ArraySpec, array: zarr.Array[Any], store: _CheckedStore) -> xr.Variable:
     dims = getattr(array.metadata, "dimension_names", None)
     if dims is None or tuple(dims) != spec.dims or str(array.dtype) not in spec.dtypes:
         raise ValueError(
@@ -149,7 +165,7 @@ def _variable(spec: ArraySpec, array: zarr.Array[Any]) -> xr.Variable:
         )
     attributes = array.attrs.asdict()
     attributes.pop("scale_factor", None)
-    return xr.Variable(spec.dims, LazilyIndexedArray(_Lazy(array)), attributes)
+    return xr.Variable(spec.dims, LazilyIndexedArray(_Lazy(array, store)), attributes)
 
 
 def _check_version(store: Path, path: Path, found: object) -> None:
