@@ -4,6 +4,7 @@ It reads what jobs leave, also over ssh and on another machine, and writes nothi
 """
 
 import argparse
+import math
 import sys
 import time
 from collections import Counter
@@ -29,8 +30,9 @@ HERE = Path(__file__).resolve().parent
 SECONDS_BETWEEN_LOOKS = 2.0
 # Lines of the view that are not jobs.
 OTHER_LINES = 12
-# Columns of the view that are not the name of a run.
-OTHER_COLUMNS = 50
+# Columns for the name of a run, which takes several lines where there are not enough.
+FEWEST_COLUMNS = 20
+GAP = 2
 # Those that matter most come first.
 STATES = {"failed": "bold red", "quiet": "yellow", "running": "green", "done": "dim", "waiting": "dim"}
 
@@ -53,7 +55,7 @@ def view(study: str, jobs: Sequence[Job], width: int, height: int) -> Renderable
     Args:
         study: Name of the study.
         jobs: Its jobs.
-        width: Columns of the terminal; names of runs are cut to fit.
+        width: Columns of the terminal; names of runs that are longer take several lines.
         height: Lines of the terminal, which decide how many jobs are shown.
     """
     seconds, known = seconds_left(jobs)
@@ -61,8 +63,12 @@ def view(study: str, jobs: Sequence[Job], width: int, height: int) -> Renderable
     if all(job.state == "done" for job in jobs):
         left = ": all trained, solved and drawn; metrics, claims and figures follow"
     title = Text(f"Study {study}{left}", style="bold")
-    most = max(1, height - OTHER_LINES)
-    return Group(title, "", _stages(jobs), "", _table(jobs, most, max(20, width - OTHER_COLUMNS)))
+    logs = [Text(job.note, overflow="fold") for job in jobs if job.state == "failed"]
+    logs = logs[: max(1, (height - OTHER_LINES) // 4)]
+    if logs:
+        logs.insert(0, Text("What failed says why in"))
+    room = max(1, height - OTHER_LINES - sum(_lines(log.plain, width) for log in logs))
+    return Group(title, "", _stages(jobs), "", _table(jobs, width, room), *logs)
 
 
 def _stages(jobs: Sequence[Job]) -> Table:
@@ -78,19 +84,35 @@ def _stages(jobs: Sequence[Job]) -> Table:
     return grid
 
 
-def _table(jobs: Sequence[Job], most: int, width: int) -> Table:
+def _table(jobs: Sequence[Job], width: int, room: int) -> Table:
     """Show the jobs that are at work or failed, and as many of the others as there is room for."""
     order = list(STATES)
     chosen = sorted((job for job in jobs if job.state != "waiting"), key=lambda job: order.index(job.state))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("job", "of", "state", "done", "last"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "done" else "left")
-    for job in chosen[:most]:
-        done = f"{job.done} of {job.total}" if job.total else ""
-        # The end of a name tells runs apart.
-        name = job.name if len(job.name) <= width else f"…{job.name[1 - width :]}"
-        table.add_row(job.stage, name, Text(job.state, style=STATES[job.state]), done, job.note)
+    rows = [(job.state, job.stage, _done(job), "" if job.state == "failed" else job.note) for job in chosen]
+    headings = ("state", "job", "done", "last")
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    left = max(FEWEST_COLUMNS, width - sum(widths) - len(widths) * GAP)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for heading, columns in zip(headings, widths, strict=True):
+        table.add_column(
+            heading, no_wrap=True, min_width=columns, justify="right" if heading == "done" else "left"
+        )
+    table.add_column("of", overflow="fold", max_width=left)
+    for job, row in zip(chosen, rows, strict=True):
+        room -= _lines(job.name, left)
+        if room < 0:
+            break
+        table.add_row(Text(job.state, style=STATES[job.state]), *row[1:], job.name)
     return table
+
+
+def _done(job: Job) -> str:
+    return f"{job.done} of {job.total}" if job.total else ""
+
+
+def _lines(text: str, width: int) -> int:
+    """How many lines of a width a text takes."""
+    return math.ceil(len(text) / width)
 
 
 def _spoken(seconds: float) -> str:

@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eigendrift.data import registry
+from eigendrift.data.samples import Samples
 from eigendrift.errors import UserError
+from eigendrift.extensions import Dataset
+from eigendrift.extensions.registry import add
 
 
 def test_names() -> None:
@@ -19,6 +23,17 @@ def test_names() -> None:
 def test_unknown_name() -> None:
     with pytest.raises(UserError, match=r"'mnst' is unknown.*mnist5k, digits, mnist, fashion_mnist\.$"):
         registry.load("mnst")
+
+
+@pytest.mark.usefixtures("plugins_forgotten")
+def test_what_a_plugin_loads_is_refused_with_its_name() -> None:
+    def load(_: object) -> Samples:
+        images, labels = np.zeros((4, 2, 3)), np.arange(4) % 2
+        return Samples(images, labels, images, labels)  # type: ignore[arg-type]
+
+    add(Dataset(name="mine", load=load, training_samples=4, image_shape=(2, 3), classes=2), Path("my.py"))
+    with pytest.raises(UserError, match=r"^Data set 'mine' of plug-in my\.py: train_images is float64"):
+        registry.load("mine")
 
 
 def test_names_come_without_heavy_imports() -> None:

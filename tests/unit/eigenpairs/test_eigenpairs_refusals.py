@@ -52,6 +52,20 @@ def test_as_many_targets_as_inputs(build: Build, model: nn.Module, inputs: torch
         build(model, inputs, torch.arange(10) % 3)
 
 
+def test_samples_are_tensors(
+    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(inputs, targets))
+    with pytest.raises(TypeError, match=r"inputs is a ndarray, expected a torch\.Tensor of all samples"):
+        build(model, inputs.numpy(), targets)
+    with pytest.raises(TypeError, match=r"inputs is a DataLoader, .* or torch\.cat of a loader's batches"):
+        build(model, loader, targets)
+    with pytest.raises(TypeError, match="targets is a list"):
+        build(model, inputs, targets.tolist())
+    with pytest.raises(ValueError, match="0 inputs and 0 targets, expected as many of each, and at least"):
+        build(model, inputs[:0], targets[:0])
+
+
 @pytest.mark.parametrize("length", [1, 2])
 def test_vectors_of_another_length_are_refused(
     build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, length: int

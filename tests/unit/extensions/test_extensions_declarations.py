@@ -40,6 +40,11 @@ def checked(directory: Path, *declared: str) -> Path:
         ("Extension(name='a')", "expected objects of the classes of eigendrift.extensions."),
         ("Figure(name='a', draw=f, caption='A.', metrics='abc')", "has metrics='abc', expected a tuple"),
         ("Figure(name='a', draw=f, caption='A.', metrics=(3,))", "has metrics=(3,), expected names"),
+        (
+            "Figure(name='a', draw=f, caption='An *emphasis.')",
+            "declares the figure 'a', whose caption is no reStructuredText: Inline emphasis start-string "
+            "without end-string. Mend it.",
+        ),
         ("Figure(name='a', draw=f, caption=None)", "has caption=None, expected text"),
         (
             "Dataset(name='a', load=f, training_samples='10')",

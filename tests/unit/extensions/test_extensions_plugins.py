@@ -85,13 +85,23 @@ def test_what_is_not_there_is_refused(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "has no list EXTENSIONS; add EXTENSIONS = "),
+        ("", "has no list EXTENSIONS; write EXTENSIONS = "),
         ("EXTENSIONS = []", "has no list EXTENSIONS"),
+        ("EXTENSIONS = 3", "has 3 in place of a list EXTENSIONS; write EXTENSIONS = ["),
         ("EXTENSIONS = [3]", "has 3 in EXTENSIONS, expected objects of the classes of "),
         ("import no_such_package", "cannot be imported here (No module named 'no_such_package'); install"),
         ("1 / 0", "cannot be read: ZeroDivisionError: division by zero; mend it."),
         ("def", "cannot be read: SyntaxError: "),
         (START + "EXTENSIONS = [Optimizer(name='a')]", "missing 1 required keyword-only argument: 'build'"),
+        (
+            START + "EXTENSIONS = [Optimizer(name='a', build=lambda p: p)]",
+            "the optimizer 'a' has a function build(p), expected one that takes (parameters, settings); mend",
+        ),
+        (
+            "from eigendrift.extensions import Figure\n"
+            "EXTENSIONS = [Figure(name='a', caption='An *emphasis.', draw=lambda: 0)]",
+            "the figure 'a' has a function draw(), expected one that takes (collection); mend it.",
+        ),
         (
             START + "EXTENSIONS = [Optimizer(name='A b', build=print)]",
             "cannot be read: ValueError: the optimizer is named 'A b', expected text of lower-case letters",

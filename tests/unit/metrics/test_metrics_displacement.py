@@ -1,5 +1,7 @@
 """Displacement: its limits, what it is blind to, and random vectors against closed forms."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -195,3 +197,9 @@ def test_a_checkpoint_that_lacks_an_eigenvector_ends_every_chain() -> None:
     assert np.isfinite(moved[3:, 3:]).all()
     assert np.isnan(moved[:2, 2:]).all()
     assert np.isnan(moved[3:, :3]).all()
+
+
+@pytest.mark.parametrize("metric", [displacement, subspace_displacement, tracked_displacement])
+def test_vectors_in_place_of_their_overlaps_are_refused(metric: Callable[[np.ndarray], np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"an array of shape \(3, 2, 5\) .*, what overlaps returns of eigen"):
+        metric(frames(3, 2, 5, 0))

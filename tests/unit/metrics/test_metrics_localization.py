@@ -27,6 +27,11 @@ def test_bounds_and_scale(vector: np.ndarray, factor: float, sign: int) -> None:
     assert float(inverse_participation_ratio(sign * factor * vector)) == pytest.approx(ratio, rel=1e-9)
 
 
+def test_what_has_no_direction_has_no_ratio() -> None:
+    ratios = inverse_participation_ratio(np.array([[0.0, 0.0], [np.nan, 1.0], [0.0, 2.0]]))
+    np.testing.assert_array_equal(ratios, [np.nan, np.nan, 1])
+
+
 @pytest.mark.parametrize("size", [1, 2, 50])
 def test_one_parameter_and_all_alike(size: int) -> None:
     one_hot = np.zeros((2, size), np.float32)

@@ -96,32 +96,32 @@ def test_what_is_left_is_told_from_what_is_done_and_what_runs() -> None:
     assert seconds_left(jobs[:1]) == (0, True)
 
 
-@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_the_view_fits_the_terminal(width: int) -> None:
-    jobs = [
-        Job(
-            "train",
-            f"mnist5k/mlp-32-32/momentum/batch64-lr0.005/seed{seed}",
-            "done",
-            8000,
-            8000,
-            "loss 0.1",
-            9,
-        )
-        for seed in range(50)
-    ]
+    long = "mnist5k/mlp-32-32/momentum/batch64-lr0.005"
+    jobs = [Job("train", f"{long}/seed{seed}", "done", 8000, 8000, "loss 0.1", 9) for seed in range(50)]
+    log = f"results/desk/logs/train/{long}/seed9.log"
+    jobs[9] = Job("train", f"{long}/seed9", "failed", 100, 8000, log)
     jobs.append(Job("eigenpairs", RUN, "running", 3, 41, "λ1 12.3", 30))
     console = Console(width=width, height=30, record=True)
     with console.capture() as capture:
         console.print(view("desk", jobs, width, 30))
-    lines = capture.get().splitlines()
+    text = capture.get()
+    lines = text.splitlines()
     assert lines[0].startswith("Study desk, about 6 min left")
     assert len(lines) < 30
-    # What runs stands first, and the end of a name is kept.
-    first = next(line for line in lines if line.startswith("eigenpairs ") and "seed1" in line)
+    assert all(len(line) <= width for line in lines)
+    # What failed and what runs stand first, and nothing of a name is lost, where the log is, either.
+    table = next(number for number, line in enumerate(lines) if line.startswith("state"))
+    assert lines[table + 1].split()[:5] == ["failed", "train", "100", "of", "8000"]
+    first = next(line for line in lines if line.startswith("running "))
+    assert "eigenpairs" in first
     assert "3 of 41" in first
     assert "λ1 12.3" in first
-    assert any("seed0" in line and "8000 of 8000" in line for line in lines)
+    assert any(line.startswith("done ") and "8000 of 8000" in line for line in lines)
+    names = lines[table].rindex("of")
+    assert f"{long}/seed0" in "".join(line[names:].strip() for line in lines[table + 1 :])
+    assert log in "".join(text.split())
 
 
 def test_a_look_changes_no_file(

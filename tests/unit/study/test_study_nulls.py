@@ -105,6 +105,6 @@ def test_further_null_models_are_drawn_ones() -> None:
     config = changed("null_models.names", ["isotropic", "reinitialized"])
     config["figures"]["further_null_models"] = ["permuted"]
     assert refusal(config) == (
-        "Config key 'figures.further_null_models' names 'permuted', which is not in 'null_models.names'; "
-        "expected one of isotropic, reinitialized."
+        "Config key 'figures.further_null_models' names 'permuted', which is not in 'null_models.names', "
+        "expected one of isotropic, reinitialized; mend the name, or add it to 'null_models.names'."
     )

@@ -29,7 +29,12 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (SIZES, [64, True], f"'{SIZES}' contains true, expected {SIZE}."),
     (SIZES, [64, [32]], f"'{SIZES}' contains [32], expected {SIZE}."),
     (SIZES, [64, 32.0], f"'{SIZES}' contains 32.0, expected {SIZE}; write 32."),
-    (SIZES, DELETED, f"'{SIZES}' is missing; add it as config.yaml shows."),
+    (
+        SIZES,
+        DELETED,
+        f"'{SIZES}' is missing, expected full or an integer of at least 1, or in a sweep a list of different "
+        "ones; add it.",
+    ),
     (
         "experiments.main.batch_size",
         [32, 64],
@@ -53,7 +58,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         RATES,
         {"lion": [0.1]},
-        f"'{RATES}' names 'lion', which is not in 'optimizers'; expected one of sgd, momentum, adam.",
+        f"'{RATES}' names 'lion', which is not in 'optimizers', expected one of sgd, momentum, adam; "
+        "mend the name, or add it to 'optimizers'.",
     ),
     (
         "experiments.main.learning_rate",

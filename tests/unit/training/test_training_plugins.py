@@ -60,6 +60,11 @@ def trained(model: Callable[[], object], directory: Path) -> None:
             r"returns float32 of shape \(2, 5\) for 2 images, expected scores of 3 classes, float32 of shape "
             r"\(2, 3\); mend its last layer",
         ),
+        (
+            lambda: nn.Linear(4, 3),
+            r"The network 'mine' cannot take images as float32 of shape \(2, .*\(.*shapes cannot be "
+            r"multiplied.*\), expected scores of 3 classes; mend what its function build makes of the image",
+        ),
         (lambda: None, "The network 'mine' is built as NoneType, expected a torch.nn.Module; mend its"),
     ],
 )

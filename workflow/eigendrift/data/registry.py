@@ -7,7 +7,7 @@ from eigendrift.data import full_mnist, shipped
 from eigendrift.data.samples import Samples
 from eigendrift.errors import UserError
 from eigendrift.extensions.kinds import Dataset
-from eigendrift.extensions.registry import known
+from eigendrift.extensions.registry import known, source_of
 
 # A loader imports the packages it needs when called, so that the names are at hand wherever the
 # configuration is checked.
@@ -37,7 +37,12 @@ def load(name: str, data_dir: Path | None = None) -> Samples:
     if name not in DATASETS:
         raise UserError(f"The data set {name!r} is unknown, so choose one of {', '.join(DATASETS)}.")
     declared = DATASETS[name]
-    samples = declared.load(data_dir)
+    plugin = source_of(Dataset, name)
+    try:
+        samples = declared.load(data_dir)
+    except UserError as error:
+        # Of those that are shipped it names the file.
+        raise (UserError(f"Data set {name!r} of plug-in {plugin}: {error}") if plugin else error) from None
     if not isinstance(samples, Samples):
         raise UserError(
             f"The data set {name!r} was loaded as {type(samples).__name__}, so let its loader return "

@@ -53,6 +53,7 @@ class HessianOperator(ABC, Generic[Prepared]):
         Raises:
             ValueError: Inputs and targets differ in length, or there are none; a chunk holds no sample; or
                 a parameter is frozen or neither float32 nor float64, or there is none.
+            TypeError: Inputs or targets are no tensors.
             RuntimeError: In ``torch.inference_mode``.
         """
         check_lengths(inputs, targets)
@@ -160,6 +161,10 @@ class DoubleBackwardHessian(HessianOperator[torch.Tensor]):
         with sdpa_kernel(SDPBackend.MATH):
             outputs = functional_call(self._model, (self._weights, self._buffers), inputs)
             loss = self._loss(outputs, targets)
+        if not isinstance(loss, torch.Tensor):
+            raise ValueError(
+                f"the loss is a {type(loss).__name__}, expected the mean over the samples, a tensor"
+            )
         if loss.numel() != 1:
             raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected the mean over the samples")
         return loss.reshape(())

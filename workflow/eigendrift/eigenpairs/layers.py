@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from eigendrift.eigenpairs.softmax import check_labels
+from eigendrift.eigenpairs.symmetric import check_lengths
 from eigendrift.training.models import ACTIVATIONS
 
 
@@ -61,10 +62,12 @@ def perceptron_layers(
     """Return the layers of a network that `is_perceptron`, after a look at whether a sample fits it.
 
     Raises:
+        TypeError: Inputs or targets are no tensors.
         ValueError: It is none; or the inputs (n, …) have not the number of features that its first layer
             takes, or not the dtype and the device of the weights that it is to have; or the targets (n,) are
             no labels of its classes.
     """
+    check_lengths(inputs, targets)
     if not is_perceptron(model):
         raise ValueError("the network is not linear layers with one activation between each two")
     layers = layers_of(model)

@@ -7,6 +7,7 @@ from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, Loss
 from eigendrift.eigenpairs.layers import fits_perceptron, is_perceptron
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.softmax import are_labels, is_cross_entropy, mean_cross_entropy
+from eigendrift.eigenpairs.symmetric import check_tensors
 
 
 def hessian_operator(
@@ -35,8 +36,10 @@ def hessian_operator(
         ValueError: Inputs, targets and parameters do not fit each other, or are none; a parameter is frozen
             or neither float32 nor float64; the loss is no single number or, with several chunks, no mean
             over the samples; ``chunk_size`` is below 1.
+        TypeError: Inputs or targets are no tensors.
         RuntimeError: In ``torch.inference_mode``.
     """
+    check_tensors(inputs, targets)
     if is_cross_entropy(loss) and are_labels(targets):
         if is_perceptron(model) and fits_perceptron(model, inputs):
             return PerceptronHessian(model, inputs, targets, chunk_size)

@@ -16,7 +16,7 @@ def whole_number(name: str, value: object) -> int:
     Raises:
         ValueError: It is none.
     """
-    if not isinstance(value, Integral):
+    if not isinstance(value, Integral) or isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}, expected a whole number")
     return int(value)
 

@@ -56,14 +56,33 @@ class OperatorStack(Protocol):
         ...
 
 
+def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    """Check that a sample is tensors.
+
+    Raises:
+        TypeError: It is not.
+    """
+    for name, given in (("inputs", inputs), ("targets", targets)):
+        if not isinstance(given, torch.Tensor):
+            found = type(given).__name__
+            raise TypeError(
+                f"{name} is a {found}, expected a torch.Tensor of all samples, such as "
+                f"torch.as_tensor({name}), or torch.cat of a loader's batches"
+            )
+
+
 def check_lengths(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     """Check that a sample has inputs and targets, and as many of each.
 
     Raises:
+        TypeError: They are no tensors.
         ValueError: It has not.
     """
+    check_tensors(inputs, targets)
     if not len(inputs) == len(targets) > 0:
-        raise ValueError(f"{len(inputs)} inputs and {len(targets)} targets, expected as many of each")
+        raise ValueError(
+            f"{len(inputs)} inputs and {len(targets)} targets, expected as many of each, and at least one"
+        )
 
 
 def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) -> torch.Tensor:

@@ -46,8 +46,27 @@ def check_declarations(definitions: Mapping[str, Any], arrays: Iterable[str]) ->
                     f"Plug-in {source} has a figure of the metric '{metric}', which no plug-in declares; add "
                     "that plug-in, or remove it from the figure's metrics."
                 )
+        if isinstance(extension, Figure) and (wrong := _wrong_in(extension.caption)):
+            raise UserError(
+                f"Plug-in {source} declares the figure '{extension.name}', whose caption is no "
+                f"reStructuredText: {wrong} Mend it."
+            )
         for setting, schema in getattr(extension, "settings", {}).items():
             _check_schema(source, extension, setting, schema, definitions)
+
+
+def _wrong_in(text: str) -> str | None:
+    """Return the first thing that the report would complain of in a text; None if there is none."""
+    from docutils.core import publish_doctree
+    from docutils.utils import Reporter, SystemMessage
+
+    quiet = {"report_level": Reporter.SEVERE_LEVEL + 1, "halt_level": Reporter.WARNING_LEVEL}
+    try:
+        publish_doctree(text, settings_overrides=quiet)
+    except SystemMessage as error:
+        # After where it is, in a text without a name, and how bad.
+        return str(error).rpartition(") ")[2]
+    return None
 
 
 def _check_schema(

@@ -7,6 +7,7 @@ plain values, and what needs a large library imports it inside the function that
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from inspect import signature
 from pathlib import Path
 from reprlib import repr as shown
 from types import NoneType, UnionType
@@ -51,6 +52,8 @@ class Extension:
     ALLOWED: ClassVar[re.Pattern[str]] = NAME
     # Settings that every one of the kind has.
     SHARED_SETTINGS: ClassVar[tuple[str, ...]] = ()
+    # What each function is given, in this order.
+    GIVEN: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     name: str
 
@@ -66,6 +69,8 @@ class Extension:
             if set(plain) <= set(TYPES):
                 fits = isinstance(getattr(self, one.name), tuple(plain))
                 self._expect(one.name, fits, " or ".join(TYPES[each] for each in plain))
+        for function, given in self.GIVEN.items():
+            self._check_takes(function, given)
         for setting, schema in getattr(self, "settings", {}).items():
             self._check_setting(setting, schema)
 
@@ -73,6 +78,23 @@ class Extension:
         if not fits:
             found = shown(getattr(self, attribute))
             raise ValueError(f"the {self.KIND} '{self.name}' has {attribute}={found}, expected {expected}")
+
+    def _check_takes(self, attribute: str, given: tuple[str, ...]) -> None:
+        """Check that a function can be called as it will be."""
+        function = getattr(self, attribute)
+        if function is None:
+            return
+        try:
+            declared = signature(function)
+        except ValueError:  # of some functions in C there is nothing to tell
+            return
+        try:
+            declared.bind(*given)
+        except TypeError:
+            raise ValueError(
+                f"the {self.KIND} '{self.name}' has a function {attribute}{declared}, expected one that "
+                f"takes ({', '.join(given)})"
+            ) from None
 
     def _check_setting(self, setting: object, schema: object) -> None:
         if not isinstance(setting, str) or setting in self.SHARED_SETTINGS:
@@ -110,6 +132,11 @@ class Optimizer(Extension):
     """
 
     KIND: ClassVar[str] = "optimizer"
+    GIVEN: ClassVar = {
+        "build": ("parameters", "settings"),
+        "preconditioner": ("settings", "second_moment", "gradient", "steps"),
+        "threshold": ("settings",),
+    }
     SHARED_SETTINGS: ClassVar[tuple[str, ...]] = ("learning_rate", "name")
 
     build: Callable[[Iterable[Any], Settings], Any]
@@ -145,6 +172,11 @@ class Model(Extension):
     """
 
     KIND: ClassVar[str] = "model"
+    GIVEN: ClassVar = {
+        "build": ("settings", "image_shape", "classes", "generator"),
+        "parameters": ("settings", "image_shape", "classes"),
+        "title": ("settings", "image_shape", "classes"),
+    }
     SHARED_SETTINGS: ClassVar[tuple[str, ...]] = ("kind", "name")
 
     build: Callable[[Settings, tuple[int, int], int, Any], Any]
@@ -166,6 +198,7 @@ class Dataset(Extension):
     """
 
     KIND: ClassVar[str] = "data set"
+    GIVEN: ClassVar = {"load": ("data_dir",)}
     ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
 
     load: Callable[[Path | None], Any]
@@ -197,6 +230,7 @@ class NullModel(Extension):
     """
 
     KIND: ClassVar[str] = "null model"
+    GIVEN: ClassVar = {"draw": ("origin", "draws")}
 
     draw: Callable[[Any, Sequence[int]], list[dict[str, np.ndarray]]]
     draws: str
@@ -233,6 +267,7 @@ class Metric(Extension):
     """
 
     KIND: ClassVar[str] = "metric"
+    GIVEN: ClassVar = {"measure": ("trajectory", "eigenpairs")}
     ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
 
     measure: Callable[[Any, Any], np.ndarray]
@@ -251,6 +286,7 @@ class Figure(Extension):
     """
 
     KIND: ClassVar[str] = "figure"
+    GIVEN: ClassVar = {"draw": ("collection",)}
     ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
 
     draw: Callable[[Any], Any]

@@ -100,8 +100,9 @@ def _shown(path: Path) -> Path:
 def _declared(file: Path) -> Sequence[Extension]:
     extensions = getattr(_imported(file), LIST, None)
     if not isinstance(extensions, list | tuple) or not extensions:
+        found = f"{extensions!r} in place of a list" if extensions else "no list"
         raise UserError(
-            f"Plug-in {file} has no list {LIST}; add {LIST} = [Optimizer(…)] or another of the classes of "
+            f"Plug-in {file} has {found} {LIST}; write {LIST} = [Optimizer(…)] or another of the classes of "
             "eigendrift.extensions."
         )
     for extension in extensions:

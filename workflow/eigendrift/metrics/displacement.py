@@ -35,6 +35,13 @@ def overlaps(vectors: ArrayLike) -> np.ndarray:
     return np.asarray(cosines.reshape(checkpoints, ranks, checkpoints, ranks))
 
 
+def _pairs(overlap: ArrayLike) -> np.ndarray:
+    try:
+        return with_axes(overlap, *PAIRS)
+    except ValueError as error:
+        raise ValueError(f"{error}, what overlaps returns of eigenvectors") from None
+
+
 def displacement(overlap: ArrayLike) -> np.ndarray:
     """Return the displacement of each eigenvector between any two checkpoints, blind to its sign.
 
@@ -53,7 +60,7 @@ def displacement(overlap: ArrayLike) -> np.ndarray:
     >>> displacement(overlaps(turning))[0, :, 0]
     array([0., 0., 2.])
     """
-    same_rank = np.einsum("siti->sti", with_axes(overlap, *PAIRS))
+    same_rank = np.einsum("siti->sti", _pairs(overlap))
     return np.asarray(2 * (1 - np.abs(same_rank)))
 
 
@@ -72,7 +79,7 @@ def subspace_displacement(overlap: ArrayLike) -> np.ndarray:
     >>> subspace_displacement(overlaps(swapping))[0, 1]
     array([1., 0.])
     """
-    squares = with_axes(overlap, *PAIRS) ** 2
+    squares = _pairs(overlap) ** 2
     ranks = squares.shape[1]
     shared = np.einsum("siti->sti", squares.cumsum(1).cumsum(3))
     return np.asarray(np.clip(1 - shared / np.arange(1, ranks + 1), 0, 1))
@@ -96,7 +103,7 @@ def tracked_displacement(overlap: ArrayLike) -> np.ndarray:
     >>> displacement(overlaps(swapping))[0, 1], tracked_displacement(overlaps(swapping))[0, 1]
     (array([2., 2.]), array([0., 0.]))
     """
-    cosines = with_axes(overlap, *PAIRS)
+    cosines = _pairs(overlap)
     checkpoints, ranks = cosines.shape[:2]
     result = np.full((checkpoints, checkpoints, ranks), np.nan)
     matches = [_match(cosines[t, :, t + 1, :]) for t in range(checkpoints - 1)]

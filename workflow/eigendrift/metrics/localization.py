@@ -12,10 +12,10 @@ def inverse_participation_ratio(vectors: ArrayLike) -> np.ndarray:
     Murphy et al. 2011, European Physical Journal D 65.
 
     Args:
-        vectors: (…, parameter), normalized anew; NaN where undefined.
+        vectors: (…, parameter), normalized anew; NaN or zero where undefined.
 
     Returns:
-        float64 (…), from 1/N (evenly spread) to 1 (a single parameter).
+        float64 (…), from 1/N (evenly spread) to 1 (a single parameter); NaN where undefined.
 
     >>> inverse_participation_ratio(np.array([[0.5, 0.5, 0.5, 0.5], [0, 1, 0, 0]]))
     array([0.25, 1.  ])
@@ -26,7 +26,7 @@ def inverse_participation_ratio(vectors: ArrayLike) -> np.ndarray:
         squares = block**2
         second += squares.sum(-1)
         fourth += (squares**2).sum(-1)
-    return np.asarray(fourth / second**2)
+    return np.asarray(fourth / np.where(second == 0, np.nan, second) ** 2)
 
 
 def isotropic_inverse_participation_ratio(parameters: int) -> float:

@@ -195,5 +195,6 @@ def _check_what_varies(name: str, sizes: Any, rates: Mapping[str, list[float]]) 
 def _check_known(key: str, name: str, known: Any, where: str) -> None:
     if name not in known:
         raise UserError(
-            f"Config key '{key}' names {name!r}, which is not in '{where}'; expected one of {listing(known)}."
+            f"Config key '{key}' names {name!r}, which is not in '{where}', expected one of "
+            f"{listing(known)}; mend the name, or add it to '{where}'."
         )

@@ -78,7 +78,8 @@ def _sentence(error: ValidationError) -> str:
             return _about_unknown_key(error, list(schema["properties"]))
         case "required":
             missing = next(key for key in schema["required"] if key not in instance)
-            return f"Config key '{_key(error, missing)}' is missing; add it as config.yaml shows."
+            how = _what_to_add(schema.get("properties", {}).get(missing, {}))
+            return f"Config key '{_key(error, missing)}' is missing{how}"
         case _ if "propertyNames" in error.absolute_schema_path:
             key = _key(error, instance)
             return (
@@ -129,6 +130,15 @@ def _expected(schema: Mapping[str, Any]) -> str:
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     limits = " and ".join(text.format(schema[name]) for name, text in LIMITS.items() if name in schema)
     return f"{' or '.join(TYPES[name] for name in types)} {limits}".rstrip()
+
+
+def _what_to_add(schema: Mapping[str, Any]) -> str:
+    """End a sentence about a missing key; single keys may be a plug-in's, which config.yaml does not have."""
+    if {"oneOf", "const", "enum", "title"} & set(schema) or schema.get("type", "object") != "object":
+        return f", expected {_expected(schema)}; add it."
+    if "$ref" in schema and "description" in schema:
+        return f": {schema['description']} Add it."
+    return "; add it as config.yaml shows."
 
 
 def _hint(value: Any, expected: str) -> str:

@@ -85,8 +85,17 @@ def check_network(
                 f"The network '{kind}' has the parameter '{name}', which is {found}, expected float32 "
                 "parameters that are all trained; make one that is not trained a buffer."
             )
-    with torch.no_grad():
-        _check_scores(model(images), kind, (len(images), classes))
+    try:
+        with torch.no_grad():
+            scores = model(images)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        what = " ".join(str(error).split())
+        raise UserError(
+            f"The network '{kind}' cannot take images as float32 of shape {tuple(images.shape)} ({what}), "
+            f"expected scores of {classes} classes; mend what its function build makes of the image shape "
+            f"{tuple(image_shape)}."
+        ) from error
+    _check_scores(scores, kind, (len(images), classes))
     anew = dict(build_model(settings, image_shape, classes, generator("placeholder")).named_buffers())
     for name, buffer in model.named_buffers():
         if name not in anew or not torch.equal(buffer.cpu(), anew[name]):
