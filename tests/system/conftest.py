@@ -1,16 +1,19 @@
 """Studies that have been run, tiny and smoke, and the report of smoke in a Chromium offline."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 from tempfile import gettempdir
 
+import psutil
 import pytest
 import tally
 from clone import copy_repository
-from tiny_study import TINY, contents
+from tiny_study import TINY, contents, processes_of
 
+FAILED = pytest.StashKey[bool]()
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
@@ -69,6 +72,33 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(text)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    item.stash[FAILED] = report.failed or item.stash.get(FAILED, False)
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _no_failure_makes_others_fail(request):
+    """What a test has left undone of the tiny study is put right."""
+    clone = request.getfixturevalue("tiny") if "tiny" in request.fixturenames else None
+    yield
+    if clone and request.node.stash[FAILED]:
+        left = list(processes_of(clone))
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left)
+        shutil.rmtree(clone.path)
+        shutil.copytree(as_it_was(clone), clone.path, symlinks=True)
+
+
+def as_it_was(clone):
+    """Where the tiny study lies untouched."""
+    return clone.path.with_name("as-it-was")
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """A copy of the repository in which the tiny study has been run; tests that change it put it back."""
@@ -78,6 +108,7 @@ def tiny(tmp_path_factory):
     clone = copy_repository(directory / "clone")
     result = clone.snakemake("reported", study=TINY, PYTHONPATH=str(directory))
     assert result.returncode == 0, result.stdout
+    shutil.copytree(clone.path, as_it_was(clone), symlinks=True)
     return clone
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import psutil
 import pytest
 import tally
 from slow_disk import environment_in
-from tiny_study import RESULTS, STAGES, TINY, contents, delete, outputs_of
+from tiny_study import RESULTS, STAGES, TINY, contents, delete, outputs_of, processes_of
 
 pytestmark = pytest.mark.xdist_group("tiny")
 
@@ -89,13 +89,6 @@ def planned() -> list[Kill]:
     return kills
 
 
-def processes_of(clone) -> Iterator[psutil.Process]:
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if Path(process.cwd()).is_relative_to(clone.path):
-                yield process
-
-
 def victims(snakemake: psutil.Process, victim: str) -> list[psutil.Process]:
     """The processes to kill; for want of a server a job, for want of a job snakemake itself."""
     words: dict[psutil.Process, str] = {}
@@ -128,7 +121,9 @@ def start(clone, targets: list[str], cores: int, environment: dict[str, str]) ->
 
 
 def wait_for(process: subprocess.Popen[bytes], happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LONGEST
     while process.poll() is None and not happened():
+        assert time.monotonic() < deadline, f"snakemake has neither ended nor come so far in {LONGEST} s"
         time.sleep(0.002)
 
 

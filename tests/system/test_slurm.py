@@ -16,8 +16,8 @@ from clone import SMOKE, copy_repository
 pytestmark = pytest.mark.xdist_group("smoke")
 
 SOLVED = ("train", "eigenpairs", "null")
-# Of which many go into one SLURM job; at most so many.
-MEASURED = r"(wide_|preconditioned_)?metrics|baseline"
+# Of which many go into one SLURM job, by the rules that they belong to; at most so many.
+GROUPS = {"measured": r"(wide_|preconditioned_)?metrics|baseline", "drawn": "figures"}
 LARGEST = 20
 RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
 # Long enough to be disturbed in the middle.
@@ -118,13 +118,14 @@ def test_jobs_ask_for_what_the_profile_says(submitted):
             assert job["NumCPUs"] == "1"
 
 
-def test_small_jobs_go_together(submitted):
+@pytest.mark.parametrize("group", GROUPS)
+def test_small_jobs_go_together(submitted, group):
     clone, jobs = submitted
-    together = {number for number, job in jobs.items() if "/group_measured_" in job["StdOut"]}
+    together = {number for number, job in jobs.items() if f"/group_{group}_" in job["StdOut"]}
     small = {
         name: numbers[0]
         for name, numbers in jobs_said(clone).items()
-        if re.fullmatch(MEASURED, name.parts[3])
+        if re.fullmatch(GROUPS[group], name.parts[3])
     }
     assert set(small.values()) == together
     assert len(together) == math.ceil(len(small) / LARGEST)

@@ -1,10 +1,13 @@
 """What the tests that harm the tiny study know of it."""
 
+import contextlib
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 TINY = "tests/system/tiny.yaml"
 RESULTS = Path("results/tiny")
@@ -50,3 +53,11 @@ def delete(clone, paths: list[str]) -> None:
     for path in paths:
         shutil.rmtree(clone.path / path, ignore_errors=True)
         (clone.path / path).unlink(missing_ok=True)
+
+
+def processes_of(clone) -> Iterator[psutil.Process]:
+    """All that is at work in a copy of the repository."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(clone.path):
+                yield process
