@@ -37,12 +37,12 @@ much:
 (1, 3)
 """
 
-from eigendrift.eigenpairs.density import spectral_density
+from eigendrift.eigenpairs.density import SpectralDensity, spectral_density
 from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.pairs import Eigenpairs
-from eigendrift.eigenpairs.trace import trace
+from eigendrift.eigenpairs.trace import Trace, trace
 from eigendrift.metrics.alignment import alignment
 from eigendrift.metrics.displacement import (
     displacement,
@@ -61,6 +61,8 @@ __all__ = [
     "Eigenpairs",
     "HessianOperator",
     "NullDraws",
+    "SpectralDensity",
+    "Trace",
     "alignment",
     "displacement",
     "hessian_operator",

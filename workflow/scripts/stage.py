@@ -50,8 +50,7 @@ def logged(path: str) -> Iterator[None]:
             tell_whose(log, error)
             sys.exit(1)
         finally:
-            # What libraries say as the interpreter ends comes when the log is closed.
-            logging.raiseExceptions = False
+            logging.raiseExceptions = False  # what libraries log as the interpreter ends finds the log closed
 
 
 def _used() -> tuple[float, float]:

@@ -11,7 +11,7 @@ from eigendrift.extensions.plugins import load_plugins, told_of_plugin
 from eigendrift.training.optimizers import OPTIMIZERS
 
 START = """from eigendrift.extensions import Dataset, Figure, Metric, Model, NullModel, Optimizer
-from eigendrift.extensions.kinds import Extension
+from eigendrift.extensions.base import Extension
 def f(*_): return 1 / 0
 NULL = {"draw": f, "draws": "{} draws", "keeps": "this", "destroys": "that"}
 def opt(**settings): return Optimizer(name="mine", build=f, settings=settings)
@@ -45,11 +45,14 @@ def checked(directory: Path, *declared: str) -> Path:
             "declares the figure 'a', whose caption is no reStructuredText: Inline emphasis start-string "
             "without end-string. Mend it.",
         ),
+        ("Figure(name='a', draw=f, caption='|a) b|')", "is no reStructuredText: Undefined substitution"),
+        ("Figure(name='a', draw=f, caption=' ')", "has caption=' ', expected a sentence; mend it."),
         ("Figure(name='a', draw=f, caption=None)", "has caption=None, expected text"),
         (
             "Dataset(name='a', load=f, training_samples='10')",
             "has training_samples='10', expected an integer",
         ),
+        ("Dataset(name='a', load=f, training_samples=True)", "training_samples=True, expected an integer"),
         ("Dataset(name='a', load=f, training_samples=0)", "training_samples=0, expected a number above 0"),
         (
             "Dataset(name='a', load=f, training_samples=1, image_shape=(8,))",
@@ -86,12 +89,12 @@ def checked(directory: Path, *declared: str) -> Path:
         # Settings.
         (
             "opt(learning_rate=A)",
-            "declares the setting 'learning_rate', expected text that is none of learning",
+            "declares the setting 'learning_rate', expected text, and none of learning",
         ),
-        ("opt(name=A)", "declares the setting 'name', expected text that is none of learning_rate, name"),
+        ("opt(name=A)", "declares the setting 'name', expected text, and none of learning_rate, name"),
         (
             "Model(name='a', build=f, settings={'kind': A})",
-            "setting 'kind', expected text that is none of kind",
+            "setting 'kind', expected text, and none of kind",
         ),
         (
             "opt(a='number')",

@@ -89,7 +89,10 @@ def test_what_is_not_there_is_refused(
         ("EXTENSIONS = []", "has no list EXTENSIONS"),
         ("EXTENSIONS = 3", "has 3 in place of a list EXTENSIONS; write EXTENSIONS = ["),
         ("EXTENSIONS = [3]", "has 3 in EXTENSIONS, expected objects of the classes of "),
-        ("import no_such_package", "cannot be imported here (No module named 'no_such_package'); install"),
+        (
+            "import no_such_package",
+            "cannot be imported here (No module named 'no_such_package'); mend the name",
+        ),
         ("1 / 0", "cannot be read: ZeroDivisionError: division by zero; mend it."),
         ("def", "cannot be read: SyntaxError: "),
         (START + "EXTENSIONS = [Optimizer(name='a')]", "missing 1 required keyword-only argument: 'build'"),

@@ -203,3 +203,10 @@ def test_a_checkpoint_that_lacks_an_eigenvector_ends_every_chain() -> None:
 def test_vectors_in_place_of_their_overlaps_are_refused(metric: Callable[[np.ndarray], np.ndarray]) -> None:
     with pytest.raises(ValueError, match=r"an array of shape \(3, 2, 5\) .*, what overlaps returns of eigen"):
         metric(frames(3, 2, 5, 0))
+    with pytest.raises(ValueError, match=r"an array of shape \(2, 3, 4, 3\) was given, expected"):
+        metric(np.zeros((2, 3, 4, 3)))
+
+
+def test_a_sphere_has_at_least_one_dimension() -> None:
+    with pytest.raises(ValueError, match="parameters is 0, expected at least 1"):
+        isotropic_displacement(0)

@@ -27,6 +27,11 @@ def test_bounds_and_scale(vector: np.ndarray, factor: float, sign: int) -> None:
     assert float(inverse_participation_ratio(sign * factor * vector)) == pytest.approx(ratio, rel=1e-9)
 
 
+def test_a_sphere_has_at_least_one_dimension() -> None:
+    with pytest.raises(ValueError, match="parameters is 0, expected at least 1"):
+        isotropic_inverse_participation_ratio(0)
+
+
 def test_what_has_no_direction_has_no_ratio() -> None:
     ratios = inverse_participation_ratio(np.array([[0.0, 0.0], [np.nan, 1.0], [0.0, 2.0]]))
     np.testing.assert_array_equal(ratios, [np.nan, np.nan, 1])

@@ -186,6 +186,7 @@ def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(tmp_path: P
             lambda records: None,
             "'isotropic' draws NoneType for 2 draws, expected a list of a record for each",
         ),
+        (lambda records: [1, None], "draws something else than records, which are dicts of arrays; mend"),
         (lambda records: records[:1], "draws 1 for 2 draws, expected a list"),
         (
             lambda records: [record | {"eigenvector": record["eigenvector"][:1]} for record in records],

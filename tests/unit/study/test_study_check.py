@@ -38,7 +38,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "optimizers.adagrad",
         {},
-        "'optimizers.adagrad' is not known; allowed here: sgd, momentum, adam, adamw, rmsprop, sam, muon.",
+        "'optimizers.adagrad' is not known; allowed here: sgd, momentum, adam, adamw, rmsprop, sam, muon, "
+        "and those of 'plugins'.",
     ),
     ("plugins", "mine", "'plugins' is \"mine\", expected a list without repetitions."),
     (

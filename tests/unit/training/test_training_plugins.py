@@ -89,7 +89,8 @@ def test_others_are_trained(model: Callable[[], nn.Module], tmp_path: Path) -> N
         ),
         (
             lambda parameters, _: torch.optim.LBFGS(parameters),
-            "The optimizer 'mine' has steps that must be given closure, .* declare takes_closure=True",
+            r"The optimizer 'mine' has a function step\(closure\), expected one that is given nothing, as "
+            "takes_closure=False says; mend one of them",
         ),
     ],
 )
@@ -98,6 +99,29 @@ def test_what_is_no_optimizer_or_wants_more_than_it_says_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         built(Optimizer(name="mine", build=build), nn.Linear(3, 2).parameters(), {})
+
+
+class Plain(torch.optim.Optimizer):
+    """One as people write it."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        for parameter in self.param_groups[0]["params"]:
+            parameter -= 0.1 * parameter.grad
+
+
+def test_a_step_that_knows_no_closure_is_called_without(tmp_path: Path) -> None:
+    add(Optimizer(name="mine", build=lambda parameters, _: Plain(parameters)), Path("mine.py"))
+    run(settings_of("sgd") | {"optimizer": {"name": "mine", "learning_rate": 0.1}}, tmp_path)
+    with pytest.raises(UserError, match=r"step\(\) .*, expected one that is given a closure"):
+        built(
+            Optimizer(name="mine", build=lambda parameters, _: Plain(parameters), takes_closure=True),
+            nn.Linear(3, 2).parameters(),
+            {},
+        )
 
 
 def in_groups(parameters: Any, _: object) -> torch.optim.Optimizer:
@@ -127,7 +151,7 @@ def stepped() -> tuple[nn.Module, torch.optim.Optimizer]:
 def test_second_moments_have_the_order_of_the_networks_parameters() -> None:
     model, optimizer = stepped()
     expected = torch.cat([optimizer.state[p]["exp_avg_sq"].flatten() for p in model.parameters()])
-    found = second_moment(adaptive("exp_avg_sq"), optimizer, model.parameters())
+    found = second_moment(adaptive("exp_avg_sq"), optimizer, model.parameters(), 1)
     assert found is not None
     assert torch.equal(found, expected)
 
@@ -138,4 +162,14 @@ def test_a_second_moment_that_is_not_there_is_refused() -> None:
         "'mine' declares the second_moment 'exp_avg_square', which .* one of step, exp_avg, exp_avg_sq;"
     )
     with pytest.raises(UserError, match=sentence):
-        second_moment(adaptive("exp_avg_square"), optimizer, model.parameters())
+        second_moment(adaptive("exp_avg_square"), optimizer, model.parameters(), 1)
+
+
+def test_a_second_moment_of_another_shape_or_that_never_comes_is_refused() -> None:
+    model, optimizer = stepped()
+    with pytest.raises(UserError, match=r"'step', whose state is of shape \(\) for a parameter of shape"):
+        second_moment(adaptive("step"), optimizer, model.parameters(), 1)
+    without = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert second_moment(adaptive("exp_avg_sq"), without, model.parameters(), 0) is not None
+    with pytest.raises(UserError, match="after 3 steps none of its parameters has a state, expected one"):
+        second_moment(adaptive("exp_avg_sq"), without, model.parameters(), 3)

@@ -1,5 +1,6 @@
 """What adaptive optimizers divide by, against torch's own steps, and stability against iterated maps."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from training_helpers import OPTIMIZERS as SETTINGS
 from training_helpers import arrays, run, settings_of
 
+from eigendrift.errors import UserError
 from eigendrift.training.optimizers import OPTIMIZERS, is_adaptive, stability_threshold
 from eigendrift.training.preconditioners import of_adam, preconditioners_along
 
@@ -41,6 +43,24 @@ def test_it_is_what_steps_are_divided_by(name: str, tmp_path: Path) -> None:
     first = np.abs(record["gradient"][0].astype(float))
     root = np.sqrt(1 - own["beta2"]) if name == "rmsprop" else 1
     np.testing.assert_allclose(diagonals(0), (1 - own["beta1"]) * (root * first + own["epsilon"]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (None, "returns NoneType, expected an array of shape (4,) of numbers above 0; mend its function"),
+        (np.ones(3), "returns an array of shape (3,), expected"),
+        (np.array([1.0, 2, -1, 3]), "returns numbers that are not above 0, expected"),
+        (np.full(4, np.nan), "returns numbers that are not above 0, expected"),
+    ],
+)
+def test_what_is_no_diagonal_is_refused(returned: object, words: str) -> None:
+    of_optimizer: Any = lambda *_: returned  # noqa: E731
+    diagonal = preconditioners_along(
+        of_optimizer, {"name": "mine"}, [np.ones(4)], [np.ones(4)], np.array([3])
+    )
+    with pytest.raises(UserError, match=f"'mine' has a preconditioner that {re.escape(words)}"):
+        diagonal(0)
 
 
 def test_after_a_divergence_there_is_none() -> None:

@@ -24,7 +24,7 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 
 from eigendrift.eigenpairs.request import whole_number
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_request, finite_product, random_signs
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,10 @@ def spectral_density(
 
     Raises:
         ValueError: ``probes`` or ``steps`` is less than 1.
+        TypeError: ``operator`` or ``generator`` is something else.
         FloatingPointError: A product is not finite.
     """
+    check_request(operator, generator)
     if whole_number("probes", probes) < 1:
         raise ValueError(f"probes is {probes}, expected at least 1")
     if whole_number("steps", steps) < 1:

@@ -22,7 +22,7 @@ from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
 from eigendrift.eigenpairs.request import SIGNS, End, checked_basis_size
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_request
 
 Result = TypeVar("Result")
 # The iteration stops whenever its basis has to be expanded, and goes on once it is: so the one who runs it
@@ -66,8 +66,10 @@ def leading_eigenpairs(
 
     Raises:
         ValueError: ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit.
+        TypeError: ``operator`` or ``generator`` is something else.
         FloatingPointError: A product is not finite.
     """
+    check_request(operator, generator)
     capacity = checked_basis_size(operator.size, count, tolerance, max_products, basis_size, end)
     basis = KrylovBasis(operator, min(capacity, operator.size), generator)
     steps = Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()

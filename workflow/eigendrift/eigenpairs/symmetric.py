@@ -56,6 +56,30 @@ class OperatorStack(Protocol):
         ...
 
 
+def check_request(operator: SymmetricOperator, generator: torch.Generator) -> None:
+    """Check what solvers are given, which without types would end in their own words.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    if not isinstance(getattr(operator, "size", None), int):
+        raise TypeError(
+            f"the operator is a {type(operator).__name__}, expected one of a size, a device and a dtype that "
+            "vectors are multiplied with, such as hessian_operator returns"
+        )
+    check_generator(generator)
+
+
+def check_generator(generator: torch.Generator) -> None:
+    """Refuse what torch would replace by its own generator, which others draw from.
+
+    Raises:
+        TypeError: It is no generator.
+    """
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator is {generator!r}, expected one such as torch.Generator().manual_seed(0)")
+
+
 def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     """Check that a sample is tensors.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from eigendrift.eigenpairs.request import whole_number
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_request, finite_product, random_signs
 
 # One for the sketch, one for its share, and two random vectors, without which there is no standard error.
 FEWEST_PRODUCTS = 4
@@ -54,8 +54,10 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
 
     Raises:
         ValueError: ``products`` is less than 4 and than N.
+        TypeError: ``operator`` or ``generator`` is something else.
         FloatingPointError: A product is not finite.
     """
+    check_request(operator, generator)
     if operator.size <= whole_number("products", products):
         units = torch.eye(operator.size, dtype=operator.dtype, device=operator.device)
         return Trace(_quadratic_forms(operator, units).sum().item(), 0.0, operator.size)

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, SchemaError
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.kinds import Extension, Figure, Metric, NullModel
+from eigendrift.extensions.base import Extension
+from eigendrift.extensions.kinds import Figure, Metric, NullModel
 from eigendrift.extensions.registry import added, known
 
 DEFINITIONS = "#/$defs/"
@@ -60,12 +62,12 @@ def _wrong_in(text: str) -> str | None:
     from docutils.core import publish_doctree
     from docutils.utils import Reporter, SystemMessage
 
-    quiet = {"report_level": Reporter.SEVERE_LEVEL + 1, "halt_level": Reporter.WARNING_LEVEL}
+    alone = {"file_insertion_enabled": False, "raw_enabled": False, "warning_stream": StringIO()}
     try:
-        publish_doctree(text, settings_overrides=quiet)
+        publish_doctree(text, settings_overrides={**alone, "halt_level": Reporter.WARNING_LEVEL})
     except SystemMessage as error:
-        # After where it is, in a text without a name, and how bad.
-        return str(error).rpartition(") ")[2]
+        # It begins with where it is, in a text without a name, and how bad: <string>:1: (WARNING/2) …
+        return str(error).partition(") ")[2]
     return None
 
 

@@ -4,109 +4,20 @@ The workflow reads the declarations before any job starts, also where there is n
 plain values, and what needs a large library imports it inside the function that uses it.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from inspect import signature
+from dataclasses import dataclass, field
 from pathlib import Path
-from reprlib import repr as shown
-from types import NoneType, UnionType
-from typing import Any, ClassVar, get_args, get_origin
+from typing import Any, ClassVar
 
 import numpy as np
+
+from eigendrift.extensions.base import PLAIN_NAME, Extension
 
 Settings = Mapping[str, Any]
 # JSON schema of a setting, which needs a "description"; "$ref" may point to "#/$defs/…" of the
 # configuration's.
 Schema = Mapping[str, Any]
 Preconditioner = Callable[[Settings, np.ndarray, np.ndarray, int], np.ndarray]
-
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# A '-' sets the number of training samples apart, as in digits-200; and a figure or metric names a file and
-# an array.
-PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
-TYPES: dict[Any, str] = {
-    Callable: "a function",
-    Mapping: "a dict",
-    NoneType: "None",
-    bool: "True or False",
-    int: "an integer",
-    str: "text",
-    tuple: "a tuple",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extension:
-    """What all kinds have in common.
-
-    Attributes:
-        name: How a study calls it: lower-case letters, digits, '-' and '_', of data sets, metrics and figures
-            without '-'. What the package itself names so is taken.
-
-    Raises:
-        ValueError: Something declared does not fit; the message says what.
-    """
-
-    KIND: ClassVar[str] = "extension"
-    ALLOWED: ClassVar[re.Pattern[str]] = NAME
-    # Settings that every one of the kind has.
-    SHARED_SETTINGS: ClassVar[tuple[str, ...]] = ()
-    # What each function is given, in this order.
-    GIVEN: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-
-    name: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.ALLOWED.fullmatch(self.name):
-            more = ", '-' and '_'" if self.ALLOWED is NAME else " and '_', a letter first"
-            raise ValueError(
-                f"the {self.KIND} is named {self.name!r}, expected text of lower-case letters, digits{more}"
-            )
-        for one in fields(self):
-            types = get_args(one.type) if isinstance(one.type, UnionType) else (one.type,)
-            plain = [get_origin(each) or each for each in types]
-            if set(plain) <= set(TYPES):
-                fits = isinstance(getattr(self, one.name), tuple(plain))
-                self._expect(one.name, fits, " or ".join(TYPES[each] for each in plain))
-        for function, given in self.GIVEN.items():
-            self._check_takes(function, given)
-        for setting, schema in getattr(self, "settings", {}).items():
-            self._check_setting(setting, schema)
-
-    def _expect(self, attribute: str, fits: bool, expected: str) -> None:
-        if not fits:
-            found = shown(getattr(self, attribute))
-            raise ValueError(f"the {self.KIND} '{self.name}' has {attribute}={found}, expected {expected}")
-
-    def _check_takes(self, attribute: str, given: tuple[str, ...]) -> None:
-        """Check that a function can be called as it will be."""
-        function = getattr(self, attribute)
-        if function is None:
-            return
-        try:
-            declared = signature(function)
-        except ValueError:  # of some functions in C there is nothing to tell
-            return
-        try:
-            declared.bind(*given)
-        except TypeError:
-            raise ValueError(
-                f"the {self.KIND} '{self.name}' has a function {attribute}{declared}, expected one that "
-                f"takes ({', '.join(given)})"
-            ) from None
-
-    def _check_setting(self, setting: object, schema: object) -> None:
-        if not isinstance(setting, str) or setting in self.SHARED_SETTINGS:
-            raise ValueError(
-                f"the {self.KIND} '{self.name}' declares the setting {setting!r}, expected text that is none "
-                f"of {', '.join(self.SHARED_SETTINGS)}, which every {self.KIND} has"
-            )
-        if not isinstance(schema, Mapping) or not {"description", "$ref"} & set(schema):
-            raise ValueError(
-                f"the {self.KIND} '{self.name}' declares the setting '{setting}' as {shown(schema)}, "
-                "expected a JSON schema, a dict with a description"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +110,7 @@ class Dataset(Extension):
 
     KIND: ClassVar[str] = "data set"
     GIVEN: ClassVar = {"load": ("data_dir",)}
-    ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
+    ALLOWED: ClassVar = PLAIN_NAME
 
     load: Callable[[Path | None], Any]
     training_samples: int
@@ -210,7 +121,7 @@ class Dataset(Extension):
         super().__post_init__()
         for attribute in ("training_samples", "classes"):
             self._expect(attribute, getattr(self, attribute) > 0, "a number above 0")
-        sizes = [isinstance(size, int) and size > 0 for size in self.image_shape]
+        sizes = [type(size) is int and size > 0 for size in self.image_shape]
         self._expect("image_shape", sizes == [True, True], "rows and columns, (28, 28)")
 
 
@@ -242,7 +153,7 @@ class NullModel(Extension):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
-            fits = self.draws.format(1) != self.draws
+            fits = self.draws.format(1) != self.draws and self.draws.count("{") == 1
         except (AttributeError, LookupError, ValueError):
             fits = False
         self._expect(
@@ -268,7 +179,7 @@ class Metric(Extension):
 
     KIND: ClassVar[str] = "metric"
     GIVEN: ClassVar = {"measure": ("trajectory", "eigenpairs")}
-    ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
+    ALLOWED: ClassVar = PLAIN_NAME
 
     measure: Callable[[Any, Any], np.ndarray]
     meaning: str
@@ -287,7 +198,7 @@ class Figure(Extension):
 
     KIND: ClassVar[str] = "figure"
     GIVEN: ClassVar = {"draw": ("collection",)}
-    ALLOWED: ClassVar[re.Pattern[str]] = PLAIN_NAME
+    ALLOWED: ClassVar = PLAIN_NAME
 
     draw: Callable[[Any], Any]
     caption: str
@@ -295,6 +206,7 @@ class Figure(Extension):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._expect("caption", self.caption.strip() != "", "a sentence")
         self._expect("metrics", all(isinstance(name, str) for name in self.metrics), "names")
 
 

@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.kinds import KINDS, Extension
+from eigendrift.extensions.base import Extension
+from eigendrift.extensions.kinds import KINDS
 from eigendrift.extensions.registry import add, added, forget_plugins
 
 LIST = "EXTENSIONS"
@@ -135,12 +136,11 @@ def _imported(file: Path) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
-            f"Plug-in {file} cannot be imported here ({error}); install what it needs, or import it inside "
-            "the function that needs it, because declarations are read before jobs start."
+            f"Plug-in {file} cannot be imported here ({error}); mend the name, install what it needs, or "
+            "import it inside the function that needs it, because declarations are read before jobs start."
         ) from error
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError(
-            f"Plug-in {file} cannot be read: {type(error).__name__}: {error}; mend it."
-        ) from error
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"Plug-in {file} cannot be read: {what}; mend it.") from error

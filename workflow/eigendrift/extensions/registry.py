@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.kinds import KINDS, Extension
+from eigendrift.extensions.base import Extension
+from eigendrift.extensions.kinds import KINDS
 
 E = TypeVar("E", bound=Extension)
 

@@ -1,5 +1,6 @@
 """Figures as files: the same bytes whenever the numbers are the same."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -41,6 +42,8 @@ def produce(
     Raises:
         UserError: A plug-in drew something else.
     """
+    # Of each font in a pdf it tells what it leaves out.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     with house_style(style, study):
         plotted = draw(source, **settings)
         if not isinstance(plotted, Plotted):

@@ -37,10 +37,18 @@ class Plotted:
     Attributes:
         figure: The picture.
         table: One row for each plotted value, in long form.
+
+    Raises:
+        TypeError: They are something else.
     """
 
     figure: Figure
     table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        for name, expected in (("figure", Figure), ("table", pd.DataFrame)):
+            if not isinstance(found := getattr(self, name), expected):
+                raise TypeError(f"{name} is {type(found).__name__}, expected {expected.__name__}")
 
 
 def panels(

@@ -36,10 +36,13 @@ def overlaps(vectors: ArrayLike) -> np.ndarray:
 
 
 def _pairs(overlap: ArrayLike) -> np.ndarray:
-    try:
-        return with_axes(overlap, *PAIRS)
-    except ValueError as error:
-        raise ValueError(f"{error}, what overlaps returns of eigenvectors") from None
+    array = np.asarray(overlap)
+    if array.ndim != len(PAIRS) or array.shape[:2] != array.shape[2:]:
+        raise ValueError(
+            f"an array of shape {array.shape} was given, expected ({', '.join(PAIRS)}), what overlaps "
+            "returns of eigenvectors"
+        )
+    return array
 
 
 def displacement(overlap: ArrayLike) -> np.ndarray:
@@ -153,7 +156,12 @@ def isotropic_overlap(parameters: int) -> float:
 
     Args:
         parameters: Dimension N, at least 1.
+
+    Raises:
+        ValueError: It is below 1.
     """
+    if parameters < 1:
+        raise ValueError(f"parameters is {parameters}, expected at least 1")
     logarithm = gammaln(parameters / 2) - gammaln((parameters + 1) / 2)
     return float(np.exp(logarithm) / np.sqrt(np.pi))
 

@@ -30,5 +30,11 @@ def inverse_participation_ratio(vectors: ArrayLike) -> np.ndarray:
 
 
 def isotropic_inverse_participation_ratio(parameters: int) -> float:
-    """Return the mean inverse participation ratio of an isotropic unit vector, 3 / (N + 2)."""
+    """Return the mean inverse participation ratio of an isotropic unit vector, 3 / (N + 2).
+
+    Raises:
+        ValueError: N is below 1.
+    """
+    if parameters < 1:
+        raise ValueError(f"parameters is {parameters}, expected at least 1")
     return 3 / (parameters + 2)

@@ -62,6 +62,8 @@ def checked(records: Any, origin: Origin, draws: int) -> list[Record]:
     if not isinstance(records, list | tuple) or len(records) != draws:
         found = len(records) if isinstance(records, list | tuple) else type(records).__name__
         wrong = f"{found} for {draws} draws, expected a list of a record for each"
+    elif not all(isinstance(record, Mapping) for record in records):
+        wrong = "something else than records, which are dicts of arrays"
     elif any({name: np.shape(array) for name, array in record.items()} != sizes for record in records):
         wrong = f"a record that has other arrays than one of a null store, {sizes}"
     if wrong:

@@ -14,6 +14,7 @@ from eigendrift.eigenpairs.hessian import Loss
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.request import check_count, whole_number
+from eigendrift.eigenpairs.symmetric import check_generator
 from eigendrift.null.models import permute_within, uniform_frame
 
 NullModelName: TypeAlias = Literal["isotropic", "reinitialized", "permuted"]
@@ -70,6 +71,7 @@ def null_draws(
     Raises:
         ValueError: The null model is unknown, ``draws`` is below 1, ``count`` is not from 1 to N, or a
             parameter belongs to a module without ``reset_parameters``; or as `eigendrift.hessian_operator`.
+        TypeError: ``generator`` is something else.
 
     >>> from torch.nn.functional import mse_loss
     >>> model = nn.Linear(3, 1)
@@ -79,6 +81,7 @@ def null_draws(
     >>> drawn.eigenvectors.shape
     (5, 2, 4)
     """
+    check_generator(generator)
     size = sum(parameter.numel() for parameter in model.parameters())
     check_count(count, size)
     if whole_number("draws", draws) < 1:

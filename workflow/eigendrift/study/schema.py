@@ -97,7 +97,10 @@ def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
     unknown = next(key for key in instance if key not in allowed)
     close = difflib.get_close_matches(str(unknown), allowed, n=1)
     hint = f"did you mean '{close[0]}'? Allowed here" if close else "allowed here"
-    return f"Config key '{_key(error, unknown)}' is not known; {hint}: {listing(allowed)}."
+    what = listing(allowed)
+    # They have names of plug-ins.
+    more = ", and those of 'plugins'" if _key(error) == "optimizers" else ""
+    return f"Config key '{_key(error, unknown)}' is not known; {hint}: {what}{more}."
 
 
 def _key(error: ValidationError, *more: object) -> str:
@@ -152,6 +155,8 @@ def _hint(value: Any, expected: str) -> str:
     if not math.isfinite(number):
         return ""
     whole = "integer" in expected and number.is_integer()
+    if not whole and "number" not in expected:
+        return ""
     text = str(int(number)) if whole else repr(number)
     if isinstance(value, str):
         # Without a dot, YAML would read 1e-08 as text again.

@@ -86,24 +86,26 @@ def built(spec: Declared, parameters: Iterable[Parameter], settings: Settings) -
     """
     optimizer: Optimizer = spec.build(parameters, settings)
     # Some are made of several, and no optimizer by class.
-    if not all(callable(getattr(optimizer, method, None)) for method in METHODS):
+    has_state = spec.second_moment is None or isinstance(getattr(optimizer, "state", None), Mapping)
+    if not (has_state and all(callable(getattr(optimizer, method, None)) for method in METHODS)):
         raise UserError(
             f"The optimizer '{spec.name}' is built as {type(optimizer).__name__}, expected a "
             "torch.optim.Optimizer; mend its function build."
         )
-    parameters_of_step = signature(optimizer.step).parameters.values()
-    plain = [one for one in parameters_of_step if one.kind is one.POSITIONAL_OR_KEYWORD]
-    wanted = [one.name for one in plain if one.default is one.empty]
-    if wanted and not spec.takes_closure:
+    step = signature(optimizer.step)
+    try:
+        step.bind(*["closure"] * spec.takes_closure)
+    except TypeError:
+        given = "a closure" if spec.takes_closure else "nothing"
         raise UserError(
-            f"The optimizer '{spec.name}' has steps that must be given {', '.join(wanted)}, expected steps "
-            "without arguments; declare takes_closure=True if that is a closure."
-        )
+            f"The optimizer '{spec.name}' has a function step{step}, expected one that is given {given}, as "
+            f"takes_closure={spec.takes_closure} says; mend one of them."
+        ) from None
     return optimizer
 
 
 def second_moment(
-    spec: Declared, optimizer: Optimizer, parameters: Iterable[Parameter]
+    spec: Declared, optimizer: Optimizer, parameters: Iterable[Parameter], steps: int
 ) -> torch.Tensor | None:
     """Return the flat second-moment estimate, zero before the first step; None if there is none.
 
@@ -111,13 +113,20 @@ def second_moment(
         spec: What the optimizer declares.
         optimizer: The optimizer, whose own groups may have the parameters in another order.
         parameters: Those of the network, in its order.
+        steps: How many were taken.
 
     Raises:
         UserError: The optimizer's state has no such estimate.
     """
     if spec.second_moment is None:
         return None
-    return torch.cat([_moment_of(parameter, spec, optimizer) for parameter in parameters])
+    listed = list(parameters)
+    if steps and not any(optimizer.state.get(parameter) for parameter in listed):
+        raise UserError(
+            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', and after "
+            f"{steps} steps none of its parameters has a state, expected one in optimizer.state; mend either."
+        )
+    return torch.cat([_moment_of(parameter, spec, optimizer) for parameter in listed])
 
 
 def _moment_of(parameter: Parameter, spec: Declared, optimizer: Optimizer) -> torch.Tensor:
@@ -130,5 +139,12 @@ def _moment_of(parameter: Parameter, spec: Declared, optimizer: Optimizer) -> to
             f"of its parameters does not have, expected one of {', '.join(map(str, state))}; mend its "
             "declaration."
         )
-    moment: torch.Tensor = state[spec.second_moment].flatten()
-    return moment
+    moment = state[spec.second_moment]
+    if not isinstance(moment, torch.Tensor) or moment.shape != parameter.shape:
+        found = f"shape {tuple(moment.shape)}" if isinstance(moment, torch.Tensor) else type(moment).__name__
+        raise UserError(
+            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', whose state is "
+            f"of {found} for a parameter of shape {tuple(parameter.shape)}, expected the parameter's; mend "
+            "its declaration."
+        )
+    return moment.flatten()

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from eigendrift.errors import UserError
 from eigendrift.extensions.kinds import Preconditioner
 
 
@@ -53,10 +54,29 @@ def preconditioners_along(
         second_moments: (checkpoint, N), v before the step, not bias-corrected, in nat².
         gradients: (checkpoint, N), mini-batch gradient g of the step, in nat.
         steps: int64 (checkpoint,), steps taken before, t.
+
+    Raises:
+        UserError: When it is asked for P, if the optimizer's function returns something else.
     """
-    return lambda index: of_optimizer(
-        settings,
-        np.asarray(second_moments[index]).astype(np.float64),
-        np.asarray(gradients[index]).astype(np.float64),
-        int(steps[index]),
-    )
+
+    def diagonal(index: int) -> np.ndarray:
+        moment, gradient = (np.asarray(of[index]).astype(np.float64) for of in (second_moments, gradients))
+        found = of_optimizer(settings, moment, gradient, int(steps[index]))
+        _check_diagonal(found, moment, str(settings["name"]))
+        return found
+
+    return diagonal
+
+
+def _check_diagonal(found: object, moment: np.ndarray, optimizer: str) -> None:
+    wrong = None
+    if not isinstance(found, np.ndarray) or found.shape != moment.shape:
+        wrong = f"an array of shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+    # Where the run had diverged there is nothing to tell.
+    elif np.isfinite(moment).all() and not (found > 0).all():
+        wrong = "numbers that are not above 0"
+    if wrong:
+        raise UserError(
+            f"The optimizer '{optimizer}' has a preconditioner that returns {wrong}, expected an array of "
+            f"shape {moment.shape} of numbers above 0; mend its function preconditioner."
+        )

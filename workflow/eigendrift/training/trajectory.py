@@ -163,7 +163,7 @@ class _Trainee:
         """
         weights = self._flat_weights()
         record = {"weights": weights}
-        moment = second_moment(self._spec, self._optimizer, self._model.parameters())
+        moment = second_moment(self._spec, self._optimizer, self._model.parameters(), self.step)
         if moment is not None:
             record["second_moment"] = moment
         measured = {
@@ -227,8 +227,10 @@ class _Trainee:
         return loss.detach()
 
     def _follow_gradient(self) -> None:
-        # torch's types know a step with a closure and one without, not one that depends.
-        self._optimizer.step(self._find_gradient if self._spec.takes_closure else None)  # type: ignore[arg-type]
+        if self._spec.takes_closure:
+            self._optimizer.step(self._find_gradient)  # type: ignore[arg-type] # whose loss is a tensor
+        else:
+            self._optimizer.step()
         self.step += 1
 
     def _flat_weights(self) -> torch.Tensor:
