@@ -68,7 +68,10 @@ def view(study: str, jobs: Sequence[Job], width: int, height: int) -> Renderable
     if logs:
         logs.insert(0, Text("What failed says why in"))
     room = max(1, height - OTHER_LINES - sum(_lines(log.plain, width) for log in logs))
-    return Group(title, "", _stages(jobs), "", _table(jobs, width, room), *logs)
+    begun = any(job.state != "waiting" for job in jobs)
+    return Group(
+        title, "", _stages(jobs), "", _table(jobs, width, room) if begun else "Nothing has begun.", *logs
+    )
 
 
 def _stages(jobs: Sequence[Job]) -> Table:

@@ -44,6 +44,7 @@ def test_refuses_images(part: str, images: np.ndarray, words: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"test_labels": [0, 1]}, "test_labels is a list, but must be a numpy array, so convert it"),
         ({"train_labels": np.array([0, 1, 2])}, r"train_labels .*\(3,\).*\(4,\)"),
         ({"test_labels": np.array([[2], [0]])}, r"test_labels .*\(2, 1\)"),
         ({"train_labels": np.array([0, 1, 2, 1], np.uint8)}, "train_labels is uint8"),

@@ -51,6 +51,10 @@ def test_before_anything_ran_all_jobs_wait(tmp_path: Path) -> None:
     assert [job.name for job in jobs if job.stage == "train"] == list(all_runs(config))
     assert "digits/mlp-8/wide-reinitialized" in [job.name for job in jobs if job.stage == "null"]
     assert seconds_left(jobs) == (0, False)
+    console = Console(width=80, height=30)
+    with console.capture() as capture:
+        console.print(view("smoke", jobs, 80, 30))
+    assert capture.get().splitlines()[-1] == "Nothing has begun."
 
 
 def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from eigendrift.errors import UserError
 from eigendrift.extensions import Model, Optimizer
 from eigendrift.extensions.registry import add
 from eigendrift.training.builders import built, second_moment
+from eigendrift.training.models import build_model
 
 pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
@@ -63,7 +64,7 @@ def trained(model: Callable[[], object], directory: Path) -> None:
         (
             lambda: nn.Linear(4, 3),
             r"The network 'mine' cannot take images as float32 of shape \(2, .*\(.*shapes cannot be "
-            r"multiplied.*\), expected scores of 3 classes; mend what its function build makes of the image",
+            r"multiplied.*\), expected scores of 3 classes; mend its function build, which is told the rows",
         ),
         (lambda: None, "The network 'mine' is built as NoneType, expected a torch.nn.Module; mend its"),
     ],
@@ -73,6 +74,12 @@ def test_a_network_whose_hessian_would_be_anothers_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         trained(model, tmp_path)
+
+
+def test_a_network_without_parameters_is_refused() -> None:
+    add(Model(name="mine", build=lambda *_: nn.Flatten()), Path("mine.py"))
+    with pytest.raises(UserError, match="The network 'mine' has no parameters, expected some to train; mend"):
+        build_model({"kind": "mine"}, (3, 4), 3, torch.Generator())
 
 
 @pytest.mark.parametrize("model", [lambda: nn.GroupNorm(1, 3), lambda: nn.Dropout(0.5)])

@@ -73,6 +73,9 @@ def scaled(pixels: NDArray[np.generic], maximum: int) -> NDArray[np.float32]:
 
 
 def _check_part(part: str, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    for name, array in ((f"{part}_images", images), (f"{part}_labels", labels)):
+        if not isinstance(array, np.ndarray):
+            raise UserError(f"{name} is a {type(array).__name__}, but must be a numpy array, so convert it.")
     if images.ndim != len(IMAGE_AXES) or images.dtype != np.float32 or images.size == 0:
         raise UserError(
             f"{part}_images is {images.dtype} of shape {images.shape}, but must be non-empty float32 "

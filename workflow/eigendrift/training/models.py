@@ -35,7 +35,7 @@ def build_model(
         The network on the CPU, float32.
 
     Raises:
-        UserError: What its kind builds is no network.
+        UserError: What its kind builds is no network, or one without parameters.
     """
     # Modules that initialize themselves draw from torch's own generator, which nobody else must notice.
     with torch.random.fork_rng(devices=[]):
@@ -45,6 +45,11 @@ def build_model(
         raise UserError(
             f"The network '{kind_of(settings)}' is built as {type(model).__name__}, expected a "
             "torch.nn.Module; mend its function build."
+        )
+    if not any(True for _ in model.parameters()):
+        raise UserError(
+            f"The network '{kind_of(settings)}' has no parameters, expected some to train; mend its function "
+            "build."
         )
     return model
 
@@ -92,8 +97,8 @@ def check_network(
         what = " ".join(str(error).split())
         raise UserError(
             f"The network '{kind}' cannot take images as float32 of shape {tuple(images.shape)} ({what}), "
-            f"expected scores of {classes} classes; mend what its function build makes of the image shape "
-            f"{tuple(image_shape)}."
+            f"expected scores of {classes} classes; mend its function build, which is told the rows and "
+            "columns of images: they have no axis of channels."
         ) from error
     _check_scores(scores, kind, (len(images), classes))
     anew = dict(build_model(settings, image_shape, classes, generator("placeholder")).named_buffers())
