@@ -1,10 +1,12 @@
 """Copies of the repository, in which snakemake runs as a user would run it."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +101,17 @@ def read_summary(text: str) -> dict[str, Output]:
         )
         for row in table
     }
+
+
+@contextlib.contextmanager
+def put_back(clone: Clone, beside: Path) -> Iterator[None]:
+    """Let a copy be changed, and make it what it was before, however that ends."""
+    shutil.copytree(clone.path, beside, symlinks=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(clone.path)
+        shutil.copytree(beside, clone.path, symlinks=True)
 
 
 def copy_repository(target: Path) -> Clone:

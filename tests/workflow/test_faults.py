@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 import yaml
-from clone import ROOT, Clone
+from clone import ROOT, Clone, put_back
 
 RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
 
@@ -144,12 +143,12 @@ def test_a_snakemake_that_only_its_lock_tells_of_is_left_alone(fresh, tmp_path):
 
 
 @pytest.mark.xdist_group("smoke")
-def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
+def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke, tmp_path):
     before = (smoke.path / "config.yaml").read_text()
     changed = before.replace("learning_rate: 0.05", "learning_rate: 1000.0")
     assert changed != before
-    (smoke.path / "config.yaml").write_text(changed)
-    try:
+    with put_back(smoke, tmp_path / "before"):
+        (smoke.path / "config.yaml").write_text(changed)
         result = smoke.snakemake()
         assert result.returncode == 0, result.stdout
         results = smoke.path / "results/smoke"
@@ -164,11 +163,6 @@ def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke):
         loss = pd.read_csv(results / "figures/fig04_training_loss.csv")
         assert loss.query("optimizer == 'sgd'")["step"].max() < diverged_at
         assert loss.query("optimizer == 'adam'")["step"].max() == 60
-    finally:
-        (smoke.path / "config.yaml").write_text(before)
-        smoke.snakemake()
-        for path in list(smoke.path.glob("results/smoke/**/*-lr1000.0")):
-            shutil.rmtree(path)
 
 
 @pytest.mark.parametrize(
