@@ -110,8 +110,13 @@ def put_back(clone: Clone, beside: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        shutil.rmtree(clone.path)
-        shutil.copytree(beside, clone.path, symlinks=True)
+        replace_by(clone, beside)
+
+
+def replace_by(clone: Clone, kept: Path) -> None:
+    """Make a copy what it was when it was copied elsewhere."""
+    shutil.rmtree(clone.path)
+    shutil.copytree(kept, clone.path, symlinks=True)
 
 
 def copy_repository(target: Path) -> Clone:

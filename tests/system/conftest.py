@@ -10,7 +10,7 @@ from tempfile import gettempdir
 import psutil
 import pytest
 import tally
-from clone import copy_repository
+from clone import copy_repository, replace_by
 from tiny_study import TINY, contents, processes_of
 
 FAILED = pytest.StashKey[bool]()
@@ -90,8 +90,7 @@ def _no_failure_makes_others_fail(request):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left)
-        shutil.rmtree(clone.path)
-        shutil.copytree(as_it_was(clone), clone.path, symlinks=True)
+        replace_by(clone, as_it_was(clone))
 
 
 def as_it_was(clone):

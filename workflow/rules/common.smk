@@ -135,6 +135,9 @@ def manifests_of(stores):
     return [store.removesuffix(".zarr") + ".json" for store in stores]
 
 
+# The group of figures. For each job in one Snakemake looks at all its inputs, of a figure several for each run, again
+# whenever one is made: those of large studies are in none.
+DRAWN = "drawn" if len(RUNS) <= 200 else None
 BASELINES = baselines_of(MAIN, NULLS)
 SHOWN_NULL = config["figures"]["null_model"]
 FURTHER_NULLS = [

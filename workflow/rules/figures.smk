@@ -22,9 +22,6 @@ def shown(draw, category, runs, stores=None, sample=None, nulls=(), **settings):
     }
 
 
-# For each job in a group Snakemake looks at all its inputs, of a figure several for each run, again whenever one is made.
-MOST_GROUPED = 200
-
 # In the order of the alphabet, which is the report's.
 FILES = {"png": "picture", "pdf": "print (pdf)", "csv": "table (csv)"}
 
@@ -287,7 +284,7 @@ for name, figure in FIGURES.items():
         benchmark:
             f"results/{{study}}/benchmarks/figures/{name}.tsv"
         group:
-            "drawn" if len(RUNS) <= MOST_GROUPED else None
+            DRAWN
         conda:
             "../../envs/figures.yaml"
         params:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import pytest
 import torch
@@ -12,14 +11,11 @@ from torch.nn import CrossEntropyLoss
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import vector_to_parameters
 
-from eigendrift.eigenpairs.density import spectral_density
 from eigendrift.eigenpairs.hessian import HessianOperator
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
 from eigendrift.eigenpairs.stack import PerceptronStack
-from eigendrift.eigenpairs.trace import trace
 
 Build = Callable[..., HessianOperator]
 
@@ -54,30 +50,6 @@ def test_frozen_parameters_and_empty_chunks_are_refused(
 def test_as_many_targets_as_inputs(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="11 inputs and 10 targets, expected as many of each"):
         build(model, inputs, torch.arange(10) % 3)
-
-
-def test_samples_are_tensors(
-    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(inputs, targets))
-    with pytest.raises(TypeError, match=r"inputs is a ndarray, expected a torch\.Tensor of all samples"):
-        build(model, inputs.numpy(), targets)
-    with pytest.raises(TypeError, match=r"inputs is a DataLoader, .* or torch\.cat of a loader's batches"):
-        build(model, loader, targets)
-    with pytest.raises(TypeError, match="targets is a list"):
-        build(model, inputs, targets.tolist())
-    with pytest.raises(ValueError, match="0 inputs and 0 targets, expected as many of each, and at least"):
-        build(model, inputs[:0], targets[:0])
-
-
-@pytest.mark.parametrize("solve", [partial(leading_eigenpairs, count=1), spectral_density, trace])
-def test_solvers_take_operators_and_generators(
-    solve: Callable[..., object], build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
-    with pytest.raises(TypeError, match="the operator is a Tensor, expected one of a size, a device and a d"):
-        solve(torch.eye(4), generator=torch.Generator())
-    with pytest.raises(TypeError, match=r"generator is None, expected one such as torch\.Generator\(\)"):
-        solve(build(model, inputs, targets), generator=None)
 
 
 @pytest.mark.parametrize("length", [1, 2])

@@ -67,11 +67,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "'claims.smallest_effect.C8' is not known; allowed here: C1, C2, C3, C4, C5, C5b, C6, C7.",
     ),
     ("training", DELETED, "'training' is missing; add it as config.yaml shows."),
-    (
-        "optimizers.adam.beta1",
-        DELETED,
-        "'optimizers.adam.beta1' is missing; add it as config.yaml shows.",
-    ),
+    ("optimizers.adam.beta1", DELETED, "'optimizers.adam.beta1' is missing; add it as config.yaml shows."),
     ("experiments", {}, "'experiments.main' is missing; add it as config.yaml shows."),
     # Wrong types.
     ("training.steps", "many", "'training.steps' is \"many\", expected an integer of at least 1."),

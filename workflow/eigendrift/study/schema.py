@@ -98,7 +98,7 @@ def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
     close = difflib.get_close_matches(str(unknown), allowed, n=1)
     hint = f"did you mean '{close[0]}'? Allowed here" if close else "allowed here"
     what = listing(allowed)
-    # They have names of plug-ins.
+    # Plug-ins add to these.
     more = ", and those of 'plugins'" if _key(error) == "optimizers" else ""
     return f"Config key '{_key(error, unknown)}' is not known; {hint}: {what}{more}."
 
