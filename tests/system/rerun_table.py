@@ -1,23 +1,22 @@
-"""What changed → what runs again: dry runs of the tiny study after every change, and tables of them."""
+"""What changed → what runs again: a change of every key, and tables of what dry runs say of it."""
 
 import re
 from pathlib import Path
 
-import yaml
-from clone import Output, read_summary
-from many_snakemakes import run_each
-from tiny_study import TINY
+from clone import Output
+from rerun_study import LAID_OVER, PLUGIN
 
-# Every key of the schema, in its order, with a value other than the tiny study's.
+MAIN = LAID_OVER["experiments"]["main"]["optimizers"]
+# Every key of the schema, in its order, with a value other than the study's.
 CHANGES = {
     "study": "other",
-    "plugins": ["examples/entropy.py"],
+    "plugins": [PLUGIN, "examples/bars.py"],
     "data_dir": "/somewhere/else",
     "device": "cpu",
     "input_scaling": "unit",
     "experiments.main.datasets": ["mnist5k"],
     "experiments.main.model": "mlp-other",
-    "experiments.main.optimizers": ["sgd", "momentum"],
+    "experiments.main.optimizers": [*MAIN, "momentum"],
     "experiments.main.batch_size": 32,
     "experiments.main.seeds": 3,
     "experiments.batch_sizes": None,
@@ -42,10 +41,28 @@ CHANGES = {
     "optimizers.adam.beta1": 0.8,
     "optimizers.adam.beta2": 0.99,
     "optimizers.adam.epsilon": 1e-7,
+    "optimizers.adamw.learning_rate": 0.002,
+    "optimizers.adamw.beta1": 0.8,
+    "optimizers.adamw.beta2": 0.99,
+    "optimizers.adamw.epsilon": 1e-7,
+    "optimizers.adamw.weight_decay": 0.1,
+    "optimizers.rmsprop.learning_rate": 0.002,
+    "optimizers.rmsprop.beta2": 0.9,
+    "optimizers.rmsprop.epsilon": 1e-7,
+    "optimizers.sam.learning_rate": 0.002,
+    "optimizers.sam.momentum": 0.8,
+    "optimizers.sam.radius": 0.1,
+    "optimizers.muon.learning_rate": 0.01,
+    "optimizers.muon.momentum": 0.9,
+    "optimizers.muon.weight_decay": 0.01,
     "models.mlp-4.kind": "mlp",
     "models.mlp-4.hidden_widths": [5],
     "models.mlp-4.activation": "tanh",
     "models.mlp-4.initialization": "glorot_normal",
+    "models.cnn-2.channels": [3],
+    "models.cnn-2.kernel_size": 5,
+    "models.cnn-2.activation": "tanh",
+    "models.cnn-2.initialization": "glorot_normal",
     "models.mlp-other.activation": "gelu",
     "training.steps": 44,
     "training.full_batch_steps": 14,
@@ -66,8 +83,8 @@ CHANGES = {
     "null_models.names": ["isotropic", "reinitialized", "permuted"],
     "null_models.draws.isotropic": 6,
     "null_models.draws.reinitialized": 6,
-    "null_models.draws.permuted": 6,
-    "null_models.draws.shuffled_labels": 6,
+    "null_models.draws.permuted": 16,
+    "null_models.draws.shuffled_labels": 16,
     "null_models.draws.wide": 6,
     "null_models.validation.draws": 6,
     "null_models.validation.significance": 0.01,
@@ -93,40 +110,18 @@ STAGES = {
     "null": "null",
     "minima": "minimum",
     "metrics": "metrics",
+    "plug-ins' metrics": "plugin_metric",
     "base-lines": "baseline",
     "valid.": "validation",
     "claims": "claims",
     "regimes": "regimes",
-    "figures": r"(fig|ext)0[1-8]|fig[12]\d",
+    "figures": r"(fig|ext)0[1-8]|fig[12]\d|figure_.+",
     "pages": "claims_page|configuration",
     "run times": "benchmarks|ext09",
 }
 # Of them the table says which.
 BY_NAME = "figures"
 ALL, SOME, NEW, NOTHING = "●", "◐", "+", ""
-
-
-def overlay(key: str, value: object) -> dict[str, object]:
-    for name in reversed(key.split(".")):
-        value = {name: value}
-    assert isinstance(value, dict)
-    return value
-
-
-def dry_runs(clone, overlays: list[dict[str, object]]) -> list[dict[str, Output]]:
-    """Everything that the study makes with something laid over it, and what of it would be made."""
-    directory = clone.path / ".dry-runs"
-    directory.mkdir(exist_ok=True)
-    commands = []
-    for number, content in enumerate(overlays):
-        file = directory / f"{number}.yaml"
-        file.write_text(yaml.safe_dump(content))
-        commands.append(["--configfile", TINY, str(file), "--detailed-summary", "reported"])
-    found = []
-    for content, (_, text) in zip(overlays, run_each(commands, clone.path, directory), strict=True):
-        assert "output_file" in text, (content, text)
-        found.append(read_summary(text))
-    return found
 
 
 def names(again: set[str], of_stage: list[Output]) -> str:
@@ -171,10 +166,10 @@ def row_of_module(module: str, outputs: dict[str, Output]) -> dict[str, str]:
 
 
 def modules(root: Path) -> list[str]:
-    """Library and scripts, as they are among the inputs of rules."""
+    """Library, scripts and the plug-in, as they are among the inputs of rules."""
     library = (path for path in (root / "workflow/eigendrift").rglob("*.py") if path.name != "__init__.py")
     scripts = (root / "workflow/scripts").glob("*.py")
-    return [str(path.relative_to(root)) for path in [*sorted(library), *sorted(scripts)]]
+    return [str(path.relative_to(root)) for path in [*sorted(library), *sorted(scripts), root / PLUGIN]]
 
 
 def markdown(title: str, rows: dict[str, dict[str, str]]) -> str:
