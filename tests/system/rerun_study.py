@@ -66,18 +66,23 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def dry_runs(clone: Clone, overlays: list[dict[str, Any]]) -> list[dict[str, Output]]:
     """Everything that the study makes with something laid over it, and what of it would be made."""
-    directory = clone.path / ".dry-runs"
-    directory.mkdir(exist_ok=True)
-    commands = []
-    for number, content in enumerate(overlays):
-        file = directory / f"{number}.yaml"
-        file.write_text(yaml.safe_dump(merged(LAID_OVER, content)))
-        commands.append(["--configfile", TINY, str(file), "--detailed-summary", "reported"])
+    files = [
+        written_down(clone, merged(LAID_OVER, content), number) for number, content in enumerate(overlays)
+    ]
+    commands = [["--configfile", TINY, str(file), "--detailed-summary", "reported"] for file in files]
     found = []
-    for content, (_, text) in zip(overlays, run_each(commands, clone.path, directory), strict=True):
+    for content, (_, text) in zip(overlays, run_each(commands, clone.path, files[0].parent), strict=True):
         assert "output_file" in text, (content, text)
         found.append(read_summary(text))
     return found
+
+
+def written_down(clone: Clone, content: dict[str, Any], number: int = 0) -> Path:
+    """Write down what is laid over the tiny study."""
+    file = clone.path / f".dry-runs/{number}.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(yaml.safe_dump(content))
+    return file
 
 
 def planned(place: Path) -> Clone:
@@ -92,7 +97,7 @@ def planned(place: Path) -> Clone:
             path.touch()
     # Without --no-hooks it would show the verdicts, which are empty.
     result = clone.snakemake(
-        "--touch", "--forceall", "--no-hooks", "reported", study=(TINY, ".dry-runs/0.yaml")
+        "--touch", "--forceall", "--no-hooks", "reported", study=(TINY, written_down(clone, LAID_OVER))
     )
     assert result.returncode == 0, result.stdout
     return clone

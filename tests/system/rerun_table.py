@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from clone import Output
+from code_of_rules import Code
 from rerun_study import LAID_OVER, PLUGIN
 
 MAIN = LAID_OVER["experiments"]["main"]["optimizers"]
@@ -147,9 +148,9 @@ def row_of_key(outputs: dict[str, Output]) -> dict[str, str]:
     return row
 
 
-def row_of_module(module: str, outputs: dict[str, Output]) -> dict[str, str]:
-    """The same after a change of a module, which is an input of what depends on it."""
-    touched = {path for path, output in outputs.items() if module in output.inputs}
+def row_of_module(module: str, outputs: dict[str, Output], code: dict[str, Code]) -> dict[str, str]:
+    """The same after a change of a module, by what each rule runs and has as inputs."""
+    touched = {path for path, output in outputs.items() if module in code[output.rule].files}
     size = -1
     while len(touched) > size:
         size = len(touched)
@@ -166,7 +167,7 @@ def row_of_module(module: str, outputs: dict[str, Output]) -> dict[str, str]:
 
 
 def modules(root: Path) -> list[str]:
-    """Library, scripts and the plug-in, as they are among the inputs of rules."""
+    """Library, scripts and the plug-in, by the paths that rules know them by."""
     library = (path for path in (root / "workflow/eigendrift").rglob("*.py") if path.name != "__init__.py")
     scripts = (root / "workflow/scripts").glob("*.py")
     return [str(path.relative_to(root)) for path in [*sorted(library), *sorted(scripts), root / PLUGIN]]

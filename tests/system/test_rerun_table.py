@@ -3,11 +3,13 @@
 import os
 import random
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
 from clone import ROOT
-from rerun_study import LAID_OVER, PLUGIN, dry_runs, merged, overlay, planned
+from code_of_rules import code_of_rules
+from rerun_study import LAID_OVER, PLUGIN, dry_runs, merged, overlay, planned, written_down
 from rerun_table import CHANGES, STAGES, markdown, modules, row_of_key, row_of_module
 from tiny_study import TINY
 
@@ -18,6 +20,8 @@ pytestmark = pytest.mark.xdist_group("planned")
 PAGE = ROOT / "docs/reruns.md"
 WRITTEN = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 STUDY = merged(yaml.safe_load((ROOT / TINY).read_text()), LAID_OVER)
+# What the plug-in has a part in, as a metric and a figure.
+PLUGGED = ("plugin_metric", "figure_entropy")
 MARK = "<!-- written by make reruns -->\n"
 
 
@@ -78,11 +82,19 @@ def test_every_rule_makes_something_and_has_a_column(clone, before):
 
 
 @pytest.fixture(scope="module")
-def tables(clone, before):
+def code(clone):
+    """What each rule runs, also of the plug-in."""
+    rules = code_of_rules(clone.path, TINY, str(written_down(clone, LAID_OVER)))
+    plugged = {name: replace(rules[name], files=rules[name].files | {PLUGIN}) for name in PLUGGED}
+    return rules | plugged
+
+
+@pytest.fixture(scope="module")
+def tables(clone, before, code):
     """Both tables as Markdown."""
     after = dry_runs(clone, [overlay(key, value) for key, value in CHANGES.items()])
     of_keys = {key: row_of_key(outputs) for key, outputs in zip(CHANGES, after, strict=True)}
-    of_modules = {module: row_of_module(module, before) for module in modules(clone.path)}
+    of_modules = {module: row_of_module(module, before, code) for module in modules(clone.path)}
     return f"{markdown('key', of_keys)}\n{markdown('module', of_modules)}"
 
 
@@ -94,9 +106,9 @@ def test_the_table_in_the_docs_is_what_dry_runs_say(tables):
         assert written.strip() == tables.strip(), "run `make reruns` and look at what changed"
 
 
-def test_a_module_that_is_edited_runs_what_the_table_says(clone, before):
-    """The table takes it from the inputs of rules; here snakemake is asked, for some of them."""
-    for module in [*random.Random(0).sample(modules(clone.path), 4), PLUGIN]:
+def test_a_module_that_is_edited_runs_what_the_table_says(clone, before, code):
+    """The table takes it from what rules run; here snakemake is asked, for some of them."""
+    for module in [*random.Random(0).sample(modules(clone.path), 6), PLUGIN]:
         path = clone.path / module
         content = path.read_text()
         path.write_text(content + "\n# edited\n")
@@ -104,4 +116,4 @@ def test_a_module_that_is_edited_runs_what_the_table_says(clone, before):
             (after,) = dry_runs(clone, [{}])
         finally:
             path.write_text(content)
-        assert row_of_key(after) == row_of_module(module, before), module
+        assert row_of_key(after) == row_of_module(module, before, code), module

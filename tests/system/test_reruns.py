@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clone import Clone, copy_repository
+from code_of_rules import code_of_rules
 from tiny_study import RESULTS, TINY
 
 pytestmark = pytest.mark.xdist_group("tiny")
@@ -15,13 +16,14 @@ pytestmark = pytest.mark.xdist_group("tiny")
 
 def test_jobs_import_nothing_that_is_not_declared(tiny, made):
     """By what each job of the tiny study had imported at its end."""
+    code = code_of_rules(tiny.path, TINY)
     seen = list((tiny.path.parent / "imports").iterdir())
     names = {path.name.partition("-")[0] for path in seen}
     assert {"train.py", "eigenpairs.py", "figure.py", "claims.py", "data.py"} <= names
     for path in seen:
         log, *imported = path.read_text().splitlines()
-        (declared,) = {one.inputs for one in made.values() if one.log == log}
-        assert set(imported) <= declared, log
+        (rule,) = {one.rule for one in made.values() if one.log == log}
+        assert set(imported) <= code[rule].files, log
 
 
 def test_other_time_stamps_and_another_place_run_nothing(tiny, tmp_path):

@@ -1,7 +1,6 @@
 """The conda environments, held against the lock and against what the scripts of the rules import."""
 
 import ast
-import json
 import os
 import re
 import subprocess
@@ -12,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from clone import ROOT, SMOKE
+from code_of_rules import code_of_rules
 
-ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / "envs").glob("*.yaml")}
 # Where conda, PyPI and the import statement call a package by different names.
 ON_PYPI = {"pytorch": "torch"}
@@ -22,32 +22,11 @@ IMPORTED_AS = {"pytorch": "torch", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 OWN = {path.stem for folder in ("scripts", "") for path in (ROOT / "workflow" / folder).glob("*.py")} | {
     "eigendrift"
 }
-LIST_RULES = """
-import json, sys
-from pathlib import Path
-from snakemake.api import ConfigSettings, OutputSettings, ResourceSettings, SnakemakeApi
-with SnakemakeApi(OutputSettings(quiet={"all"})) as api:
-    study = api.workflow(
-        ResourceSettings(cores=1),
-        ConfigSettings(configfiles=[Path("workflow/studies/smoke.yaml")]),
-        snakefile=Path("Snakefile"),
-    )
-    study.list_rules()
-    rules = [
-        {"name": rule.name, "environment": rule.conda_env, "code": list(rule.input.code)}
-        for rule in study._workflow.rules if rule.script
-    ]
-print("RULES", json.dumps(rules, default=lambda spec: str(spec.file.get_filename())))
-"""
 
 
 @pytest.fixture(scope="module")
 def rules():
-    result = subprocess.run(
-        [sys.executable, "-c", LIST_RULES], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.partition("RULES ")[2])
+    return code_of_rules(ROOT, SMOKE)
 
 
 def is_type_checking(node):
@@ -78,19 +57,24 @@ def provided(environment):
 
 def test_every_rule_names_an_environment(rules):
     assert len(rules) > 30
-    assert {Path(rule["environment"] or "none").name for rule in rules} == set(ENVIRONMENTS)
+    assert {Path(rule.environment or "none").name for rule in rules.values()} == set(ENVIRONMENTS)
+
+
+def test_every_rule_has_its_own_code_as_a_parameter(rules):
+    assert {name for name, rule in rules.items() if rule.declared != rule.digest} == set()
+    assert len({rule.digest for rule in rules.values()}) > 30
 
 
 def test_environments_have_what_their_rules_import(rules):
-    for rule in rules:
-        lacking = needed(rule["code"]) - provided(Path(rule["environment"]).name)
-        assert not lacking, f"{rule['name']} imports {lacking}, which {rule['environment']} lacks"
+    for name, rule in rules.items():
+        lacking = needed(rule.files) - provided(Path(rule.environment).name)
+        assert not lacking, f"{name} imports {lacking}, which {rule.environment} lacks"
 
 
 def test_environments_have_nothing_else(rules):
     used = defaultdict(set)
-    for rule in rules:
-        used[Path(rule["environment"]).name] |= needed(rule["code"])
+    for rule in rules.values():
+        used[Path(rule.environment).name] |= needed(rule.files)
     for environment in ENVIRONMENTS:
         assert provided(environment) <= used[environment], environment
 

@@ -24,40 +24,40 @@ rule claims:
                 DECIDED["manifests"] + manifests_of(sum(SWEEPS.values(), []))
             )
         ),
-        validation=rules.validation.output.validation,
-        departure=rules.validation.output.departure,
+        validation=path_of(rules.validation.output.validation),
+        departure=path_of(rules.validation.output.departure),
         seals=seals_of(
             rules.validation.output.validation, rules.validation.output.departure
         ),
         schema=os.path.relpath(WORKFLOW / "schemas/claims.schema.json"),
-        code=code("claims"),
     output:
         json=report(
-            "results/{study}/claims.json",
+            "<results>/claims.json",
             caption="../report/claims.rst",
             category="Claims",
             labels={"figure": "verdicts", "file": "whole record (json)"},
         ),
         csv=report(
-            "results/{study}/claims.csv",
+            "<results>/claims.csv",
             caption="../report/claims.rst",
             category="Claims",
             labels={"figure": "verdicts", "file": "table (csv)"},
         ),
         sensitivity=report(
-            "results/{study}/claims_sensitivity.csv",
+            "<results>/claims_sensitivity.csv",
             caption="../report/claims.rst",
             category="Claims",
             labels={"figure": "sensitivity", "file": "table (csv)"},
         ),
-        seals=seals_of("results/{study}/claims.json"),
+        seals=seals_of("<results>/claims.json"),
     log:
-        "results/{study}/logs/claims.log",
+        "<results>/logs/claims.log",
     benchmark:
-        "results/{study}/benchmarks/claims.tsv"
+        "<results>/benchmarks/claims.tsv"
     conda:
         "../../envs/analysis.yaml"
     params:
+        code=code("claims"),
         settings=config["claims"],
     message:
         "Deciding the claims"

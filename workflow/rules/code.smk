@@ -1,7 +1,9 @@
-"""The code that jobs run, as inputs: the library's modules and plug-ins, by what each job uses of them.
+"""The code that jobs run, as a parameter of each: the library's modules and plug-ins, by what it uses of them.
 
 Consumes and produces nothing.
 """
+
+import hashlib
 
 from eigendrift.extensions.plugins import package_of
 from imports import Imports
@@ -9,30 +11,41 @@ from imports import Imports
 IMPORTS = Imports([WORKFLOW / "scripts", WORKFLOW])
 
 
-@functools.cache
-def code(script, *modules):
-    """The script of a stage and every library module that it imports, also indirectly.
+def code(script, *modules, plugins=()):
+    """A digest of the script of a stage, of every library module that it imports, also indirectly, and of plug-ins.
 
-    As inputs they rerun their stage when their content changes, and only then. Modules that the script chooses
-    while it runs are given by name.
+    As a parameter it reruns its stage when their content is another than that which Snakemake read before it began,
+    and only then. As inputs of each job, files would do so as well, at twice the time to plan a large study, and not
+    where one is edited while its job runs. Modules that the script chooses while it runs are given by name; plug-ins
+    as they are, or as a function of wildcards.
     """
-    return [from_here(file) for file in IMPORTS.files([script, *modules])]
+    if callable(plugins):
+        return of_job(
+            lambda w: digest_of((script, *modules), plugins(w)),
+            digest_of((script, *modules)),
+        )
+    return digest_of((script, *modules), plugins)
+
+
+def of_job(function, otherwise=()):
+    """A parameter that depends on the plug-ins of a job; without any in the study nobody has to ask for each job."""
+    return function if PLUGINS else otherwise
 
 
 @functools.cache
-def plugin_code(plugins):
-    """The same of plug-ins, which import what lies beside them, and modules of the library."""
+def digest_of(modules, plugins=()):
+    digests = {content_of(file) for file in files_of(modules, plugins)}
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+
+
+@functools.cache
+def content_of(file):
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def files_of(modules, plugins=()):
+    """The files of modules and of plug-ins, and of all that they import from the library or from beside them."""
     for file in map(Path, plugins):
         IMPORTS.add_package(package_of(file), file.parent)
-    return [
-        from_here(file)
-        for file in IMPORTS.files(
-            [f"{package_of(file)}.{file.stem}" for file in map(Path, plugins)]
-        )
-    ]
-
-
-def from_here(file):
-    """The path of a file, as rules have paths: from the working directory where it lies below it."""
-    relative = os.path.relpath(file)
-    return os.path.abspath(file) if relative.startswith(os.pardir) else relative
+    plugged = [f"{package_of(file)}.{file.stem}" for file in map(Path, plugins)]
+    return IMPORTS.files([*modules, *plugged])

@@ -81,8 +81,11 @@ if config["data_dir"] and not os.environ.get("EIGENDRIFT_DATA"):
     )
 
 
+pathvars:
+    results=f"results/{STUDY}",
+
+
 wildcard_constraints:
-    study=STUDY,
     dataset=r"[^/]+",
     model=r"[^/]+",
     null="|".join(null_names(config)),
@@ -128,6 +131,11 @@ def baselines_of(runs, nulls):
             for null in nulls
         )
     )
+
+
+def path_of(output):
+    """An output of another rule as text: as it is, Snakemake compares it with all lists of inputs, for each input."""
+    return str(output)
 
 
 def manifests_of(stores):

@@ -6,20 +6,18 @@ Produces data/<dataset>.zarr and its manifest.
 
 
 rule data:
-    input:
-        code=code("data"),
-        plugins=plugins_for_data,
-        plugin_code=lambda w: plugin_code(plugins_for_data(w)),
     output:
-        store=directory("results/{study}/data/{dataset}.zarr"),
-        manifest="results/{study}/data/{dataset}.json",
+        store=directory("<results>/data/{dataset}.zarr"),
+        manifest="<results>/data/{dataset}.json",
     log:
-        "results/{study}/logs/data/{dataset}.log",
+        "<results>/logs/data/{dataset}.log",
     benchmark:
-        "results/{study}/benchmarks/data/{dataset}.tsv"
+        "<results>/benchmarks/data/{dataset}.tsv"
     conda:
         "../../envs/data.yaml"
     params:
+        code=code("data", plugins=plugins_for_data),
+        plugins=of_job(plugins_for_data),
         settings=lambda w: data_settings(config, w.dataset),
     message:
         "Loading the data set {wildcards.dataset}"

@@ -8,29 +8,28 @@ preconditioned Hessian runs/<run>/preconditioned/eigenpairs.zarr; and their mani
 
 rule eigenpairs:
     input:
-        code=code("eigenpairs"),
-        plugins=lambda w: plugins_for_training(RUNS[w.run]),
-        plugin_code=lambda w: plugin_code(plugins_for_training(RUNS[w.run])),
         manifests=lambda w: [
             rules.train.output.manifest,
-            f"results/{w.study}/data/{RUNS[w.run].dataset}.json",
+            f"<results>/data/{RUNS[w.run].dataset}.json",
         ],
-        data=lambda w: ancient(f"results/{w.study}/data/{RUNS[w.run].dataset}.zarr"),
+        data=lambda w: ancient(f"<results>/data/{RUNS[w.run].dataset}.zarr"),
         trajectory=ancient(rules.train.output.store),
     output:
         **whole_eigenpairs(""),
-        store=directory("results/{study}/runs/{run}/eigenpairs.zarr"),
-        manifest="results/{study}/runs/{run}/eigenpairs.json",
+        store=directory("<results>/runs/{run}/eigenpairs.zarr"),
+        manifest="<results>/runs/{run}/eigenpairs.json",
     log:
-        "results/{study}/logs/eigenpairs/{run}.log",
+        "<results>/logs/eigenpairs/{run}.log",
     benchmark:
-        "results/{study}/benchmarks/eigenpairs/{run}.tsv"
+        "<results>/benchmarks/eigenpairs/{run}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
         gpu=gpus(),
     params:
+        code=code("eigenpairs", plugins=plugins_for_training),
+        plugins=of_job(plugins_for_training),
         solver=solver_settings(config),
         preconditioned=False,
         every=1,
@@ -45,13 +44,15 @@ rule eigenpairs:
 use rule eigenpairs as wide_eigenpairs with:
     output:
         **whole_eigenpairs("wide/"),
-        store=directory("results/{study}/runs/{run}/wide/eigenpairs.zarr"),
-        manifest="results/{study}/runs/{run}/wide/eigenpairs.json",
+        store=directory("<results>/runs/{run}/wide/eigenpairs.zarr"),
+        manifest="<results>/runs/{run}/wide/eigenpairs.json",
     log:
-        "results/{study}/logs/wide_eigenpairs/{run}.log",
+        "<results>/logs/wide_eigenpairs/{run}.log",
     benchmark:
-        "results/{study}/benchmarks/wide_eigenpairs/{run}.tsv"
+        "<results>/benchmarks/wide_eigenpairs/{run}.tsv"
     params:
+        code=code("eigenpairs", plugins=plugins_for_training),
+        plugins=of_job(plugins_for_training),
         solver=solver_settings(config, "wide_count"),
         every=config["eigenpairs"]["wide_every"],
         preconditioned=False,
@@ -64,13 +65,15 @@ use rule eigenpairs as wide_eigenpairs with:
 use rule eigenpairs as preconditioned_eigenpairs with:
     output:
         **whole_eigenpairs("preconditioned/"),
-        store=directory("results/{study}/runs/{run}/preconditioned/eigenpairs.zarr"),
-        manifest="results/{study}/runs/{run}/preconditioned/eigenpairs.json",
+        store=directory("<results>/runs/{run}/preconditioned/eigenpairs.zarr"),
+        manifest="<results>/runs/{run}/preconditioned/eigenpairs.json",
     log:
-        "results/{study}/logs/preconditioned_eigenpairs/{run}.log",
+        "<results>/logs/preconditioned_eigenpairs/{run}.log",
     benchmark:
-        "results/{study}/benchmarks/preconditioned_eigenpairs/{run}.tsv"
+        "<results>/benchmarks/preconditioned_eigenpairs/{run}.tsv"
     params:
+        code=code("eigenpairs", plugins=plugins_for_training),
+        plugins=of_job(plugins_for_training),
         solver=solver_settings(config),
         every=1,
         preconditioned=True,

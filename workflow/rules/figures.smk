@@ -30,7 +30,7 @@ def picture(name, category, caption=None):
     """The files of one figure, as the report shows them."""
     return {
         ending: report(
-            f"results/{{study}}/figures/{name}.{ending}",
+            f"<results>/figures/{name}.{ending}",
             caption=f"../report/{caption or name}.rst",
             category=category,
             labels={
@@ -157,7 +157,7 @@ FIGURES = {
         MAIN,
         {
             "manifests": seals_of(rules.claims.output.json),
-            "verdicts": rules.claims.output.json,
+            "verdicts": path_of(rules.claims.output.json),
         },
     ),
     "ext08_null_models": shown(
@@ -169,8 +169,8 @@ FIGURES = {
                 rules.validation.output.values_compared,
                 rules.validation.output.validation,
             ),
-            "values": rules.validation.output.values_compared,
-            "verdicts": rules.validation.output.validation,
+            "values": path_of(rules.validation.output.values_compared),
+            "verdicts": path_of(rules.validation.output.validation),
         },
         nulls=NULLS,
     ),
@@ -256,7 +256,7 @@ if REGIME_RUNS:
             REGIMES,
             {
                 "manifests": seals_of(rules.regimes.output.table),
-                "regimes": rules.regimes.output.table,
+                "regimes": path_of(rules.regimes.output.table),
             },
             dataset=REGIMES_OF,
         ),
@@ -274,20 +274,19 @@ for name, figure in FIGURES.items():
             f"figure_{name}" if name in known(Figure) else name.partition("_")[0]
         input:
             **figure["stores"],
-            code=code("figure", *figure["modules"]),
-            plugins=figure.get("plugins", ()),
-            plugin_code=plugin_code(figure.get("plugins", ())),
         output:
             **picture(name, figure["category"], figure.get("caption")),
         log:
-            f"results/{{study}}/logs/figures/{name}.log",
+            f"<results>/logs/figures/{name}.log",
         benchmark:
-            f"results/{{study}}/benchmarks/figures/{name}.tsv"
+            f"<results>/benchmarks/figures/{name}.tsv"
         group:
             DRAWN
         conda:
             "../../envs/figures.yaml"
         params:
+            code=code("figure", *figure["modules"], plugins=figure.get("plugins", ())),
+            plugins=figure.get("plugins", ()),
             draw=figure["draw"],
             settings=figure["settings"],
             style=config["figures"]["style"],

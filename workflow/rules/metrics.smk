@@ -9,20 +9,21 @@ Where jobs are submitted, these short ones go together, as many as a profile say
 rule metrics:
     input:
         **to_measure(rules.eigenpairs.output),
-        code=code("metrics"),
         manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
     output:
-        store=directory("results/{study}/runs/{run}/metrics.zarr"),
-        manifest="results/{study}/runs/{run}/metrics.json",
+        store=directory("<results>/runs/{run}/metrics.zarr"),
+        manifest="<results>/runs/{run}/metrics.json",
     log:
-        "results/{study}/logs/metrics/{run}.log",
+        "<results>/logs/metrics/{run}.log",
     benchmark:
-        "results/{study}/benchmarks/metrics/{run}.tsv"
+        "<results>/benchmarks/metrics/{run}.tsv"
     group:
         "measured"
     conda:
         "../../envs/analysis.yaml"
+    params:
+        code=code("metrics"),
     message:
         "Measuring {wildcards.run}"
     script:
@@ -32,16 +33,15 @@ rule metrics:
 use rule metrics as wide_metrics with:
     input:
         **to_measure(rules.wide_eigenpairs.output),
-        code=code("metrics"),
         manifests=[rules.train.output.manifest, rules.wide_eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
     output:
-        store=directory("results/{study}/runs/{run}/wide/metrics.zarr"),
-        manifest="results/{study}/runs/{run}/wide/metrics.json",
+        store=directory("<results>/runs/{run}/wide/metrics.zarr"),
+        manifest="<results>/runs/{run}/wide/metrics.json",
     log:
-        "results/{study}/logs/wide_metrics/{run}.log",
+        "<results>/logs/wide_metrics/{run}.log",
     benchmark:
-        "results/{study}/benchmarks/wide_metrics/{run}.tsv"
+        "<results>/benchmarks/wide_metrics/{run}.tsv"
     message:
         "Measuring many leading eigenpairs along {wildcards.run}"
 
@@ -49,19 +49,20 @@ use rule metrics as wide_metrics with:
 rule preconditioned_metrics:
     input:
         **to_measure(rules.preconditioned_eigenpairs.output),
-        code=code("preconditioned_metrics"),
         manifest=rules.preconditioned_eigenpairs.output.manifest,
     output:
-        store=directory("results/{study}/runs/{run}/preconditioned/metrics.zarr"),
-        manifest="results/{study}/runs/{run}/preconditioned/metrics.json",
+        store=directory("<results>/runs/{run}/preconditioned/metrics.zarr"),
+        manifest="<results>/runs/{run}/preconditioned/metrics.json",
     log:
-        "results/{study}/logs/preconditioned_metrics/{run}.log",
+        "<results>/logs/preconditioned_metrics/{run}.log",
     benchmark:
-        "results/{study}/benchmarks/preconditioned_metrics/{run}.tsv"
+        "<results>/benchmarks/preconditioned_metrics/{run}.tsv"
     group:
         "measured"
     conda:
         "../../envs/analysis.yaml"
+    params:
+        code=code("preconditioned_metrics"),
     message:
         "Measuring the preconditioned Hessian's eigenpairs along {wildcards.run}"
     script:
@@ -71,22 +72,22 @@ rule preconditioned_metrics:
 rule plugin_metric:
     input:
         **to_measure(rules.eigenpairs.output),
-        code=code("plugin_metric"),
-        plugins=lambda w: plugins_of((Metric, w.metric)),
-        plugin_code=lambda w: plugin_code(plugins_of((Metric, w.metric))),
         manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
         trajectory=ancient(rules.train.output.store),
     output:
-        store=directory("results/{study}/runs/{run}/plugins/{metric}.zarr"),
-        manifest="results/{study}/runs/{run}/plugins/{metric}.json",
+        store=directory("<results>/runs/{run}/plugins/{metric}.zarr"),
+        manifest="<results>/runs/{run}/plugins/{metric}.json",
     log:
-        "results/{study}/logs/plugin_metric/{run}/{metric}.log",
+        "<results>/logs/plugin_metric/{run}/{metric}.log",
     benchmark:
-        "results/{study}/benchmarks/plugin_metric/{run}/{metric}.tsv"
+        "<results>/benchmarks/plugin_metric/{run}/{metric}.tsv"
     group:
         "measured"
     conda:
         "../../envs/analysis.yaml"
+    params:
+        code=code("plugin_metric", plugins=plugins_for_metric),
+        plugins=plugins_for_metric,
     message:
         "Measuring {wildcards.metric} of {wildcards.run}"
     script:
@@ -95,20 +96,21 @@ rule plugin_metric:
 
 rule baseline:
     input:
-        code=code("baseline"),
         manifest=rules.null.output.manifest,
         draws=ancient(rules.null.output.store),
     output:
-        store=directory("results/{study}/null/{dataset}/{model}/{null}-baseline.zarr"),
-        manifest="results/{study}/null/{dataset}/{model}/{null}-baseline.json",
+        store=directory("<results>/null/{dataset}/{model}/{null}-baseline.zarr"),
+        manifest="<results>/null/{dataset}/{model}/{null}-baseline.json",
     log:
-        "results/{study}/logs/baseline/{dataset}/{model}/{null}.log",
+        "<results>/logs/baseline/{dataset}/{model}/{null}.log",
     benchmark:
-        "results/{study}/benchmarks/baseline/{dataset}/{model}/{null}.tsv"
+        "<results>/benchmarks/baseline/{dataset}/{model}/{null}.tsv"
     group:
         "measured"
     conda:
         "../../envs/analysis.yaml"
+    params:
+        code=code("baseline"),
     message:
         "Measuring the null model {wildcards.null} of {wildcards.model} on {wildcards.dataset}"
     script:

@@ -7,22 +7,19 @@ Produces minima/<dataset>/<model>/<optimizer>.zarr and its manifest.
 
 rule minimum:
     input:
-        code=code("minimum"),
-        plugins=lambda w: plugins_of(model_of(w.model)),
-        plugin_code=lambda w: plugin_code(plugins_of(model_of(w.model))),
         manifests=lambda w: [
-            f"results/{w.study}/data/{w.dataset}.json",
+            f"<results>/data/{w.dataset}.json",
             *manifests_of(ends_of(w)),
         ],
-        data=ancient("results/{study}/data/{dataset}.zarr"),
+        data=ancient("<results>/data/{dataset}.zarr"),
         trajectories=lambda w: ancient(ends_of(w)),
     output:
-        store=directory("results/{study}/minima/{dataset}/{model}/{optimizer}.zarr"),
-        manifest="results/{study}/minima/{dataset}/{model}/{optimizer}.json",
+        store=directory("<results>/minima/{dataset}/{model}/{optimizer}.zarr"),
+        manifest="<results>/minima/{dataset}/{model}/{optimizer}.json",
     log:
-        "results/{study}/logs/minimum/{dataset}/{model}/{optimizer}.log",
+        "<results>/logs/minimum/{dataset}/{model}/{optimizer}.log",
     benchmark:
-        "results/{study}/benchmarks/minimum/{dataset}/{model}/{optimizer}.tsv"
+        "<results>/benchmarks/minimum/{dataset}/{model}/{optimizer}.tsv"
     wildcard_constraints:
         optimizer="|".join(config["experiments"]["main"]["optimizers"]),
     conda:
@@ -31,6 +28,8 @@ rule minimum:
     resources:
         gpu=gpus(),
     params:
+        code=code("minimum", plugins=plugins_for_minimum),
+        plugins=of_job(plugins_for_minimum),
         solver={**solver_settings(config, "wide_count"), "samples": "all"},
         device=config["device"],
     message:

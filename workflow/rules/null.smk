@@ -7,28 +7,27 @@ Produces null/<dataset>/<model>/<null>.zarr, the draws, and their manifest.
 
 rule null:
     input:
-        code=code("null"),
-        plugins=plugins_for_null,
-        plugin_code=lambda w: plugin_code(plugins_for_null(w)),
         manifests=lambda w: [
-            f"results/{w.study}/data/{w.dataset}.json",
+            f"<results>/data/{w.dataset}.json",
             *manifests_of(permuted_by(w)),
         ],
-        data=ancient("results/{study}/data/{dataset}.zarr"),
+        data=ancient("<results>/data/{dataset}.zarr"),
         trajectories=lambda w: ancient(permuted_by(w)),
     output:
-        store=directory("results/{study}/null/{dataset}/{model}/{null}.zarr"),
-        manifest="results/{study}/null/{dataset}/{model}/{null}.json",
+        store=directory("<results>/null/{dataset}/{model}/{null}.zarr"),
+        manifest="<results>/null/{dataset}/{model}/{null}.json",
     log:
-        "results/{study}/logs/null/{dataset}/{model}/{null}.log",
+        "<results>/logs/null/{dataset}/{model}/{null}.log",
     benchmark:
-        "results/{study}/benchmarks/null/{dataset}/{model}/{null}.tsv"
+        "<results>/benchmarks/null/{dataset}/{model}/{null}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
         gpu=gpus(),
     params:
+        code=code("null", plugins=plugins_for_null),
+        plugins=of_job(plugins_for_null),
         settings=lambda w: null_settings(config, w.dataset, w.model, w.null),
         device=config["device"],
     message:

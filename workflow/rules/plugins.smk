@@ -30,7 +30,8 @@ def plugins_for_data(w):
     return plugins_of((Dataset, parts_of(w.dataset)[0]))
 
 
-def plugins_for_training(run):
+def plugins_for_training(w):
+    run = RUNS[w.run]
     return plugins_of((Optimizer, run.optimizer), model_of(run.model))
 
 
@@ -41,6 +42,14 @@ def plugins_for_null(w):
         (Optimizer, training["optimizer"]["name"]) for training in settings["trainings"]
     ]
     return plugins_of(model_of(w.model), (NullModel, settings["null_model"]), *trained)
+
+
+def plugins_for_minimum(w):
+    return plugins_of(model_of(w.model))
+
+
+def plugins_for_metric(w):
+    return plugins_of((Metric, w.metric))
 
 
 def plugin_stores(metrics):

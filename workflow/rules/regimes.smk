@@ -16,22 +16,22 @@ REGIME_SETTINGS = regimes_settings(config, DATASETS) if REGIME_RUNS else {}
 rule regimes:
     input:
         **measured(REGIME_RUNS),
-        code=code("regimes"),
     output:
         table=report(
-            "results/{study}/regimes.csv",
+            "<results>/regimes.csv",
             caption="../report/regimes.rst",
             category="Claims",
             labels={"figure": "regimes", "file": "table (csv)"},
         ),
-        seals=seals_of("results/{study}/regimes.csv"),
+        seals=seals_of("<results>/regimes.csv"),
     log:
-        "results/{study}/logs/regimes.log",
+        "<results>/logs/regimes.log",
     benchmark:
-        "results/{study}/benchmarks/regimes.tsv"
+        "<results>/benchmarks/regimes.tsv"
     conda:
         "../../envs/analysis.yaml"
     params:
+        code=code("regimes"),
         settings=REGIME_SETTINGS,
     message:
         "Deciding the claims over training sets, learning rates and lengths"

@@ -9,19 +9,17 @@ from snakemake.io import strip_wildcard_constraints
 # What `rule all` asks for: whatever the study measures lies upstream of it.
 RESULTS = [
     *expand(
-        "results/{study}/figures/{name}.{ending}",
-        study=STUDY,
+        "<results>/figures/{name}.{ending}",
         name=FIGURES,
         ending=["png", "pdf", "csv"],
     ),
     *expand(
-        "results/{study}/{name}",
-        study=STUDY,
+        "<results>/{name}",
         name=["claims.json", "claims.csv", "claims_sensitivity.csv"],
     ),
-    *expand(rules.validation.output, study=STUDY),
+    *map(path_of, rules.validation.output),
     *manifests_of(BASELINES),
-    *expand(rules.regimes.output, study=STUDY if REGIME_RUNS else []),
+    *map(path_of, rules.regimes.output if REGIME_RUNS else []),
     # Those of experiments that no figure shows, too.
     *manifests_of([f"results/{STUDY}/runs/{run}/metrics.zarr" for run in RUNS]),
     *manifests_of(plugin_stores(known(Metric))),
@@ -30,7 +28,7 @@ RESULTS = [
 # Snakemake would take a missing benchmark file for a job that has to run. As parameters they are read if they
 # are there, and reruns are decided by the results.
 BENCHMARKS = {
-    timed.name: strip_wildcard_constraints(timed.benchmark).replace("{study}", STUDY)
+    timed.name: strip_wildcard_constraints(timed.benchmark)
     for timed in workflow.rules
     if timed.benchmark
 }
@@ -40,18 +38,19 @@ rule claims_page:
     input:
         verdicts=rules.claims.output.json,
         seals=seals_of(rules.claims.output.json),
-        code=code("claims_page"),
     output:
         page=report(
-            "results/{study}/claims.html",
+            "<results>/claims.html",
             caption="../report/claims.rst",
             category="Claims",
             labels={"figure": "verdicts", "file": "page"},
         ),
     log:
-        "results/{study}/logs/claims_page.log",
+        "<results>/logs/claims_page.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        code=code("claims_page"),
     message:
         "Making a page of the verdicts"
     script:
@@ -59,26 +58,25 @@ rule claims_page:
 
 
 rule configuration:
-    input:
-        code=code("configuration"),
     output:
         file=report(
-            "results/{study}/config.yaml",
+            "<results>/config.yaml",
             caption="../report/configuration.rst",
             category="Configuration",
             labels={"file": "study to run again (yaml)"},
         ),
         page=report(
-            "results/{study}/config.html",
+            "<results>/config.html",
             caption="../report/configuration.rst",
             category="Configuration",
             labels={"file": "page"},
         ),
     log:
-        "results/{study}/logs/configuration.log",
+        "<results>/logs/configuration.log",
     conda:
         "../../envs/analysis.yaml"
     params:
+        code=code("configuration"),
         # Where a user keeps files is nothing to publish, and no part of the study. What is null leaves an
         # experiment out again when the file is laid over config.yaml.
         config={**WRITTEN, "data_dir": None},
@@ -92,20 +90,20 @@ rule configuration:
 rule benchmarks:
     input:
         results=RESULTS,
-        code=code("benchmarks"),
     output:
         table=report(
-            "results/{study}/benchmarks.csv",
+            "<results>/benchmarks.csv",
             caption="../report/benchmarks.rst",
             category="Run times",
             labels={"figure": "every job", "file": "table (csv)"},
         ),
-        seals=seals_of("results/{study}/benchmarks.csv"),
+        seals=seals_of("<results>/benchmarks.csv"),
     log:
-        "results/{study}/logs/benchmarks.log",
+        "<results>/logs/benchmarks.log",
     conda:
         "../../envs/analysis.yaml"
     params:
+        code=code("benchmarks"),
         patterns=BENCHMARKS,
         known={
             "run": list(RUNS),
@@ -124,14 +122,14 @@ rule ext09:
     input:
         manifests=seals_of(rules.benchmarks.output.table),
         benchmarks=rules.benchmarks.output.table,
-        code=code("figure", "eigendrift.figures.run_times"),
     output:
         **picture("ext09_run_times", "Run times"),
     log:
-        "results/{study}/logs/figures/ext09_run_times.log",
+        "<results>/logs/figures/ext09_run_times.log",
     conda:
         "../../envs/figures.yaml"
     params:
+        code=code("figure", "eigendrift.figures.run_times"),
         draw="run_times",
         settings={},
         style=config["figures"]["style"],
@@ -145,8 +143,7 @@ rule reported:
     input:
         RESULTS,
         expand(
-            "results/{study}/{name}",
-            study=STUDY,
+            "<results>/{name}",
             name=[
                 "claims.html",
                 "config.html",

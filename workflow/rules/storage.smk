@@ -13,7 +13,7 @@ def whole_eigenpairs(folder):
     """Where the eigenpairs lie beside what is kept of them, until they are measured, if not all are kept."""
     if STORAGE.keys() <= {"dtype"}:
         return {}
-    place = f"results/{{study}}/runs/{{run}}/{folder}whole"
+    place = f"<results>/runs/{{run}}/{folder}whole"
     return {
         "whole": temp(directory(f"{place}/eigenpairs.zarr")),
         "whole_manifest": temp(f"{place}/eigenpairs.json"),

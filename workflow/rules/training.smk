@@ -7,24 +7,23 @@ Produces runs/<run>/trajectory.zarr and its manifest.
 
 rule train:
     input:
-        code=code("train"),
-        plugins=lambda w: plugins_for_training(RUNS[w.run]),
-        plugin_code=lambda w: plugin_code(plugins_for_training(RUNS[w.run])),
-        manifest=lambda w: f"results/{w.study}/data/{RUNS[w.run].dataset}.json",
-        data=lambda w: ancient(f"results/{w.study}/data/{RUNS[w.run].dataset}.zarr"),
+        manifest=lambda w: f"<results>/data/{RUNS[w.run].dataset}.json",
+        data=lambda w: ancient(f"<results>/data/{RUNS[w.run].dataset}.zarr"),
     output:
-        store=directory("results/{study}/runs/{run}/trajectory.zarr"),
-        manifest="results/{study}/runs/{run}/trajectory.json",
+        store=directory("<results>/runs/{run}/trajectory.zarr"),
+        manifest="<results>/runs/{run}/trajectory.json",
     log:
-        "results/{study}/logs/train/{run}.log",
+        "<results>/logs/train/{run}.log",
     benchmark:
-        "results/{study}/benchmarks/train/{run}.tsv"
+        "<results>/benchmarks/train/{run}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
         gpu=gpus(),
     params:
+        code=code("train", plugins=plugins_for_training),
+        plugins=of_job(plugins_for_training),
         settings=lambda w: training_settings(config, RUNS[w.run]),
         device=config["device"],
     message:

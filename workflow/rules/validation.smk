@@ -19,35 +19,34 @@ rule validation:
         untrained=ancient(UNTRAINED_BASELINES),
         metrics=ancient(MAIN_METRICS),
         eigenpairs=ancient(MAIN_EIGENPAIRS),
-        code=code("validation"),
-        plugins=NULL_PLUGINS,
-        plugin_code=plugin_code(NULL_PLUGINS),
     output:
         validation=report(
-            "results/{study}/null_validation.csv",
+            "<results>/null_validation.csv",
             caption="../report/null_validation.rst",
             category="Null models",
             labels={"figure": "null validation", "file": "table (csv)"},
         ),
         departure=report(
-            "results/{study}/null_departure.csv",
+            "<results>/null_departure.csv",
             caption="../report/null_departure.rst",
             category="Null models",
             labels={"figure": "null departure", "file": "table (csv)"},
         ),
-        values_compared="results/{study}/null_values.csv",
+        values_compared="<results>/null_values.csv",
         seals=seals_of(
-            "results/{study}/null_validation.csv",
-            "results/{study}/null_departure.csv",
-            "results/{study}/null_values.csv",
+            "<results>/null_validation.csv",
+            "<results>/null_departure.csv",
+            "<results>/null_values.csv",
         ),
     log:
-        "results/{study}/logs/validation.log",
+        "<results>/logs/validation.log",
     benchmark:
-        "results/{study}/benchmarks/validation.tsv"
+        "<results>/benchmarks/validation.tsv"
     conda:
         "../../envs/analysis.yaml"
     params:
+        code=code("validation", plugins=NULL_PLUGINS),
+        plugins=NULL_PLUGINS,
         settings={**config["null_models"]["validation"], "names": NULLS},
     message:
         "Validating the null models"

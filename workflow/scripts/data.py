@@ -12,7 +12,7 @@ with logged(snakemake.log[0]):
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.writing import write_store
 
-    load_plugins(snakemake.input.plugins)
+    load_plugins(snakemake.params.plugins)
     settings = dict(snakemake.params.settings)
     # Scaled before it is reduced, so that a subset has the very pixels of the whole, and its test images.
     whole = SCALINGS[settings["input_scaling"]](load(settings["dataset"]))

@@ -18,7 +18,7 @@ with logged(snakemake.log[0]):
 
     solver, every = snakemake.params.solver, snakemake.params.every
     preconditioned = snakemake.params.preconditioned
-    load_plugins(snakemake.input.plugins)
+    load_plugins(snakemake.params.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
@@ -39,8 +39,7 @@ with logged(snakemake.log[0]):
     landscape = Landscape(read_samples(Path(snakemake.input.data)), training["model"], solver, device)
     store = Path(snakemake.output.store)
     key = progress_key(
-        {**settings, "device": device.type},
-        [*snakemake.input.manifests, *snakemake.input.code, *snakemake.input.plugin_code],
+        {**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests
     )
     with resumable(store, key) as progress:
         pairs = decompose(

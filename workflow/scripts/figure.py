@@ -12,12 +12,11 @@ with logged(snakemake.log[0]):
     from eigendrift.metrics.collection import collect
 
     name = snakemake.params.draw
-    load_plugins(snakemake.input.get("plugins", []))
+    load_plugins(snakemake.params.get("plugins", []))
     # A plug-in of an optimizer that the figure shows may have a figure of that name as well.
     plugged = known(Figure)[name] if snakemake.rule == f"figure_{name}" else None
     figure = None if plugged else import_module(f"eigendrift.figures.{name}")
-    apart = ("code", "manifests", "plugins", "plugin_code")
-    stores = {kind: paths for kind, paths in snakemake.input.items() if kind not in apart}
+    stores = {kind: paths for kind, paths in snakemake.input.items() if kind != "manifests"}
     produce(
         plugged.draw if plugged else figure.draw,
         collect(**stores) if plugged else figure.read(**stores),

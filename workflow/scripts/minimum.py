@@ -13,7 +13,7 @@ with logged(snakemake.log[0]):
     from eigendrift.stores.writing import write_store
 
     solver = snakemake.params.solver
-    load_plugins(snakemake.input.plugins)
+    load_plugins(snakemake.params.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     trajectories = [open_store(Path(path), "trajectory") for path in snakemake.input.trajectories]

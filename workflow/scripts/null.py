@@ -16,7 +16,7 @@ with logged(snakemake.log[0]):
     from eigendrift.stores.writing import write_store
 
     settings = snakemake.params.settings
-    load_plugins(snakemake.input.plugins)
+    load_plugins(snakemake.params.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     samples = read_samples(Path(snakemake.input.data))
@@ -25,8 +25,7 @@ with logged(snakemake.log[0]):
     ends = ends_of(trajectories, settings["trainings"])
     store = Path(snakemake.output.store)
     key = progress_key(
-        {**settings, "device": device.type},
-        [*snakemake.input.manifests, *snakemake.input.code, *snakemake.input.plugin_code],
+        {**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests
     )
     with resumable(store, key) as progress:
         origin = Origin(samples, landscape, settings, device, progress, ends)

@@ -10,7 +10,7 @@ with logged(snakemake.log[0]):
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
 
-    load_plugins(snakemake.input.plugins)
+    load_plugins(snakemake.params.plugins)
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
     eigenpairs = open_store(Path(snakemake.input.eigenpairs), "eigenpairs")
     columns, summary = measure_with_plugin(snakemake.wildcards.metric, trajectory, eigenpairs)

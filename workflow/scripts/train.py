@@ -13,14 +13,13 @@ with logged(snakemake.log[0]):
     from eigendrift.training.trajectory import train
 
     settings = snakemake.params.settings
-    load_plugins(snakemake.input.plugins)
+    load_plugins(snakemake.params.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     samples = read_samples(Path(snakemake.input.data))
     store = Path(snakemake.output.store)
     key = progress_key(
-        {**settings, "device": device.type},
-        [snakemake.input.manifest, *snakemake.input.code, *snakemake.input.plugin_code],
+        {**settings, "device": device.type, "code": snakemake.params.code}, [snakemake.input.manifest]
     )
     with resumable(store, key) as progress:
         run = train(samples, settings, device, progress, f"train {snakemake.wildcards.run}")

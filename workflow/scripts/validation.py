@@ -12,7 +12,7 @@ with logged(snakemake.log[0]):
     from eigendrift.validation.judge import departures, validate
     from eigendrift.validation.values import read_values
 
-    load_plugins(snakemake.input.plugins)
+    load_plugins(snakemake.params.plugins)
     stores, outputs, settings = snakemake.input, snakemake.output, snakemake.params.settings
     values = read_values(stores.baselines, stores.untrained, stores.metrics, stores.eigenpairs)
     tables = {"validation": validate(values, settings), "departure": departures(values, settings)}

@@ -188,9 +188,9 @@ def test_jobs_that_can_be_resumed_have_settings_device_inputs_and_code_in_their_
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "progress_key":
                 found[path.stem] = tuple(map(ast.unparse, node.args))
-    code = "*snakemake.input.code, *snakemake.input.plugin_code]"
-    of_many = ("{**settings, 'device': device.type}", f"[*snakemake.input.manifests, {code}")
-    of_one = (of_many[0], f"[snakemake.input.manifest, {code}")
+    settings = "{**settings, 'device': device.type, 'code': snakemake.params.code}"
+    of_many = (settings, "snakemake.input.manifests")
+    of_one = (settings, "[snakemake.input.manifest]")
     assert found == {"train": of_one, "eigenpairs": of_many, "null": of_many}
 
 

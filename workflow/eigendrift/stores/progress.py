@@ -32,11 +32,11 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def progress_key(settings: Mapping[str, Any], files: Iterable[str | Path]) -> str:
-    """Digest what a computation depends on: settings, files, and the numerical packages.
+    """Digest what a computation depends on: settings, code, files, and the numerical packages.
 
     Args:
-        settings: The settings, as plain JSON values.
-        files: Code and input manifests whose content matters.
+        settings: The settings and a digest of the code, as plain JSON values.
+        files: Input manifests whose content matters.
     """
     digest = hashlib.sha256(json.dumps([settings, package_versions()], sort_keys=True).encode())
     for file in files:

@@ -1,0 +1,63 @@
+"""What code each rule declares to run, as the workflow itself says."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+LIST_RULES = """
+import json, os, sys
+from pathlib import Path
+from snakemake.api import ConfigSettings, OutputSettings, ResourceSettings, SnakemakeApi
+with SnakemakeApi(OutputSettings(quiet={"all"})) as api:
+    study = api.workflow(
+        ResourceSettings(cores=1),
+        ConfigSettings(configfiles=[Path(file) for file in sys.argv[1:]]),
+        snakefile=Path("Snakefile"),
+    )
+    study.list_rules()
+    of_code = study._workflow.globals
+    rules = {}
+    for rule in study._workflow.rules:
+        if rule.script:
+            # What a plug-in draws, no module does.
+            draw = None if rule.name.startswith("figure_") else rule.params.get("draw")
+            modules = (Path(rule.script).stem, *([f"eigendrift.figures.{draw}"] if draw else []))
+            rules[rule.name] = {
+                "environment": rule.conda_env,
+                "files": [os.path.relpath(file) for file in of_code["files_of"](modules)],
+                "digest": of_code["digest_of"](modules),
+                "declared": rule.params.code if isinstance(rule.params.code, str) else None,
+            }
+print("RULES", json.dumps(rules, default=lambda spec: str(spec.file.get_filename())))
+"""
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of one rule.
+
+    Attributes:
+        environment: The file of its environment.
+        files: Its script and all that this imports of the library, as paths in the repository.
+        digest: Of these.
+        declared: The digest that the rule has as a parameter; None if it depends on the job.
+    """
+
+    environment: str
+    files: frozenset[str]
+    digest: str
+    declared: str | None
+
+
+def code_of_rules(root: Path, *study: str) -> dict[str, Code]:
+    """Return the code of each rule with a script, by the rule's name, without that of plug-ins."""
+    command = [sys.executable, "-c", LIST_RULES, *study]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    rules = json.loads(result.stdout.partition("RULES ")[2])
+    return {
+        name: Code(rule["environment"], frozenset(rule["files"]), rule["digest"], rule["declared"])
+        for name, rule in rules.items()
+    }
