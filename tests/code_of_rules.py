@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +14,23 @@ from snakemake.api import ConfigSettings, OutputSettings, ResourceSettings, Snak
 with SnakemakeApi(OutputSettings(quiet={"all"})) as api:
     study = api.workflow(
         ResourceSettings(cores=1),
-        ConfigSettings(configfiles=[Path(file) for file in sys.argv[1:]]),
+        ConfigSettings(configfiles=[Path(file) for file in sys.argv[2:]]),
         snakefile=Path("Snakefile"),
     )
     study.list_rules()
     of_code = study._workflow.globals
+    plugged = json.loads(sys.argv[1])
     rules = {}
     for rule in study._workflow.rules:
         if rule.script:
             # What a plug-in draws, no module does.
-            draw = None if rule.name.startswith("figure_") else rule.params.get("draw")
+            draw = None if rule.name in plugged else rule.params.get("draw")
             modules = (Path(rule.script).stem, *([f"eigendrift.figures.{draw}"] if draw else []))
+            code = modules, tuple(plugged.get(rule.name, []))
             rules[rule.name] = {
                 "environment": rule.conda_env,
-                "files": [os.path.relpath(file) for file in of_code["files_of"](modules)],
-                "digest": of_code["digest_of"](modules),
+                "files": [os.path.relpath(file) for file in of_code["files_of"](*code)],
+                "digest": of_code["digest_of"](*code),
                 "declared": rule.params.code if isinstance(rule.params.code, str) else None,
             }
 print("RULES", json.dumps(rules, default=lambda spec: str(spec.file.get_filename())))
@@ -40,7 +43,7 @@ class Code:
 
     Attributes:
         environment: The file of its environment.
-        files: Its script and all that this imports of the library, as paths in the repository.
+        files: Its script, its plug-ins and all that these import, as paths in the repository.
         digest: Of these.
         declared: The digest that the rule has as a parameter; None if it depends on the job.
     """
@@ -51,9 +54,17 @@ class Code:
     declared: str | None
 
 
-def code_of_rules(root: Path, *study: str) -> dict[str, Code]:
-    """Return the code of each rule with a script, by the rule's name, without that of plug-ins."""
-    command = [sys.executable, "-c", LIST_RULES, *study]
+def code_of_rules(
+    root: Path, *study: str | Path, plugged: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Code]:
+    """Return the code of each rule with a script, by the rule's name.
+
+    Args:
+        root: Where the repository lies.
+        study: The files of a study.
+        plugged: The plug-ins that rules have a metric or a figure of, by the rule's name.
+    """
+    command = [sys.executable, "-c", LIST_RULES, json.dumps(plugged or {}), *study]
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     rules = json.loads(result.stdout.partition("RULES ")[2])

@@ -13,8 +13,11 @@ COMMANDS = re.findall(r"^snakemake (--executor .+|--cores .+)$", (ROOT / "docs/s
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[1])
 def test_a_documented_command_plans_the_study(command, monkeypatch):
     executor = command.split()[1] if command.startswith("--executor") else None
-    if executor and find_spec(f"snakemake_executor_plugin_{executor}") is None:
-        pytest.skip(f"needs snakemake-executor-plugin-{executor}: pip install it")
+    plugins = [f"snakemake-executor-plugin-{executor}"] if executor else []
+    if "--default-storage-provider fs" in command:
+        plugins.append("snakemake-storage-plugin-fs")
+    if missing := [plugin for plugin in plugins if find_spec(plugin.replace("-", "_")) is None]:
+        pytest.skip(f"needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     # Or HTCondor warns that it has no configuration.
     monkeypatch.setenv("CONDOR_CONFIG", "/dev/null")
     result = Clone(ROOT).snakemake("--dry-run", *shlex.split(command))
@@ -23,4 +26,4 @@ def test_a_documented_command_plans_the_study(command, monkeypatch):
 
 
 def test_all_commands_are_found():
-    assert [command.split()[1] for command in COMMANDS] == ["htcondor", "lsf", "16"]
+    assert [command.split()[1] for command in COMMANDS] == ["htcondor", "lsf", "kubernetes", "16"]

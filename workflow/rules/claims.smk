@@ -13,6 +13,7 @@ SWEEPS = {
     for name in ("batch_sizes", "learning_rates")
     if name in config["experiments"]
 }
+VERDICTS = "<results>/claims.json"
 
 
 rule claims:
@@ -24,15 +25,13 @@ rule claims:
                 DECIDED["manifests"] + manifests_of(sum(SWEEPS.values(), []))
             )
         ),
-        validation=path_of(rules.validation.output.validation),
-        departure=path_of(rules.validation.output.departure),
-        seals=seals_of(
-            rules.validation.output.validation, rules.validation.output.departure
-        ),
-        schema=os.path.relpath(WORKFLOW / "schemas/claims.schema.json"),
+        validation=VALIDATION,
+        departure=DEPARTURE,
+        seals=seals_of(VALIDATION, DEPARTURE),
+        schema=local(os.path.relpath(WORKFLOW / "schemas/claims.schema.json")),
     output:
         json=report(
-            "<results>/claims.json",
+            VERDICTS,
             caption="../report/claims.rst",
             category="Claims",
             labels={"figure": "verdicts", "file": "whole record (json)"},
@@ -49,7 +48,7 @@ rule claims:
             category="Claims",
             labels={"figure": "sensitivity", "file": "table (csv)"},
         ),
-        seals=seals_of("<results>/claims.json"),
+        seals=seals_of(VERDICTS),
     log:
         "<results>/logs/claims.log",
     benchmark:

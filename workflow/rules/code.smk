@@ -14,10 +14,9 @@ IMPORTS = Imports([WORKFLOW / "scripts", WORKFLOW])
 def code(script, *modules, plugins=()):
     """A digest of the script of a stage, of every library module that it imports, also indirectly, and of plug-ins.
 
-    As a parameter it reruns its stage when their content is another than that which Snakemake read before it began,
-    and only then. As inputs of each job, files would do so as well, at twice the time to plan a large study, and not
-    where one is edited while its job runs. Modules that the script chooses while it runs are given by name; plug-ins
-    as they are, or as a function of wildcards.
+    As a parameter it reruns its stage when their content changes, also while its job runs, and only then; as inputs
+    of every job, files would take half of the time in which a large study is planned. Modules that the script
+    chooses while it runs are given by name; plug-ins as they are, or as a function of wildcards.
     """
     if callable(plugins):
         return of_job(

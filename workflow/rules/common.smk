@@ -133,11 +133,6 @@ def baselines_of(runs, nulls):
     )
 
 
-def path_of(output):
-    """An output of another rule as text: as it is, Snakemake compares it with all lists of inputs, for each input."""
-    return str(output)
-
-
 def manifests_of(stores):
     """The manifests beside stores: they decide reruns, by content, which directories cannot."""
     return [store.removesuffix(".zarr") + ".json" for store in stores]

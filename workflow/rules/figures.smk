@@ -156,8 +156,8 @@ FIGURES = {
         "Claims",
         MAIN,
         {
-            "manifests": seals_of(rules.claims.output.json),
-            "verdicts": path_of(rules.claims.output.json),
+            "manifests": seals_of(VERDICTS),
+            "verdicts": VERDICTS,
         },
     ),
     "ext08_null_models": shown(
@@ -166,11 +166,11 @@ FIGURES = {
         MAIN,
         {
             "manifests": seals_of(
-                rules.validation.output.values_compared,
-                rules.validation.output.validation,
+                VALUES,
+                VALIDATION,
             ),
-            "values": path_of(rules.validation.output.values_compared),
-            "verdicts": path_of(rules.validation.output.validation),
+            "values": VALUES,
+            "verdicts": VALIDATION,
         },
         nulls=NULLS,
     ),
@@ -255,8 +255,8 @@ if REGIME_RUNS:
             "Claims",
             REGIMES,
             {
-                "manifests": seals_of(rules.regimes.output.table),
-                "regimes": path_of(rules.regimes.output.table),
+                "manifests": seals_of(REGIMES_TABLE),
+                "regimes": REGIMES_TABLE,
             },
             dataset=REGIMES_OF,
         ),

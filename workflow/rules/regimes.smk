@@ -5,6 +5,7 @@ of the chosen null model on each training set.
 Produces regimes.csv and its digest, in a study that has the experiment.
 """
 
+REGIMES_TABLE = "<results>/regimes.csv"
 REGIME_RUNS = (
     runs_of_regimes(config) if "training_sizes" in config["experiments"] else []
 )
@@ -18,12 +19,12 @@ rule regimes:
         **measured(REGIME_RUNS),
     output:
         table=report(
-            "<results>/regimes.csv",
+            REGIMES_TABLE,
             caption="../report/regimes.rst",
             category="Claims",
             labels={"figure": "regimes", "file": "table (csv)"},
         ),
-        seals=seals_of("<results>/regimes.csv"),
+        seals=seals_of(REGIMES_TABLE),
     log:
         "<results>/logs/regimes.log",
     benchmark:

@@ -6,6 +6,11 @@ Produces claims.html, benchmarks.csv, figures/ext09_run_times.png, .pdf and .csv
 
 from snakemake.io import strip_wildcard_constraints
 
+
+def sealed(*tables):
+    return [*tables, *seals_of(*tables)]
+
+
 # What `rule all` asks for: whatever the study measures lies upstream of it.
 RESULTS = [
     *expand(
@@ -17,14 +22,15 @@ RESULTS = [
         "<results>/{name}",
         name=["claims.json", "claims.csv", "claims_sensitivity.csv"],
     ),
-    *map(path_of, rules.validation.output),
+    *sealed(VALIDATION, DEPARTURE, VALUES),
     *manifests_of(BASELINES),
-    *map(path_of, rules.regimes.output if REGIME_RUNS else []),
+    *(sealed(REGIMES_TABLE) if REGIME_RUNS else []),
     # Those of experiments that no figure shows, too.
     *manifests_of([f"results/{STUDY}/runs/{run}/metrics.zarr" for run in RUNS]),
     *manifests_of(plugin_stores(known(Metric))),
 ]
 
+BENCHMARKS_TABLE = "<results>/benchmarks.csv"
 # Snakemake would take a missing benchmark file for a job that has to run. As parameters they are read if they
 # are there, and reruns are decided by the results.
 BENCHMARKS = {
@@ -36,8 +42,8 @@ BENCHMARKS = {
 
 rule claims_page:
     input:
-        verdicts=rules.claims.output.json,
-        seals=seals_of(rules.claims.output.json),
+        verdicts=VERDICTS,
+        seals=seals_of(VERDICTS),
     output:
         page=report(
             "<results>/claims.html",
@@ -92,12 +98,12 @@ rule benchmarks:
         results=RESULTS,
     output:
         table=report(
-            "<results>/benchmarks.csv",
+            BENCHMARKS_TABLE,
             caption="../report/benchmarks.rst",
             category="Run times",
             labels={"figure": "every job", "file": "table (csv)"},
         ),
-        seals=seals_of("<results>/benchmarks.csv"),
+        seals=seals_of(BENCHMARKS_TABLE),
     log:
         "<results>/logs/benchmarks.log",
     conda:
@@ -120,8 +126,8 @@ rule benchmarks:
 
 rule ext09:
     input:
-        manifests=seals_of(rules.benchmarks.output.table),
-        benchmarks=rules.benchmarks.output.table,
+        manifests=seals_of(BENCHMARKS_TABLE),
+        benchmarks=BENCHMARKS_TABLE,
     output:
         **picture("ext09_run_times", "Run times"),
     log:

@@ -5,6 +5,10 @@ experiment's runs metrics.zarr and eigenpairs.zarr.
 Produces null_validation.csv, null_departure.csv and null_values.csv, the values compared, with their digests.
 """
 
+# By their paths: an output of a rule, as it is, would be compared with all lists of inputs beside it, for each input.
+VALIDATION = "<results>/null_validation.csv"
+DEPARTURE = "<results>/null_departure.csv"
+VALUES = "<results>/null_values.csv"
 UNTRAINED_BASELINES = baselines_of(MAIN, untrained_names(config))
 MAIN_EIGENPAIRS = [store_of(run, "eigenpairs") for run in MAIN]
 MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
@@ -21,22 +25,22 @@ rule validation:
         eigenpairs=ancient(MAIN_EIGENPAIRS),
     output:
         validation=report(
-            "<results>/null_validation.csv",
+            VALIDATION,
             caption="../report/null_validation.rst",
             category="Null models",
             labels={"figure": "null validation", "file": "table (csv)"},
         ),
         departure=report(
-            "<results>/null_departure.csv",
+            DEPARTURE,
             caption="../report/null_departure.rst",
             category="Null models",
             labels={"figure": "null departure", "file": "table (csv)"},
         ),
-        values_compared="<results>/null_values.csv",
+        values_compared=VALUES,
         seals=seals_of(
-            "<results>/null_validation.csv",
-            "<results>/null_departure.csv",
-            "<results>/null_values.csv",
+            VALIDATION,
+            DEPARTURE,
+            VALUES,
         ),
     log:
         "<results>/logs/validation.log",
