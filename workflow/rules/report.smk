@@ -6,11 +6,6 @@ Produces claims.html, benchmarks.csv, figures/ext09_run_times.png, .pdf and .csv
 
 from snakemake.io import strip_wildcard_constraints
 
-
-def sealed(*tables):
-    return [*tables, *seals_of(*tables)]
-
-
 # What `rule all` asks for: whatever the study measures lies upstream of it.
 RESULTS = [
     *expand(

@@ -33,3 +33,8 @@ def to_measure(pairs):
 def seals_of(*tables):
     """The digests beside tables that are read again: a reader takes none that is not what was written."""
     return [str(seal_path(Path(table))) for table in tables]
+
+
+def sealed(*tables):
+    """Tables and their digests."""
+    return [*tables, *seals_of(*tables)]
