@@ -5,7 +5,6 @@ benchmarks.csv, which `make report` writes, and from its files. Of paper, and of
 docs/estimate.py computes the core hours from paper-reduced. Jobs are those of a dry run.
 """
 
-import copy
 import re
 import subprocess
 import sys
@@ -30,23 +29,16 @@ from eigendrift.study.nulls import null_names, null_settings  # noqa: E402
 from eigendrift.study.runs import Run, all_runs, runs_of  # noqa: E402
 from eigendrift.study.subsets import parts_of  # noqa: E402
 from eigendrift.training.optimizers import OPTIMIZERS  # noqa: E402
+from overlay import laid_over_default  # noqa: E402
 
 PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"
 PAPER = ROOT / "workflow/studies/paper.yaml"
+TENFOLD = ROOT / "docs/tenfold.yaml"
 FLOAT32 = 4
 HEADER = (
     "| study | runs | jobs | core hours | of them jobs that ask for a GPU | GB on disk |\n"
     "| --- | --- | --- | --- | --- | --- |"
 )
-
-
-def tenfold(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the study with ten times as many seeds in every experiment."""
-    larger = copy.deepcopy(dict(config))
-    larger["study"] += "-tenfold"
-    for experiment in larger["experiments"].values():
-        experiment["seeds"] *= 10
-    return larger
 
 
 def thrifty(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,8 +142,8 @@ def main(desk: Path, reduced: Path) -> None:
     jobs, config = measured(desk)
     print(HEADER)
     print(row("`desk`, measured", config, len(jobs), core_hours(jobs), bytes_on_disk(desk)))
-    paper = complete(PAPER)
-    studies = {"`paper`": paper, "`paper` with ten times the seeds": tenfold(paper)}
+    tenfold = laid_over_default([PAPER, TENFOLD])
+    studies = {"`paper`": complete(PAPER), "`paper` with ten times the seeds": tenfold}
     for name, study in studies.items():
         times = estimate(*measured(reduced), study).drop("all")
         print(row(f"{name}, computed", study, jobs_of(study), times["hours"], bytes_of(study)))

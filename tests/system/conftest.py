@@ -17,7 +17,7 @@ FAILED = pytest.StashKey[bool]()
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
-# Every job writes down which files of the project it had imported, for tests/system/test_reruns.py.
+# Every job writes down which files of the project it had imported, for tests/system/test_no_reruns.py.
 NOTE_IMPORTS = """
 import atexit, logging, os, sys
 

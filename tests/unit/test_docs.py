@@ -20,6 +20,7 @@ from snakemake.cli import get_argument_parser
 from eigendrift.stores.registry import STORES
 from eigendrift.stores.writing import write_store
 from eigendrift.study.runs import all_runs, runs_of
+from overlay import laid_over_default
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -164,8 +165,10 @@ def test_bytes_of_a_study_count_what_has_an_entry_for_each_parameter():
 
 
 def test_ten_times_the_seeds_are_ten_times_the_runs():
-    config = estimate.complete(ROOT / "workflow/studies/paper.yaml")
-    assert len(all_runs(scale.tenfold(config))) == 10 * len(all_runs(config))
+    paper, tenfold = estimate.complete(scale.PAPER), laid_over_default([scale.PAPER, scale.TENFOLD])
+    seeds = [{name: one["seeds"] for name, one in study["experiments"].items()} for study in (paper, tenfold)]
+    assert seeds[1] == {name: 10 * number for name, number in seeds[0].items()}
+    assert len(all_runs(tenfold)) == 10 * len(all_runs(paper))
 
 
 def test_core_hours_for_a_gpu_are_those_of_the_rules_that_ask_for_one():

@@ -88,7 +88,7 @@ def test_reading_the_workflow_imports_no_torch():
 
 def test_log_and_benchmark_of_a_job_are_named_alike():
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    path = r'f?"results/\{+study\}+/%s/(.+)\.%s",?\n'
+    path = r'f?"<results>/%s/(.+)\.%s",?\n'
     pairs = re.findall(
         rf"log:\n\s+{path % ('logs', 'log')}\s+benchmark:\n\s+{path % ('benchmarks', 'tsv')}", rules
     )
