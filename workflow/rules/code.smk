@@ -14,9 +14,9 @@ IMPORTS = Imports([WORKFLOW / "scripts", WORKFLOW])
 def code(script, *modules, plugins=()):
     """A digest of the script of a stage, of every library module that it imports, also indirectly, and of plug-ins.
 
-    As a parameter it reruns its stage when their content changes, also while its job runs, and only then; as inputs
-    of every job, files would take half of the time in which a large study is planned. Modules that the script
-    chooses while it runs are given by name; plug-ins as they are, or as a function of wildcards.
+    As a parameter it reruns its stage when their content is another than when the Snakemake that made it began, and
+    only then; as inputs of every job, files would take a third of the time in which a large study is planned. Modules
+    that the script chooses while it runs are given by name; plug-ins as they are, or as a function of wildcards.
     """
     if callable(plugins):
         return of_job(
@@ -27,19 +27,24 @@ def code(script, *modules, plugins=()):
 
 
 def of_job(function, otherwise=()):
-    """A parameter that depends on the plug-ins of a job; without any in the study nobody has to ask for each job."""
+    """A function of wildcards if the study has plug-ins, else a constant, which a thousand jobs need not ask for."""
     return function if PLUGINS else otherwise
 
 
 @functools.cache
 def digest_of(modules, plugins=()):
-    digests = {content_of(file) for file in files_of(modules, plugins)}
-    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+    """A digest of names and contents of all their files, wherever the clone and the plug-ins lie."""
+    contents = sorted(content_of(file) for file in files_of(modules, plugins))
+    return hashlib.sha256(repr(contents).encode()).hexdigest()
 
 
 @functools.cache
 def content_of(file):
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    """What a file is called, in the workflow or beside a plug-in, and a digest of what it holds."""
+    path = Path(file)
+    own = path.is_relative_to(WORKFLOW)
+    name = path.relative_to(WORKFLOW).as_posix() if own else path.name
+    return name, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def files_of(modules, plugins=()):

@@ -166,10 +166,10 @@ FIGURES = {
         MAIN,
         {
             "manifests": seals_of(
-                VALUES,
+                NULL_VALUES,
                 VALIDATION,
             ),
-            "values": VALUES,
+            "values": NULL_VALUES,
             "verdicts": VALIDATION,
         },
         nulls=NULLS,

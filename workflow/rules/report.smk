@@ -17,7 +17,7 @@ RESULTS = [
         "<results>/{name}",
         name=["claims.json", "claims.csv", "claims_sensitivity.csv"],
     ),
-    *sealed(VALIDATION, DEPARTURE, VALUES),
+    *sealed(VALIDATION, DEPARTURE, NULL_VALUES),
     *manifests_of(BASELINES),
     *(sealed(REGIMES_TABLE) if REGIME_RUNS else []),
     # Those of experiments that no figure shows, too.

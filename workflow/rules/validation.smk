@@ -5,10 +5,11 @@ experiment's runs metrics.zarr and eigenpairs.zarr.
 Produces null_validation.csv, null_departure.csv and null_values.csv, the values compared, with their digests.
 """
 
-# By their paths: an output of a rule, as it is, would be compared with all lists of inputs beside it, for each input.
+# Rules read tables by their paths. Given `rules.validation.output.departure` among its inputs, Snakemake compares it with
+# the list of all metrics once for each of them, which takes seconds in a study of a thousand runs.
 VALIDATION = "<results>/null_validation.csv"
 DEPARTURE = "<results>/null_departure.csv"
-VALUES = "<results>/null_values.csv"
+NULL_VALUES = "<results>/null_values.csv"
 UNTRAINED_BASELINES = baselines_of(MAIN, untrained_names(config))
 MAIN_EIGENPAIRS = [store_of(run, "eigenpairs") for run in MAIN]
 MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
@@ -36,11 +37,11 @@ rule validation:
             category="Null models",
             labels={"figure": "null departure", "file": "table (csv)"},
         ),
-        values_compared=VALUES,
+        values_compared=NULL_VALUES,
         seals=seals_of(
             VALIDATION,
             DEPARTURE,
-            VALUES,
+            NULL_VALUES,
         ),
     log:
         "<results>/logs/validation.log",
