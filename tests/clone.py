@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SMOKE = "workflow/studies/smoke.yaml"
 # One file or several.
 Study = str | Path | tuple[str | Path, ...]
-# Seconds after which a snakemake hangs; the longest run of a test takes half of it.
-HANGS = 1500
+# Seconds after which a snakemake hangs; the longest run of a test, in SLURM, takes half of it.
+HANGS = 2100
 
 
 @dataclass(frozen=True)
