@@ -104,6 +104,17 @@ def read_summary(text: str) -> dict[str, Output]:
 
 
 @contextlib.contextmanager
+def rewritten(path: Path, content: str) -> Iterator[None]:
+    """Let a file hold something else for a while."""
+    before = path.read_text()
+    path.write_text(content)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+@contextlib.contextmanager
 def put_back(clone: Clone, beside: Path) -> Iterator[None]:
     """Let a copy be changed, and make it what it was before, however that ends."""
     shutil.copytree(clone.path, beside, symlinks=True)

@@ -1,17 +1,13 @@
 """A change reruns what depends on it, and nothing else."""
 
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from clone import SMOKE, Clone, Output
+from clone import Clone, Output, rewritten
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
@@ -31,16 +27,6 @@ SOLVED = {
     "null": "",
     "minimum": "",
 }
-
-
-@contextmanager
-def rewritten(path: Path, content: str) -> Iterator[None]:
-    before = path.read_text()
-    path.write_text(content)
-    try:
-        yield
-    finally:
-        path.write_text(before)
 
 
 @contextmanager
@@ -229,23 +215,6 @@ def test_a_changed_module_reruns_the_stages_that_use_it(
     with rewritten(path, path.read_text() + "\n# changed\n"):
         outputs = smoke.outputs()
     assert pending(outputs) == and_what_follows(outputs, touched_by(outputs, touched))
-
-
-def test_a_module_that_is_edited_while_its_job_runs_reruns_it(smoke: Clone) -> None:
-    """Its output is younger than the edit."""
-    target, log = "results/smoke/data/digits.json", smoke.path / "results/smoke/logs/data/digits.log"
-    module = smoke.path / "workflow/scripts/data.py"
-    log.unlink()
-    command = [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", "--force", target]
-    with subprocess.Popen(command, cwd=smoke.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as job:
-        while not log.exists() and job.poll() is None:
-            time.sleep(0.01)
-        with rewritten(module, module.read_text() + "\n# changed\n"):
-            said, _ = job.communicate()
-            assert job.returncode == 0, said
-            assert module.stat().st_mtime < (smoke.path / target).stat().st_mtime
-            assert target in smoke.pending()
-    assert smoke.pending() == set()
 
 
 def test_new_time_stamps_rerun_nothing(smoke: Clone) -> None:

@@ -5,6 +5,7 @@ Consumes and produces nothing.
 
 import hashlib
 
+import unedited
 from eigendrift.extensions.plugins import package_of
 from imports import Imports
 
@@ -15,8 +16,9 @@ def code(script, *modules, plugins=()):
     """A digest of the script of a stage, of every library module that it imports, also indirectly, and of plug-ins.
 
     As a parameter it reruns its stage when their content is another than when the Snakemake that made it began, and
-    only then; as inputs of every job, files would take a third of the time in which a large study is planned. Modules
-    that the script chooses while it runs are given by name; plug-ins as they are, or as a function of wildcards.
+    only then: jobs run no other (workflow/unedited.py). As inputs of every job, files would take a third of the time
+    in which a large study is planned. Modules that the script chooses while it runs are given by name; plug-ins as
+    they are, or as a function of wildcards.
     """
     if callable(plugins):
         return of_job(
@@ -44,7 +46,7 @@ def content_of(file):
     path = Path(file)
     own = path.is_relative_to(WORKFLOW)
     name = path.relative_to(WORKFLOW).as_posix() if own else path.name
-    return name, hashlib.sha256(path.read_bytes()).hexdigest()
+    return name, unedited.digest_of(path.read_bytes())
 
 
 def files_of(modules, plugins=()):

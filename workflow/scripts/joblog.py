@@ -1,6 +1,7 @@
 """The log of a job, which may lie on a disk that is full."""
 
 import logging
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,3 +47,10 @@ def tell_whose(log: IO[str], error: BaseException) -> None:
     if told:
         logging.error("%s", told)
         repeat_if_lost(log, told)
+
+
+def used() -> tuple[float, float]:
+    """Return the processor time of this process, in seconds, and its largest memory, in MiB."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    # Linux counts in KiB, macOS in bytes.
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from importclock import ImportClock
-from joblog import opened, repeat_if_lost, tell_whose
+from joblog import opened, repeat_if_lost, tell_whose, used
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,6 +28,7 @@ def logged(path: str) -> Iterator[None]:
     clock, start = ImportClock(), time.perf_counter()
     clock.start()
     from eigendrift.errors import UserError
+    from unedited import guard_script
 
     with opened(path) as log, redirect_stdout(log), redirect_stderr(log):
         logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -36,11 +36,12 @@ def logged(path: str) -> Iterator[None]:
         if "SLURM_JOB_ID" in os.environ:
             logging.info("This is SLURM job %s, on %s", os.environ["SLURM_JOB_ID"], os.uname().nodename)
         try:
+            guard_script()
             yield
             logging.info(
                 "Worked for %.2f s, in all %.2f s of processor time and %.0f MiB",
                 time.perf_counter() - start - clock.seconds,
-                *_used(),
+                *used(),
             )
         except UserError as error:
             logging.error("%s", error)
@@ -51,10 +52,3 @@ def logged(path: str) -> Iterator[None]:
             sys.exit(1)
         finally:
             logging.raiseExceptions = False  # what libraries log as the interpreter ends finds the log closed
-
-
-def _used() -> tuple[float, float]:
-    """Return the processor time of this process, in seconds, and its largest memory, in MiB."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    # Linux counts in KiB, macOS in bytes.
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,183 @@
+"""Jobs import what their snakemake began with; anything else is refused by name."""
+
+import importlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import unedited
+from eigendrift.errors import UserError
+
+WRITTEN = {"study": "tiny", "training": {"steps": 60}}
+# Not eigendrift, of which the tests have imported much.
+FILES = {
+    "gallery/__init__.py": "",
+    "gallery/parts.py": "NAME = 'parts'",
+    "gallery/page.py": "from gallery import parts",
+    "scripts/hang.py": "import gallery.page",
+    "rules/hang.smk": "rule hang:",
+    "../plugins/frame.py": "from eigendrift_plugins_here import wood",
+    "../plugins/wood.py": "",
+}
+MADE = ("gallery", "hang", "eigendrift_plugins_here")
+
+
+@pytest.fixture
+def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A workflow, of which a snakemake has left its record; in it a job's process."""
+    place = tmp_path / "clone/workflow"
+    for name, content in FILES.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).resolve().write_text(content)
+    monkeypatch.chdir(place.parent)
+    monkeypatch.setattr(unedited, "HERE", place)
+    monkeypatch.setattr(sys, "argv", ["/somewhere/tmp1234.hang.py"])
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setenv(unedited.VARIABLE, "none yet")
+    (results_of(place) / "logs").mkdir(parents=True)
+    unedited.leave_record(results_of(place), unedited.digests_of([place / name for name in FILES], WRITTEN))
+    yield place
+    for name in [name for name in sys.modules if name.partition(".")[0] in MADE]:
+        del sys.modules[name]
+
+
+def results_of(workflow: Path) -> Path:
+    return workflow.parent / "results/tiny"
+
+
+def add_a_line(file: Path) -> None:
+    file.write_text(file.read_text() + "\n# later\n")
+
+
+def rules(workflow: Path, written: object = WRITTEN) -> dict[str, str]:
+    return unedited.digests_of([workflow / "rules/hang.smk"], written)
+
+
+def test_what_is_as_it_was_is_imported(workflow: Path) -> None:
+    unedited.guard_script()
+    assert importlib.import_module("gallery.page").parts.NAME == "parts"
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "said"),
+    [
+        (add_a_line, "gallery/parts.py", "workflow/gallery/parts.py was edited"),
+        (add_a_line, "gallery/__init__.py", "workflow/gallery/__init__.py was edited"),
+        (Path.unlink, "gallery/parts.py", "workflow/gallery/parts.py was removed"),
+    ],
+)
+def test_what_is_not_is_refused_whoever_imports_it(
+    workflow: Path, change: Callable[[Path], None], name: str, said: str
+) -> None:
+    unedited.guard_script()
+    change(workflow / name)
+    with pytest.raises(UserError, match=f"^{said} after this snakemake had started, .*; run snakemake again"):
+        importlib.import_module("gallery.page")
+
+
+def test_a_module_that_was_not_there_is_refused(workflow: Path) -> None:
+    unedited.guard_script()
+    (workflow / "gallery/late.py").write_text("")
+    with pytest.raises(UserError, match=r"gallery/late\.py was added"):
+        importlib.import_module("gallery.late")
+
+
+def test_an_edit_that_is_undone_before_the_import_is_none(workflow: Path) -> None:
+    unedited.guard_script()
+    add_a_line(workflow / "gallery/parts.py")
+    (workflow / "gallery/parts.py").write_text(FILES["gallery/parts.py"])
+    importlib.import_module("gallery.page")
+
+
+def test_an_edit_of_what_a_job_does_not_import_does_not_stop_it(workflow: Path) -> None:
+    add_a_line(workflow / "gallery/page.py")
+    unedited.guard_script()
+    importlib.import_module("gallery.parts")
+
+
+def test_a_module_that_was_imported_before_is_checked(workflow: Path) -> None:
+    importlib.import_module("gallery.parts")
+    add_a_line(workflow / "gallery/parts.py")
+    with pytest.raises(UserError, match=r"gallery/parts\.py was edited"):
+        unedited.guard_script()
+
+
+def test_the_script_is_checked(workflow: Path) -> None:
+    add_a_line(workflow / "scripts/hang.py")
+    with pytest.raises(UserError, match=r"scripts/hang\.py was edited"):
+        unedited.guard_script()
+
+
+def test_plugins_and_what_lies_beside_them_are_checked(workflow: Path) -> None:
+    package = type(sys)("eigendrift_plugins_here")
+    package.__path__ = [str(workflow.parent / "plugins")]
+    sys.modules[package.__name__] = package
+    unedited.guard_script()
+    add_a_line(workflow.parent / "plugins/wood.py")
+    with pytest.raises(UserError, match=r"^plugins/wood\.py was edited"):
+        importlib.import_module("eigendrift_plugins_here.frame")
+
+
+def test_installed_packages_may_have_the_name_of_a_script(workflow: Path, tmp_path: Path) -> None:
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed/hang.py").write_text("")
+    sys.path.insert(0, str(tmp_path / "installed"))
+    unedited.guard_script()
+    assert importlib.import_module("hang").__file__ == str(tmp_path / "installed/hang.py")
+
+
+def test_without_a_snakemake_scripts_run_as_they_are(workflow: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(unedited.VARIABLE)
+    add_a_line(workflow / "gallery/parts.py")
+    unedited.guard_script()
+    importlib.import_module("gallery.page")
+
+
+@pytest.mark.parametrize("content", [None, "", "{"])
+def test_a_record_that_cannot_be_read_is_told(workflow: Path, content: str | None) -> None:
+    record = results_of(workflow) / unedited.RECORD
+    record.unlink() if content is None else record.write_text(content)
+    with pytest.raises(
+        UserError, match=r"logs/code\.json, which says .* cannot be read; run snakemake again"
+    ):
+        unedited.guard_script()
+
+
+def test_the_snakemake_of_a_job_finds_rules_and_configuration_as_they_were(workflow: Path) -> None:
+    turned = {"training": {"steps": 60}, "study": "tiny"}
+    unedited.check_job(results_of(workflow), rules(workflow, turned))
+    importlib.import_module("gallery.page")
+
+
+def test_the_snakemake_of_a_job_refuses_other_rules(workflow: Path) -> None:
+    add_a_line(workflow / "rules/hang.smk")
+    with pytest.raises(UserError, match=r"^workflow/rules/hang\.smk was edited"):
+        unedited.check_job(results_of(workflow), rules(workflow))
+
+
+def test_the_snakemake_of_a_job_refuses_another_configuration(workflow: Path) -> None:
+    with pytest.raises(UserError, match=r"^the configuration was edited"):
+        unedited.check_job(results_of(workflow), rules(workflow, {**WRITTEN, "study": "mine"}))
+
+
+def test_the_snakemake_of_a_job_imports_nothing_else_afterwards(workflow: Path) -> None:
+    unedited.check_job(results_of(workflow), rules(workflow))
+    add_a_line(workflow / "gallery/parts.py")
+    with pytest.raises(UserError, match=r"gallery/parts\.py was edited"):
+        importlib.import_module("gallery.page")
+
+
+def test_the_record_is_that_of_a_clone_elsewhere(
+    workflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machines of a cluster may have one directory under different paths."""
+    elsewhere = tmp_path / "mounted/workflow"
+    shutil.copytree(workflow.parent, elsewhere.parent)
+    monkeypatch.setattr(unedited, "HERE", elsewhere)
+    monkeypatch.syspath_prepend(elsewhere)
+    unedited.check_job(results_of(elsewhere), rules(elsewhere))
+    assert importlib.import_module("gallery.page").__file__ == str(elsewhere / "gallery/page.py")
