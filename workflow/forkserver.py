@@ -8,7 +8,8 @@ Nobody tells the server what to import. The first job of a script runs in its cl
 reports which installed modules it had imported; before the second one the server imports them, too. Modules
 of the project are not among them, so that jobs always run the code that is there.
 
-Where there is no server, as on a cluster or in an environment of a rule's own, jobs run as they are.
+Where there is no server, as for a single job on a cluster, or in an environment of a rule's own, jobs
+run as they are.
 """
 
 import atexit

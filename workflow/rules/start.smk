@@ -50,7 +50,8 @@ onstart:
             unedited.leave_record(PLACE, BEGINNING)
         except UserError as error:
             raise WorkflowError(str(error)) from None
-    if workflow.is_main_process and workflow.local_exec:
+    # Also in a group of jobs on a cluster, of which one snakemake runs all.
+    if workflow.local_exec and len(list(workflow.dag.needrun_jobs())) > 1:
         # Its limit of jobs per second makes Snakemake look at all waiting jobs and the sizes of all their inputs
         # again, every second once for each job that has ended: a core's work after some hundred jobs.
         workflow.scheduler.job_rate_limiter = None
