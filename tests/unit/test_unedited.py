@@ -36,6 +36,9 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(unedited, "HERE", place)
     monkeypatch.setattr(sys, "argv", ["/somewhere/tmp1234.hang.py"])
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
+    # Those of other tests in this process.
+    for name in [name for name in sys.modules if name.startswith(unedited.PLUGINS)]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(place)
     monkeypatch.setenv(unedited.VARIABLE, "none yet")
     (results_of(place) / "logs").mkdir(parents=True)
