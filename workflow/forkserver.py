@@ -79,8 +79,7 @@ def hand_over() -> None:
     interpreter, address = json.loads(os.environ.pop(VARIABLE, "[null, null]"))
     if interpreter != sys.executable or any(os.environ.get(name) != one for name, one in THREADS.items()):
         return
-    # Snakemake runs a copy, tmp<random>.<name of the script>.
-    script = Path(sys.argv[0]).name.partition(".")[2]
+    script = script_name()
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(address)
@@ -92,6 +91,11 @@ def hand_over() -> None:
             sys.exit(_wait(connection))
         if is_forked is False:
             atexit.register(_report, address, script)
+
+
+def script_name() -> str:
+    """Return the name of this process's script, of which Snakemake runs a copy, tmp<random>.<name>."""
+    return Path(sys.argv[0]).name.partition(".")[2]
 
 
 def _wait(connection: socket.socket) -> int:

@@ -56,10 +56,21 @@ class Imports(ModuleFinder):
 
     def import_module(self, partname: str, fqname: str, parent: Any) -> Any:
         """Find one part of a name, for the module that is being read."""
+        if parent is not None and fqname not in self.modules:
+            self._add_namespace(partname, fqname, parent)
         module = super().import_module(partname, fqname, parent)
         if module is not None:
             self._imported[self._readers[-1]].add(fqname)
         return module
+
+    def _add_namespace(self, partname: str, fqname: str, parent: Any) -> None:
+        """Take a directory without `__init__.py` for a package; the standard library's finder does not."""
+        for place in parent.__path__ or []:
+            directory = Path(place) / partname
+            if directory.is_dir() and not any(
+                file.exists() for file in (directory / "__init__.py", directory.with_suffix(".py"))
+            ):
+                self.add_package(fqname, directory)
 
     def ensure_fromlist(self, m: Any, fromlist: Iterable[str], recursive: int = 0) -> None:
         """Find what is imported from a module, for the module that is being read."""

@@ -20,13 +20,17 @@ from typing import Any
 
 from eigendrift.errors import UserError
 from eigendrift.stores.files import write_json
+from forkserver import script_name
 
 HERE = Path(__file__).resolve().parent
 RECORD = Path("logs/code.json")
 # Where the record is, for the scripts that a snakemake starts.
 VARIABLE = "EIGENDRIFT_CODE"
 CONFIGURATION = "the configuration"
+# That of eigendrift.extensions.plugins, which most jobs have no use for.
 PLUGINS = "eigendrift_plugins_"
+# What Snakemake writes between what a script needs to know and the script.
+PREAMBLE_END = b"\n######## snakemake preamble end #########\n"
 
 
 def digest_of(content: bytes) -> str:
@@ -35,15 +39,25 @@ def digest_of(content: bytes) -> str:
 
 
 def digests_of(files: Iterable[Path], configuration: Any) -> dict[str, str]:
-    """Return digests of what a snakemake begins with, by paths from the directory of the workflow.
+    """Return digests of what a snakemake reads, by names that are the same wherever the clone is mounted.
 
-    Those are the same wherever a clone is mounted.
+    Args:
+        files: Of these, what is there and is not hidden, as what editors keep beside a file that is open.
+        configuration: As it was written.
     """
+    there = [file for file in files if file.is_file() and not file.name.startswith(".")]
     written = json.dumps(configuration, sort_keys=True, default=str)
     return {
-        **{_name(file): digest_of(file.read_bytes()) for file in files},
+        **{name_of(file): digest_of(file.read_bytes()) for file in there},
         CONFIGURATION: digest_of(written.encode()),
     }
+
+
+def name_of(file: str | Path) -> str:
+    """Return a file's path from the directory of the workflow, or all of it if it is not in this clone."""
+    directory, name = os.path.split(file)
+    path = Path(os.path.realpath(directory)) / name
+    return os.path.relpath(path, HERE) if HERE.parent in path.parents else str(path)
 
 
 def leave_record(results: Path, digests: Mapping[str, str]) -> None:
@@ -64,35 +78,38 @@ def check_job(results: Path, digests: Mapping[str, str]) -> None:
         digests: Of rules and configuration, as this one has read them.
 
     Raises:
-        UserError: Something was edited in between, or nothing says what there was.
+        UserError: Something has changed in between, or what there was is not to be found out.
     """
     os.environ[VARIABLE] = str((results / RECORD).resolve())
-    began = _record()
-    for name, digest in digests.items():
-        _compare(name, digest, began)
-    _guard(began)
+    began_with = _read_record()
+    # What was added is nothing to a Snakefile that does not include it, and that is the same.
+    for name in digests.keys() & began_with.keys():
+        _refuse_other(name, digests[name], began_with)
+    _guard_imports(began_with)
 
 
 def guard_script() -> None:
     """Let this process, which runs a script, import nothing that its snakemake did not begin with.
 
     Raises:
-        UserError: It has done so already.
+        UserError: The script, or what was imported before, has changed since, or what there was is not to be
+            found out.
     """
     if VARIABLE in os.environ:
-        began = _record()
-        # Snakemake runs a copy, tmp<random>.<name of the script>.
-        script = Path(sys.argv[0]).name.partition(".")[2]
-        _check(HERE / "scripts" / script, began)
-        _guard(began)
+        began_with = _read_record()
+        # The copy that Snakemake runs.
+        _, _, source = Path(sys.argv[0]).read_bytes().partition(PREAMBLE_END)
+        _refuse_other(f"scripts/{script_name()}", digest_of(source), began_with)
+        _guard_imports(began_with)
 
 
 class _Unedited(MetaPathFinder):
-    """Finds the modules of the project and of plug-ins that have not been edited."""
+    """Finds those modules of the project and of plug-ins that have not changed."""
 
-    def __init__(self, began: Mapping[str, str]) -> None:
-        self._began = began
-        self._roots = {Path(name.removeprefix("scripts/")).parts[0].removesuffix(".py") for name in began}
+    def __init__(self, began_with: Mapping[str, str]) -> None:
+        self._began_with = began_with
+        names = (Path(name.removeprefix("scripts/")) for name in began_with)
+        self._roots = {name.parts[0].removesuffix(".py") for name in names}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -100,72 +117,71 @@ class _Unedited(MetaPathFinder):
         """Find a module that may be imported; of others, such as installed packages, None.
 
         Raises:
-            UserError: Its file was edited, added or removed.
+            UserError: Its file has changed, is new or is gone.
         """
         if not self._may_be_ours(fullname):
+            # The project's directory comes first where Python looks for modules.
+            self._check(PathFinder.find_spec(fullname, [str(HERE)]) if path is None else None, fullname)
             return None
         spec = PathFinder.find_spec(fullname, path, target)
+        self._check(spec, fullname)
         if spec is None:
-            _compare(f"{fullname.replace('.', '/')}.py", None, self._began)
-        else:
-            self._check(fullname, spec.origin)
+            self._refuse_gone(fullname, path or [str(HERE)])
         return spec
 
     def check_imported(self) -> None:
         """Check what was imported before.
 
         Raises:
-            UserError: The file of a module was edited since snakemake had started.
+            UserError: The file of a module has changed.
         """
         for name in filter(self._may_be_ours, list(sys.modules)):
-            self._check(name, getattr(sys.modules[name], "__file__", None))
+            self._check(getattr(sys.modules[name], "__spec__", None), name)
 
     def _may_be_ours(self, name: str) -> bool:
         return name.partition(".")[0] in self._roots or name.startswith(PLUGINS)
 
-    def _check(self, name: str, file: str | None) -> None:
-        if file and (HERE in Path(file).parents or name.startswith(PLUGINS)):
-            _check(Path(file), self._began)
+    def _check(self, spec: ModuleSpec | None, name: str) -> None:
+        file = spec and spec.has_location and spec.origin
+        if file and (HERE in Path(os.path.realpath(file)).parents or name.startswith(PLUGINS)):
+            _refuse_other(name_of(file), digest_of(Path(file).read_bytes()), self._began_with)
+
+    def _refuse_gone(self, name: str, path: Iterable[str]) -> None:
+        for place in path:
+            for file in (f"{name.rpartition('.')[2]}.py", f"{name.rpartition('.')[2]}/__init__.py"):
+                _refuse_other(name_of(Path(place) / file), None, self._began_with)
 
 
-def _guard(began: Mapping[str, str]) -> None:
-    guard = _Unedited(began)
+def _guard_imports(began_with: Mapping[str, str]) -> None:
+    guard = _Unedited(began_with)
     guard.check_imported()
     sys.meta_path.insert(0, guard)
 
 
-def _record() -> dict[str, str]:
+def _read_record() -> dict[str, str]:
     path = Path(os.environ[VARIABLE])
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UserError(
-            f"{path}, which says with which code snakemake began, cannot be read; run snakemake again, which "
-            "writes it, and without --no-hooks."
+            f"{path}, in which snakemake says with which code it began, cannot be read; run snakemake again, "
+            "which writes it, without --no-hooks."
         ) from None
 
 
-def _check(file: Path, began: Mapping[str, str]) -> None:
-    _compare(_name(file), digest_of(file.read_bytes()), began)
-
-
-def _compare(name: str, digest: str | None, began: Mapping[str, str]) -> None:
-    """Compare one file, or the configuration, as it is now with what it was.
+def _refuse_other(name: str, digest: str | None, began_with: Mapping[str, str]) -> None:
+    """Refuse one file, or the configuration, that is not what it was.
 
     Args:
         name: What it is called in the record.
         digest: Of what it is now; None if it is not there.
-        began: The record.
+        began_with: The record.
     """
-    if digest == began.get(name):
+    if digest == began_with.get(name):
         return
     what = name if name == CONFIGURATION else os.path.relpath(HERE / name)
-    how = "removed" if digest is None else "edited" if name in began else "added"
+    how = "is gone" if digest is None else "has changed" if name in began_with else "is new"
     raise UserError(
-        f"{what} was {how} after this snakemake had started, whose jobs take nothing but what was there "
-        "then; run snakemake again."
+        f"{what} {how} since snakemake started, whose jobs run only what was there then; undo that, or run "
+        "snakemake again once it has ended."
     )
-
-
-def _name(file: Path) -> str:
-    return os.path.relpath(os.path.realpath(file), HERE)

@@ -60,3 +60,12 @@ def test_a_directory_is_a_package(tmp_path: Path):
 def test_a_module_that_is_not_there_is_an_error():
     with pytest.raises(ImportError):
         Imports(PLACES).files(["nowhere"])
+
+
+def test_a_directory_without_init_is_a_package_of_a_plugin(tmp_path):
+    (tmp_path / "parts").mkdir()
+    for file, content in {"frame.py": "from .parts.wood import grain", "parts/wood.py": "grain = 1"}.items():
+        (tmp_path / file).write_text(content)
+    imports = Imports(PLACES)
+    imports.add_package("plugged", tmp_path)
+    assert imports.files(["plugged.frame"]) == [str(tmp_path / "frame.py"), str(tmp_path / "parts/wood.py")]

@@ -5,11 +5,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import unedited
 from eigendrift.errors import UserError
+from eigendrift.extensions.plugins import PACKAGE
 
 WRITTEN = {"study": "tiny", "training": {"steps": 60}}
 # Not eigendrift, of which the tests have imported much.
@@ -30,11 +32,12 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A workflow, of which a snakemake has left its record; in it a job's process."""
     place = tmp_path / "clone/workflow"
     for name, content in FILES.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).resolve().parent.mkdir(parents=True, exist_ok=True)
         (place / name).resolve().write_text(content)
+    (tmp_path / "tmp1234.hang.py").write_text(copy_of(place / "scripts/hang.py"))
     monkeypatch.chdir(place.parent)
     monkeypatch.setattr(unedited, "HERE", place)
-    monkeypatch.setattr(sys, "argv", ["/somewhere/tmp1234.hang.py"])
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "tmp1234.hang.py")])
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
     # Those of other tests in this process.
     for name in [name for name in sys.modules if name.startswith(unedited.PLUGINS)]:
@@ -42,14 +45,34 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(place)
     monkeypatch.setenv(unedited.VARIABLE, "none yet")
     (results_of(place) / "logs").mkdir(parents=True)
-    unedited.leave_record(results_of(place), unedited.digests_of([place / name for name in FILES], WRITTEN))
+    files = [(place / name).resolve() for name in FILES]
+    unedited.leave_record(results_of(place), unedited.digests_of(files, WRITTEN))
     yield place
     for name in [name for name in sys.modules if name.partition(".")[0] in MADE]:
         del sys.modules[name]
 
 
+@pytest.fixture
+def plugins(workflow: Path) -> Path:
+    """The directory of plug-ins, as the package that it is to jobs."""
+    directory = workflow.parent / "plugins"
+    package = ModuleType("eigendrift_plugins_here")
+    package.__path__ = [str(directory)]
+    sys.modules[package.__name__] = package
+    return directory
+
+
+def copy_of(script: Path) -> str:
+    """What Snakemake makes of a script."""
+    return f"# what a script needs to know\n######## snakemake preamble end #########\n{script.read_text()}"
+
+
 def results_of(workflow: Path) -> Path:
     return workflow.parent / "results/tiny"
+
+
+def remove_all(file: Path) -> None:
+    shutil.rmtree(file.parent)
 
 
 def add_a_line(file: Path) -> None:
@@ -68,9 +91,14 @@ def test_what_is_as_it_was_is_imported(workflow: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "name", "said"),
     [
-        (add_a_line, "gallery/parts.py", "workflow/gallery/parts.py was edited"),
-        (add_a_line, "gallery/__init__.py", "workflow/gallery/__init__.py was edited"),
-        (Path.unlink, "gallery/parts.py", "workflow/gallery/parts.py was removed"),
+        (add_a_line, "gallery/parts.py", "workflow/gallery/parts.py has changed"),
+        (add_a_line, "gallery/__init__.py", "workflow/gallery/__init__.py has changed"),
+        (Path.unlink, "gallery/parts.py", "workflow/gallery/parts.py is gone"),
+        (
+            lambda file: shutil.rmtree(file.parent),
+            "gallery/__init__.py",
+            "workflow/gallery/__init__.py is gone",
+        ),
     ],
 )
 def test_what_is_not_is_refused_whoever_imports_it(
@@ -78,15 +106,34 @@ def test_what_is_not_is_refused_whoever_imports_it(
 ) -> None:
     unedited.guard_script()
     change(workflow / name)
-    with pytest.raises(UserError, match=f"^{said} after this snakemake had started, .*; run snakemake again"):
+    importlib.invalidate_caches()
+    with pytest.raises(
+        UserError, match=f"^{said} since snakemake started, .*; undo that, or run snakemake again"
+    ):
         importlib.import_module("gallery.page")
 
 
 def test_a_module_that_was_not_there_is_refused(workflow: Path) -> None:
     unedited.guard_script()
     (workflow / "gallery/late.py").write_text("")
-    with pytest.raises(UserError, match=r"gallery/late\.py was added"):
+    with pytest.raises(UserError, match=r"gallery/late\.py is new"):
         importlib.import_module("gallery.late")
+
+
+def test_what_would_stand_before_an_installed_package_is_refused(workflow: Path) -> None:
+    unedited.guard_script()
+    (workflow / "colorsys.py").write_text("")
+    sys.modules.pop("colorsys", None)
+    with pytest.raises(UserError, match=r"workflow/colorsys\.py is new"):
+        importlib.import_module("colorsys")
+
+
+def test_a_link_to_another_module_is_not_what_was_there(workflow: Path) -> None:
+    unedited.guard_script()
+    (workflow / "gallery/parts.py").unlink()
+    (workflow / "gallery/parts.py").symlink_to("page.py")
+    with pytest.raises(UserError, match=r"gallery/parts\.py has changed"):
+        importlib.import_module("gallery.parts")
 
 
 def test_an_edit_that_is_undone_before_the_import_is_none(workflow: Path) -> None:
@@ -105,23 +152,26 @@ def test_an_edit_of_what_a_job_does_not_import_does_not_stop_it(workflow: Path) 
 def test_a_module_that_was_imported_before_is_checked(workflow: Path) -> None:
     importlib.import_module("gallery.parts")
     add_a_line(workflow / "gallery/parts.py")
-    with pytest.raises(UserError, match=r"gallery/parts\.py was edited"):
+    with pytest.raises(UserError, match=r"gallery/parts\.py has changed"):
         unedited.guard_script()
 
 
-def test_the_script_is_checked(workflow: Path) -> None:
+def test_the_script_that_runs_is_checked(workflow: Path) -> None:
+    """It is a copy; what has become of the script meanwhile is nothing to it."""
     add_a_line(workflow / "scripts/hang.py")
-    with pytest.raises(UserError, match=r"scripts/hang\.py was edited"):
+    unedited.guard_script()
+    Path(sys.argv[0]).write_text(copy_of(workflow / "scripts/hang.py"))
+    with pytest.raises(UserError, match=r"scripts/hang\.py has changed"):
         unedited.guard_script()
 
 
-def test_plugins_and_what_lies_beside_them_are_checked(workflow: Path) -> None:
-    package = type(sys)("eigendrift_plugins_here")
-    package.__path__ = [str(workflow.parent / "plugins")]
-    sys.modules[package.__name__] = package
+@pytest.mark.parametrize(("change", "how"), [(add_a_line, "has changed"), (Path.unlink, "is gone")])
+def test_plugins_and_what_lies_beside_them_are_checked(
+    plugins: Path, change: Callable[[Path], None], how: str
+) -> None:
     unedited.guard_script()
-    add_a_line(workflow.parent / "plugins/wood.py")
-    with pytest.raises(UserError, match=r"^plugins/wood\.py was edited"):
+    change(plugins / "wood.py")
+    with pytest.raises(UserError, match=rf"^plugins/wood\.py {how}"):
         importlib.import_module("eigendrift_plugins_here.frame")
 
 
@@ -144,9 +194,7 @@ def test_without_a_snakemake_scripts_run_as_they_are(workflow: Path, monkeypatch
 def test_a_record_that_cannot_be_read_is_told(workflow: Path, content: str | None) -> None:
     record = results_of(workflow) / unedited.RECORD
     record.unlink() if content is None else record.write_text(content)
-    with pytest.raises(
-        UserError, match=r"logs/code\.json, which says .* cannot be read; run snakemake again"
-    ):
+    with pytest.raises(UserError, match=r"logs/code\.json, in which .* cannot be read; run snakemake again"):
         unedited.guard_script()
 
 
@@ -158,29 +206,57 @@ def test_the_snakemake_of_a_job_finds_rules_and_configuration_as_they_were(workf
 
 def test_the_snakemake_of_a_job_refuses_other_rules(workflow: Path) -> None:
     add_a_line(workflow / "rules/hang.smk")
-    with pytest.raises(UserError, match=r"^workflow/rules/hang\.smk was edited"):
+    with pytest.raises(UserError, match=r"^workflow/rules/hang\.smk has changed"):
         unedited.check_job(results_of(workflow), rules(workflow))
 
 
 def test_the_snakemake_of_a_job_refuses_another_configuration(workflow: Path) -> None:
-    with pytest.raises(UserError, match=r"^the configuration was edited"):
+    with pytest.raises(UserError, match=r"^the configuration has changed"):
         unedited.check_job(results_of(workflow), rules(workflow, {**WRITTEN, "study": "mine"}))
 
 
 def test_the_snakemake_of_a_job_imports_nothing_else_afterwards(workflow: Path) -> None:
     unedited.check_job(results_of(workflow), rules(workflow))
     add_a_line(workflow / "gallery/parts.py")
-    with pytest.raises(UserError, match=r"gallery/parts\.py was edited"):
+    with pytest.raises(UserError, match=r"gallery/parts\.py has changed"):
         importlib.import_module("gallery.page")
 
 
+def test_what_is_added_beside_the_rules_is_nothing_to_a_job(workflow: Path) -> None:
+    draft = workflow / "rules/draft.smk"
+    draft.write_text("")
+    digests = unedited.digests_of([workflow / "rules/hang.smk", draft], WRITTEN)
+    unedited.check_job(results_of(workflow), digests)
+
+
+def test_what_editors_keep_beside_open_files_is_left_out(workflow: Path) -> None:
+    hidden, dangling, directory = (
+        workflow / f"gallery/{name}" for name in (".page.swp", ".#page.py", "old.py")
+    )
+    hidden.write_text("")
+    dangling.symlink_to("ada@host.1234:1")
+    directory.mkdir()
+    assert unedited.digests_of([hidden, dangling, directory], WRITTEN).keys() == {unedited.CONFIGURATION}
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["directory", "link"])
 def test_the_record_is_that_of_a_clone_elsewhere(
-    workflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: bool
 ) -> None:
     """Machines of a cluster may have one directory under different paths."""
     elsewhere = tmp_path / "mounted/workflow"
-    shutil.copytree(workflow.parent, elsewhere.parent)
-    monkeypatch.setattr(unedited, "HERE", elsewhere)
+    if link:
+        elsewhere.parent.symlink_to(workflow.parent)
+    else:
+        shutil.copytree(workflow.parent, elsewhere.parent)
+    monkeypatch.setattr(unedited, "HERE", elsewhere.resolve())
     monkeypatch.syspath_prepend(elsewhere)
     unedited.check_job(results_of(elsewhere), rules(elsewhere))
-    assert importlib.import_module("gallery.page").__file__ == str(elsewhere / "gallery/page.py")
+    assert importlib.import_module("gallery.parts").__file__ == str(elsewhere / "gallery/parts.py")
+    add_a_line(elsewhere / "gallery/page.py")
+    with pytest.raises(UserError, match=r"workflow/gallery/page\.py has changed"):
+        importlib.import_module("gallery.page")
+
+
+def test_the_name_of_plugins_is_that_of_the_library() -> None:
+    assert unedited.PLUGINS == PACKAGE

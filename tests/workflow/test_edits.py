@@ -1,5 +1,6 @@
 """What is edited while a snakemake works is never recorded as something else."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ RUN = "digits/mlp-8/sgd/batch64-lr0.05/seed0"
 LOG = f"results/smoke/logs/train/{RUN}.log"
 STORES = [f"results/smoke/runs/{RUN}/{kind}.json" for kind in ("trajectory", "eigenpairs", "metrics")]
 MODULE = "workflow/eigendrift/metrics/run.py"
-TOLD = "was edited after this snakemake had started"
+TOLD = "has changed since snakemake started"
 
 
 @contextmanager
@@ -68,9 +69,9 @@ class TestJobsOfACluster:
     """Each is a snakemake of its own, which reads everything again."""
 
     @staticmethod
-    def job(smoke: Clone) -> subprocess.CompletedProcess[str]:
+    def job(clone: Clone, *options: str) -> subprocess.CompletedProcess[str]:
         target = ["--target-jobs", "data:dataset=digits", "--allowed-rules", "data"]
-        return smoke.snakemake("--mode=remote", "--cores=1", "--force", "--nolock", *target)
+        return clone.snakemake("--mode=remote", "--cores=1", "--force", "--nolock", *target, *options)
 
     def test_run_as_long_as_nothing_is_edited(self, smoke: Clone) -> None:
         result = self.job(smoke)
@@ -100,3 +101,27 @@ class TestJobsOfACluster:
         told = result.stdout + (smoke.path / "results/smoke/logs/data/digits.log").read_text()
         assert f"{what} {TOLD}" in told
         assert "Traceback" not in told
+
+    def test_plugins_may_import_what_is_beside_them_by_names_that_they_make_up(self, fresh: Clone) -> None:
+        place = fresh.path / "mine"
+        place.mkdir()
+        example = (fresh.path / "examples/entropy.py").read_text()
+        dynamic = "\nimport importlib\n\nimportlib.import_module('._parts', __package__)\n"
+        (place / "entropy.py").write_text(example + dynamic)
+        (place / "_parts.py").write_text("")
+        options = ["--config", "plugins=['mine/entropy.py']"]
+        main = fresh.snakemake("results/smoke/data/digits.json", *options)
+        assert main.returncode == 0, main.stdout
+        result = self.job(fresh, *options)
+        assert result.returncode == 0, result.stdout
+        (place / "_parts.py").write_text("# changed")
+        assert f"mine/_parts.py {TOLD}" in self.job(fresh, *options).stdout
+
+    def test_a_plugin_that_is_gone_from_its_directory_is_another_configuration(self, fresh: Clone) -> None:
+        place = fresh.path / "mine"
+        shutil.copytree(fresh.path / "examples", place)
+        options = ["--config", "plugins=['mine']"]
+        main = fresh.snakemake("results/smoke/data/digits.json", *options)
+        assert main.returncode == 0, main.stdout
+        (place / "entropy.py").unlink()
+        assert f"the configuration {TOLD}" in self.job(fresh, *options).stdout

@@ -11,6 +11,14 @@ from imports import Imports
 
 IMPORTS = Imports([WORKFLOW / "scripts", WORKFLOW])
 
+# Each job on a cluster reads these, and makes conda's environments.
+READ_AGAIN = [
+    Path(workflow.main_snakefile),
+    *WORKFLOW.rglob("*.smk"),
+    *WORKFLOW.glob("schemas/*"),
+    *Path(workflow.basedir).glob("envs/*.yaml"),
+]
+
 
 def code(script, *modules, plugins=()):
     """A digest of the script of a stage, of every library module that it imports, also indirectly, and of plug-ins.
@@ -43,10 +51,9 @@ def digest_of(modules, plugins=()):
 @functools.cache
 def content_of(file):
     """What a file is called, in the workflow or beside a plug-in, and a digest of what it holds."""
-    path = Path(file)
-    own = path.is_relative_to(WORKFLOW)
-    name = path.relative_to(WORKFLOW).as_posix() if own else path.name
-    return name, unedited.digest_of(path.read_bytes())
+    name = unedited.name_of(file)
+    own = Path(file).is_relative_to(WORKFLOW)
+    return name if own else Path(file).name, BEGAN_WITH[name]
 
 
 def files_of(modules, plugins=()):
@@ -55,3 +62,25 @@ def files_of(modules, plugins=()):
         IMPORTS.add_package(package_of(file), file.parent)
     plugged = [f"{package_of(file)}.{file.stem}" for file in map(Path, plugins)]
     return IMPORTS.files([*modules, *plugged])
+
+
+def beside(plugins):
+    """What plug-ins may import without that it is seen, by names that they make up while they run."""
+    places = {file.parent for file in map(Path, plugins)}
+    return [
+        file
+        for place in places
+        for find in ("*.py", "*/*.py")
+        for file in place.glob(find)
+    ]
+
+
+BEGAN_WITH = unedited.digests_of(
+    [
+        *READ_AGAIN,
+        *WORKFLOW.rglob("*.py"),
+        *map(Path, files_of((), PLUGINS)),
+        *beside(PLUGINS),
+    ],
+    [WRITTEN, PLUGINS],
+)

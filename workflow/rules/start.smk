@@ -1,6 +1,6 @@
 """Before the first job: one snakemake for one study's results, and what makes many small jobs quick.
 
-Consumes and produces nothing.
+Consumes nothing. Produces logs/code.json, which says with which code snakemake began.
 """
 
 import gc
@@ -16,24 +16,15 @@ import unedited
 gc.set_threshold(50_000, 20, 50)
 
 PLACE = Path(f"results/{STUDY}")
-RULES = [
-    Path(workflow.main_snakefile),
-    *WORKFLOW.rglob("*.smk"),
-    *WORKFLOW.glob("schemas/*"),
-]
-
-if workflow.is_main_process and (at_work := atwork.holder(PLACE)):
-    # Snakemake's own refusal advises to unlock, and does not know who is at work.
-    logger.warning(atwork.refusal(PLACE, at_work))
-
+# That of a snakemake which started this one is none of its own.
+os.environ.pop(unedited.VARIABLE, None)
 if workflow.is_main_process:
-    BEGINNING = unedited.digests_of(
-        [*RULES, *WORKFLOW.rglob("*.py"), *map(Path, files_of((), PLUGINS))], WRITTEN
-    )
+    if at_work := atwork.holder(PLACE):
+        # Snakemake's own refusal advises to unlock, and does not know who is at work.
+        logger.warning(atwork.refusal(PLACE, at_work))
 elif SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:
-    # Where files are not shared, jobs have the code that snakemake packed for them when it began.
     try:
-        unedited.check_job(PLACE, unedited.digests_of(RULES, WRITTEN))
+        unedited.check_job(PLACE, unedited.digests_of(READ_AGAIN, [WRITTEN, PLUGINS]))
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
@@ -47,7 +38,7 @@ onstart:
                 for path in [*job.output, *job.log]
             )
             atwork.hold(PLACE)
-            unedited.leave_record(PLACE, BEGINNING)
+            unedited.leave_record(PLACE, BEGAN_WITH)
         except UserError as error:
             raise WorkflowError(str(error)) from None
     # Also in a group of jobs on a cluster, of which one snakemake runs all.

@@ -49,7 +49,7 @@ def tell_whose(log: IO[str], error: BaseException) -> None:
         repeat_if_lost(log, told)
 
 
-def used() -> tuple[float, float]:
+def resources_used() -> tuple[float, float]:
     """Return the processor time of this process, in seconds, and its largest memory, in MiB."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     # Linux counts in KiB, macOS in bytes.

@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from importclock import ImportClock
-from joblog import opened, repeat_if_lost, tell_whose, used
+from joblog import opened, repeat_if_lost, resources_used, tell_whose
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -41,7 +41,7 @@ def logged(path: str) -> Iterator[None]:
             logging.info(
                 "Worked for %.2f s, in all %.2f s of processor time and %.0f MiB",
                 time.perf_counter() - start - clock.seconds,
-                *used(),
+                *resources_used(),
             )
         except UserError as error:
             logging.error("%s", error)
