@@ -2,6 +2,7 @@
 
 import inspect
 
+import pytest
 from snakemake.scheduling.job_scheduler import JobScheduler
 
 RUN = "digits/mlp-8/sgd/batch64-lr0.05/seed0"
@@ -30,3 +31,17 @@ def test_a_fork_server_is_started_when_several_jobs_run_and_only_then(fresh):
 
 def test_snakemake_still_has_the_limit_that_we_switch_off():
     assert "self.job_rate_limiter is not None" in inspect.getsource(JobScheduler.schedule)
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (TRAINED.replace("sgd", "sdg"), "The study smoke has no run digits/mlp-8/sdg/batch64-lr0.05/seed0"),
+        (DATA.replace("digits", "digts"), "No rule to produce results/smoke/data/digts.json"),
+    ],
+)
+def test_what_the_study_does_not_have_is_told(fresh, target, told):
+    result = fresh.snakemake("--dry-run", target)
+    assert result.returncode == 1
+    assert told in result.stdout
+    assert "KeyError" not in result.stdout

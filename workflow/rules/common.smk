@@ -5,6 +5,7 @@ Consumes config.yaml, the files laid over it, and plug-ins. Produces nothing.
 
 import functools
 import os
+import re
 import shutil
 
 import yaml
@@ -86,8 +87,8 @@ pathvars:
 
 
 wildcard_constraints:
-    dataset=r"[^/]+",
-    model=r"[^/]+",
+    dataset="|".join(map(re.escape, DATASETS)),
+    model="|".join(map(re.escape, config["models"])),
     null="|".join(null_names(config)),
     run=r"[^/]+/[^/]+/[^/]+/batch[^/]+/seed\d+",
 
@@ -97,6 +98,15 @@ def gpus():
     wanted = config["device"]
     shown = shutil.which("nvidia-smi") is not None
     return int(wanted.startswith("cuda") or (wanted == "auto" and shown))
+
+
+def run_of(w):
+    """The run that wildcards name."""
+    if w.run not in RUNS:
+        raise WorkflowError(
+            f"The study {STUDY} has no run {w.run}; `snakemake --summary` lists all that it makes."
+        )
+    return RUNS[w.run]
 
 
 def store_of(run, kind):

@@ -10,9 +10,9 @@ rule eigenpairs:
     input:
         manifests=lambda w: [
             rules.train.output.manifest,
-            f"<results>/data/{RUNS[w.run].dataset}.json",
+            f"<results>/data/{run_of(w).dataset}.json",
         ],
-        data=lambda w: ancient(f"<results>/data/{RUNS[w.run].dataset}.zarr"),
+        data=lambda w: ancient(f"<results>/data/{run_of(w).dataset}.zarr"),
         trajectory=ancient(rules.train.output.store),
     output:
         **whole_eigenpairs(""),

@@ -31,7 +31,7 @@ def plugins_for_data(w):
 
 
 def plugins_for_training(w):
-    run = RUNS[w.run]
+    run = run_of(w)
     return plugins_of((Optimizer, run.optimizer), model_of(run.model))
 
 

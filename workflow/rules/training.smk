@@ -7,8 +7,8 @@ Produces runs/<run>/trajectory.zarr and its manifest.
 
 rule train:
     input:
-        manifest=lambda w: f"<results>/data/{RUNS[w.run].dataset}.json",
-        data=lambda w: ancient(f"<results>/data/{RUNS[w.run].dataset}.zarr"),
+        manifest=lambda w: f"<results>/data/{run_of(w).dataset}.json",
+        data=lambda w: ancient(f"<results>/data/{run_of(w).dataset}.zarr"),
     output:
         store=directory("<results>/runs/{run}/trajectory.zarr"),
         manifest="<results>/runs/{run}/trajectory.json",
@@ -24,7 +24,7 @@ rule train:
     params:
         code=code("train", plugins=plugins_for_training),
         plugins=of_job(plugins_for_training),
-        settings=lambda w: training_settings(config, RUNS[w.run]),
+        settings=lambda w: training_settings(config, run_of(w)),
         device=config["device"],
     message:
         "Training {wildcards.run}"
