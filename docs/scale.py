@@ -144,13 +144,15 @@ def main(desk: Path, reduced: Path) -> None:
     print(row("`desk`, measured", config, len(jobs), core_hours(jobs), bytes_on_disk(desk)))
     tenfold = laid_over_default([PAPER, TENFOLD])
     studies = {"`paper`": complete(PAPER), "`paper` with ten times the seeds": tenfold}
+    longest = {}
     for name, study in studies.items():
         times = estimate(*measured(reduced), study).drop("all")
         print(row(f"{name}, computed", study, jobs_of(study), times["hours"], bytes_of(study)))
-    longest = times["longest_minutes"].round(1)
-    print(
-        "\nLongest jobs of paper, in minutes:", ", ".join(f"{rule} {time}" for rule, time in longest.items())
-    )
+        longest[name] = times["longest_minutes"].round(1)
+    print()
+    for name, minutes in longest.items():
+        listed = ", ".join(f"{rule} {time}" for rule, time in minutes.items())
+        print(f"Longest jobs of {name}, in minutes: {listed}")
     for name, study in {"`desk`": complete(ROOT / "config.yaml"), **studies}.items():
         whole, least = bytes_of(study) / 1e9, bytes_of(thrifty(study)) / 1e9
         print(f"By computation {name} takes {whole:.1f} GB, with the least storage {least:.1f} GB.")

@@ -8,8 +8,7 @@ Nobody tells the server what to import. The first job of a script runs in its cl
 reports which installed modules it had imported; before the second one the server imports them, too. Modules
 of the project are not among them, so that jobs always run the code that is there.
 
-Where there is no server, as for a single job on a cluster, or in an environment of a rule's own, jobs
-run as they are.
+Where there is no server, as on a cluster or in an environment of a rule's own, jobs run as they are.
 """
 
 import atexit
@@ -43,13 +42,20 @@ LOST = "The process of this job ended without a word; it was killed, perhaps for
 
 
 def start() -> None:
-    """Start a server for the jobs of this process, and say so in the environment that they inherit."""
+    """Start a server for the jobs of this process, and say so in the environment that they inherit.
+
+    Where sockets cannot be made, as below a long path, there is none, and jobs take longer.
+    """
     _remove_abandoned()
     directory = tempfile.mkdtemp(prefix=PREFIX)
     address = str(Path(directory) / "socket")
-    # Bound here, it takes calls from now on; the server answers them when it is up.
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
+        try:
+            # Bound here, it takes calls from now on; the server answers them when it is up.
+            listener.bind(address)
+        except OSError:
+            shutil.rmtree(directory)
+            return
         listener.listen()
         server = subprocess.Popen(
             [sys.executable, __file__, str(listener.fileno())],

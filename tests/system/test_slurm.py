@@ -13,7 +13,16 @@ import torch
 import yaml
 from clone import SMOKE, copy_repository
 
-pytestmark = pytest.mark.xdist_group("smoke")
+MISSING = cluster.missing_programs()
+pytestmark = [
+    pytest.mark.xdist_group("smoke"),
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"needs SLURM, and there is no {', '.join(MISSING)}: "
+        "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge",
+    ),
+    pytest.mark.skipif(os.getuid() != 0, reason="needs root, as whom slurmd runs"),
+]
 
 SOLVED = ("train", "eigenpairs", "null")
 # Of which many go into one SLURM job, by the rules that they belong to; at most so many.
@@ -41,13 +50,6 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
-    if missing := cluster.missing_programs():
-        pytest.skip(
-            f"needs SLURM, and there is no {', '.join(missing)}: "
-            "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
-        )
-    if os.getuid() != 0:
-        pytest.skip("needs root, as whom slurmd runs")
     # The path of munge's socket must be short.
     home = tmp_path_factory.mktemp("slurm")
     try:

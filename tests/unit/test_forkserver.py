@@ -53,6 +53,23 @@ def parent():
     process.communicate()
 
 
+def test_where_there_can_be_no_socket_there_is_no_server(tmp_path):
+    """Its path would be too long."""
+    place = tmp_path / ("x" * 100)
+    place.mkdir()
+    code = PARENT.replace("os.environ[forkserver.VARIABLE]", "os.environ.get(forkserver.VARIABLE)")
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TMPDIR": str(place)},
+        input="",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout == "None\n"
+    assert not list(place.iterdir())
+
+
 @pytest.fixture
 def variable(parent):
     return parent.stdout.readline().strip()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from clone import SMOKE, Clone, rewritten
+from clone import SMOKE, Clone, copy_repository, rewritten
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
@@ -65,22 +65,36 @@ def test_a_module_that_is_edited_before_its_job_imports_it_is_refused(smoke: Clo
     assert smoke.pending() == set()
 
 
+DATA = "results/smoke/data/digits.json"
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy in which a snakemake has begun; a job that fails removes its outputs."""
+    clone = copy_repository(tmp_path_factory.mktemp("begun"))
+    result = clone.snakemake(DATA)
+    assert result.returncode == 0, result.stdout
+    return clone
+
+
 class TestJobsOfACluster:
     """Each is a snakemake of its own, which reads everything again."""
 
     @staticmethod
     def job(clone: Clone, *options: str) -> subprocess.CompletedProcess[str]:
         target = ["--target-jobs", "data:dataset=digits", "--allowed-rules", "data"]
-        return clone.snakemake("--mode=remote", "--cores=1", "--force", "--nolock", *target, *options)
+        return clone.snakemake(
+            "--mode=remote", "--cores=1", "--force", "--nolock", "--no-hooks", *target, *options
+        )
 
-    def test_run_as_long_as_nothing_is_edited(self, smoke: Clone) -> None:
-        result = self.job(smoke)
+    def test_run_as_long_as_nothing_is_edited(self, begun: Clone) -> None:
+        result = self.job(begun)
         assert result.returncode == 0, result.stdout
 
-    def test_run_beside_edits_of_what_they_do_not_run(self, smoke: Clone) -> None:
-        module = smoke.path / MODULE
+    def test_run_beside_edits_of_what_they_do_not_run(self, begun: Clone) -> None:
+        module = begun.path / MODULE
         with rewritten(module, with_a_line(module)):
-            assert self.job(smoke).returncode == 0
+            assert self.job(begun).returncode == 0
 
     @pytest.mark.parametrize(
         ("file", "line", "what"),
@@ -93,12 +107,12 @@ class TestJobsOfACluster:
         ],
         ids=["rule", "module of the rules", "module of the job", "script", "configuration"],
     )
-    def test_fail_if_something_is_edited(self, smoke: Clone, file: str, line: str, what: str) -> None:
-        path = smoke.path / file
+    def test_fail_if_something_is_edited(self, begun: Clone, file: str, line: str, what: str) -> None:
+        path = begun.path / file
         with rewritten(path, f"{path.read_text()}\n{line}\n"):
-            result = self.job(smoke)
+            result = self.job(begun)
         assert result.returncode == 1
-        told = result.stdout + (smoke.path / "results/smoke/logs/data/digits.log").read_text()
+        told = result.stdout + (begun.path / "results/smoke/logs/data/digits.log").read_text()
         assert f"{what} {TOLD}" in told
         assert "Traceback" not in told
 
@@ -110,7 +124,7 @@ class TestJobsOfACluster:
         (place / "entropy.py").write_text(example + dynamic)
         (place / "_parts.py").write_text("")
         options = ["--config", "plugins=['mine/entropy.py']"]
-        main = fresh.snakemake("results/smoke/data/digits.json", *options)
+        main = fresh.snakemake(DATA, *options)
         assert main.returncode == 0, main.stdout
         result = self.job(fresh, *options)
         assert result.returncode == 0, result.stdout
@@ -121,7 +135,7 @@ class TestJobsOfACluster:
         place = fresh.path / "mine"
         shutil.copytree(fresh.path / "examples", place)
         options = ["--config", "plugins=['mine']"]
-        main = fresh.snakemake("results/smoke/data/digits.json", *options)
+        main = fresh.snakemake(DATA, *options)
         assert main.returncode == 0, main.stdout
         (place / "entropy.py").unlink()
         assert f"the configuration {TOLD}" in self.job(fresh, *options).stdout

@@ -8,25 +8,17 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 RUN = "digits/mlp-8/sgd/batch64-lr0.05/seed0"
 DATA = "results/smoke/data/digits.json"
 TRAINED = f"results/smoke/runs/{RUN}/trajectory.json"
-ON_A_CLUSTER = ["--mode=remote", "--cores=1", "--force", "--nolock", "--allowed-rules", "data", "train"]
 
 
-def test_a_fork_server_is_started_when_several_jobs_run_and_only_then(fresh):
+def test_a_fork_server_is_started_when_jobs_run_and_only_then(fresh):
     module = fresh.path / "workflow/forkserver.py"
     module.write_text(module.read_text() + "\n\ndef start():\n    Path('started').touch()\n")
     marker = fresh.path / "started"
-    for arguments, starts in (
-        (["--dry-run", TRAINED], False),
-        ([DATA], False),
-        ([TRAINED, "--forceall"], True),
-        ([TRAINED], False),
-        ([*ON_A_CLUSTER, "--target-jobs", "data:dataset=digits"], False),
-        ([*ON_A_CLUSTER, "--target-jobs", "data:dataset=digits", f"train:run={RUN}"], True),
-    ):
+    for arguments, starts in (["--dry-run"], False), ([], True), ([], False):
         marker.unlink(missing_ok=True)
-        result = fresh.snakemake(*arguments)
+        result = fresh.snakemake(*arguments, DATA)
         assert result.returncode == 0, result.stdout
-        assert marker.exists() == starts, arguments
+        assert marker.exists() == starts
 
 
 def test_snakemake_still_has_the_limit_that_we_switch_off():

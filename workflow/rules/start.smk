@@ -41,8 +41,7 @@ onstart:
             unedited.leave_record(PLACE, BEGAN_WITH)
         except UserError as error:
             raise WorkflowError(str(error)) from None
-    # Also in a group of jobs on a cluster, of which one snakemake runs all.
-    if workflow.local_exec and len(list(workflow.dag.needrun_jobs())) > 1:
+    if workflow.is_main_process and workflow.local_exec:
         # Its limit of jobs per second makes Snakemake look at all waiting jobs and the sizes of all their inputs
         # again, every second once for each job that has ended: a core's work after some hundred jobs.
         workflow.scheduler.job_rate_limiter = None

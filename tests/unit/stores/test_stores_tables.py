@@ -16,7 +16,7 @@ from eigendrift.stores.tables import read_table, write_sealed_table
 WORKFLOW = Path(module.__file__).parents[2]
 TABLE = pd.DataFrame({"rule": ["null", "train"], "seconds": [0.1, 1e-17]})
 # They read tables or JSON, but not those that a stage has written for another: the readers of this package,
-# that of Snakemake's own benchmarks, and messages between processes.
+# that of Snakemake's own benchmarks, and messages between processes, as to jobs with which code to run.
 OTHER_READERS = {
     "eigendrift/stores/progress.py",
     "eigendrift/stores/reading.py",
@@ -24,6 +24,7 @@ OTHER_READERS = {
     "eigendrift/report/benchmarks.py",
     "forkserver.py",
     "overlay.py",
+    "unedited.py",
 }
 
 
