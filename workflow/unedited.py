@@ -13,9 +13,9 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from eigendrift.errors import UserError
@@ -103,6 +103,18 @@ def guard_script() -> None:
         _guard_imports(began_with)
 
 
+class _Read(SourceFileLoader):
+    """Runs the content that was checked; bytecode may be of another content of the same size and second."""
+
+    def __init__(self, name: str, path: str, content: bytes) -> None:
+        super().__init__(name, path)
+        self._content = content
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile a module."""
+        return self.source_to_code(self._content, self.path)
+
+
 class _Unedited(MetaPathFinder):
     """Finds those modules of the project and of plug-ins that have not changed."""
 
@@ -120,13 +132,14 @@ class _Unedited(MetaPathFinder):
             UserError: Its file has changed, is new or is gone.
         """
         if not self._may_be_ours(fullname):
-            # The project's directory comes first where Python looks for modules.
-            self._check(PathFinder.find_spec(fullname, [str(HERE)]) if path is None else None, fullname)
+            # What is added to the project's directory would stand before an installed package of its name.
+            self._checked(PathFinder.find_spec(fullname, [str(HERE)]) if path is None else None, fullname)
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        self._check(spec, fullname)
         if spec is None:
             self._refuse_gone(fullname, path or [str(HERE)])
+        elif (content := self._checked(spec, fullname)) is not None and spec.origin:
+            spec.loader = _Read(fullname, spec.origin, content)
         return spec
 
     def check_imported(self) -> None:
@@ -136,17 +149,22 @@ class _Unedited(MetaPathFinder):
             UserError: The file of a module has changed.
         """
         for name in filter(self._may_be_ours, list(sys.modules)):
-            self._check(getattr(sys.modules[name], "__spec__", None), name)
+            self._checked(getattr(sys.modules[name], "__spec__", None), name)
 
     def _may_be_ours(self, name: str) -> bool:
         return name.partition(".")[0] in self._roots or name.startswith(PLUGINS)
 
-    def _check(self, spec: ModuleSpec | None, name: str) -> None:
+    def _checked(self, spec: ModuleSpec | None, name: str) -> bytes | None:
+        """Return what is in a module's file, if it is one of the project or of a plug-in."""
         file = spec and spec.has_location and spec.origin
-        if file and (HERE in Path(os.path.realpath(file)).parents or name.startswith(PLUGINS)):
-            _refuse_other(name_of(file), digest_of(Path(file).read_bytes()), self._began_with)
+        if not file or not (HERE in Path(os.path.realpath(file)).parents or name.startswith(PLUGINS)):
+            return None
+        content = Path(file).read_bytes()
+        _refuse_other(name_of(file), digest_of(content), self._began_with)
+        return content
 
     def _refuse_gone(self, name: str, path: Iterable[str]) -> None:
+        """Refuse what is not found if it was there; who imports it may have a way to do without."""
         for place in path:
             for file in (f"{name.rpartition('.')[2]}.py", f"{name.rpartition('.')[2]}/__init__.py"):
                 _refuse_other(name_of(Path(place) / file), None, self._began_with)
@@ -161,8 +179,8 @@ def _guard_imports(began_with: Mapping[str, str]) -> None:
 def _read_record() -> dict[str, str]:
     path = Path(os.environ[VARIABLE])
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         raise UserError(
             f"{path}, in which snakemake says with which code it began, cannot be read; run snakemake again, "
             "which writes it, without --no-hooks."

@@ -1,6 +1,7 @@
 """Jobs import what their snakemake began with; anything else is refused by name."""
 
 import importlib
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -136,6 +137,23 @@ def test_a_link_to_another_module_is_not_what_was_there(workflow: Path) -> None:
         importlib.import_module("gallery.parts")
 
 
+def test_bytecode_of_another_content_is_not_run(workflow: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python takes it if size and second of its source are the same."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    parts = workflow / "gallery/parts.py"
+    before, times = parts.read_text(), (1e9, 1e9)
+    parts.write_text(before.replace("parts", "other"))
+    os.utime(parts, times)
+    assert importlib.import_module("gallery.parts").NAME == "other"
+    parts.write_text(before)
+    os.utime(parts, times)
+    del sys.modules["gallery.parts"]
+    assert importlib.import_module("gallery.parts").NAME == "other"
+    del sys.modules["gallery.parts"]
+    unedited.guard_script()
+    assert importlib.import_module("gallery.parts").NAME == "parts"
+
+
 def test_an_edit_that_is_undone_before_the_import_is_none(workflow: Path) -> None:
     unedited.guard_script()
     add_a_line(workflow / "gallery/parts.py")
@@ -190,7 +208,7 @@ def test_without_a_snakemake_scripts_run_as_they_are(workflow: Path, monkeypatch
     importlib.import_module("gallery.page")
 
 
-@pytest.mark.parametrize("content", [None, "", "{"])
+@pytest.mark.parametrize("content", [None, "", "{", "[1]", "2"])
 def test_a_record_that_cannot_be_read_is_told(workflow: Path, content: str | None) -> None:
     record = results_of(workflow) / unedited.RECORD
     record.unlink() if content is None else record.write_text(content)

@@ -1,12 +1,14 @@
 """Runs put together: what is stacked, what is missing, what is noted."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 from metrics_helpers import SHAPES, write_baseline, write_run
 
+from eigendrift.errors import UserError
 from eigendrift.metrics.collection import Collection, collect, notes_on, one_optimizer, read_run
 
 
@@ -73,9 +75,27 @@ def test_a_run_tells_what_it_was(tmp_path: Path) -> None:
         "learning_rate": 0.1,
         "parameters": 9,
         "shapes": SHAPES,
+        "training": {
+            "dataset": "digits",
+            "optimizer": {"name": "sgd", "learning_rate": 0.1},
+            "batch_size": "full",
+        },
+        "store": str(tmp_path / "run.zarr"),
     }
     assert run["seed"].item() == 3
     assert np.isnan(run["diverged_at"].item())
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [({"seed": 2, "learning_rate": 0.2}, "two settings"), ({"seed": 0}, "one seed")],
+    ids=["another setting", "another seed"],
+)
+def test_a_store_in_the_place_of_another_is_refused(tmp_path: Path, other: dict[str, Any], what: str) -> None:
+    paths = [write_run(tmp_path / f"{seed}.zarr", seed=seed) for seed in (0, 1)]
+    paths.append(write_run(tmp_path / "2.zarr", **other))
+    with pytest.raises(UserError, match=rf"0\.zarr and .*2\.zarr are of {what}, .* run `rm -rf .*2\.zarr"):
+        collect(paths, [])
 
 
 def test_runs_with_other_checkpoints_are_not_put_together(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from eigendrift.errors import UserError
+from eigendrift.stores.files import how_to_rebuild, manifest_path
 from eigendrift.stores.reading import open_store
 
 
@@ -136,16 +138,37 @@ def read_run(path: Path) -> xr.Dataset:
         "learning_rate": settings["optimizer"]["learning_rate"],
         "parameters": summary["parameters"],
         "shapes": summary["shapes"],
+        "training": {key: value for key, value in settings.items() if key != "seed"},
+        "store": str(path),
     }
     return run
 
 
 def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
-    """Put the seeds of one setting together."""
+    """Put the seeds of one setting together.
+
+    Raises:
+        UserError: Two are of different settings or of one seed, since one was put in another's place.
+    """
+    runs = list(runs)
+    for place, run in enumerate(runs):
+        _check_belongs(run, runs[:place])
     stacked: xr.Dataset = xr.concat(
-        list(runs), "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
+        runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
     )
     return stacked
+
+
+def _check_belongs(run: xr.Dataset, others: Iterable[xr.Dataset]) -> None:
+    for other in others:
+        same = run.attrs["training"] == other.attrs["training"]
+        if not same or run["seed"].item() == other["seed"].item():
+            stores = [Path(one.attrs["store"]) for one in (other, run)]
+            what = "one seed" if same else "two settings"
+            raise UserError(
+                f"Stores {stores[0]} and {stores[1]} are of {what}, expected two seeds of one setting; "
+                f"{how_to_rebuild(*stores, *map(manifest_path, stores))}."
+            )
 
 
 def stack_optimizers(optimizers: Mapping[str, xr.Dataset]) -> xr.Dataset:
