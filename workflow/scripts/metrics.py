@@ -5,7 +5,8 @@ from pathlib import Path
 from stage import logged
 
 with logged(snakemake.log[0]):
-    from eigendrift.metrics.run import measure_run, open_run, summarize_run
+    from eigendrift.metrics.run import measure_run, summarize_run
+    from eigendrift.stores.reading import open_run
     from eigendrift.stores.writing import write_store
 
     trajectory, eigenpairs = open_run(Path(snakemake.input.trajectory), Path(snakemake.input.eigenpairs))

@@ -7,7 +7,7 @@ from stage import logged
 with logged(snakemake.log[0]):
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.metrics.plugins import measure_with_plugin
-    from eigendrift.metrics.run import open_run
+    from eigendrift.stores.reading import open_run
     from eigendrift.stores.writing import write_store
 
     load_plugins(snakemake.params.plugins)

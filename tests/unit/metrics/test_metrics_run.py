@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eigendrift.errors import UserError
 from eigendrift.metrics.baseline import draws_for, measure_baseline
-from eigendrift.metrics.run import COPIED, measure_preconditioned, measure_run, open_run, summarize_run
+from eigendrift.metrics.run import COPIED, measure_preconditioned, measure_run, summarize_run
 from eigendrift.stores.reading import open_store
-from eigendrift.stores.registry import BASELINE, STORES
+from eigendrift.stores.registry import BASELINE
 from eigendrift.stores.writing import write_store
 
 CHECKPOINTS, RANKS, PARAMETERS = 5, 3, 12
@@ -49,26 +48,6 @@ def trajectory() -> xr.Dataset:
     scalars = {name: ("checkpoint", random.random(CHECKPOINTS)) for name in COPIED[1:]}
     step = {"step": ("checkpoint", 10 * np.arange(CHECKPOINTS))}
     return xr.Dataset(vectors | scalars, step, {"summary": {"diverged_at": None}})
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_trajectory_and_eigenpairs_of_two_runs_are_not_measured_as_one(tmp_path: Path, seed: int) -> None:
-    settings = {"trajectory": {"seed": 0}, "eigenpairs": {"training": {"seed": seed}}}
-    paths = []
-    for kind, own in settings.items():
-        paths.append(tmp_path / f"{kind}.zarr")
-        write_store(paths[-1], kind, zeros(kind), own)
-    if seed == 0:
-        assert [store.attrs["kind"] for store in open_run(*paths)] == ["trajectory", "eigenpairs"]
-        return
-    with pytest.raises(
-        UserError, match=r"trajectory\.zarr and .*eigenpairs\.zarr are of two runs, .* `rm -rf"
-    ):
-        open_run(*paths)
-
-
-def zeros(kind: str) -> dict[str, np.ndarray]:
-    return {spec.name: np.zeros([2] * len(spec.dims), spec.dtype) for spec in STORES[kind].arrays}
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

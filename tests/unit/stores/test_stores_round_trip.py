@@ -12,7 +12,7 @@ from store_helpers import SIZES, columns_of
 
 from eigendrift.errors import UserError
 from eigendrift.stores.files import manifest_path
-from eigendrift.stores.reading import open_store, read_manifest
+from eigendrift.stores.reading import open_run, open_store, read_manifest
 from eigendrift.stores.registry import SCHEMA_VERSION, STORES
 from eigendrift.stores.writing import write_store
 
@@ -141,3 +141,20 @@ def test_an_environment_without_torch_writes_a_manifest(
     monkeypatch.setattr("eigendrift.stores.files.NUMERICAL_PACKAGES", ("numpy", "not_installed"))
     versions = read_manifest(written(tmp_path, "data"))["versions"]
     assert set(versions) == {"eigendrift", "python", "numpy"}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_trajectory_and_eigenpairs_of_two_runs_are_not_opened_as_one(tmp_path: Path, seed: int) -> None:
+    settings = {"trajectory": {"seed": 0}, "eigenpairs": {"training": {"seed": seed}}}
+    paths = []
+    for kind, own in settings.items():
+        paths.append(tmp_path / f"{kind}.zarr")
+        write_store(paths[-1], kind, columns_of(kind), own)
+    if seed == 0:
+        opened = open_run(*paths)
+        assert [store.attrs["settings"] for store in opened] == list(settings.values())
+        return
+    with pytest.raises(
+        UserError, match=r"trajectory\.zarr and .*eigenpairs\.zarr are of two runs, .* `rm -rf"
+    ):
+        open_run(*paths)

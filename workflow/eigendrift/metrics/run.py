@@ -1,12 +1,10 @@
 """Everything that figures and claims need of one run."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from eigendrift.errors import UserError
 from eigendrift.metrics.alignment import alignment, weight_change_alignment
 from eigendrift.metrics.anatomy import anatomy, layers_in
 from eigendrift.metrics.displacement import (
@@ -17,25 +15,8 @@ from eigendrift.metrics.displacement import (
     weight_displacement,
 )
 from eigendrift.metrics.localization import inverse_participation_ratio
-from eigendrift.stores.files import how_to_rebuild, manifest_path
-from eigendrift.stores.reading import open_store
 
 COPIED = ("step", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
-
-
-def open_run(trajectory: Path, eigenpairs: Path) -> tuple[xr.Dataset, xr.Dataset]:
-    """Open the trajectory of a run and its eigenpairs.
-
-    Raises:
-        UserError: One is missing or damaged, or they are of two runs, since one was put in another's place.
-    """
-    opened = open_store(trajectory, "trajectory"), open_store(eigenpairs, "eigenpairs")
-    if opened[0].attrs["settings"] != opened[1].attrs["settings"]["training"]:
-        both = (trajectory, manifest_path(trajectory), eigenpairs, manifest_path(eigenpairs))
-        raise UserError(
-            f"Stores {trajectory} and {eigenpairs} are of two runs, expected one; {how_to_rebuild(*both)}."
-        )
-    return opened
 
 
 def measure_run(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> dict[str, np.ndarray]:

@@ -81,6 +81,21 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
         raise UserError(f"Store {path} is damaged: {error}; {_rebuild(path)}.") from None
 
 
+def open_run(trajectory: Path, eigenpairs: Path) -> tuple[xr.Dataset, xr.Dataset]:
+    """Open the trajectory of a run and its eigenpairs.
+
+    Raises:
+        UserError: One is missing or damaged, or they are of two runs, since one was put in another's place.
+    """
+    opened = open_store(trajectory, "trajectory"), open_store(eigenpairs, "eigenpairs")
+    if opened[0].attrs["settings"] != opened[1].attrs["settings"]["training"]:
+        both = (trajectory, manifest_path(trajectory), eigenpairs, manifest_path(eigenpairs))
+        raise UserError(
+            f"Stores {trajectory} and {eigenpairs} are of two runs, expected one; {how_to_rebuild(*both)}."
+        )
+    return opened
+
+
 def _check_metadata(store: Path, manifest: dict[str, Any]) -> None:
     """Refuse a store whose metadata are not those of its manifest, before anything relies on them."""
     try:
