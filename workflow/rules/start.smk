@@ -1,6 +1,6 @@
 """Before the first job: one snakemake for one study's results, and what makes many small jobs quick.
 
-Consumes nothing. Produces logs/code.json, which says with which code snakemake began.
+Consumes nothing. Produces logs/snakemake.lock, which says who works, and logs/code.json, with which code it began.
 """
 
 import gc

@@ -53,6 +53,14 @@ def test_variable_decides_what_is_read(
         registry.load("mnist", good)
 
 
+def test_a_file_in_place_of_the_directory_is_told(
+    tmp_path: Path, no_variable: None, no_network: None
+) -> None:
+    (tmp_path / "train.gz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"train\.gz is no directory"):
+        registry.load("mnist", tmp_path / "train.gz")
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_reads_a_directory_without_network(
     put: Put, files: dict[str, bytes], packed: bool, no_variable: None, no_network: None, small_mnist: None

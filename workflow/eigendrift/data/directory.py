@@ -38,8 +38,9 @@ def find_files(directory: Path, dataset: str, names: list[str]) -> list[Path]:
     """
     # os.path and not Path, whose tests raise on what may not be looked into.
     if not os.path.isdir(directory):
+        what = "is no directory" if os.path.exists(directory) else "does not exist"
         raise UserError(
-            f"The data directory {directory} does not exist, so create it with the files of {dataset} as "
+            f"The data directory {directory} {what}, so create it with the files of {dataset} as "
             f"{layout(dataset, names)}, or name another one by {VARIABLE} or data_dir."
         )
     plain = [directory / dataset / name for name in names]
