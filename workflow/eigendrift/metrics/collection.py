@@ -164,10 +164,11 @@ def _check_belongs(run: xr.Dataset, others: Iterable[xr.Dataset]) -> None:
         same = run.attrs["training"] == other.attrs["training"]
         if not same or run["seed"].item() == other["seed"].item():
             stores = [Path(one.attrs["store"]) for one in (other, run)]
+            rebuild = how_to_rebuild(*stores, *map(manifest_path, stores), what="both")
             what = "one seed" if same else "two settings"
             raise UserError(
                 f"Stores {stores[0]} and {stores[1]} are of {what}, expected two seeds of one setting; "
-                f"{how_to_rebuild(*stores, *map(manifest_path, stores))}."
+                f"{rebuild}."
             )
 
 

@@ -72,9 +72,9 @@ def write_file(path: Path, content: str | bytes | memoryview, *, lasting: bool =
             raise
 
 
-def how_to_rebuild(*paths: Path) -> str:
+def how_to_rebuild(*paths: Path, what: str = "it") -> str:
     """Say how to have files and stores made again, as the end of a sentence."""
-    return f"to rebuild it, run `rm -rf {shlex.join(map(str, paths))}` and then snakemake again"
+    return f"to rebuild {what}, run `rm -rf {shlex.join(map(str, paths))}` and then snakemake again"
 
 
 @contextmanager

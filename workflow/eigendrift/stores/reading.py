@@ -90,9 +90,8 @@ def open_run(trajectory: Path, eigenpairs: Path) -> tuple[xr.Dataset, xr.Dataset
     opened = open_store(trajectory, "trajectory"), open_store(eigenpairs, "eigenpairs")
     if opened[0].attrs["settings"] != opened[1].attrs["settings"]["training"]:
         both = (trajectory, manifest_path(trajectory), eigenpairs, manifest_path(eigenpairs))
-        raise UserError(
-            f"Stores {trajectory} and {eigenpairs} are of two runs, expected one; {how_to_rebuild(*both)}."
-        )
+        rebuild = how_to_rebuild(*both, what="both")
+        raise UserError(f"Stores {trajectory} and {eigenpairs} are of two runs, expected one; {rebuild}.")
     return opened
 
 
