@@ -95,11 +95,7 @@ def test_what_is_as_it_was_is_imported(workflow: Path) -> None:
         (add_a_line, "gallery/parts.py", "workflow/gallery/parts.py has changed"),
         (add_a_line, "gallery/__init__.py", "workflow/gallery/__init__.py has changed"),
         (Path.unlink, "gallery/parts.py", "workflow/gallery/parts.py is gone"),
-        (
-            lambda file: shutil.rmtree(file.parent),
-            "gallery/__init__.py",
-            "workflow/gallery/__init__.py is gone",
-        ),
+        (remove_all, "gallery/__init__.py", "workflow/gallery/__init__.py is gone"),
     ],
 )
 def test_what_is_not_is_refused_whoever_imports_it(

@@ -75,6 +75,7 @@ def beside(plugins):
     ]
 
 
+# All that this snakemake begins with; rules come later and ask for parts of it.
 BEGAN_WITH = unedited.digests_of(
     [
         *READ_AGAIN,

@@ -24,7 +24,7 @@ if workflow.is_main_process:
         logger.warning(atwork.refusal(PLACE, at_work))
 elif SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:
     try:
-        unedited.check_job(PLACE, unedited.digests_of(READ_AGAIN, [WRITTEN, PLUGINS]))
+        unedited.check_job(PLACE, BEGAN_WITH)
     except UserError as error:
         raise WorkflowError(str(error)) from None
 

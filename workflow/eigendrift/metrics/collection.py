@@ -151,18 +151,20 @@ def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
         UserError: Two are of different settings or of one seed, since one was put in another's place.
     """
     runs = list(runs)
-    for place, run in enumerate(runs):
-        _check_belongs(run, runs[:place])
+    _check_seeds(runs)
     stacked: xr.Dataset = xr.concat(
         runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
     )
     return stacked
 
 
-def _check_belongs(run: xr.Dataset, others: Iterable[xr.Dataset]) -> None:
-    for other in others:
-        same = run.attrs["training"] == other.attrs["training"]
-        if not same or run["seed"].item() == other["seed"].item():
+def _check_seeds(runs: Iterable[xr.Dataset]) -> None:
+    by_seed: dict[int, xr.Dataset] = {}
+    for run in runs:
+        first = next(iter(by_seed.values()), run)
+        same = run.attrs["training"] == first.attrs["training"]
+        other = by_seed.get(run["seed"].item()) if same else first
+        if other is not None:
             stores = [Path(one.attrs["store"]) for one in (other, run)]
             rebuild = how_to_rebuild(*stores, *map(manifest_path, stores), what="both")
             what = "one seed" if same else "two settings"
@@ -170,6 +172,7 @@ def _check_belongs(run: xr.Dataset, others: Iterable[xr.Dataset]) -> None:
                 f"Stores {stores[0]} and {stores[1]} are of {what}, expected two seeds of one setting; "
                 f"{rebuild}."
             )
+        by_seed[run["seed"].item()] = run
 
 
 def stack_optimizers(optimizers: Mapping[str, xr.Dataset]) -> xr.Dataset:
