@@ -16,7 +16,7 @@ from torch.nn.utils import parameters_to_vector
 from benchmarks.bound import computing_with, matrix_product_rate, product_operations, synchronize
 from benchmarks.compare import Settings, report
 from benchmarks.problems import Problem, make_checkpoint
-from eigendrift.eigenpairs.hessian import DoubleBackwardHessian
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.numerics import generator
 

@@ -1,14 +1,111 @@
-"""Determinism, device and seeds: the one place that decides how numbers are computed."""
+"""Precision, determinism, device and seeds: the one place that decides how numbers are computed."""
 
 import hashlib
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 
+import numpy as np
 import torch
 
 from eigendrift.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+# Every setting that lets torch compute with fewer digits than float32 has. A setting that is "none" follows
+# the more general one, so the general ones come first.
+PRECISION_SETTINGS = (
+    ("generic", "all"),
+    ("cuda", "all"),
+    ("mkldnn", "all"),
+    *((backend, operation) for backend in ("cuda", "mkldnn") for operation in ("matmul", "conv", "rnn")),
+)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute as the library needs it, whatever the caller's settings are, and restore them afterwards.
+
+    Within the scope, float32 is float32 (no TF32 and no bfloat16), autocast is off, numbers below the normal
+    range are not flushed to zero, cuDNN chooses the same kernels every time, compiled modules run eagerly,
+    derivatives can be taken inside ``torch.no_grad`` and ``torch.inference_mode``, and NumPy neither warns nor
+    raises. It also serves as a decorator: ``@full_precision()``.
+
+    Some of these settings belong to the whole process. While several threads compute at once, the first to
+    enter changes the settings and the last to leave restores them.
+    """
+    with ExitStack() as scope:
+        scope.enter_context(_PROCESS_SETTINGS)
+        scope.enter_context(torch.inference_mode(False))
+        scope.enter_context(torch.enable_grad())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                scope.enter_context(torch.autocast(device, enabled=False))
+        # torch cannot be asked, but Python's own numbers follow the same setting of the processor.
+        if sys.float_info.min * 0.5 == 0:
+            torch.set_flush_denormal(False)
+            scope.callback(torch.set_flush_denormal, True)
+        scope.enter_context(np.errstate(all="ignore"))
+        yield
+
+
+class _ProcessSettings:
+    """The settings that all threads share, changed while at least one thread is inside."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._restore = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._change()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._restore.close()
+
+    def _change(self) -> None:
+        if hasattr(torch._C, "_set_fp32_precision_setter"):
+            for setting in PRECISION_SETTINGS:
+                before = torch._C._get_fp32_precision_getter(*setting)
+                self._restore.callback(torch._C._set_fp32_precision_setter, *setting, before)
+                # What the more specific settings are shows only while the general ones are "none".
+                torch._C._set_fp32_precision_setter(*setting, "none")
+        # The older interface to the same settings has a memory of its own. torch refuses to read from it what
+        # the newer interface contradicts, so both are changed.
+        self._restore.callback(_allow_tf32_in_cudnn, _is_tf32_allowed_in_cudnn())
+        self._restore.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        torch.set_float32_matmul_precision("highest")
+        _allow_tf32_in_cudnn(False)
+        for name, value in (("benchmark", False), ("deterministic", True)):
+            self._restore.callback(setattr, torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+            setattr(torch.backends.cudnn, name, value)
+        # Without the compiler nothing is compiled, and importing it takes seconds.
+        if "torch._dynamo" in sys.modules:
+            self._restore.enter_context(torch.compiler.set_stance("force_eager"))
+
+
+_PROCESS_SETTINGS = _ProcessSettings()
+
+
+def _is_tf32_allowed_in_cudnn() -> bool:
+    try:
+        return torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        # The newer settings are all "none" here, which contradicts nothing but True.
+        return True
+
+
+def _allow_tf32_in_cudnn(allowed: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def configure(threads: int = 1) -> None:

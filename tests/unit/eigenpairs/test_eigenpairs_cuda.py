@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.density import spectral_density
-from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, HessianOperator
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
+from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.eigenpairs.pairs import Eigenpairs

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, HessianOperator
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
+from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.training.models import ACTIVATIONS
 

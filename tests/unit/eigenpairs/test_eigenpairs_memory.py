@@ -15,7 +15,7 @@ SETUP = """
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from eigendrift.eigenpairs.hessian import DoubleBackwardHessian
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.numerics import configure

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import prune
 
-from eigendrift.eigenpairs.hessian import DoubleBackwardHessian
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 

@@ -24,7 +24,16 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 
 from eigendrift.eigenpairs.request import whole_number
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_request, finite_product, random_signs
+from eigendrift.eigenpairs.symmetric import (
+    PRODUCTS_TO_CHECK,
+    SymmetricOperator,
+    check_request,
+    checked_operator,
+    finite_product,
+    length,
+    random_signs,
+)
+from eigendrift.numerics import full_precision
 
 
 @dataclass(frozen=True)
@@ -38,13 +47,14 @@ class SpectralDensity:
     Attributes:
         nodes: float64 (probes, m), ascending; m is the number of steps, or N if that is less.
         weights: float64 (probes, m), those of a probe add up to 1.
-        products: Products used.
+        products: Products used, including the two that check the operator.
     """
 
     nodes: np.ndarray
     weights: np.ndarray
     products: int
 
+    @full_precision()
     def density(self, grid: np.ndarray, width: float) -> np.ndarray:
         """Return the density smoothed by a Gaussian, averaged over probes; it integrates to 1.
 
@@ -71,6 +81,7 @@ class SpectralDensity:
         return total / (len(self.nodes) * math.sqrt(2 * math.pi) * width)
 
 
+@full_precision()
 def spectral_density(
     operator: SymmetricOperator, *, generator: torch.Generator, probes: int = 10, steps: int = 80
 ) -> SpectralDensity:
@@ -85,23 +96,25 @@ def spectral_density(
         steps: Products per probe, fewer where its Krylov space is exhausted; basis vectors held at once.
 
     Raises:
-        ValueError: ``probes`` or ``steps`` is less than 1.
-        TypeError: ``operator`` or ``generator`` is something else.
-        FloatingPointError: A product is not finite.
+        ValueError: If ``probes`` or ``steps`` is less than 1, or the operator is not symmetric or is another
+            one each time.
+        TypeError: If ``operator`` or ``generator`` is of another type.
+        FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
     check_request(operator, generator)
     if whole_number("probes", probes) < 1:
         raise ValueError(f"probes is {probes}, expected at least 1")
     if whole_number("steps", steps) < 1:
         raise ValueError(f"steps is {steps}, expected at least 1")
+    operator, factor = checked_operator(operator)
     most = min(steps, operator.size)
     nodes, weights = np.full((probes, most), np.nan), np.zeros((probes, most))
-    products = 0
+    products = PRODUCTS_TO_CHECK
     for probe in range(probes):
         signs = random_signs(operator.size, generator).to(operator.device, operator.dtype)
         diagonal, beside = _tridiagonal(operator, signs, most)
         values, vectors = eigh_tridiagonal(diagonal, beside)
-        nodes[probe, : len(values)] = values
+        nodes[probe, : len(values)] = values / factor
         weights[probe, : len(values)] = vectors[0] ** 2
         products += len(diagonal)
     return SpectralDensity(nodes, weights, products)
@@ -113,15 +126,15 @@ def _tridiagonal(
     """Return diagonal (n,) and off-diagonal (n − 1,) in the Krylov basis, n at most ``steps``."""
     basis = torch.empty(steps, operator.size, dtype=operator.dtype, device=operator.device)
     diagonal: list[float] = []
-    norms = [_norm(direction)]
+    norms = [length(direction)]
     largest = 0.0
     for step in range(steps):
         basis[step] = direction / norms[-1]
         image = finite_product(operator, basis[step])
-        largest = max(largest, _norm(image))
+        largest = max(largest, length(image))
         diagonal.append((basis[step].double() @ image.double()).item())
         direction = _outside(image, basis[: step + 1])
-        norms.append(_norm(direction))
+        norms.append(length(direction))
         # What remains is rounding. The limit is low, because next to large outliers all of a bulk is small;
         # rounding that passes for a direction couples to the others no more than rounding.
         if norms[-1] <= 10 * torch.finfo(operator.dtype).eps * largest:
@@ -133,8 +146,3 @@ def _outside(vector: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     """Return the part of a vector outside the span of orthonormal rows (b, N)."""
     vector = vector - (basis @ vector) @ basis
     return vector - (basis @ vector) @ basis
-
-
-def _norm(vector: torch.Tensor) -> float:
-    """Return ‖v‖, summed in float64: on a CPU, float32 would lose 1e-5 of it over a million entries."""
-    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))

@@ -1,10 +1,19 @@
 """A Krylov basis that stays orthonormal, and the operator projected on it."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, not_finite
+from eigendrift.eigenpairs.symmetric import (
+    ScaledOperator,
+    SymmetricOperator,
+    examine,
+    finite_product,
+    not_finite,
+    other_probe,
+    standard_normal,
+)
 
 # Gram-Schmidt leaves rounding of what it removed. It is repeated while it removes more than this share of
 # what remains, three times at most: in exact arithmetic twice is enough (Parlett 1998, sec. 6.9).
@@ -23,6 +32,7 @@ class KrylovBasis:
         size: Basis vectors, m.
         products: Products with the operator so far.
         remainder: Length of the direction. If it comes from a product, β of the Lanczos recurrence.
+        factor: Power of two that the operator is multiplied by, so that its products can be squared.
     """
 
     def __init__(
@@ -43,12 +53,13 @@ class KrylovBasis:
         """
         self.size = 0
         self.products = 0
+        self.factor = 1.0
         self._operator = operator
         self._generator = generator
         if vectors is None:
             vectors = torch.empty(capacity, operator.size, dtype=operator.dtype, device=operator.device)
         self._vectors = vectors
-        self._projected = torch.zeros(capacity, capacity, dtype=torch.float64)
+        self._projected = torch.zeros(capacity, capacity, dtype=torch.float64, device="cpu")
         # Whether the direction is what remains of the newest basis vector's image.
         self._chained = False
         self.turn()
@@ -87,6 +98,37 @@ class KrylovBasis:
         self.products += vectors.numel() // self._operator.size
         return finite_product(self._operator, vectors)
 
+    def start(self, tolerance: float) -> None:
+        """Check the operator, and add the first random direction to the basis.
+
+        Args:
+            tolerance: How asymmetric the operator may be, see `eigendrift.eigenpairs.symmetric.examine`.
+
+        Raises:
+            FloatingPointError: If a product is not finite, or too small for its dtype.
+            ValueError: If the operator is not symmetric, or is another one each time.
+        """
+        vector, other = self.take_direction(), other_probe(self._operator)
+        self.begin(other, [finite_product(self._operator, one) for one in (vector, other)], tolerance)
+
+    def begin(self, other: torch.Tensor, images: Sequence[torch.Tensor], tolerance: float) -> None:
+        """Check the operator by two products, and take the first into account.
+
+        Args:
+            other: A random vector (N,), beside the first one of the basis.
+            images: Images (N,) of the first basis vector and of the other vector.
+            tolerance: How asymmetric the operator may be.
+
+        Raises:
+            FloatingPointError: If a product is too small for its dtype.
+            ValueError: If the operator is not symmetric, or is another one each time.
+        """
+        self.products += 2
+        self.factor = examine(self._operator, [self._vectors[0], other], images, tolerance)
+        if self.factor != 1:
+            self._operator = ScaledOperator(self._operator, self.factor)
+        self.take_image(*self._split(images[0] * self.factor))
+
     def expand(self) -> None:
         """Add the direction to the basis; what remains of the new vector's image is the next direction.
 
@@ -97,7 +139,7 @@ class KrylovBasis:
         image = self._operator @ vector
         self.products += 1
         index, before = self.size - 1, self.remainder
-        coefficients = torch.zeros(self.size, dtype=torch.float64)
+        coefficients = torch.zeros(self.size, dtype=torch.float64, device="cpu")
         if self._chained:
             # The recurrence knows the largest components; one pass over the basis is then enough.
             coefficients[index - 1] = before
@@ -134,8 +176,7 @@ class KrylovBasis:
 
     def turn(self) -> None:
         """Point in a fresh random direction."""
-        vector = torch.randn(self._operator.size, dtype=torch.float64, generator=self._generator)
-        self.steer(vector.to(self._operator.device, self._operator.dtype))
+        self.steer(standard_normal(self._operator, self._generator))
 
     def steer(self, vector: torch.Tensor) -> None:
         """Point where a vector (N,) leads out of the basis."""
@@ -177,7 +218,7 @@ class KrylovBasis:
     def _split(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Return a vector's components in the basis, float64 (m,), what lies outside, and its length."""
         basis = self._vectors[: self.size]
-        coefficients = torch.zeros(self.size, dtype=torch.float64)
+        coefficients = torch.zeros(self.size, dtype=torch.float64, device="cpu")
         for _ in range(PASSES):
             removed = basis @ vector
             vector = torch.addmv(vector, basis.T, removed, alpha=-1)

@@ -10,6 +10,8 @@ How and why it differs from the textbook:
   the complement, until the chance that a missing pair stays hidden is small; if one shows, the iteration
   goes on with it. What else of the basis is known well enough stays, which makes the search short.
 - Residuals are recomputed with fresh products at the end; the recurrence's own estimate only decides when.
+- Before all that, the operator is checked on random vectors: symmetric, the same each time, at a scale with
+  digits.
 """
 
 import math
@@ -23,6 +25,7 @@ from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
 from eigendrift.eigenpairs.request import SIGNS, End, checked_basis_size
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_request
+from eigendrift.numerics import full_precision
 
 Result = TypeVar("Result")
 # The iteration stops whenever its basis has to be expanded, and goes on once it is: so the one who runs it
@@ -37,8 +40,12 @@ MISS_PROBABILITY = 0.001
 ZERO_ROUNDINGS = 100
 # How much of a hidden eigenvector a Ritz vector may hold that the search leaves out.
 LARGEST_HIDDEN = 0.25
+# Inner products of the returned vectors may differ from those of orthonormal ones by so many roundings.
+ORTHOGONALITY_ROUNDINGS = 1_000
+PARAMETERS_AT_ONCE = 2**16
 
 
+@full_precision()
 def leading_eigenpairs(
     operator: SymmetricOperator,
     count: int,
@@ -65,13 +72,15 @@ def leading_eigenpairs(
         end: The algebraically largest eigenvalues, the smallest, or those of largest magnitude.
 
     Raises:
-        ValueError: ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit.
-        TypeError: ``operator`` or ``generator`` is something else.
-        FloatingPointError: A product is not finite.
+        ValueError: If ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit, or
+            the operator is not symmetric or is another one each time.
+        TypeError: If ``operator`` or ``generator`` is of another type.
+        FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
     check_request(operator, generator)
     capacity = checked_basis_size(operator.size, count, tolerance, max_products, basis_size, end)
     basis = KrylovBasis(operator, min(capacity, operator.size), generator)
+    basis.start(tolerance)
     steps = Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()
     while (pairs := advance(steps)) is None:
         basis.expand()
@@ -109,7 +118,7 @@ class Lanczos:
         self._search_products = 0
 
     def solve(self) -> Steps[Eigenpairs]:
-        """Find the pairs; whenever this yields, the basis has to be expanded."""
+        """Find the pairs, given a basis that has started; whenever this yields, it has to be expanded."""
         complete = False
         while not complete and (yield from self._converge()):
             before = self._basis.products
@@ -117,12 +126,12 @@ class Lanczos:
             self._search_products += self._basis.products - before
             if not self._afford(2):
                 break
-        pairs = self._certify(complete)
+        pairs = self._certify()
         while complete and self._improvable(pairs):
             yield from self._improve(pairs)
             yield from self._converge()
-            pairs = self._certify(complete)
-        return pairs
+            pairs = self._certify()
+        return pairs.divided_by(self._basis.factor)
 
     def _converge(self) -> Steps[bool]:
         """Grow the basis until the wanted pairs look converged; False if the products run out."""
@@ -149,11 +158,7 @@ class Lanczos:
         return int((estimates > ESTIMATE_MARGIN * self._tolerance * self._scale).sum())
 
     def _search(self) -> Steps[bool]:
-        """Look for pairs that the iteration missed; False if one shows or the products run out.
-
-        It takes no more products than the iteration did: what an eigenvalue too close to the k-th leaves
-        uncertain is in the miss probability.
-        """
+        """Look for pairs that the iteration missed; False if one shows or the products run out."""
         if self._basis.spans_everything:
             self._miss_probability = 0.0
             return True
@@ -162,12 +167,14 @@ class Lanczos:
         margin = self._tolerance * self._scale
         last = self._score(values[:k])[-1].item()
         shown = self._score(values[:k]) + margin
-        longest = 2 * self._basis.products
         self._keep_resolved(last + margin, values, vectors)
         self._basis.turn()
         targets = [sign * (last + 2 * margin) for sign in SIGNS[self._end]]
         search = Search(targets, self._basis.remainder, self._basis.size)
-        while search.chance_of_a_miss > MISS_PROBABILITY and self._basis.products < longest:
+        while True:
+            self._miss_probability = search.chance_of_a_miss
+            if self._miss_probability <= MISS_PROBABILITY:
+                return True
             if not self._afford(2):
                 return False
             if self._basis.full:
@@ -176,12 +183,11 @@ class Lanczos:
             values, vectors = self._ritz()
             rise = self._score(values[:k]) - shown
             if bool((rise > 0).any()):
+                self._miss_probability = math.nan
                 self._take_up(int(rise.argmax()), values, vectors)
                 return False
             self._note_following(values[k:])
             search.advance(self._basis.newest_image, self._basis.remainder)
-        self._miss_probability = search.chance_of_a_miss
-        return True
 
     def _keep_resolved(self, beyond: float, values: torch.Tensor, vectors: torch.Tensor) -> None:
         """Keep the wanted Ritz vectors, and those in which no eigenvector from beyond a score can hide.
@@ -202,8 +208,8 @@ class Lanczos:
         self._basis.restart(values[: self._count], vectors[:, : self._count])
         self._basis.steer(self._basis.apply(self._basis.vector(rank)))
 
-    def _certify(self, complete: bool) -> Eigenpairs:
-        """Compute residuals with fresh products."""
+    def _certify(self) -> Eigenpairs:
+        """Compute residuals with fresh products, and decide which pairs are certified."""
         k = self._count
         values, coefficients = self._ritz()
         self._note_following(values[k:])
@@ -213,6 +219,7 @@ class Lanczos:
         eigenvalues = torch.stack([v.double() @ w.double() for v, w in zip(vectors, images, strict=True)])
         images -= eigenvalues.to(images.dtype)[:, None] * vectors
         residuals = torch.linalg.vector_norm(images, dim=1, dtype=torch.float64)
+        certain = self._miss_probability <= MISS_PROBABILITY and self._are_orthonormal(vectors)
         # Rounding can turn the order of equal eigenvalues.
         order = self._score(eigenvalues).argsort(descending=True, stable=True)
         eigenvalues, residuals = eigenvalues[order].cpu(), residuals[order].cpu()
@@ -222,14 +229,22 @@ class Lanczos:
             eigenvalues=eigenvalues,
             eigenvectors=vectors[order],
             residuals=relative(residuals, scale),
-            converged=(relative(residuals, scale) <= self._tolerance) & complete,
+            converged=(relative(residuals, scale) <= self._tolerance) & certain,
             gaps=relative(gaps(eigenvalues, following), scale),
             next_eigenvalue=following,
-            miss_probability=self._miss_probability if complete else math.nan,
+            miss_probability=self._miss_probability,
             scale=scale,
             products=self._basis.products,
             search_products=self._search_products,
         )
+
+    def _are_orthonormal(self, vectors: torch.Tensor) -> bool:
+        gram = torch.zeros(len(vectors), len(vectors), dtype=torch.float64, device=vectors.device)
+        # In parts, because a float64 copy of all vectors would be the largest tensor here.
+        for part in vectors.split(PARAMETERS_AT_ONCE, dim=1):
+            gram += part.double() @ part.double().T
+        gram.diagonal().sub_(1)
+        return gram.abs().max().item() <= ORTHOGONALITY_ROUNDINGS * self._basis.rounding
 
     def _improvable(self, pairs: Eigenpairs) -> bool:
         """A basis of the whole space has nothing to gain; what remains is rounding."""

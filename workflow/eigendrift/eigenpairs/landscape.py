@@ -24,6 +24,7 @@ from eigendrift.eigenpairs.together import leading_eigenpairs_together
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
 from eigendrift.training.models import build_model
+from eigendrift.training.networks import kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Landscape:
         self.model.eval()
         self.shapes = [list(parameter.shape) for parameter in self.model.parameters()]
         self.size = sum(parameter.numel() for parameter in self.model.parameters())
+        self._kind = kind_of(model_settings)
         self._settings = settings
         asked = ("count", "tolerance", "max_products", "basis_size")
         self._request = {key: settings[key] for key in asked}
@@ -111,18 +113,23 @@ class Landscape:
                 H.
 
         Returns:
-            The record; that of `undefined_record` where the weights or the Hessian are not finite. Where the
-            Hessian is zero no pair counts as converged.
+            The record; that of `undefined_record` where the weights or the Hessian are not finite, or the Hessian
+            is too small for float32. Where the Hessian is zero no pair counts as converged.
+
+        Raises:
+            UserError: If the network has no second derivatives, or its Hessian is another one each time.
         """
         if not np.isfinite(weights).all():
             return undefined_record(self._settings["count"], self.size)
-        operator = self.hessian_at(weights)
-        if preconditioner is not None:
-            operator = PreconditionedOperator(operator, self._inverse_root(preconditioner))
         try:
+            operator = self.hessian_at(weights)
+            if preconditioner is not None:
+                operator = PreconditionedOperator(operator, self._inverse_root(preconditioner))
             return self._record(leading_eigenpairs(operator, generator=start, **self._request))
         except FloatingPointError as error:
             return self._record(error)
+        except ValueError as error:
+            raise UserError(f"The Hessian of the network '{self._kind}' cannot be computed: {error}.") from error
 
     def eigenpairs_at_each(
         self,
@@ -162,7 +169,7 @@ class Landscape:
 
     def _record(self, outcome: Eigenpairs | FloatingPointError) -> Record:
         if isinstance(outcome, FloatingPointError):
-            logger.warning("The Hessian overflows: %s.", outcome)
+            logger.warning("The Hessian cannot be computed here: %s.", outcome)
             return undefined_record(self._settings["count"], self.size)
         # Every vector is an eigenvector of zero, so those that the solver came upon say nothing.
         if outcome.scale == 0:

@@ -6,8 +6,9 @@ from itertools import zip_longest
 
 import torch
 from torch import nn
+from torch.nn.modules.module import _has_any_global_hook
 
-from eigendrift.eigenpairs.softmax import check_labels
+from eigendrift.eigenpairs.losses import check_labels
 from eigendrift.eigenpairs.symmetric import check_lengths
 from eigendrift.training.models import ACTIVATIONS
 
@@ -31,6 +32,8 @@ def is_perceptron(model: nn.Module) -> bool:
     Whatever could make a layer compute anything else, such as hooks or parametrizations, tells against it.
     """
     layers = layers_of(model)
+    if _has_any_global_hook():
+        return False
     linear, between = layers[::2], layers[1::2]
     own = [parameter for layer in linear for parameter in layer.parameters()]
     return (

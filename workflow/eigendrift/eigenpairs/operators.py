@@ -3,45 +3,65 @@
 import torch
 from torch import nn
 
-from eigendrift.eigenpairs.hessian import DoubleBackwardHessian, Loss
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
+from eigendrift.eigenpairs.hessian import Loss, Reduction
 from eigendrift.eigenpairs.layers import fits_perceptron, is_perceptron
+from eigendrift.eigenpairs.losses import are_labels, binary_cross_entropy, is_cross_entropy, mean_cross_entropy
+from eigendrift.eigenpairs.models import check_model, unwrapped
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.eigenpairs.softmax import are_labels, is_cross_entropy, mean_cross_entropy
 from eigendrift.eigenpairs.symmetric import check_tensors
+from eigendrift.numerics import full_precision
 
 
+@full_precision()
 def hessian_operator(
     model: nn.Module,
     loss: Loss,
     inputs: torch.Tensor,
     targets: torch.Tensor,
     chunk_size: int | None = None,
+    *,
+    reduction: Reduction = "mean",
 ) -> DoubleBackwardHessian | PerceptronHessian:
-    """Return the Hessian of the mean loss over a fixed sample, as fast as the network allows.
+    """Return the Hessian of a loss over a fixed sample, as fast as the network allows.
+
+    The loss may read the model's parameters: a weight penalty ``wd / 2 * sum(p.square().sum() for p in
+    model.parameters())`` raises every eigenvalue by ``wd``.
 
     Args:
         model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
-        loss: Mean-reduced loss of outputs and targets, such as ``torch.nn.functional.cross_entropy``.
+        loss: Returns one number from outputs and targets, such as ``torch.nn.functional.cross_entropy``.
         inputs: (n, …) on the model's device.
         targets: (n, …) on the model's device.
         chunk_size: Samples that one pass works on; None for all at once.
+        reduction: Whether the loss is a mean or a sum over the samples, which decides how chunks are added up.
+            A loss that weights, masks or ignores samples is no plain mean: with several chunks, let it return
+            the sum, divided by a constant of your choice, and pass "sum".
 
     Returns:
         `PerceptronHessian` for the cross-entropy of a multilayer perceptron with class labels, otherwise
         `DoubleBackwardHessian`: the same matrix, to rounding. The cross-entropy with class labels, torch's
-        function or module without options, keeps its digits where it is small; other losses have what they
-        leave of them, which for a loss far below 1 may be few in float32.
+        function or module without options, and the binary cross-entropy with logits keep their digits where
+        they are small; other losses have what they leave of them, which for a loss far below 1 may be few in
+        float32.
 
     Raises:
-        ValueError: Inputs, targets and parameters do not fit each other, or are none; a parameter is frozen
-            or neither float32 nor float64; the loss is no single number or, with several chunks, no mean
-            over the samples; ``chunk_size`` is below 1.
-        TypeError: Inputs or targets are no tensors.
-        RuntimeError: In ``torch.inference_mode``.
+        ValueError: If inputs, targets and parameters do not fit each other, or there are none; a parameter is
+            frozen, or not float32 or float64; the network or the loss fails; torch finds no derivative by a
+            parameter that matters; or the result would depend on ``chunk_size``.
+        TypeError: If the model is no module, or inputs or targets are no tensors.
+        FloatingPointError: If the loss is not finite.
+
+    Warns:
+        UserWarning: If dropout or batch norm is in training mode.
     """
     check_tensors(inputs, targets)
+    model = unwrapped(model)
+    check_model(model)
     if is_cross_entropy(loss) and are_labels(targets):
-        if is_perceptron(model) and fits_perceptron(model, inputs):
+        if reduction == "mean" and is_perceptron(model) and fits_perceptron(model, inputs):
             return PerceptronHessian(model, inputs, targets, chunk_size)
         loss = mean_cross_entropy
-    return DoubleBackwardHessian(model, loss, inputs, targets, chunk_size)
+    return DoubleBackwardHessian(
+        model, binary_cross_entropy(loss) or loss, inputs, targets, chunk_size, reduction
+    )

@@ -1,7 +1,7 @@
 """Eigenpairs and the evidence for them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -14,17 +14,18 @@ class Eigenpairs:
         eigenvalues: (k,) float64 on the CPU; leading ones are descending.
         eigenvectors: (k, N) unit rows, in the operator's dtype and on its device; any sign.
         residuals: (k,) float64, ‖Hv − λv‖ from fresh products over ``scale``.
-        converged: (k,) bool, the residual meets the tolerance, and the search for missing pairs came to its
-            end and found none; ``miss_probability`` says how much that is worth.
+        converged: (k,) bool, whether the residual meets the tolerance, the vectors are orthonormal to rounding,
+            and the search for missing pairs ended with a miss probability of 0.1 % or less.
         gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over ``scale``.
         next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none
             or the products ran out before one was seen.
         miss_probability: Chance that an eigenvalue further out than the k-th, by twice the tolerance, stayed
-            hidden from the search; NaN if the products ran out in it. Above 0.1 % where eigenvalues lie so
-            close to the k-th that the search would have been longer than all that went before.
+            hidden from the search. Above 0.1 % if the products ran out in the search, and NaN if they ran out
+            before it.
         scale: What residuals and gaps are relative to: |λ1|; where that is zero to rounding, and for the
             smallest eigenvalues, the largest |Ritz value|.
-        products: Products used in all.
+        products: Products used in all, including the two that check the operator. The first of these is also
+            the first of the iteration.
         search_products: Those among them that the search for missing pairs used.
     """
 
@@ -38,6 +39,15 @@ class Eigenpairs:
     scale: float
     products: int
     search_products: int
+
+    def divided_by(self, factor: float) -> "Eigenpairs":
+        """Return the eigenpairs of the operator without a factor that it was multiplied by."""
+        return replace(
+            self,
+            eigenvalues=self.eigenvalues / factor,
+            next_eigenvalue=self.next_eigenvalue / factor,
+            scale=self.scale / factor,
+        )
 
 
 def gaps(eigenvalues: torch.Tensor, following: float) -> torch.Tensor:

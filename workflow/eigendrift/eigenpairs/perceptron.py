@@ -9,7 +9,8 @@ from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, perceptron_layers
-from eigendrift.eigenpairs.softmax import output_errors, subtract_mean
+from eigendrift.eigenpairs.losses import output_errors, subtract_mean
+from eigendrift.numerics import full_precision
 
 # Vectors of a block are worked on together while their activations in a layer have at most so many columns:
 # wider products are no faster, and memory stays that of a few passes through the network.
@@ -95,6 +96,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
     All that does not depend on v is prepared; a block of vectors shares the matrix products with it.
     """
 
+    @full_precision()
     def __init__(
         self,
         model: nn.Module,
@@ -112,7 +114,10 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             chunk_size: Samples that one pass works on; None for all at once.
 
         Raises:
-            ValueError: ``model`` is no perceptron, inputs or labels do not fit it, or as `HessianOperator`.
+            ValueError: If ``model`` is no perceptron, or inputs or labels do not fit it; or as
+                `HessianOperator`.
+            TypeError: As `HessianOperator`.
+            FloatingPointError: If an output of the network is not finite.
         """
         layers = deepcopy(perceptron_layers(model, inputs, targets, next(model.parameters(), inputs)))
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
@@ -135,7 +140,10 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             activations.append(value)
             slopes.append(slope)
             bends.append(bend)
-        probabilities = self._linear[-1](activations[-1]).softmax(1)
+        outputs = self._linear[-1](activations[-1])
+        if not outputs.isfinite().all():
+            raise FloatingPointError("an output of the network is not finite, so its loss is no finite number")
+        probabilities = outputs.softmax(1)
         at_label = one_hot(targets, probabilities.shape[1]).bool()
         errors = [output_errors(probabilities, at_label) / samples]
         curvatures: list[torch.Tensor | None] = []

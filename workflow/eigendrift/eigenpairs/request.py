@@ -57,8 +57,9 @@ def checked_basis_size(
         raise ValueError(
             f"basis_size is {basis_size}, expected at least {least}, the lesser of 2 × count + 4 and the size"
         )
-    if whole_number("max_products", max_products) < 2 * count:
-        raise ValueError(f"max_products is {max_products}, expected at least 2 × count = {2 * count}")
+    # One for each basis vector and each residual, and one that checks the operator.
+    if whole_number("max_products", max_products) < (least := 2 * count + 1):
+        raise ValueError(f"max_products is {max_products}, expected at least 2 × count + 1 = {least}")
     if not (isinstance(tolerance, Real) and 0 < tolerance < 1):
         raise ValueError(f"tolerance is {tolerance!r}, expected a number between 0 and 1")
     if end not in list(SIGNS):

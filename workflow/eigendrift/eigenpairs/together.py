@@ -15,9 +15,18 @@ from eigendrift.eigenpairs.krylov import PASSES, SHARE_REMOVED, KrylovBasis
 from eigendrift.eigenpairs.lanczos import Lanczos, Steps, advance
 from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.request import checked_basis_size
-from eigendrift.eigenpairs.symmetric import OperatorStack, not_finite
+from eigendrift.eigenpairs.symmetric import (
+    OperatorStack,
+    check_finite,
+    check_generator,
+    check_kind,
+    not_finite,
+    other_probe,
+)
+from eigendrift.numerics import full_precision
 
 
+@full_precision()
 def leading_eigenpairs_together(
     operators: OperatorStack,
     count: int,
@@ -50,12 +59,16 @@ def leading_eigenpairs_together(
         raise ValueError(
             f"{len(generators)} generators and {len(operators)} operators, expected one for each"
         )
+    check_kind("the operators", operators.dtype, operators.device)
+    for generator in generators:
+        check_generator(generator)
     bases = _Bases(operators, min(capacity, operators.size), generators)
+    outcomes: dict[int, Eigenpairs | FloatingPointError] = {**bases.start(tolerance)}
     iterations = {
         index: Lanczos(basis, operators.size, count, tolerance, max_products, "largest").solve()
         for index, basis in bases.members.items()
+        if index not in outcomes
     }
-    outcomes: dict[int, Eigenpairs | FloatingPointError] = {}
     while iterations:
         ended = _advance(iterations)
         ended |= bases.expand([index for index in iterations if index not in ended])
@@ -100,6 +113,22 @@ class _Bases:
             for index, (generator, vectors) in enumerate(zip(generators, self._vectors, strict=True))
         }
 
+    def start(self, tolerance: float) -> dict[int, FloatingPointError]:
+        """Start all bases; return the errors of those whose products are not finite or too small."""
+        vectors = torch.stack([basis.take_direction() for basis in self.members.values()])
+        other = other_probe(self._operators[0])
+        indices = list(self.members)
+        images = [
+            self._operators.products(block, indices) for block in (vectors, other.expand_as(vectors))
+        ]
+        errors = {}
+        for row, (index, basis) in enumerate(self.members.items()):
+            try:
+                basis.begin(other, [check_finite(block[row]) for block in images], tolerance)
+            except FloatingPointError as error:
+                errors[index] = error.with_traceback(None)
+        return errors
+
     def expand(self, indices: list[int]) -> dict[int, FloatingPointError]:
         """Expand some bases by one vector each; return the errors of those whose products are not finite."""
         if not indices:
@@ -108,6 +137,9 @@ class _Bases:
             self._keep(indices)
         vectors = torch.stack([basis.take_direction() for basis in self.members.values()])
         images = self._operators.products(vectors, indices)
+        factors = [basis.factor for basis in self.members.values()]
+        if set(factors) != {1.0}:
+            images = images * torch.tensor(factors, dtype=images.dtype, device=images.device)[:, None]
         most = max(basis.size for basis in self.members.values())
         inside, outside, lengths = _split(self._vectors[:, :most], images)
         errors = {}
@@ -143,7 +175,8 @@ def _split(bases: torch.Tensor, vectors: torch.Tensor) -> tuple[torch.Tensor, to
         if passes > 1:
             lengths = torch.linalg.vector_norm(outside, dim=2, dtype=torch.float64)
             # In one copy, because a GPU must come to rest for each.
-            numbers = torch.cat([inside, removed.norm(dim=1), lengths], dim=1).cpu()
+            sizes = torch.linalg.vector_norm(removed, dim=1, dtype=torch.float64)
+            numbers = torch.cat([inside, sizes, lengths], dim=1).cpu()
             if (numbers[:, -2] <= SHARE_REMOVED * numbers[:, -1]).all():
                 break
     return numbers[:, :-2], outside[:, 0], numbers[:, -1].tolist()

@@ -16,7 +16,16 @@ from dataclasses import dataclass
 import torch
 
 from eigendrift.eigenpairs.request import whole_number
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_request, finite_product, random_signs
+from eigendrift.eigenpairs.symmetric import (
+    PRODUCTS_TO_CHECK,
+    SymmetricOperator,
+    check_request,
+    checked_operator,
+    finite_product,
+    random_signs,
+    standard_normal,
+)
+from eigendrift.numerics import full_precision
 
 # One for the sketch, one for its share, and two random vectors, without which there is no standard error.
 FEWEST_PRODUCTS = 4
@@ -31,7 +40,7 @@ class Trace:
         standard_error: Standard deviation of the estimate over the random signs, the sketch being given, from
             the spread over the signs drawn. Zero up to rounding where the sketch captured the whole range of
             the operator, and zero where the trace is exact.
-        products: Products used.
+        products: Products used, including the two that check the operator.
     """
 
     estimate: float
@@ -39,6 +48,7 @@ class Trace:
     products: int
 
 
+@full_precision()
 def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: int = 90) -> Trace:
     """Estimate the trace of ``operator``.
 
@@ -50,19 +60,22 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
     Args:
         operator: Symmetric operator of size N.
         generator: CPU generator of the random vectors, so that they agree on every device.
-        products: Products allowed; all are used, or N if that is less.
+        products: Products for the estimate; all are used, or N if that is less. Two more check the operator.
 
     Raises:
-        ValueError: ``products`` is less than 4 and than N.
-        TypeError: ``operator`` or ``generator`` is something else.
-        FloatingPointError: A product is not finite.
+        ValueError: If ``products`` is less than 4 and than N, or the operator is not symmetric or is another
+            one each time.
+        TypeError: If ``operator`` or ``generator`` is of another type.
+        FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
     check_request(operator, generator)
-    if operator.size <= whole_number("products", products):
-        units = torch.eye(operator.size, dtype=operator.dtype, device=operator.device)
-        return Trace(_quadratic_forms(operator, units).sum().item(), 0.0, operator.size)
-    if products < FEWEST_PRODUCTS:
+    if whole_number("products", products) < min(FEWEST_PRODUCTS, operator.size):
         raise ValueError(f"products is {products}, expected at least {FEWEST_PRODUCTS}")
+    operator, factor = checked_operator(operator)
+    if operator.size <= products:
+        units = torch.eye(operator.size, dtype=operator.dtype, device=operator.device)
+        exact = _quadratic_forms(operator, units).sum().item() / factor
+        return Trace(exact, 0.0, operator.size + PRODUCTS_TO_CHECK)
     rank = products // 3
     basis = _captured(operator, rank, generator)
     captured = _quadratic_forms(operator, basis).sum().item()
@@ -71,7 +84,11 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
     probes = _block(operator, (random_signs(operator.size, generator) for _ in range(count)), count)
     probes -= (probes @ basis.T) @ basis
     rest = _quadratic_forms(operator, probes)
-    return Trace(captured + rest.mean().item(), rest.std().item() / math.sqrt(count), products)
+    return Trace(
+        (captured + rest.mean().item()) / factor,
+        rest.std().item() / math.sqrt(count) / factor,
+        products + PRODUCTS_TO_CHECK,
+    )
 
 
 def _captured(operator: SymmetricOperator, rank: int, generator: torch.Generator) -> torch.Tensor:
@@ -79,7 +96,7 @@ def _captured(operator: SymmetricOperator, rank: int, generator: torch.Generator
 
     S is Gaussian: then H S has the range of any H of no larger rank, while few random signs often coincide.
     """
-    normal = (torch.randn(operator.size, dtype=torch.float64, generator=generator) for _ in range(rank))
+    normal = (standard_normal(operator, generator) for _ in range(rank))
     sketch = finite_product(operator, _block(operator, normal, rank))
     columns: torch.Tensor = torch.linalg.qr(sketch.T).Q
     return columns.T.contiguous()

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eigendrift.metrics.blocks import blocks, with_axes
+from eigendrift.metrics.blocks import at_safe_scale, blocks, with_axes
 
 
+@np.errstate(all="ignore")
 def alignment(directions: ArrayLike, vectors: ArrayLike) -> np.ndarray:
     """Return ⟨g/|g|, v_i⟩, signed; the sign of an eigenvector is arbitrary.
 
@@ -28,7 +29,7 @@ def alignment(directions: ArrayLike, vectors: ArrayLike) -> np.ndarray:
         raise ValueError(f"directions {motions.shape} and vectors {frames.shape} do not belong together")
     result = np.full(frames.shape[:2], np.nan)
     for index, (direction, eigenvectors) in enumerate(zip(motions, frames, strict=True)):
-        wide, frame = direction.astype(np.float64), eigenvectors.astype(np.float64)
+        wide, frame = (at_safe_scale(part.astype(np.float64)) for part in (direction, eigenvectors))
         if (norm := np.linalg.norm(wide)) > 0:
             result[index] = frame @ wide / (np.linalg.norm(frame, axis=1) * norm)
     return np.asarray(np.clip(result, -1, 1))

@@ -5,12 +5,13 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.special import gammaln
 
-from eigendrift.metrics.blocks import blocks, with_axes
+from eigendrift.metrics.blocks import as_array, at_safe_scale, blocks, with_axes
 
 # The axes of overlaps.
 PAIRS = ("checkpoint", "rank", "checkpoint", "rank")
 
 
+@np.errstate(all="ignore")
 def overlaps(vectors: ArrayLike) -> np.ndarray:
     """Return all inner products ⟨v_i(s), v_j(t)⟩, in float64.
 
@@ -23,7 +24,7 @@ def overlaps(vectors: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: Axes are missing.
     """
-    array = with_axes(vectors, "checkpoint", "rank", "parameter")
+    array = at_safe_scale(with_axes(vectors, "checkpoint", "rank", "parameter"))
     checkpoints, ranks, parameters = array.shape
     flat = array.reshape(checkpoints * ranks, parameters)
     gram = np.zeros((len(flat), len(flat)))
@@ -36,7 +37,7 @@ def overlaps(vectors: ArrayLike) -> np.ndarray:
 
 
 def _pairs(overlap: ArrayLike) -> np.ndarray:
-    array = np.asarray(overlap)
+    array = as_array(overlap)
     if array.ndim != len(PAIRS) or array.shape[:2] != array.shape[2:]:
         raise ValueError(
             f"an array of shape {array.shape} was given, expected ({', '.join(PAIRS)}), what overlaps "
@@ -45,6 +46,7 @@ def _pairs(overlap: ArrayLike) -> np.ndarray:
     return array
 
 
+@np.errstate(all="ignore")
 def displacement(overlap: ArrayLike) -> np.ndarray:
     """Return the displacement of each eigenvector between any two checkpoints, blind to its sign.
 
@@ -67,6 +69,7 @@ def displacement(overlap: ArrayLike) -> np.ndarray:
     return np.asarray(2 * (1 - np.abs(same_rank)))
 
 
+@np.errstate(all="ignore")
 def subspace_displacement(overlap: ArrayLike) -> np.ndarray:
     """Return how far the span of the leading k eigenvectors moves, for each k: 1 − ‖V_k(tw)ᵀ V_k(t)‖²_F / k.
 
@@ -88,6 +91,7 @@ def subspace_displacement(overlap: ArrayLike) -> np.ndarray:
     return np.asarray(np.clip(1 - shared / np.arange(1, ranks + 1), 0, 1))
 
 
+@np.errstate(all="ignore")
 def tracked_displacement(overlap: ArrayLike) -> np.ndarray:
     """Return the displacement with identity followed by overlap: a swap of ranks is no movement.
 

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eigendrift.metrics.blocks import blocks
+from eigendrift.metrics.blocks import as_array, at_safe_scale, blocks
 
 
+@np.errstate(all="ignore")
 def inverse_participation_ratio(vectors: ArrayLike) -> np.ndarray:
     """Return Σ_j v_j⁴ of unit vectors, whose inverse is the effective number of parameters.
 
@@ -20,7 +21,7 @@ def inverse_participation_ratio(vectors: ArrayLike) -> np.ndarray:
     >>> inverse_participation_ratio(np.array([[0.5, 0.5, 0.5, 0.5], [0, 1, 0, 0]]))
     array([0.25, 1.  ])
     """
-    array = np.asarray(vectors)
+    array = at_safe_scale(as_array(vectors))
     second, fourth = np.zeros((2, *array.shape[:-1]))
     for block in blocks(array):
         squares = block**2

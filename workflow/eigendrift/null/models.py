@@ -38,7 +38,7 @@ def isotropic(origin: Origin, draws: Sequence[int]) -> list[Record]:
 
 def uniform_frame(size: int, count: int, random: torch.Generator) -> np.ndarray:
     """Draw orthonormal rows uniformly, float32 (count, size)."""
-    frame = torch.randn(size, count, dtype=torch.float64, generator=random)
+    frame = torch.randn(size, count, dtype=torch.float64, device="cpu", generator=random)
     orthonormal, upper = torch.linalg.qr(frame)
     # Without the signs of the diagonal, QR does not draw uniformly (Mezzadri 2007).
     orthonormal *= upper.diagonal().sign()
@@ -85,7 +85,8 @@ def permute_within(weights: np.ndarray, sizes: Sequence[int], random: torch.Gene
         random: CPU generator.
     """
     parts = np.split(weights, np.cumsum(sizes)[:-1])
-    return np.concatenate([part[torch.randperm(len(part), generator=random).numpy()] for part in parts])
+    orders = (torch.randperm(len(part), device="cpu", generator=random).numpy() for part in parts)
+    return np.concatenate([part[order] for part, order in zip(parts, orders, strict=True)])
 
 
 def shuffled_labels(origin: Origin, draws: Sequence[int]) -> list[Record]:

@@ -10,12 +10,15 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from eigendrift.eigenpairs.hessian import Loss
+from eigendrift.eigenpairs.hessian import Loss, Reduction
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.models import check_model, unwrapped
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.request import check_count, whole_number
+from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.eigenpairs.symmetric import check_generator
 from eigendrift.null.models import permute_within, uniform_frame
+from eigendrift.numerics import full_precision
 
 NullModelName: TypeAlias = Literal["isotropic", "reinitialized", "permuted"]
 SEEDS = 2**62
@@ -36,6 +39,7 @@ class NullDraws:
     converged: np.ndarray
 
 
+@full_precision()
 def null_draws(
     model: nn.Module,
     loss: Loss,
@@ -48,6 +52,7 @@ def null_draws(
     generator: torch.Generator,
     initialize: Callable[[nn.Module], object] | None = None,
     chunk_size: int | None = None,
+    reduction: Reduction = "mean",
 ) -> NullDraws:
     """Draw leading eigenvectors that lack something of those that training makes.
 
@@ -57,7 +62,7 @@ def null_draws(
 
     Args:
         model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
-        loss: Mean-reduced loss of outputs and targets, such as ``torch.nn.functional.cross_entropy``.
+        loss: Returns one number from outputs and targets, such as ``torch.nn.functional.cross_entropy``.
         inputs: (n, …) on the model's device.
         targets: (n, …) on the model's device.
         null_model: Which.
@@ -67,11 +72,14 @@ def null_draws(
         initialize: Draws the weights of a network anew, in place, from torch's own generators, which are
             seeded for it; None calls ``reset_parameters`` of each module that has it, torch's initialisation.
         chunk_size: Samples that one pass works on; None for all at once.
+        reduction: Whether the loss is a mean or a sum over the samples, see `eigendrift.hessian_operator`.
 
     Raises:
-        ValueError: The null model is unknown, ``draws`` is below 1, ``count`` is not from 1 to N, or a
-            parameter belongs to a module without ``reset_parameters``; or as `eigendrift.hessian_operator`.
-        TypeError: ``generator`` is something else.
+        ValueError: If the null model is unknown, ``draws`` is below 1, ``count`` is not from 1 to N, or a
+            parameter belongs to a module without ``reset_parameters``; or as `eigendrift.hessian_operator` and
+            `eigendrift.leading_eigenpairs`.
+        TypeError: If ``generator`` is of another type; or as `eigendrift.hessian_operator`.
+        FloatingPointError: As `eigendrift.hessian_operator` and `eigendrift.leading_eigenpairs`.
 
     >>> from torch.nn.functional import mse_loss
     >>> model = nn.Linear(3, 1)
@@ -82,6 +90,8 @@ def null_draws(
     (5, 2, 4)
     """
     check_generator(generator)
+    model = unwrapped(model)
+    check_model(model)
     size = sum(parameter.numel() for parameter in model.parameters())
     check_count(count, size)
     if whole_number("draws", draws) < 1:
@@ -92,7 +102,9 @@ def null_draws(
         return NullDraws(nothing, frames, np.ones((draws, count), bool))
     pairs = []
     for changed in _changed(model, null_model, draws, generator, initialize):
-        hessian = hessian_operator(changed, loss, inputs, targets, chunk_size)
+        # On the network itself, because the loss may read its parameters.
+        with Snapshot(model, changed).restored():
+            hessian = hessian_operator(model, loss, inputs, targets, chunk_size, reduction=reduction)
         pairs.append(leading_eigenpairs(hessian, count, generator=generator))
     return NullDraws(
         np.stack([pair.eigenvalues.numpy() for pair in pairs]),
@@ -119,8 +131,9 @@ def _changed(
             permuted = torch.from_numpy(permute_within(flat.cpu().numpy(), sizes, generator))
             vector_to_parameters(permuted.to(flat.device), changed.parameters())
         else:
-            with torch.random.fork_rng():
-                torch.manual_seed(int(torch.randint(SEEDS, (1,), generator=generator)))
+            devices = {parameter.device for parameter in changed.parameters()}
+            with torch.random.fork_rng([device for device in devices if device.type == "cuda"]):
+                torch.manual_seed(int(torch.randint(SEEDS, (1,), device="cpu", generator=generator)))
                 (initialize or _reset)(changed)
         yield changed
 

@@ -1,0 +1,253 @@
+"""The Hessian of any network and any loss, by differentiating twice."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from eigendrift.eigenpairs.derivative_checks import check_operations, check_product, check_reach
+from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Loss, Reduction
+from eigendrift.eigenpairs.models import check_model, unwrapped, warn_of_training_mode
+from eigendrift.eigenpairs.snapshot import Snapshot
+from eigendrift.eigenpairs.symmetric import length, standard_normal
+from eigendrift.numerics import full_precision
+
+# How far products of the same sample in other chunks may lie apart, in units of √ε. Losses may lie apart by
+# one: the network rounds differently on other batches, and second derivatives are less exact than losses.
+PRODUCT_MARGIN = 10
+# Samples that differences of the gradient are taken over: with many, some cross a kink in any step.
+FEW = 8
+
+
+@dataclass(frozen=True)
+class _Gradient:
+    """The gradient of the loss over one chunk, ready to be differentiated again.
+
+    Attributes:
+        flat: (N,), with its graph.
+        loss: The loss, without a graph.
+        versions: Those of the parameters, see `Snapshot.versions`.
+    """
+
+    flat: torch.Tensor
+    loss: torch.Tensor
+    versions: list[int]
+
+
+class DoubleBackwardHessian(HessianOperator[_Gradient]):
+    r"""The Hessian of any network and any loss.
+
+    Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994). What is prepared is the
+    gradient with its graph. The Hessian is as right as torch's second derivatives: those of ``weight_norm``
+    over one dimension, for one, are not symmetric, which the solvers notice.
+
+    Derivatives are by the network's own parameters, which hold the operator's values meanwhile. So whatever
+    reads them takes part: the loss, as with a weight penalty, and what runs during the backward pass, as with
+    activation checkpointing.
+    """
+
+    @full_precision()
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        chunk_size: int | None = None,
+        reduction: Reduction = "mean",
+    ) -> None:
+        """Prepare the operator.
+
+        Args:
+            model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
+            loss: A mean or a sum over the samples, of outputs and targets.
+            inputs: (n, …) on the model's device.
+            targets: (n, …) on the model's device.
+            chunk_size: Samples that one pass works on; None for all at once.
+            reduction: Whether the loss is a mean or a sum over the samples.
+
+        Raises:
+            ValueError: If the network or the loss fails, the loss is no single number, torch finds no
+                derivative by a parameter that matters, or the result would depend on the chunks; or as
+                `HessianOperator`.
+            TypeError: As `HessianOperator`.
+            FloatingPointError: If the loss is not finite.
+        """
+        self._model, self._loss = unwrapped(model), loss
+        check_model(self._model)
+        self._snapshot = Snapshot(self._model)
+        self._is_reach_checked = self._are_derivatives_checked = False
+        warn_of_training_mode(self._model)
+        super().__init__(self._model, inputs, targets, chunk_size, reduction)
+        if self._kept is None:
+            with self._working():
+                self._check_chunks()
+
+    def _working(self) -> AbstractContextManager[object]:
+        return self._snapshot.restored()
+
+    def _is_outdated(self, prepared: _Gradient) -> bool:
+        return prepared.versions != self._snapshot.versions()
+
+    def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> _Gradient:
+        loss = self._loss_of(inputs, targets)
+        flat = self._gradient(loss, inputs, targets)
+        return _Gradient(flat, loss.detach(), self._snapshot.versions())
+
+    def _gradient(self, loss: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of a loss (N,), with its graph."""
+        parameters = self._snapshot.parameters
+        values = list(parameters.values())
+        with _explained("the loss cannot be differentiated by the parameters"):
+            parts = torch.autograd.grad(loss, values, create_graph=True, allow_unused=True)
+        if not self._is_reach_checked:
+            self._is_reach_checked = True
+            check_reach("the loss", parts, parameters, lambda: self._loss_of(inputs, targets))
+        return torch.cat(_filled(parts, values))
+
+    def _products(self, prepared: _Gradient, block: torch.Tensor) -> torch.Tensor:
+        products = torch.zeros_like(block)
+        parameters = list(self._snapshot.parameters.values())
+        for vector, product in zip(block, products, strict=True):
+            parts: Sequence[torch.Tensor | None] = [None] * len(parameters)
+            if prepared.flat.requires_grad:
+                with _explained("the network has no second derivatives"):
+                    parts = torch.autograd.grad(
+                        prepared.flat, parameters, vector, retain_graph=True, allow_unused=True
+                    )
+            if not self._are_derivatives_checked:
+                self._are_derivatives_checked = True
+                self._check_derivatives(prepared, parts)
+            torch.cat(_filled(parts, parameters), out=product)
+        return products
+
+    def _loss_of(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of some samples, a single finite number with its graph."""
+        with _twice_differentiable(self._model):
+            versions = inputs._version, targets._version
+            with _explained(f"the network fails on inputs of shape {_shape(inputs)} in {inputs.dtype}"):
+                outputs = self._model(inputs)
+            kind, advice = f"outputs of shape {_shape(outputs)}", ""
+            if not isinstance(outputs, torch.Tensor):
+                kind = f"the network's output, a {type(outputs).__name__},"
+                advice = "; let the loss take a tensor out of it, as in lambda o, y: loss(o.logits, y)"
+            with _explained(f"the loss fails on {kind} and targets of shape {_shape(targets)}", advice):
+                loss = self._loss(outputs, targets)
+        if (inputs._version, targets._version) != versions:
+            raise ValueError(
+                "the network or the loss changes its inputs in place, so each pass would see others; let it work "
+                "on a copy"
+            )
+        if not isinstance(loss, torch.Tensor):
+            raise ValueError(f"the loss is a {type(loss).__name__}, expected a tensor that holds one number")
+        if loss.numel() != 1:
+            raise ValueError(
+                f"the loss has shape {_shape(loss)}, expected the mean over the samples, or their sum with "
+                "reduction='sum'"
+            )
+        if not loss.isfinite():
+            raise FloatingPointError(f"the loss is {loss.item()}, expected a finite number")
+        if not loss.requires_grad:
+            raise ValueError(
+                "the loss has no derivative by the parameters; look for torch.no_grad, detach, item and numpy "
+                "in the network and the loss"
+            )
+        return loss.reshape(())
+
+    def _check_derivatives(self, gradient: _Gradient, parts: Sequence[torch.Tensor | None]) -> None:
+        """Check second derivatives once, given the first that were found."""
+        first, parameters = self._chunks[0], self._snapshot.parameters
+        check_reach("the gradient", parts, parameters, lambda: self._prepare(*first).flat)
+        if functions := check_operations(gradient.flat):
+            few = first[0][:FEW], first[1][:FEW]
+            direction = standard_normal(self, torch.Generator().manual_seed(0))
+            direction *= length(torch.cat([value.flatten() for value in self._snapshot.values]))
+            direction /= length(direction)
+            product = self._products(self._prepare(*few), direction[None])[0]
+            check_product(functions, lambda: self._prepare(*few).flat, product, direction, parameters)
+
+    def _check_chunks(self) -> None:
+        """Compare the loss and a product over the chunks with those over other chunks of the same sample.
+
+        Raises:
+            ValueError: If they differ.
+        """
+        probe = standard_normal(self, torch.Generator().manual_seed(0))[None]
+        (loss, magnitude, product), (other_loss, _, other_product) = (
+            self._measured(chunks, probe) for chunks in (self._chunks, self._other_chunks())
+        )
+        allowed = torch.finfo(self.dtype).eps ** 0.5
+        difference = None
+        if abs(loss - other_loss) > allowed * magnitude:
+            difference = f"the loss is {loss:.6g} in these chunks and {other_loss:.6g} in others"
+        elif length(product - other_product) > PRODUCT_MARGIN * allowed * length(product):
+            share = length(product - other_product) / length(product)
+            difference = f"a product changes by {share:.2g} of its length in other chunks"
+        if difference:
+            raise ValueError(
+                f"the Hessian depends on how the sample is cut into chunks: {difference}; if the loss weights, "
+                "masks or adds up samples, sum over them and pass reduction='sum'; if dropout or batch norm is "
+                "in training mode, call model.eval(); else leave out chunk_size"
+            )
+
+    def _measured(self, chunks: Iterable[Chunk], probe: torch.Tensor) -> tuple[float, float, torch.Tensor]:
+        """Return the loss over the sample in chunks, the same without signs, and a product (1, N)."""
+        losses: list[float] = []
+        product = torch.zeros_like(probe)
+        for inputs, targets in chunks:
+            prepared, share = self._prepare(inputs, targets), self._share(len(inputs))
+            losses.append(share * prepared.loss.item())
+            product.add_(self._products(prepared, probe), alpha=share)
+        return sum(losses), sum(map(abs, losses)), product
+
+    def _other_chunks(self) -> Iterator[Chunk]:
+        """Return the sample in another order and in chunks of another size, no larger where that can be."""
+        inputs, targets = self._sample
+        order = torch.randperm(len(inputs), device="cpu", generator=torch.Generator().manual_seed(0))
+        size = max(2, (len(self._chunks[0][0]) + 1) // 2)
+        for part in order.to(inputs.device).split(size):
+            yield inputs[part], targets[part]
+
+
+@contextmanager
+def _twice_differentiable(model: nn.Module) -> Iterator[None]:
+    """Let torch choose implementations that have second derivatives."""
+    with ExitStack() as undo:
+        undo.enter_context(sdpa_kernel(SDPBackend.MATH))
+        if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+            undo.callback(setattr, torch.backends.cudnn, "enabled", torch.backends.cudnn.enabled)
+            torch.backends.cudnn.enabled = False
+        yield
+
+
+@contextmanager
+def _explained(what: str, advice: str = "") -> Iterator[None]:
+    """Say in a sentence what fails in code that is not the library's.
+
+    Raises:
+        ValueError: If it does.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError, LookupError) as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise ValueError(f"{what} ({type(error).__name__}: {lines[0]}){advice}") from error
+
+
+def _filled(
+    parts: Sequence[torch.Tensor | None], parameters: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Return derivatives by each parameter, flat; those that do not exist are zero."""
+    return [
+        (torch.zeros_like(parameter) if part is None else part).flatten()
+        for part, parameter in zip(parts, parameters, strict=True)
+    ]
+
+
+def _shape(value: object) -> object:
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__

@@ -1,0 +1,90 @@
+"""Which networks have a Hessian that can be computed, and what is to be said of the others."""
+
+import warnings
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import is_lazy
+
+from eigendrift.eigenpairs.symmetric import check_kind
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the network inside what ``torch.compile`` or data parallelism wrap around it.
+
+    Compiled code has no second derivative, and the wrappers' own work is for training.
+    """
+    while isinstance(
+        inner := getattr(model, "_orig_mod", None)
+        or (isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel) and model.module),
+        nn.Module,
+    ):
+        model = inner
+    return model
+
+
+def check_model(model: nn.Module) -> None:
+    """Check that a network has parameters that its Hessian can be taken by.
+
+    Raises:
+        TypeError: If it is no module.
+        ValueError: If there are no parameters, or they are frozen, of several dtypes or devices, or of a kind
+            that has no second derivatives.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"the model is a {type(model).__name__}, expected a torch.nn.Module, whose parameters the Hessian "
+            "is by; write a function as the forward method of one"
+        )
+    parameters = dict(model.named_parameters())
+    if not parameters:
+        raise ValueError("the network has no parameters, expected some to take the Hessian by")
+    first_name, first = next(iter(parameters.items()))
+    for name, parameter in parameters.items():
+        _check_parameter(f"parameter '{name}'", parameter)
+        if (parameter.dtype, parameter.device) != (first.dtype, first.device):
+            raise ValueError(
+                f"parameter '{name}' is {parameter.dtype} on {parameter.device}, and '{first_name}' "
+                f"{first.dtype} on {first.device}, expected the same; convert the network with .to()"
+            )
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse:
+            raise ValueError(
+                f"module '{name}' ({type(module).__name__}) has sparse gradients, which have no derivatives; "
+                "set its attribute sparse to False"
+            )
+
+
+def _check_parameter(name: str, parameter: nn.Parameter) -> None:
+    if is_lazy(parameter):
+        raise ValueError(f"{name} has no values yet; apply the network to a sample once")
+    if type(parameter.data) is not torch.Tensor or parameter.layout != torch.strided:
+        kind = f"{type(parameter.data).__name__} of layout {parameter.layout}"
+        raise ValueError(f"{name} is a {kind}, expected a dense torch.Tensor; gather the whole network first")
+    check_kind(name, parameter.dtype, parameter.device)
+    if not parameter.requires_grad:
+        raise ValueError(f"{name} does not require a gradient, expected all of them to")
+    if parameter.is_inference():
+        raise ValueError(
+            f"{name} was made in torch.inference_mode, where nothing has derivatives; make the network, or "
+            "load its weights, outside of it"
+        )
+
+
+def warn_of_training_mode(model: nn.Module) -> None:
+    """Warn of modules that make the Hessian that of one random draw, or of one composition of the sample."""
+    for name, module in model.named_modules():
+        if module.training and (
+            isinstance(module, _BatchNorm)
+            or (isinstance(module, _DropoutNd) and module.p > 0)
+            or (isinstance(module, nn.RNNBase | nn.MultiheadAttention) and module.dropout > 0)
+        ):
+            warnings.warn(
+                f"module '{name}' ({type(module).__name__}) is in training mode, so the Hessian is not that "
+                "of the network as it predicts: dropout draws at random, and batch norm makes samples depend "
+                "on each other; call model.eval() first",
+                stacklevel=4,
+            )
+            return
