@@ -30,9 +30,9 @@ def full_precision() -> Iterator[None]:
     """Compute as the library needs it, whatever the caller's settings are, and restore them afterwards.
 
     Within the scope, float32 is float32 (no TF32 and no bfloat16), autocast is off, numbers below the normal
-    range are not flushed to zero, cuDNN chooses the same kernels every time, compiled modules run eagerly,
-    derivatives can be taken inside ``torch.no_grad`` and ``torch.inference_mode``, and NumPy neither warns nor
-    raises. It also serves as a decorator: ``@full_precision()``.
+    range are not flushed to zero, and cuDNN chooses the same kernels every time. Compiled modules run
+    eagerly, derivatives can be taken inside ``torch.no_grad`` and ``torch.inference_mode``, and NumPy neither
+    warns nor raises. The scope also serves as a decorator: ``@full_precision()``.
 
     Some of these settings belong to the whole process. While several threads compute at once, the first to
     enter changes the settings and the last to leave restores them.

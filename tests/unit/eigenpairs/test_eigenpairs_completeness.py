@@ -196,16 +196,26 @@ def test_the_evidence_is_told() -> None:
     pairs = leading_eigenpairs(DiagonalOperator(spectrum), 5, generator=torch.Generator().manual_seed(0))
     assert 0 < pairs.miss_probability <= MISS_PROBABILITY
     assert 0 < pairs.search_products < pairs.products - 5
-    dense_edge = np.concatenate([[3, 2], np.linspace(1, -1, 1998)])
-    crowded = leading_eigenpairs(
-        DiagonalOperator(dense_edge), 3, generator=torch.Generator().manual_seed(0), basis_size=12
+    dense_edge = DiagonalOperator(np.concatenate([[3, 2], np.linspace(1, -1, 1998)]))
+    crowded, cut_short = (
+        leading_eigenpairs(
+            dense_edge,
+            3,
+            generator=torch.Generator().manual_seed(0),
+            basis_size=12,
+            max_products=max_products,
+        )
+        for max_products in (1000, 300)
     )
-    assert MISS_PROBABILITY < crowded.miss_probability <= 1
+    assert crowded.miss_probability <= MISS_PROBABILITY
     assert crowded.converged.all()
+    assert MISS_PROBABILITY < cut_short.miss_probability < 1
+    assert (cut_short.residuals < 1e-4).all()
+    assert not cut_short.converged.any()
     short = leading_eigenpairs(
         DiagonalOperator(spectrum), 5, generator=torch.Generator().manual_seed(0), max_products=30
     )
-    assert math.isnan(short.miss_probability)
+    assert short.miss_probability > MISS_PROBABILITY
     assert not short.converged.any()
     whole = leading_eigenpairs(
         DenseOperator(with_spectrum(np.arange(8.0) + 1)), 3, generator=torch.Generator().manual_seed(0)

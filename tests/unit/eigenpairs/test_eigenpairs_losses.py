@@ -10,9 +10,9 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
+from eigendrift.eigenpairs.losses import is_cross_entropy, mean_cross_entropy
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.eigenpairs.losses import is_cross_entropy, mean_cross_entropy
 from eigendrift.eigenpairs.stack import PerceptronStack
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 

@@ -1,8 +1,8 @@
 """Whether torch's derivatives of a network and a loss are what they seem to be.
 
-Torch differentiates what it has recorded. What it has not recorded, because of ``detach``, NumPy, a reentrant
-checkpoint or an operation whose backward pass cannot be differentiated, it leaves out without a word, and the
-products with the Hessian are wrong. Each check here costs next to nothing for a network that passes it.
+Torch differentiates what it has recorded. Without a word, it leaves out what it has not recorded: what lies
+behind ``detach``, NumPy or a reentrant checkpoint, and operations whose backward pass has no derivative.
+Products with the Hessian would then be wrong. A network that passes the checks pays next to nothing for them.
 """
 
 import warnings
@@ -19,10 +19,11 @@ Parameters = Mapping[str, torch.nn.Parameter]
 Compute = Callable[[], torch.Tensor]
 # Relative change of a parameter that shows whether something depends on it.
 NUDGE = 2.0**-16
-# Steps of the differences, relative to the length of the weights, and how near a product has to come to one
-# of them. Large steps cross kinks of the network, and small ones leave little but rounding.
+# Steps of differences, relative to the length of the weights. Large steps cross kinks of the network, and
+# small ones leave little but rounding, so a product only has to come near to one of the differences.
 STEPS = {torch.float32: (1e-2, 1e-3, 1e-4, 1e-5), torch.float64: (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)}
 NEARNESS = 0.05
+# The node by which @once_differentiable ends a graph.
 ONCE_DIFFERENTIABLE = "torch::autograd::Error"
 
 
@@ -33,23 +34,23 @@ def check_reach(
 
     Args:
         what: Name of the value.
-        derivatives: Of the value by each parameter, or None.
+        derivatives: Its derivative by each parameter, or None.
         parameters: The parameters by name; their values are changed for a while.
         compute: Returns the value.
 
     Raises:
-        ValueError: If it does.
+        ValueError: If the value changes with one of them.
     """
     missing = [name for name, part in zip(parameters, derivatives, strict=True) if part is None]
     if not missing:
         return
+    before = _seeded(compute, parameters)
 
     def changes(names: Sequence[str]) -> bool:
         shifts = {name: NUDGE * parameters[name].data.abs().clamp(min=1) for name in names}
-        with shifted(parameters, shifts):
+        with _shifted(parameters, shifts):
             return not torch.equal(_seeded(compute, parameters), before)
 
-    before = _seeded(compute, parameters)
     if changes(missing):
         wrong = next((name for name in missing if changes([name])), missing[0])
         raise ValueError(
@@ -60,13 +61,13 @@ def check_reach(
 
 
 def check_operations(gradient: torch.Tensor) -> list[str]:
-    """Check that every operation in the graph of a gradient has a derivative of its own.
+    """Check that every operation in the graph of a gradient can be differentiated.
 
     Returns:
-        Names of the ``torch.autograd.Function`` classes in the graph, whose derivatives only their authors know.
+        Names of the ``torch.autograd.Function`` classes in the graph, whose derivatives are their authors'.
 
     Raises:
-        ValueError: If one has not.
+        ValueError: If an operation cannot be differentiated.
     """
     custom: set[str] = set()
     seen, left = set(), [gradient.grad_fn]
@@ -79,7 +80,7 @@ def check_operations(gradient: torch.Tensor) -> list[str]:
         if node.name() == ONCE_DIFFERENTIABLE:
             raise ValueError(
                 "the network has no second derivatives: the backward method of a torch.autograd.Function is "
-                "marked with @once_differentiable; replace it by operations of torch"
+                "marked with @once_differentiable; replace the Function by operations of torch"
             )
         if isinstance(node, BackwardCFunction):
             custom.add(node.name().removesuffix("Backward"))
@@ -96,49 +97,51 @@ def check_product(
     """Check a product with the Hessian against differences of the gradient.
 
     Args:
-        functions: Names of what makes the product doubtful.
+        functions: Names of the ``torch.autograd.Function`` classes that make the check necessary.
         gradient: Returns the gradient (N,) at the parameters' values.
         product: Hu (N,).
         direction: u (N,), as long as all parameters together.
         parameters: The parameters by name; their values are changed for a while.
 
     Raises:
-        ValueError: If differences over several steps agree with each other, and not with the product.
+        ValueError: If differences over several steps agree with each other but not with the product.
 
     Warns:
-        UserWarning: If rounding leaves it open.
+        UserWarning: If rounding hides whether they do.
     """
     sizes = [parameter.numel() for parameter in parameters.values()]
-    parts = dict(zip(parameters, direction.split(sizes), strict=True))
+    parts = dict(zip(parameters, torch.split(direction, sizes), strict=True))
 
     def at(step: float) -> torch.Tensor:
-        with shifted(parameters, {name: step * part.view_as(parameters[name]) for name, part in parts.items()}):
+        shifts = {name: step * part.view_as(parameters[name]) for name, part in parts.items()}
+        with _shifted(parameters, shifts):
             return _seeded(gradient, parameters)
-
-    def near(one: torch.Tensor, other: torch.Tensor) -> bool:
-        return length(one - other) <= NEARNESS * length(one)
 
     estimates = []
     for step in STEPS[product.dtype]:
         estimates.append((at(step) - at(-step)) / (2 * step))
-        if near(estimates[-1], product):
+        if _are_near(estimates[-1], product):
             return
     names = ", ".join(functions)
-    if any(near(one, other) for one, other in pairwise(estimates)):
+    if any(_are_near(one, other) for one, other in pairwise(estimates)):
         raise ValueError(
-            f"the second derivatives of the network are wrong: they are not those of its gradient, which goes "
-            f"through torch.autograd.Function {names}; let its backward method use only inputs that it has saved, "
-            "and operations of torch"
+            "the second derivatives of the network are not those of its gradient, which goes through the "
+            f"torch.autograd.Function {names}; let its backward method compute with torch, from inputs that "
+            "were saved, and not from results of the forward method"
         )
     warnings.warn(
-        f"the second derivatives of torch.autograd.Function {names} could not be confirmed by differences of the "
-        "gradient, because of rounding; try it in float64",
+        f"rounding hides whether the second derivatives of the torch.autograd.Function {names} are right; "
+        "try float64",
         stacklevel=2,
     )
 
 
+def _are_near(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return length(one - other) <= NEARNESS * length(one)
+
+
 @contextmanager
-def shifted(parameters: Parameters, shifts: Mapping[str, torch.Tensor]) -> Iterator[None]:
+def _shifted(parameters: Parameters, shifts: Mapping[str, torch.Tensor]) -> Iterator[None]:
     """Add something to the values of some parameters for a while."""
     before = {name: parameters[name].data for name in shifts}
     try:

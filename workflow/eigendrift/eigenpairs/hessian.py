@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 import torch
 from torch import nn
 
-from eigendrift.eigenpairs.models import check_model
+from eigendrift.eigenpairs.network_checks import check_model
 from eigendrift.eigenpairs.request import whole_number
 from eigendrift.eigenpairs.symmetric import check_lengths, rows_of
 from eigendrift.numerics import full_precision

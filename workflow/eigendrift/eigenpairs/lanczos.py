@@ -241,7 +241,7 @@ class Lanczos:
     def _are_orthonormal(self, vectors: torch.Tensor) -> bool:
         gram = torch.zeros(len(vectors), len(vectors), dtype=torch.float64, device=vectors.device)
         # In parts, because a float64 copy of all vectors would be the largest tensor here.
-        for part in vectors.split(PARAMETERS_AT_ONCE, dim=1):
+        for part in torch.split(vectors, PARAMETERS_AT_ONCE, dim=1):
             gram += part.double() @ part.double().T
         gram.diagonal().sub_(1)
         return gram.abs().max().item() <= ORTHOGONALITY_ROUNDINGS * self._basis.rounding

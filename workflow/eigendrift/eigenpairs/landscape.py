@@ -113,8 +113,8 @@ class Landscape:
                 H.
 
         Returns:
-            The record; that of `undefined_record` where the weights or the Hessian are not finite, or the Hessian
-            is too small for float32. Where the Hessian is zero no pair counts as converged.
+            The record; that of `undefined_record` where the weights or the Hessian are not finite, or the
+            Hessian is too small for float32. Where the Hessian is zero no pair counts as converged.
 
         Raises:
             UserError: If the network has no second derivatives, or its Hessian is another one each time.
@@ -129,7 +129,9 @@ class Landscape:
         except FloatingPointError as error:
             return self._record(error)
         except ValueError as error:
-            raise UserError(f"The Hessian of the network '{self._kind}' cannot be computed: {error}.") from error
+            raise UserError(
+                f"The Hessian of the network '{self._kind}' cannot be computed: {error}."
+            ) from error
 
     def eigenpairs_at_each(
         self,

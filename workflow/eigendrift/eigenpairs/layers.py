@@ -32,7 +32,7 @@ def is_perceptron(model: nn.Module) -> bool:
     Whatever could make a layer compute anything else, such as hooks or parametrizations, tells against it.
     """
     layers = layers_of(model)
-    if _has_any_global_hook():
+    if _has_any_global_hook():  # type: ignore[no-untyped-call]
         return False
     linear, between = layers[::2], layers[1::2]
     own = [parameter for layer in linear for parameter in layer.parameters()]

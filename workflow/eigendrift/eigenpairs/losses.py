@@ -62,12 +62,12 @@ def mean_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Te
 
 
 def binary_cross_entropy(loss: object) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
-    """Return a loss that equals torch's binary cross-entropy with logits; None if ``loss`` is another one.
+    r"""Return a loss that equals torch's binary cross-entropy with logits; None if ``loss`` is another one.
 
-    .. math::  w \\, [\\, p \\, y \\log(1 + e^{-z}) + (1 - y) \\log(1 + e^{z}) \\,]
+    .. math::  w \, [\, p \, y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z}) \,]
 
-    with weights w of the samples and p of the positive ones. Torch's second derivative at a large logit is
-    that of a difference, which in float32 leaves 0 from z = 17 on; this one is as exact on both sides.
+    with weights w of the samples and p of the positive ones. Torch computes the second derivative of a
+    confident positive logit as s(1 − s), whose second factor is zero in float32 from z = 17 on.
 
     Args:
         loss: ``torch.nn.functional.binary_cross_entropy_with_logits`` or a ``torch.nn.BCEWithLogitsLoss``.
@@ -93,8 +93,8 @@ def binary_cross_entropy(loss: object) -> Callable[[torch.Tensor, torch.Tensor],
 
 
 def _log_one_plus_exp(values: torch.Tensor) -> torch.Tensor:
-    """Return log(1 + eᶻ), whose second derivative is the product of two small or large numbers nowhere."""
-    # softplus keeps its digits for z ≤ 0. The branch that is not chosen has to be finite as well.
+    """Return log(1 + eᶻ), with second derivatives that keep their digits on both sides of zero."""
+    # Those of softplus do for z ≤ 0. The branch that is not chosen has to be finite as well.
     zero = torch.zeros_like(values)
     below, above = torch.where(values > 0, zero, values), torch.where(values > 0, values, zero)
     return torch.where(values > 0, above + softplus(-above), softplus(below))

@@ -6,8 +6,13 @@ from torch import nn
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.hessian import Loss, Reduction
 from eigendrift.eigenpairs.layers import fits_perceptron, is_perceptron
-from eigendrift.eigenpairs.losses import are_labels, binary_cross_entropy, is_cross_entropy, mean_cross_entropy
-from eigendrift.eigenpairs.models import check_model, unwrapped
+from eigendrift.eigenpairs.losses import (
+    are_labels,
+    binary_cross_entropy,
+    is_cross_entropy,
+    mean_cross_entropy,
+)
+from eigendrift.eigenpairs.network_checks import check_model, unwrapped
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.symmetric import check_tensors
 from eigendrift.numerics import full_precision
@@ -34,9 +39,9 @@ def hessian_operator(
         inputs: (n, …) on the model's device.
         targets: (n, …) on the model's device.
         chunk_size: Samples that one pass works on; None for all at once.
-        reduction: Whether the loss is a mean or a sum over the samples, which decides how chunks are added up.
-            A loss that weights, masks or ignores samples is no plain mean: with several chunks, let it return
-            the sum, divided by a constant of your choice, and pass "sum".
+        reduction: Whether the loss is a mean or a sum over the samples, which decides how chunks are added
+            up. A loss that weights, masks or ignores samples is no plain mean: with several chunks, let it
+            return the sum, divided by a constant of your choice, and pass "sum".
 
     Returns:
         `PerceptronHessian` for the cross-entropy of a multilayer perceptron with class labels, otherwise

@@ -14,8 +14,8 @@ class Eigenpairs:
         eigenvalues: (k,) float64 on the CPU; leading ones are descending.
         eigenvectors: (k, N) unit rows, in the operator's dtype and on its device; any sign.
         residuals: (k,) float64, ‖Hv − λv‖ from fresh products over ``scale``.
-        converged: (k,) bool, whether the residual meets the tolerance, the vectors are orthonormal to rounding,
-            and the search for missing pairs ended with a miss probability of 0.1 % or less.
+        converged: (k,) bool, whether the residual meets the tolerance, the vectors are orthonormal to
+            rounding, and the search for missing pairs ended with a miss probability of 0.1 % or less.
         gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over ``scale``.
         next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none
             or the products ran out before one was seen.

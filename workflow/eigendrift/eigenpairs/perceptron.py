@@ -142,7 +142,9 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             bends.append(bend)
         outputs = self._linear[-1](activations[-1])
         if not outputs.isfinite().all():
-            raise FloatingPointError("an output of the network is not finite, so its loss is no finite number")
+            raise FloatingPointError(
+                "an output of the network is not finite, so its loss is no finite number"
+            )
         probabilities = outputs.softmax(1)
         at_label = one_hot(targets, probabilities.shape[1]).bool()
         errors = [output_errors(probabilities, at_label) / samples]

@@ -1,9 +1,9 @@
-"""A network at one moment: what it was then can be put back for as long as something is computed.
+"""The state of a network at one moment, which can be restored for as long as something is computed.
 
-An operator must not follow a network that goes on training, so it keeps a copy of the weights. But derivatives
-must be by the network's own parameters: the loss may read them, as a weight penalty does, and so may whatever
-runs during the backward pass, as activation checkpointing does. So the operator works on the network itself,
-with its own values in place of the current ones, and puts these back when it is done.
+An operator must not follow a network that goes on training, so it keeps a copy of the weights. But it must
+differentiate by the network's own parameters: the loss may read them, as a weight penalty does, and so may
+whatever runs during the backward pass, as activation checkpointing does. So the operator works on the network
+itself. It exchanges the current values for its own, and exchanges them back when it is done.
 """
 
 from collections import OrderedDict
@@ -44,7 +44,7 @@ class Snapshot:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Put everything back as it was; at the end, as it is now."""
+        """Restore the state for a while, and return to the current one at the end, whatever happens."""
         with _ONE_AT_A_TIME, ExitStack() as undo:
             for module, attributes in self._modules:
                 undo.callback(object.__setattr__, module, "__dict__", vars(module))
@@ -60,12 +60,15 @@ class Snapshot:
                     parameter._backward_hooks = None
             yield
 
-    def versions(self) -> list[int]:
-        """Return a number for each parameter that grows when it is changed in place, as optimizers do.
+    def state(self) -> list[object]:
+        """Return what decides whether a graph of the parameters can still be used, while they are restored.
 
-        A graph that was made before such a change cannot be used any more, whatever the values are by then.
+        A graph refers to a parameter by a node, which changes when the parameter is converted, and checks its
+        version, which changes when it is updated in place. Neither has to do with the values in it now.
         """
-        return [parameter._version for parameter in self.parameters.values()]
+        parameters = list(self.parameters.values())
+        nodes = [torch.autograd.graph.get_gradient_edge(parameter).node for parameter in parameters]
+        return [*nodes, *(parameter._version for parameter in parameters)]
 
 
 def _attributes(module: nn.Module) -> dict[str, object]:

@@ -6,11 +6,12 @@ from typing import Protocol
 
 import torch
 
-# Products whose largest entry is beyond 2 to this power, or below its inverse, are rescaled: squares of float64
-# numbers over- or underflow beyond 2^±511.
+# Products whose largest entry lies beyond 2^±100 are rescaled: squares of float64 numbers over- or underflow
+# beyond 2^±511.
 SAFE_EXPONENT = 100
-# Operators may be so asymmetric where a solver's tolerance is larger, or where there is none.
+# No operator may be more asymmetric than this, however large a solver's tolerance is.
 LARGEST_ASYMMETRY = 1e-3
+
 
 class SymmetricOperator(Protocol):
     """A symmetric matrix of size N, known by its products with vectors.
@@ -112,7 +113,7 @@ def check_kind(name: str, dtype: torch.dtype, device: torch.device) -> None:
         ValueError: If they are not.
     """
     if dtype not in (torch.float32, torch.float64):
-        advice = "use real numbers" if dtype.is_complex else "convert the network and its inputs with .float()"
+        advice = "use real numbers" if dtype.is_complex else "convert network and inputs with .float()"
         raise ValueError(f"{name} is {dtype}, expected float32 or float64; {advice}")
     if device.type in ("mps", "meta"):
         lacks = "which has no float64" if device.type == "mps" else "which holds no numbers"
@@ -213,9 +214,10 @@ def _why_not(difference: float, repeats: bool) -> str:
             "kernels (call torch.use_deterministic_algorithms(True))"
         )
     return (
-        f"the operator is not symmetric: for random vectors, ⟨w, Hv⟩ and ⟨v, Hw⟩ differ by {difference:.1g} of "
-        "their usual size; usual causes are reduced precision (use float64 throughout), an operation whose "
-        "second derivative is wrong, and dropout or batch norm in training mode (call model.eval())"
+        "the operator is not symmetric: for random vectors, ⟨w, Hv⟩ and ⟨v, Hw⟩ differ by "
+        f"{difference:.1g} of their usual size; usual causes are reduced precision (use float64 throughout), "
+        "an operation whose second derivative is wrong, and dropout or batch norm in training mode (call "
+        "model.eval())"
     )
 
 

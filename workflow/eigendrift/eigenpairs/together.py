@@ -118,9 +118,7 @@ class _Bases:
         vectors = torch.stack([basis.take_direction() for basis in self.members.values()])
         other = other_probe(self._operators[0])
         indices = list(self.members)
-        images = [
-            self._operators.products(block, indices) for block in (vectors, other.expand_as(vectors))
-        ]
+        images = [self._operators.products(block, indices) for block in (vectors, other.expand_as(vectors))]
         errors = {}
         for row, (index, basis) in enumerate(self.members.items()):
             try:

@@ -12,7 +12,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from eigendrift.eigenpairs.hessian import Loss, Reduction
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
-from eigendrift.eigenpairs.models import check_model, unwrapped
+from eigendrift.eigenpairs.network_checks import check_model, unwrapped
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.request import check_count, whole_number
 from eigendrift.eigenpairs.snapshot import Snapshot
@@ -76,8 +76,8 @@ def null_draws(
 
     Raises:
         ValueError: If the null model is unknown, ``draws`` is below 1, ``count`` is not from 1 to N, or a
-            parameter belongs to a module without ``reset_parameters``; or as `eigendrift.hessian_operator` and
-            `eigendrift.leading_eigenpairs`.
+            parameter belongs to a module without ``reset_parameters``; or as `eigendrift.hessian_operator`
+            and `eigendrift.leading_eigenpairs`.
         TypeError: If ``generator`` is of another type; or as `eigendrift.hessian_operator`.
         FloatingPointError: As `eigendrift.hessian_operator` and `eigendrift.leading_eigenpairs`.
 

@@ -35,8 +35,8 @@ def check_model(model: nn.Module) -> None:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"the model is a {type(model).__name__}, expected a torch.nn.Module, whose parameters the Hessian "
-            "is by; write a function as the forward method of one"
+            f"the model is a {type(model).__name__}, expected a torch.nn.Module, whose parameters the "
+            "Hessian is by; make a function the forward method of a module"
         )
     parameters = dict(model.named_parameters())
     if not parameters:

@@ -1,0 +1,307 @@
+"""Derivatives are by the network's own parameters: whatever reads them counts, at the operator's values."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from eigenpairs_helpers import SAMPLES, dense_hessian, matrix_of
+from torch import nn
+from torch.nn.functional import cross_entropy, linear, mse_loss
+from torch.utils.checkpoint import checkpoint
+
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.eigenpairs.snapshot import Snapshot
+from eigendrift.null.of_network import null_draws
+
+PENALTY = 0.3
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.inner, self.outer = nn.Linear(3, 4), nn.Linear(4, 3)
+        self.double()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.outer(self.inner(inputs).tanh())
+
+
+def penalized(squares: Callable[[], Iterator[torch.Tensor]]) -> Loss:
+    return lambda outputs, targets: cross_entropy(outputs, targets) + PENALTY / 2 * sum(squares())  # type: ignore[return-value]
+
+
+def through_the_model(model: nn.Module) -> Loss:
+    return penalized(lambda: (parameter.square().sum() for parameter in model.parameters()))
+
+
+def through_a_list(model: nn.Module) -> Loss:
+    held = list(model.parameters())
+    return penalized(lambda: (parameter.square().sum() for parameter in held))
+
+
+def through_attributes(model: Network) -> Loss:
+    layers = (model.inner, model.outer)
+    return penalized(lambda: (part.pow(2).sum() for layer in layers for part in (layer.weight, layer.bias)))
+
+
+def through_one_vector(model: nn.Module) -> Loss:
+    return penalized(lambda: iter([nn.utils.parameters_to_vector(model.parameters()).square().sum()]))
+
+
+PENALTIES = [through_the_model, through_a_list, through_attributes, through_one_vector]
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 4])
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_a_weight_penalty_raises_every_eigenvalue(
+    inputs: torch.Tensor, targets: torch.Tensor, penalty: Callable[[Network], Loss], chunk_size: int | None
+) -> None:
+    model = Network()
+    expected = dense_hessian(model, cross_entropy, inputs, targets)
+    expected += PENALTY * torch.eye(len(expected), dtype=torch.float64)
+    operator = hessian_operator(model, penalty(model), inputs, targets, chunk_size)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    pairs = leading_eigenpairs(operator, 3, generator=torch.Generator().manual_seed(0), tolerance=1e-9)
+    torch.testing.assert_close(pairs.eigenvalues, torch.linalg.eigvalsh(expected).flip(0)[:3])
+    # The values are those of when the operator was made, also for the loss.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("null_model", ["permuted", "reinitialized"])
+def test_null_draws_penalize_the_weights_that_they_draw(
+    inputs: torch.Tensor, targets: torch.Tensor, null_model: str
+) -> None:
+    model = Network()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    bare, raised = (
+        null_draws(
+            model,
+            loss,
+            inputs,
+            targets,
+            null_model,  # type: ignore[arg-type]
+            count=2,
+            draws=3,
+            generator=torch.Generator().manual_seed(0),
+        ).eigenvalues
+        for loss in (cross_entropy, lambda z, y: through_the_model(model)(z, y) + quartic(model))
+    )
+    # The quartic term tells at which weights the penalty was taken.
+    assert (raised > bare + PENALTY).all()
+    assert len({round(float(value), 6) for value in (raised - bare)[:, 0]}) == 3
+    for parameter, value in zip(model.parameters(), before, strict=True):
+        assert torch.equal(parameter, value)
+
+
+def quartic(model: nn.Module) -> torch.Tensor:
+    return sum((parameter**4).sum() for parameter in model.parameters())  # type: ignore[return-value]
+
+
+class Checkpointed(Network):
+    def __init__(self, use_reentrant: bool = False) -> None:
+        super().__init__()
+        self.use_reentrant = use_reentrant
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        hidden = checkpoint(lambda x: self.inner(x).tanh(), inputs, use_reentrant=self.use_reentrant)
+        return self.outer(hidden)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_checkpoints_are_recomputed_at_the_operators_values(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    model = Checkpointed()
+    operator = hessian_operator(model, cross_entropy, inputs, targets, chunk_size)
+    expected = dense_hessian(Network(), cross_entropy, inputs, targets)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning")
+def test_reentrant_checkpoints_which_drop_gradients_are_refused(
+    inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    for given in (inputs, inputs.clone().requires_grad_()):
+        with pytest.raises(ValueError, match=r"changes with parameter 'inner\.weight', but torch finds no"):
+            hessian_operator(Checkpointed(use_reentrant=True), cross_entropy, given, targets)
+
+
+class Tied(nn.Module):
+    """One matrix, used twice, once through an attribute that is no parameter's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.layer = nn.Linear(3, 3).double()
+        self.reader = lambda x: linear(x, self.layer.weight.T)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.reader(self.layer(inputs).tanh())
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_a_network_may_read_a_parameter_twice(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    model = Tied()
+    operator = hessian_operator(model, cross_entropy, inputs, targets, chunk_size)
+    expected = dense_hessian(model, cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+def test_hooks_on_parameters_do_not_change_derivatives(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    model = Network()
+    expected = dense_hessian(model, cross_entropy, inputs, targets)
+    calls: list[torch.Tensor] = []
+
+    def clip(gradient: torch.Tensor) -> torch.Tensor:
+        calls.append(gradient)
+        return gradient.clamp(-1e-3, 1e-3)
+
+    handles = [parameter.register_hook(clip) for parameter in model.parameters()]
+    operator = hessian_operator(model, cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    assert not calls
+    cross_entropy(model(inputs), targets).backward()
+    assert len(calls) == len(handles)
+    for handle in handles:
+        handle.remove()
+    cross_entropy(model(inputs), targets).backward()
+    assert len(calls) == len(handles)
+
+
+def freeze(model: nn.Module) -> None:
+    model.requires_grad_(False)
+
+
+def train(model: nn.Module) -> None:
+    model.train()
+
+
+def replace_a_layer(model: nn.Module) -> None:
+    model.inner = nn.Linear(3, 4).double()
+
+
+def hook_a_layer(model: nn.Module) -> None:
+    model.inner.register_forward_hook(lambda module, given, output: 2 * output)
+
+
+def convert(model: nn.Module) -> None:
+    model.float()
+
+
+def change_buffers(model: nn.Module) -> None:
+    model.norm.running_mean.add_(1)
+
+
+CHANGES = [freeze, train, replace_a_layer, hook_a_layer, convert, change_buffers]
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_happens_to_the_network_later_does_not_matter(
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int | None,
+    change: Callable[[nn.Module], None],
+) -> None:
+    class Normalized(Network):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.drop = nn.BatchNorm1d(4).double(), nn.Dropout()
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.outer(self.drop(self.norm(self.inner(inputs).tanh())))
+
+    model = Normalized().eval()
+    operator = hessian_operator(model, cross_entropy, inputs, targets, chunk_size)
+    before = matrix_of(operator)
+    change(model)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    assert torch.equal(matrix_of(operator), before)
+    after = model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in state.items())
+
+
+def test_a_graph_of_the_callers_outlives_the_products(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    model = Network()
+    cross_entropy(model(inputs), targets).backward()
+    expected = [parameter.grad for parameter in model.parameters()]
+    model.zero_grad()
+    loss = cross_entropy(model(inputs), targets)
+    matrix_of(hessian_operator(model, cross_entropy, inputs, targets, 4))
+    loss.backward()
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=0, atol=0)
+
+
+def test_two_operators_of_one_network_keep_their_own_values(
+    inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    model = Network()
+    first = hessian_operator(model, cross_entropy, inputs, targets)
+    expected = matrix_of(first)
+    with torch.no_grad():
+        model.inner.weight.mul_(2)
+    second = hessian_operator(model, cross_entropy, inputs, targets)
+    other = matrix_of(second)
+    assert not torch.equal(expected, other)
+    assert torch.equal(matrix_of(first), expected)
+    assert torch.equal(matrix_of(second), other)
+
+
+def test_targets_are_constants(inputs: torch.Tensor) -> None:
+    """Also those that the network itself has made, with their graph."""
+    model = Network()
+    targets = model(inputs) + 1
+    attached, constant = (
+        matrix_of(DoubleBackwardHessian(model, mse_loss, inputs, part))
+        for part in (targets, targets.detach())
+    )
+    assert torch.equal(attached, constant)
+
+
+def test_an_error_in_the_network_leaves_it_as_it_was(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    model = Network()
+    snapshot = Snapshot(model)
+    with torch.no_grad():
+        model.inner.weight.mul_(2)
+    value, attributes = model.inner.weight.detach().clone(), vars(model)
+
+    def interrupted() -> None:
+        with snapshot.restored():
+            assert not torch.equal(model.inner.weight, value)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert torch.equal(model.inner.weight, value)
+    assert vars(model) is attributes
+
+
+def test_inputs_may_require_a_gradient(inputs: torch.Tensor) -> None:
+    class Derivative(Network):
+        """As a network that is trained on its derivative by the inputs."""
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            outputs = super().forward(inputs)
+            return torch.autograd.grad(outputs.sum(), inputs, create_graph=True)[0]
+
+    model = Derivative()
+    inputs.requires_grad_()
+    chunked, whole = (
+        matrix_of(hessian_operator(model, mse_loss, inputs, torch.zeros(SAMPLES, 3).double(), size))
+        for size in (4, None)
+    )
+    torch.testing.assert_close(chunked, whole, rtol=0, atol=1e-12)
+    assert whole.abs().max() > 0.1
