@@ -37,12 +37,12 @@ class Search:
             length: |ω|.
             before: Vectors in the basis before the random one; they hold nothing of u.
         """
-        self._targets = torch.tensor(targets, dtype=torch.float64)
+        self._targets = torch.tensor(targets, dtype=torch.float64, device="cpu")
         self._length = length
         # q_j(μ) of every basis vector and of the direction in which the basis grows next, (target, m + 1).
-        self.components = torch.zeros(len(targets), before + 1, dtype=torch.float64)
+        self.components = torch.zeros(len(targets), before + 1, dtype=torch.float64, device="cpu")
         self.components[:, -1] = 1.0
-        self._sums = torch.ones(len(targets), dtype=torch.float64)
+        self._sums = torch.ones(len(targets), dtype=torch.float64, device="cpu")
 
     def advance(self, image: torch.Tensor, remainder: float) -> None:
         """Take a step into account.

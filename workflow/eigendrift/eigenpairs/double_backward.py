@@ -1,6 +1,7 @@
 """The Hessian of any network and any loss, by differentiating twice."""
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,9 +10,14 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from eigendrift.eigenpairs.derivative_checks import check_operations, check_product, check_reach
+from eigendrift.eigenpairs.derivative_checks import (
+    check_operations,
+    check_product,
+    check_reach,
+    draws_at_random,
+)
 from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Loss, Reduction
-from eigendrift.eigenpairs.network_checks import check_model, unwrapped, warn_of_training_mode
+from eigendrift.eigenpairs.network_checks import check_model, in_training_mode, unwrapped
 from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.eigenpairs.symmetric import length, standard_normal
 from eigendrift.numerics import full_precision
@@ -81,10 +87,10 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         check_model(self._model)
         self._snapshot = Snapshot(self._model)
         self._is_reach_checked = self._are_derivatives_checked = False
-        warn_of_training_mode(self._model)
         super().__init__(self._model, inputs, targets, chunk_size, reduction)
-        if self._kept is None:
-            with self._working():
+        with self._working():
+            self._warn_of_training_mode()
+            if self._kept is None:
                 self._check_chunks()
 
     def _working(self) -> AbstractContextManager[object]:
@@ -158,12 +164,31 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             )
         return loss.reshape(())
 
+    def _warn_of_training_mode(self) -> None:
+        """Warn if the Hessian is not that of the network as it predicts."""
+        culprit = in_training_mode(self._model)
+        is_training = any(module.training for module in self._model.modules())
+        if is_training and culprit is None:
+            if draws_at_random(self._snapshot.parameters, lambda: self._loss_of(*self._chunks[0])):
+                culprit = "the network, which draws at random,"
+        if culprit:
+            warnings.warn(
+                f"{culprit} is in training mode, so the Hessian is that of one random draw, or of samples "
+                "that depend on each other through batch norm; call model.eval() first",
+                stacklevel=6,  # where hessian_operator is called
+            )
+
     def _check_derivatives(self, gradient: _Gradient, parts: Sequence[torch.Tensor | None]) -> None:
         """Check second derivatives once, given the first that were found."""
         first, parameters = self._chunks[0], self._snapshot.parameters
         check_reach("the gradient", parts, parameters, lambda: self._prepare(*first).flat)
         if functions := check_operations(gradient.flat):
             few = first[0][:FEW], first[1][:FEW]
+            try:
+                self._prepare(*few)
+            except ValueError:
+                # A loss may take the whole sample and nothing else.
+                few = first
             direction = standard_normal(self, torch.Generator().manual_seed(0))
             direction *= self._length_of_weights() / length(direction)
             product = self._products(self._prepare(*few), direction[None])[0]

@@ -113,7 +113,7 @@ class Lanczos:
         self._budget = max_products
         self._end = end
         self._scale = self._largest = 0.0
-        self._following = torch.tensor(math.nan, dtype=torch.float64)
+        self._following = torch.tensor(math.nan, dtype=torch.float64, device="cpu")
         self._miss_probability = math.nan
         self._search_products = 0
 

@@ -1,7 +1,5 @@
 """Which networks have a Hessian that can be computed, and what is to be said of the others."""
 
-import warnings
-
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -73,18 +71,13 @@ def _check_parameter(name: str, parameter: nn.Parameter) -> None:
         )
 
 
-def warn_of_training_mode(model: nn.Module) -> None:
-    """Warn of modules that make the Hessian that of one random draw, or of one composition of the sample."""
+def in_training_mode(model: nn.Module) -> str | None:
+    """Return what makes a network behave differently in training, such as dropout; None if nothing does."""
     for name, module in model.named_modules():
         if module.training and (
             isinstance(module, _BatchNorm)
             or (isinstance(module, _DropoutNd) and module.p > 0)
             or (isinstance(module, nn.RNNBase | nn.MultiheadAttention) and module.dropout > 0)
         ):
-            warnings.warn(
-                f"module '{name}' ({type(module).__name__}) is in training mode, so the Hessian is not that "
-                "of the network as it predicts: dropout draws at random, and batch norm makes samples depend "
-                "on each other; call model.eval() first",
-                stacklevel=4,
-            )
-            return
+            return f"module '{name}' ({type(module).__name__})"
+    return None

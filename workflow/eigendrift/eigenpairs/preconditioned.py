@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from eigendrift.eigenpairs.symmetric import OperatorStack, SymmetricOperator, rows_of
+from eigendrift.numerics import full_precision
 
 
 class PreconditionedOperator:
@@ -37,6 +38,7 @@ class PreconditionedOperator:
         self._operator = operator
         self._scale = scale.detach()
 
+    @full_precision()
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the product with a vector (N,), or the products (b, N) with each of b rows (b, N).
 
@@ -81,6 +83,7 @@ class PreconditionedStack:
         """Return one of them."""
         return PreconditionedOperator(self._operators[index], self._scales[index])
 
+    @full_precision()
     def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
         """Return the products (r, N) of r vectors (r, N), each with the operator of its index."""
         scales = self._scales[list(indices)]

@@ -14,6 +14,7 @@ from torch.nn.functional import one_hot
 from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, layers_of, perceptron_layers
 from eigendrift.eigenpairs.losses import output_errors, subtract_mean
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_lengths, rows_of
+from eigendrift.numerics import full_precision
 
 # What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for
 # that keep a GPU busy each by itself, and more small ones than these hardly spare anything.
@@ -77,6 +78,7 @@ class PerceptronStack:
         dtype: Dtype that vectors must have.
     """
 
+    @full_precision()
     def __init__(
         self, model: nn.Module, weights: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor
     ) -> None:
@@ -115,6 +117,7 @@ class PerceptronStack:
         """Return the Hessian of one network."""
         return _One(self, self._indices[network])
 
+    @full_precision()
     @torch.no_grad()
     def products(self, vectors: torch.Tensor, networks: Sequence[int]) -> torch.Tensor:
         """Return the products (r, N) of r vectors (r, N), each with the Hessian of its network.

@@ -1,0 +1,555 @@
+"""Networks, losses and vectors as people bring them: each works, or one sentence says what to do."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from eigenpairs_helpers import SAMPLES, DenseOperator, dense_hessian, matrix_of
+from torch import nn
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    dropout,
+    mse_loss,
+    one_hot,
+)
+
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.operators import hessian_operator
+from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.null.of_network import null_draws
+
+DOUBLE = torch.float64
+
+
+def random() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def perceptron() -> nn.Sequential:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+
+
+@pytest.fixture
+def compiler() -> Iterator[None]:
+    # What the compiler says of itself at import is not this test's.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def wholly_compiled() -> nn.Module:
+    return torch.compile(perceptron())
+
+
+def compiled_in_place() -> nn.Module:
+    model = perceptron()
+    model.compile()
+    return model
+
+
+def partly_compiled() -> nn.Module:
+    model = perceptron()
+    model[0] = torch.compile(model[0])
+    return model
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("make", [wholly_compiled, compiled_in_place, partly_compiled])
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("loss", [cross_entropy, lambda z, y: cross_entropy(z, y)], ids=["known", "own"])
+def test_compiled_networks(
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    make: Callable[[], nn.Module],
+    chunk_size: int | None,
+    loss: Callable[..., torch.Tensor],
+) -> None:
+    expected = dense_hessian(perceptron(), cross_entropy, inputs, targets)
+    operator = hessian_operator(make(), loss, inputs, targets, chunk_size)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_compiled_perceptron_is_one(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    operator = hessian_operator(wholly_compiled(), cross_entropy, inputs, targets)
+    assert isinstance(operator, PerceptronHessian)
+    loss = torch.compile(lambda z, y: cross_entropy(z, y))
+    other = hessian_operator(wholly_compiled(), loss, inputs, targets)
+    torch.testing.assert_close(matrix_of(other), matrix_of(operator), rtol=0, atol=1e-12)
+
+
+def test_data_parallel_networks(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    operator = hessian_operator(nn.DataParallel(perceptron()), cross_entropy, inputs, targets)
+    assert isinstance(operator, PerceptronHessian)
+    drawn = null_draws(
+        nn.DataParallel(perceptron()),
+        cross_entropy,
+        inputs,
+        targets,
+        "permuted",
+        count=1,
+        draws=1,
+        generator=random(),
+    )
+    assert drawn.converged.all()
+
+
+class Derivative(nn.Module):
+    """As networks of physics, its output is a derivative by its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = perceptron()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        inputs = inputs.detach().clone().requires_grad_()
+        return torch.autograd.grad(self.inner(inputs).sum(), inputs, create_graph=True)[0]
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 4])
+def test_networks_that_differentiate(inputs: torch.Tensor, chunk_size: int | None) -> None:
+    model = Derivative()
+    operator = hessian_operator(model, mse_loss, inputs, inputs, chunk_size)
+    with torch.no_grad():
+        product = operator @ torch.ones(operator.size, dtype=DOUBLE)
+    flat = nn.utils.parameters_to_vector(model.parameters()).detach()
+    gradients = []
+    for shift in (1e-5, -1e-5):
+        nn.utils.vector_to_parameters(flat + shift, model.parameters())
+        parts = torch.autograd.grad(
+            mse_loss(model(inputs), inputs), list(model.parameters()), allow_unused=True
+        )
+        gradients.append(
+            torch.cat(
+                [
+                    (torch.zeros_like(p) if g is None else g).flatten()
+                    for g, p in zip(parts, model.parameters(), strict=True)
+                ]
+            )
+        )
+    torch.testing.assert_close(product, (gradients[0] - gradients[1]) / 2e-5, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_recurrent_networks(targets: torch.Tensor, kind: type[nn.RNNBase], chunk_size: int | None) -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(1)
+            self.recurrent, self.readout = kind(2, 3, batch_first=True), nn.Linear(3, 3)
+            self.double()
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            # cuDNN, where it is, must be off: its recurrent layers have no second derivative.
+            assert not torch.backends.cudnn.enabled
+            return self.readout(self.recurrent(inputs)[0][:, -1])
+
+    assert torch.backends.cudnn.enabled
+    inputs = torch.randn(SAMPLES, 4, 2, dtype=DOUBLE, generator=random())
+    matrix = matrix_of(hessian_operator(Last(), cross_entropy, inputs, targets, chunk_size))
+    assert torch.backends.cudnn.enabled
+    torch.testing.assert_close(matrix, matrix.T, rtol=0, atol=1e-14)
+    whole = matrix_of(hessian_operator(Last(), cross_entropy, inputs, targets))
+    torch.testing.assert_close(matrix, whole, rtol=0, atol=1e-13)
+
+
+@dataclass
+class Output:
+    logits: torch.Tensor
+
+
+class Wrapped(nn.Module):
+    """As networks of `transformers`, it returns an object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = perceptron()
+
+    def forward(self, inputs: torch.Tensor) -> Output:
+        return Output(self.inner(inputs))
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_networks_that_return_an_object(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    with pytest.raises(
+        ValueError, match=r"the loss fails on the network's output, a Output, .* loss\(o\.logits, y\)"
+    ):
+        hessian_operator(Wrapped(), cross_entropy, inputs, targets, chunk_size)
+    operator = hessian_operator(
+        Wrapped(), lambda o, y: cross_entropy(o.logits, y), inputs, targets, chunk_size
+    )
+    expected = dense_hessian(perceptron(), cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+def sparse() -> nn.Module:
+    return nn.Sequential(nn.Embedding(3, 2, sparse=True), nn.Linear(2, 3))
+
+
+def lazy() -> nn.Module:
+    return nn.LazyLinear(3)
+
+
+def mixed() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4).double(), nn.Linear(4, 3))
+
+
+def on_two_devices() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 3, device="meta"))
+
+
+def from_inference_mode() -> nn.Module:
+    with torch.inference_mode():
+        return nn.Linear(3, 3)
+
+
+REFUSED_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "a function": (lambda: lambda x: x, TypeError, "the model is a function, expected a torch.nn.Module"),
+    "a name": (lambda: "resnet", TypeError, "the model is a str, expected a torch.nn.Module"),
+    "sparse": (
+        sparse,
+        ValueError,
+        r"'0' \(Embedding\) has sparse gradients.* set its attribute sparse to False",
+    ),
+    "complex": (lambda: nn.Linear(3, 3, dtype=torch.complex64), ValueError, "complex64, .* use real numbers"),
+    "mixed": (
+        mixed,
+        ValueError,
+        r"'1\.weight' is torch\.float32 on cpu, and '0\.weight' torch\.float64 on cpu",
+    ),
+    "on meta": (lambda: nn.Linear(3, 3, device="meta"), ValueError, "is on meta, which holds no numbers"),
+    "on two devices": (on_two_devices, ValueError, r"'1\.weight' is on meta, which holds no numbers"),
+    "lazy": (lazy, ValueError, "'weight' has no values yet; apply the network to a sample once"),
+    "inference": (from_inference_mode, ValueError, r"was made in torch\.inference_mode"),
+    "half": (lambda: nn.Linear(3, 3).half(), ValueError, "float16, expected float32 or float64; convert"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_NETWORKS)
+def test_networks_that_are_refused(name: str, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    make, error, words = REFUSED_NETWORKS[name]
+    for ask in (
+        lambda: hessian_operator(make(), cross_entropy, inputs, targets),
+        lambda: null_draws(
+            make(), cross_entropy, inputs, targets, "permuted", count=1, draws=1, generator=random()
+        ),
+    ):
+        with pytest.raises(error, match=words):
+            ask()
+
+
+def test_apples_devices_are_refused() -> None:
+    operator = SimpleNamespace(size=3, device=torch.device("mps"), dtype=torch.float32)
+    with pytest.raises(ValueError, match=r"is on mps, which has no float64; .* \.to\('cpu'\)"):
+        leading_eigenpairs(operator, 1, generator=random())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.complex64, torch.int64])
+def test_operators_of_other_numbers_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=f"the operator is {dtype}, expected float32 or float64"):
+        leading_eigenpairs(DenseOperator(np.eye(3), dtype), 1, generator=random())
+
+
+def test_vectors_from_numpy_are_refused(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    for operator in (
+        hessian_operator(perceptron(), cross_entropy, inputs, targets),
+        hessian_operator(nn.Sequential(perceptron()), cross_entropy, inputs, targets),
+    ):
+        with pytest.raises(TypeError, match=r"a ndarray, expected a torch\.Tensor, such as torch\.as_tensor"):
+            operator @ np.ones(operator.size)
+        with pytest.raises(TypeError, match=r"unsupported operand type\(s\) for @: 'numpy.ndarray'"):
+            np.ones(operator.size) @ operator
+
+
+def test_inputs_that_do_not_fit(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    model = nn.Sequential(perceptron())
+    with pytest.raises(
+        ValueError, match=r"the network fails on inputs of shape \(11, 3\) in torch.float32 \(R"
+    ):
+        hessian_operator(model, cross_entropy, inputs.float(), targets)
+    with pytest.raises(
+        ValueError, match=r"the loss fails on outputs of shape \(11, 3\) and targets of shape"
+    ):
+        hessian_operator(model, cross_entropy, inputs, targets.double())
+    with pytest.raises(ValueError, match="the loss is a float, expected a tensor that holds one number"):
+        hessian_operator(model, lambda z, y: cross_entropy(z, y).item(), inputs, targets)
+
+
+class InPlace(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = perceptron()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.inner(inputs.sub_(1))
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_networks_that_change_their_inputs_are_refused(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    with pytest.raises(ValueError, match=r"changes its inputs in place, .* let it work on a copy"):
+        hessian_operator(InPlace(), cross_entropy, inputs, targets, chunk_size)
+
+
+class Detached(nn.Module):
+    """A part of the network that torch does not see."""
+
+    def __init__(self, cut: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.inner, self.outer, self.cut = perceptron(), nn.Linear(3, 3).double(), cut
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.outer(self.cut(self.inner(inputs)))
+
+
+CUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "detach": torch.Tensor.detach,
+    "data": lambda hidden: hidden.data,
+    "numpy": lambda hidden: torch.from_numpy(hidden.detach().numpy()),
+    "item": lambda hidden: torch.tensor(hidden.tolist(), dtype=DOUBLE),
+    "no_grad": torch.no_grad()(torch.tanh),
+}
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_parameters_that_torch_does_not_see_are_found(
+    inputs: torch.Tensor, targets: torch.Tensor, name: str
+) -> None:
+    with pytest.raises(
+        ValueError, match=r"the loss changes with parameter 'inner\.0\.weight', but torch finds"
+    ):
+        hessian_operator(Detached(CUTS[name]), cross_entropy, inputs, targets)
+    with pytest.raises(ValueError, match="the loss has no derivative by the parameters"):
+        hessian_operator(perceptron(), lambda z, y: mse_loss(CUTS[name](z), inputs), inputs, targets)
+
+
+def test_parameters_that_do_not_matter_have_zero_rows(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    class Spare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.spare = perceptron(), nn.Linear(3, 2).double()
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.used(inputs)
+
+    matrix = matrix_of(hessian_operator(Spare(), cross_entropy, inputs, targets))
+    expected = dense_hessian(perceptron(), cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix[:31, :31], expected, rtol=0, atol=1e-12)
+    assert not matrix[31:].any()
+
+
+class SineOfInput(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(z)
+        return z.sin()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * ctx.saved_tensors[0].cos()
+
+
+class SineOfResult(SineOfInput):
+    """Saves the derivative, which hides from torch what it is the derivative of."""
+
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(z.cos())
+        return z.sin()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * ctx.saved_tensors[0]
+
+
+class SineThroughNumpy(SineOfInput):
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * torch.from_numpy(np.cos(ctx.saved_tensors[0].detach().numpy()))
+
+
+class SineOnce(SineOfInput):
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * ctx.saved_tensors[0].cos()
+
+
+def with_function(function: type[torch.autograd.Function], dtype: torch.dtype = DOUBLE) -> nn.Module:
+    class Custom(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(1)
+            self.inner, self.outer = nn.Linear(3, 4), nn.Linear(4, 3)
+            self.to(dtype)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.outer(function.apply(self.inner(inputs)).relu())
+
+    return Custom()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (
+            SineOfResult,
+            "not those of its gradient, which goes through the torch.autograd.Function SineOfResult",
+        ),
+        (SineThroughNumpy, "which goes through the torch.autograd.Function SineThroughNumpy"),
+        (SineOnce, "marked with @once_differentiable; replace the Function by operations of torch"),
+    ],
+)
+def test_functions_without_second_derivatives_are_refused(
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    function: type[torch.autograd.Function],
+    words: str,
+    dtype: torch.dtype,
+) -> None:
+    operator = hessian_operator(with_function(function, dtype), cross_entropy, inputs.to(dtype), targets)
+    with pytest.raises(ValueError, match=words):
+        leading_eigenpairs(operator, 1, generator=random())
+    with pytest.raises(ValueError, match=words):
+        hessian_operator(with_function(function, dtype), cross_entropy, inputs.to(dtype), targets, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+def test_functions_with_second_derivatives_work(
+    inputs: torch.Tensor, targets: torch.Tensor, dtype: torch.dtype
+) -> None:
+    operator = hessian_operator(
+        with_function(SineOfInput, dtype), cross_entropy, inputs.to(dtype), targets, 4
+    )
+    plain = with_function(SimpleNamespace(apply=torch.sin))  # type: ignore[arg-type]
+    expected = dense_hessian(plain, cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix_of(operator).double(), expected, rtol=0, atol=1e-6)
+
+
+def test_operations_without_second_derivative_are_named(inputs: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Conv1d(1, 2, 1), nn.Flatten()).double()
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return nn.functional.ctc_loss(
+            outputs.view(3, 11, 2).log_softmax(2),
+            torch.ones(11, 1, dtype=torch.int64),
+            torch.full((11,), 3),
+            torch.full((11,), 1),
+        )
+
+    operator = hessian_operator(model, loss, inputs, inputs)
+    with pytest.raises(ValueError, match=r"the network has no second derivatives .*ctc_loss"):
+        leading_eigenpairs(operator, 1, generator=random())
+
+
+class FunctionalDropout(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = perceptron()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return dropout(self.inner(inputs), 0.5, self.training)
+
+
+IN_TRAINING: dict[str, Callable[[], nn.Module]] = {
+    "dropout": lambda: nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1)),
+    "batch norm": lambda: nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)),
+    "attention": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 3)), nn.TransformerEncoderLayer(3, 1, 4, 0.1, batch_first=True), nn.Flatten()
+    ),
+    "functional dropout": FunctionalDropout,
+}
+
+
+@pytest.mark.parametrize("name", IN_TRAINING)
+def test_training_mode_is_warned_of(name: str, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    model = IN_TRAINING[name]().double()
+    state = torch.get_rng_state()
+    with pytest.warns(UserWarning, match=r"in training mode.*call model\.eval\(\) first"):
+        operator = hessian_operator(model.train(), cross_entropy, inputs, targets)
+    assert isinstance(operator, DoubleBackwardHessian)
+    # What is drawn, is drawn once.
+    assert leading_eigenpairs(operator, 1, generator=random()).converged.all()
+    hessian_operator(model.eval(), cross_entropy, inputs, targets)
+    torch.set_rng_state(state)
+
+
+def test_no_warning_where_nothing_is_drawn(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0), nn.LayerNorm(3)).double().train()
+    hessian_operator(model, cross_entropy, inputs, targets)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+@pytest.mark.parametrize("logit", [-200, -20, -0.5, 0, 0.5, 20, 200])
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: binary_cross_entropy_with_logits,
+        nn.BCEWithLogitsLoss,
+        lambda: nn.BCEWithLogitsLoss(pos_weight=torch.tensor([2.0]), weight=torch.tensor([0.5])),
+    ],
+    ids=["function", "module", "weighted"],
+)
+def test_binary_cross_entropy_keeps_its_digits_on_both_sides(
+    make: Callable[[], Callable[..., torch.Tensor]], logit: float, target: float, dtype: torch.dtype
+) -> None:
+    """Of a constant, a network of one parameter, the second derivative is s (1 − s), times the weights."""
+
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.logit = nn.Parameter(torch.tensor([float(logit)], dtype=dtype))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.logit.expand(len(inputs), 1)
+
+    loss = make()
+    model, targets = Constant(), torch.full((4, 1), target, dtype=dtype)
+    if isinstance(loss, nn.Module):
+        loss.to(dtype)
+    product = hessian_operator(model, loss, targets, targets) @ torch.ones(1, dtype=dtype)
+    curvature = 1 / (2 + 2 * np.cosh(float(logit)))
+    if getattr(loss, "weight", None) is not None:
+        curvature *= 0.5 * (2 * target + 1 - target)
+    np.testing.assert_allclose(product.item(), curvature, rtol=1e-6, atol=torch.finfo(dtype).tiny)
+    ours = DoubleBackwardHessian(model, loss, targets, targets)
+    assert ours._snapshot.values[0].item() == logit
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_binary_cross_entropy_is_torchs(inputs: torch.Tensor, reduction: str) -> None:
+    labels = one_hot(torch.arange(SAMPLES) % 3, 3).double()
+    loss = nn.BCEWithLogitsLoss(
+        weight=torch.rand(3, dtype=DOUBLE, generator=random()),
+        pos_weight=torch.rand(3, dtype=DOUBLE, generator=random()),
+        reduction=reduction,
+    )
+    for chunk_size in (None, 4):
+        operator = hessian_operator(
+            perceptron(),
+            loss,
+            inputs,
+            labels,
+            chunk_size,
+            reduction=reduction,  # type: ignore[arg-type]
+        )
+        expected = dense_hessian(perceptron(), loss, inputs, labels)
+        torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    with pytest.raises(
+        ValueError, match=r"the targets have shape \(11, 2\), expected that of the outputs, \(11, 3\)"
+    ):
+        hessian_operator(perceptron(), loss, inputs, labels[:, :2])

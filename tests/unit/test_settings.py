@@ -1,0 +1,368 @@
+"""The settings of the caller's process do not change a bit of any result, and come back as they were."""
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+import eigendrift
+from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.eigenpairs.preconditioned import PreconditionedOperator
+from eigendrift.eigenpairs.stack import PerceptronStack
+from eigendrift.eigenpairs.together import leading_eigenpairs_together
+from eigendrift.numerics import PRECISION_SETTINGS, full_precision
+
+CPU = torch.device("cpu")
+SETTINGS: dict[str, Callable[[], object]] = {}
+
+
+def setting(change: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
+    SETTINGS[change.__name__] = contextmanager(change)
+    return change
+
+
+@setting
+def medium() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@setting
+def high() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@setting
+def bfloat16_everywhere() -> Iterator[None]:
+    torch.backends.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        torch.backends.fp32_precision = "none"
+
+
+@setting
+def bfloat16_products() -> Iterator[None]:
+    before = torch._C._get_fp32_precision_getter("mkldnn", "matmul")
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+
+
+@setting
+def tf32_convolutions() -> Iterator[None]:
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    torch.backends.mkldnn.conv.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
+        torch.backends.mkldnn.conv.fp32_precision = "none"
+
+
+@setting
+def autocast() -> Iterator[None]:
+    with torch.autocast("cpu", torch.bfloat16):
+        yield
+
+
+@setting
+def autocast_without_cache() -> Iterator[None]:
+    with torch.autocast("cpu", torch.float16, cache_enabled=False):
+        yield
+
+
+@setting
+def no_grad() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@setting
+def inference_mode() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+@setting
+def default_dtype() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@setting
+def half_as_default_dtype() -> Iterator[None]:
+    torch.set_default_dtype(torch.float16)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@setting
+def default_device() -> Iterator[None]:
+    with torch.device("meta"):
+        yield
+
+
+@setting
+def flushed_denormals() -> Iterator[None]:
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@setting
+def deterministic() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@setting
+def anomalies() -> Iterator[None]:
+    with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
+        yield
+
+
+@setting
+def numpy_raises() -> Iterator[None]:
+    with np.errstate(all="raise"):
+        yield
+
+
+@setting
+def another_global_seed() -> Iterator[None]:
+    state = torch.get_rng_state()
+    torch.manual_seed(12345)
+    np.random.seed(12345)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+def perceptron() -> nn.Module:
+    random = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=random) / 8
+    return model
+
+
+def data(requires: str = "labels") -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(1)
+    inputs = torch.randn(50, 64, generator=random)
+    return inputs, torch.arange(50) % 10 if requires == "labels" else torch.randn(50, 10, generator=random)
+
+
+MODEL, CONVOLUTION = (
+    perceptron(),
+    nn.Sequential(nn.Conv1d(1, 2, 5), nn.Tanh(), nn.Flatten(), nn.Linear(120, 10)),
+)
+LABELLED, MEASURED = data(), data("values")
+VECTOR = torch.randn(4810, generator=torch.Generator().manual_seed(2))
+VECTORS = torch.linalg.qr(torch.randn(40, 12, generator=torch.Generator().manual_seed(3))).Q.T.reshape(
+    4, 3, 40
+)
+OVERLAPS = eigendrift.overlaps(VECTORS)
+
+
+def random() -> torch.Generator:
+    return torch.Generator().manual_seed(5)
+
+
+def known() -> object:
+    return eigendrift.hessian_operator(MODEL, cross_entropy, *LABELLED, 20)
+
+
+def general() -> object:
+    return eigendrift.hessian_operator(MODEL, mse_loss, *MEASURED, 20)
+
+
+FUNCTIONS: dict[str, Callable[[], object]] = {
+    "product": lambda: known() @ VECTOR,
+    "product, one chunk": lambda: eigendrift.hessian_operator(MODEL, cross_entropy, *LABELLED) @ VECTOR,
+    "product by automatic differentiation": lambda: general() @ VECTOR,
+    "product of a convolution": lambda: (
+        eigendrift.hessian_operator(CONVOLUTION, mse_loss, MEASURED[0][:, None], MEASURED[1]) @ VECTOR[:1222]
+    ),
+    "product of one of a stack": lambda: PerceptronStack(MODEL, VECTOR[None], *LABELLED)[0] @ VECTOR,
+    "products of a stack": lambda: PerceptronStack(MODEL, VECTOR[None], *LABELLED).products(
+        VECTOR[None], [0]
+    ),
+    "preconditioned product": lambda: PreconditionedOperator(known(), VECTOR.abs()) @ VECTOR,  # type: ignore[arg-type]
+    "leading_eigenpairs": lambda: eigendrift.leading_eigenpairs(known(), 2, generator=random()),  # type: ignore[arg-type]
+    "leading_eigenpairs by automatic differentiation": lambda: eigendrift.leading_eigenpairs(
+        general(),
+        2,
+        generator=random(),  # type: ignore[arg-type]
+    ),
+    "leading_eigenpairs_together": lambda: leading_eigenpairs_together(
+        PerceptronStack(MODEL, VECTOR[None], *LABELLED), 2, generators=[random()]
+    )[0],
+    "spectral_density": lambda: eigendrift.spectral_density(known(), generator=random(), probes=2, steps=5),  # type: ignore[arg-type]
+    "density": lambda: eigendrift.SpectralDensity(
+        np.array([[0.0, 1e-3]]), np.array([[1e-9, 1 - 1e-9]]), 0
+    ).density(np.linspace(-1e3, 1e3, 7), 1e-6),
+    "trace": lambda: eigendrift.trace(known(), generator=random(), products=12),  # type: ignore[arg-type]
+    **{
+        f"null_draws, {name}": lambda name=name: eigendrift.null_draws(
+            MODEL, cross_entropy, *LABELLED, name, count=2, draws=2, generator=random()
+        )
+        for name in ("isotropic", "reinitialized", "permuted")
+    },
+    "overlaps": lambda: eigendrift.overlaps(VECTORS),
+    "displacement": lambda: eigendrift.displacement(OVERLAPS),
+    "subspace_displacement": lambda: eigendrift.subspace_displacement(OVERLAPS),
+    "tracked_displacement": lambda: eigendrift.tracked_displacement(
+        np.where(OVERLAPS > 0.3, np.nan, OVERLAPS)
+    ),
+    "inverse_participation_ratio": lambda: eigendrift.inverse_participation_ratio(
+        np.stack([VECTORS, 0 * VECTORS, 1e-300 * VECTORS.double(), np.nan * VECTORS])
+    ),
+    "alignment": lambda: eigendrift.alignment(VECTORS[:, 0].double() * 1e-300, VECTORS),
+    "isotropic_displacement": lambda: eigendrift.isotropic_displacement(40),
+    "isotropic_inverse_participation_ratio": lambda: eigendrift.isotropic_inverse_participation_ratio(40),
+}
+CLASSES = {"Eigenpairs", "HessianOperator", "NullDraws", "SpectralDensity", "Trace", "hessian_operator"}
+
+
+def bits_of(result: object) -> list[bytes]:
+    """The content of a result, in which NaN equals NaN."""
+    parts = list(vars(result).values()) if hasattr(result, "__dataclass_fields__") else [result]
+    return [
+        part.numpy().tobytes() if isinstance(part, torch.Tensor) else np.asarray(part).tobytes()
+        for part in parts
+    ]
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, list[bytes]]:
+    return {name: bits_of(function()) for name, function in FUNCTIONS.items()}
+
+
+def state() -> list[object]:
+    """All that the settings are."""
+    return [
+        *(torch._C._get_fp32_precision_getter(*place) for place in PRECISION_SETTINGS),
+        *(_of(torch.get_float32_matmul_precision), _of(lambda: torch.backends.cudnn.allow_tf32)),
+        (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, torch.backends.cudnn.enabled),
+        (
+            torch.is_autocast_enabled("cpu"),
+            torch.get_autocast_dtype("cpu"),
+            torch.is_autocast_cache_enabled(),
+        ),
+        (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_anomaly_enabled()),
+        (torch.get_default_dtype(), torch.get_default_device()),
+        (torch.are_deterministic_algorithms_enabled(), sys.float_info.min / 2),
+        np.geterr(),
+        torch.get_rng_state().tolist(),
+        np.random.get_state()[1].tolist(),
+    ]
+
+
+def _of(read: Callable[[], object]) -> object:
+    try:
+        return (read(),)
+    except RuntimeError:
+        return ("contradicted by the newer interface",)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_results_have_the_same_bits(name: str, function: str, expected: dict[str, list[bytes]]) -> None:
+    with SETTINGS[name]():  # type: ignore[attr-defined]
+        before = state()
+        found = FUNCTIONS[function]()
+        assert state() == before
+        assert bits_of(found) == expected[function]
+
+
+def test_every_public_function_is_tried() -> None:
+    tried = {name.split(",")[0] for name in FUNCTIONS}
+    assert set(eigendrift.api.__all__) - CLASSES <= tried
+
+
+def has_reduced_precision() -> bool:
+    with SETTINGS["medium"]():  # type: ignore[attr-defined]
+        narrow = LABELLED[0] @ LABELLED[0].T
+    return not torch.equal(narrow, LABELLED[0] @ LABELLED[0].T)
+
+
+@pytest.mark.skipif(
+    not has_reduced_precision(), reason="this processor has no bfloat16 to reduce precision to"
+)
+def test_reduced_precision_would_be_seen() -> None:
+    """Without its scope, a product has other bits: the test above does not pass for nothing."""
+    operator = PerceptronHessian(MODEL, *LABELLED)
+    exact = operator @ VECTOR
+    with SETTINGS["medium"]():  # type: ignore[attr-defined]
+        bare = PerceptronHessian.__matmul__.__wrapped__(operator, VECTOR)  # type: ignore[attr-defined]
+        assert torch.equal(operator @ VECTOR, exact)
+    assert (bare - exact).norm() > 1e-4 * exact.norm()
+
+
+def test_an_error_restores_the_settings() -> None:
+    @full_precision()
+    def fails() -> None:
+        raise KeyError
+
+    for name in SETTINGS:
+        with SETTINGS[name]():  # type: ignore[attr-defined]
+            before = state()
+            with pytest.raises(KeyError):
+                fails()
+            assert state() == before
+
+
+def test_threads_restore_the_settings_when_the_last_has_ended() -> None:
+    inside, outside = Barrier(2), Barrier(2)
+    precisions: list[str] = []
+
+    @full_precision()
+    def slow() -> None:
+        inside.wait()
+        outside.wait()
+        precisions.append(torch.get_float32_matmul_precision())
+
+    @full_precision()
+    def quick() -> None:
+        inside.wait()
+
+    def quick_then_release() -> None:
+        quick()
+        precisions.append(torch.get_float32_matmul_precision())
+        outside.wait()
+
+    with SETTINGS["medium"](), ThreadPoolExecutor(2) as threads:  # type: ignore[attr-defined]
+        for job in [threads.submit(slow), threads.submit(quick_then_release)]:
+            job.result()
+        assert precisions == ["highest", "highest"]
+        assert torch.get_float32_matmul_precision() == "medium"
