@@ -166,11 +166,13 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     def _warn_of_training_mode(self) -> None:
         """Warn if the Hessian is not that of the network as it predicts."""
+        if not any(module.training for module in self._model.modules()):
+            return
         culprit = in_training_mode(self._model)
-        is_training = any(module.training for module in self._model.modules())
-        if is_training and culprit is None:
-            if draws_at_random(self._snapshot.parameters, lambda: self._loss_of(*self._chunks[0])):
-                culprit = "the network, which draws at random,"
+        if culprit is None and draws_at_random(
+            self._snapshot.parameters, lambda: self._loss_of(*self._chunks[0])
+        ):
+            culprit = "the network, which draws at random,"
         if culprit:
             warnings.warn(
                 f"{culprit} is in training mode, so the Hessian is that of one random draw, or of samples "

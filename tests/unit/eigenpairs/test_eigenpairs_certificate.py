@@ -1,0 +1,242 @@
+"""What the certificate rests on: a symmetric operator that stays the same, digits, orthonormal vectors."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from eigenpairs_helpers import DenseOperator, DenseStack, with_spectrum
+
+from eigendrift.eigenpairs.density import spectral_density
+from eigendrift.eigenpairs.krylov import KrylovBasis
+from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, leading_eigenpairs
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.together import leading_eigenpairs_together
+from eigendrift.eigenpairs.trace import trace
+
+SIZE = 200
+SPECTRUM = np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)])
+MATRIX = with_spectrum(SPECTRUM)
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class Changed(DenseOperator):
+    """An operator whose products are changed on the way out."""
+
+    def __init__(
+        self, change: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype = torch.float64
+    ) -> None:
+        super().__init__(MATRIX, dtype)
+        self.change = change
+
+    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        return self.change(super().__matmul__(vectors))
+
+
+def together(operator: DenseOperator, **_: object) -> object:
+    stack = DenseStack([MATRIX] * 3, operator.dtype)
+    stack.operators[1] = operator
+    return leading_eigenpairs_together(stack, 2, generators=[random() for _ in range(3)])
+
+
+SOLVERS: dict[str, Callable[..., Any]] = {
+    "leading": partial(leading_eigenpairs, count=2),
+    "smallest": partial(leading_eigenpairs, count=2, end="smallest"),
+    "together": together,
+    "density": partial(spectral_density, probes=2, steps=10),
+    "trace": partial(trace, products=12),
+    "exact trace": partial(trace, products=SIZE),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("size", [3e-3, 0.1, 10])
+def test_operators_that_are_not_symmetric_are_refused(name: str, dtype: torch.dtype, size: float) -> None:
+    other = torch.tensor(np.random.default_rng(1).normal(size=(SIZE, SIZE)) / SIZE**0.5, dtype=dtype)
+    operator = Changed(lambda image: image, dtype)
+    operator.matrix = operator.matrix + size * (other - other.T)
+    with pytest.raises(
+        ValueError, match=r"the operator is not symmetric: .* differ by \S+ of their usual size"
+    ):
+        SOLVERS[name](operator, generator=random())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("size", [0.02, 1])
+def test_operators_that_change_are_refused(name: str, dtype: torch.dtype, size: float) -> None:
+    noise = random(7)
+    operator = Changed(
+        lambda image: image * (1 + size * torch.randn(image.shape, generator=noise, dtype=dtype)), dtype
+    )
+    with pytest.raises(
+        ValueError, match=r"gives another product each time .* model\.eval\(\)\) and nondeterm"
+    ):
+        SOLVERS[name](operator, generator=random())
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_reduced_precision_is_refused(name: str) -> None:
+    operator = Changed(lambda image: image.bfloat16().float(), torch.float32)
+    with pytest.raises(ValueError, match=r"not symmetric: .* reduced precision \(use float64 throughout\)"):
+        SOLVERS[name](operator, generator=random())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_is_not_refused(dtype: torch.dtype, seed: int) -> None:
+    for spectrum in (SPECTRUM, np.geomspace(1e-8, 1, SIZE), np.r_[1e4, np.linspace(-1, 1, SIZE - 1)]):
+        operator = DenseOperator(with_spectrum(spectrum, seed), dtype)
+        assert leading_eigenpairs(operator, 2, generator=random(seed)).converged.all()
+
+
+def test_a_small_asymmetry_is_for_the_residuals_to_show() -> None:
+    """Below the tolerance it does no harm; below √ε and above the tolerance, pairs do not converge."""
+    other = torch.tensor(np.random.default_rng(1).normal(size=(SIZE, SIZE)) / SIZE**0.5, dtype=torch.float64)
+    operator = Changed(lambda image: image)
+    operator.matrix = operator.matrix + 1e-9 * (other - other.T)
+    assert leading_eigenpairs(operator, 2, generator=random()).converged.all()
+    pairs = leading_eigenpairs(operator, 2, generator=random(), tolerance=1e-12, max_products=300)
+    assert not pairs.converged.any()
+
+
+SCALES = [2.0**-960, 2.0**-700, 2.0**-400, 2.0**-101, 2.0**101, 2.0**400, 2.0**1000]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("end", ["largest", "smallest", "largest_magnitude"])
+def test_results_scale_with_the_operator_to_the_bit(scale: float, end: str) -> None:
+    options: dict[str, Any] = {"tolerance": 1e-9, "end": end}
+    expected = leading_eigenpairs(DenseOperator(MATRIX), 3, generator=random(), **options)
+    pairs = leading_eigenpairs(DenseOperator(MATRIX * scale), 3, generator=random(), **options)
+    assert pairs.converged.all()
+    for name in ("eigenvectors", "residuals", "gaps"):
+        assert torch.equal(getattr(pairs, name), getattr(expected, name))
+    assert torch.equal(pairs.eigenvalues, expected.eigenvalues * scale)
+    assert pairs.scale == expected.scale * scale
+    assert pairs.next_eigenvalue == expected.next_eigenvalue * scale
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_trace_and_density_scale_with_the_operator(scale: float) -> None:
+    one, other = (
+        trace(DenseOperator(matrix), generator=random(), products=30) for matrix in (MATRIX, MATRIX * scale)
+    )
+    np.testing.assert_allclose(other.estimate / scale, one.estimate, rtol=1e-12)
+    np.testing.assert_allclose(other.standard_error / scale, one.standard_error, rtol=1e-12)
+    narrow, wide = (
+        spectral_density(DenseOperator(matrix), generator=random(), probes=2, steps=20)
+        for matrix in (MATRIX, MATRIX * scale)
+    )
+    np.testing.assert_allclose(wide.nodes / scale, narrow.nodes, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(wide.weights, narrow.weights, rtol=1e-8, atol=1e-14)
+
+
+def test_operators_of_a_stack_scale_each_by_itself() -> None:
+    stack = DenseStack([MATRIX, MATRIX * 2.0**-700, MATRIX * 2.0**900])
+    outcomes = leading_eigenpairs_together(stack, 3, generators=[random() for _ in range(3)])
+    for outcome, scale in zip(outcomes, (1, 2.0**-700, 2.0**900), strict=True):
+        assert outcome.converged.all()  # type: ignore[union-attr]
+        np.testing.assert_allclose(outcome.eigenvalues / scale, SPECTRUM[:3], rtol=1e-6)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(torch.float32, 1e-39), (torch.float32, 1e-33), (torch.float64, 1e-300)]
+)
+@pytest.mark.parametrize("name", SOLVERS)
+def test_operators_that_are_too_small_for_their_dtype_are_refused(
+    name: str, dtype: torch.dtype, scale: float
+) -> None:
+    operator = DenseOperator(MATRIX * scale, dtype)
+    words = f"of which {dtype} holds few digits; multiply the loss by a large number, or use float64"
+    if name == "together":
+        _, outcome, _ = SOLVERS[name](operator)
+        assert isinstance(outcome, FloatingPointError)
+        assert words in str(outcome)
+        return
+    with pytest.raises(FloatingPointError, match=words):
+        SOLVERS[name](operator, generator=random())
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-10, 1e10, 1e25])
+def test_float32_between_its_ends(scale: float) -> None:
+    pairs = leading_eigenpairs(DenseOperator(MATRIX * scale, torch.float32), 3, generator=random())
+    assert pairs.converged.all()
+    np.testing.assert_allclose(pairs.eigenvalues / scale, SPECTRUM[:3], rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["parallel", "longer"])
+def test_vectors_that_are_not_orthonormal_are_not_certified(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = KrylovBasis.combine
+
+    def lose(basis: KrylovBasis, coefficients: torch.Tensor) -> torch.Tensor:
+        vectors = honest(basis, coefficients)
+        if len(vectors) == 2 and kind == "parallel":
+            vectors[1] = vectors[0]
+        return vectors
+
+    matrix = with_spectrum(np.r_[5, 5, SPECTRUM[3:]])
+    monkeypatch.setattr(KrylovBasis, "combine", lose)
+    pairs = leading_eigenpairs(DenseOperator(matrix), 2, generator=random(), max_products=100)
+    assert (pairs.residuals < 1e-4).all()
+    assert pairs.converged.all() == (kind == "longer")
+
+
+class Diagonal:
+    """A spectrum: to random vectors, any operator that has it looks the same."""
+
+    device, dtype = torch.device("cpu"), torch.float64
+
+    def __init__(self, spectrum: np.ndarray) -> None:
+        self.size, self.spectrum = len(spectrum), torch.tensor(spectrum)
+
+    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        return vectors * self.spectrum
+
+
+@pytest.mark.parametrize("max_products", [20, 60, 1000])
+def test_an_eigenvalue_beside_many_equal_ones_is_found_or_nothing_is_certified(max_products: int) -> None:
+    """Half of the spectrum is 1, which any vector holds from the first product on; 1.001 takes a hundred."""
+    operator = Diagonal(np.concatenate([[1.001], np.ones(2500), np.linspace(-0.9, 0.9, 2499)]))
+    for seed in range(60 if max_products == 60 else 10):
+        pairs = leading_eigenpairs(operator, 1, generator=random(seed), max_products=max_products)
+        is_right = abs(pairs.eigenvalues.item() - 1.001) < 1e-4
+        assert is_right or not pairs.converged.any()
+        assert pairs.converged.item() == (pairs.miss_probability <= MISS_PROBABILITY)
+        assert is_right or max_products < 1000
+
+
+def test_the_check_costs_one_product_more_than_the_iteration() -> None:
+    operator = DenseOperator(MATRIX)
+    pairs = leading_eigenpairs(operator, SIZE, generator=random(), basis_size=SIZE)
+    assert pairs.products == operator.products == 2 * SIZE + 1
+
+
+def test_the_callers_random_numbers_are_for_the_start_vectors_alone() -> None:
+    used, expected = random(), random()
+    leading_eigenpairs(DenseOperator(MATRIX), SIZE, generator=used, basis_size=SIZE)
+    torch.randn(SIZE, dtype=torch.float64, generator=expected)
+    assert torch.equal(used.get_state(), expected.get_state())
+
+
+def test_generators_of_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OfAnotherDevice(torch.Generator):
+        device = torch.device("cuda")
+
+    with pytest.raises(ValueError, match="generator is on cuda, expected one on the CPU"):
+        leading_eigenpairs(DenseOperator(MATRIX), 1, generator=OfAnotherDevice())
+
+
+def test_one_parameter() -> None:
+    operator: SymmetricOperator = DenseOperator(np.array([[-3.0]]))
+    assert leading_eigenpairs(operator, 1, generator=random()).eigenvalues.tolist() == [-3]
+    assert trace(operator, generator=random()).estimate == -3
+    assert spectral_density(operator, generator=random()).nodes[:, 0].tolist() == [-3] * 10
