@@ -10,6 +10,8 @@ from eigendrift.metrics.sweep import SweptRuns
 
 STEPS = np.arange(0, 1010, 10)
 SEEDS = 8
+# So little noise is in no result, but tells runs apart.
+JITTER = 1e-11
 NAMES = ("C1", "C2", "C3", "C4", "C5", "C5b", "C6", "C7")
 SETTINGS = {
     "lag": 0.125,
@@ -30,7 +32,9 @@ def runs_of(
     noise: float = 0.02,
     steps: np.ndarray = STEPS,
 ) -> xr.Dataset:
-    """Runs of known displacement, localization and alignment, but for noise that each run has of its own.
+    """Runs of known displacement, localization and alignment, but for noise.
+
+    Each run has a factor of its own, and much less noise from time to time and from quantity to quantity.
 
     Args:
         moved: Δ from tw to any later time, at tw, by optimizer.
@@ -45,12 +49,15 @@ def runs_of(
     shape = (len(moved), seeds, count)
     factors = np.exp(noise * random.normal(size=shape[:2]))
 
+    def jitter() -> np.ndarray:
+        return np.exp(JITTER * noise * random.normal(size=shape))
+
     def stacked(levels: Mapping[str, Level]) -> np.ndarray:
         each = np.stack([np.broadcast_to(levels[name], count) for name in moved])
         return each[:, None] * factors[..., None]
 
     pairs = {name: (aligned or {}).get(name, (0.3, 0.3)) for name in moved}
-    displacement = np.repeat(stacked(moved)[..., None], count, axis=-1)[..., None]
+    displacement = np.repeat((stacked(moved) * jitter())[..., None], count, axis=-1)[..., None]
     of_times = ("optimizer", "seed", "waiting", "checkpoint", "rank")
     of_pairs = ("optimizer", "seed", "checkpoint", "rank")
     return xr.Dataset(
@@ -59,7 +66,10 @@ def runs_of(
             "tracked_displacement": (of_times, displacement.copy()),
             "inverse_participation_ratio": (of_pairs, stacked(ratio)[..., None]),
             "gradient_alignment": (of_pairs, stacked({n: pair[0] for n, pair in pairs.items()})[..., None]),
-            "update_alignment": (of_pairs, -stacked({n: pair[1] for n, pair in pairs.items()})[..., None]),
+            "update_alignment": (
+                of_pairs,
+                (-stacked({n: pair[1] for n, pair in pairs.items()}) * jitter())[..., None],
+            ),
             "diverged_at": (("optimizer", "seed"), np.full(shape[:2], np.nan)),
             "unconverged": (("optimizer", "seed"), np.zeros(shape[:2])),
         },
@@ -118,10 +128,18 @@ def full_batch() -> xr.Dataset:
 def evidence_of(
     runs: xr.Dataset, baseline: xr.Dataset | None = None, *, sweeps: bool = False
 ) -> dict[str, Evidence]:
-    """The evidence on digits; its sweeps repeat the runs at every value, but for the full batch."""
+    """The evidence on digits; its sweeps repeat the runs at every value, but for noise and the full batch."""
     null = baseline_of() if baseline is None else baseline
     if not sweeps:
         return {"digits": Evidence(runs, null)}
     full = full_batch().sel(optimizer=runs["optimizer"].values)
-    sizes = swept({32: runs, 64: runs, "full": full})
-    return {"digits": Evidence(runs, null, sizes, swept({0.1: runs, 0.2: runs}))}
+    sizes = swept({32: runs, 64: jittered(runs), "full": full})
+    return {"digits": Evidence(runs, null, sizes, swept({0.1: runs, 0.2: jittered(runs)}))}
+
+
+def jittered(runs: xr.Dataset) -> xr.Dataset:
+    """The same runs with a little noise of their own in how far directions move."""
+    random = np.random.default_rng(2)
+    factors = np.exp(1e-9 * random.normal(size=runs["displacement"].shape[:2]))
+    moved = runs["displacement"] * xr.DataArray(factors, dims=("optimizer", "seed"))
+    return runs.assign(displacement=moved)

@@ -13,6 +13,7 @@ from claims_helpers import (
     as_the_paper_says,
     baseline_of,
     evidence_of,
+    jittered,
     runs_of,
     swept,
     without_difference,
@@ -60,7 +61,7 @@ def test_runs_with_no_difference_support_nothing_but_that_nothing_changes() -> N
 def test_an_equivalence_is_contradicted_by_a_large_change() -> None:
     still = {"sgd": 0.3, "adam": 0.3}
     slow, fast = runs_of(still, still), runs_of({"sgd": 0.3, "adam": 1.2}, still)
-    evidence = {"digits": Evidence(slow, baseline_of(), {}, swept({0.1: slow, 0.2: fast}))}
+    evidence = {"digits": Evidence(slow, baseline_of(), {}, swept({0.1: slow, 0.2: jittered(fast)}))}
     outcome = decide_claims(evidence, SETTINGS)[-1].outcome
     assert outcome.verdict == "contradicted"
     assert outcome.effect == pytest.approx(np.log10(4))
@@ -119,10 +120,45 @@ def test_an_interval_around_the_smallest_effect_is_undecided() -> None:
     assert outcome.detectable_effect - 0.1 > (high - low) / 2
 
 
-def test_frozen_directions_are_decided_without_a_warning() -> None:
+def test_frozen_directions_say_nothing_and_cause_no_warning() -> None:
+    """Every seed has the same effect, that of the resolution of displacements."""
     outcomes = decide(runs_of({"sgd": 0.0, "adam": 0.0}, {"sgd": 0.03, "adam": 0.03}))
-    assert outcomes["C1"].verdict == outcomes["C2"].verdict == "contradicted"
-    assert outcomes["C1"].n == 8
+    for name in ("C1", "C2"):
+        assert outcomes[name].verdict == "undecided"
+        assert outcomes[name].reason == "too many seeds of the same effect for an interval of 95%: 8"
+        assert outcomes[name].n == 8
+
+
+@pytest.mark.parametrize("optimizers", [["sgd"], ["adam"], ["sgd", "adam"]])
+def test_copies_of_a_seed_are_left_out_with_the_reason(optimizers: list[str]) -> None:
+    """Seven seeds that are one support nothing; a copy among eight leaves seven."""
+    runs = as_the_paper_says()
+    for name, array in runs.data_vars.items():
+        for optimizer in optimizers:
+            array.loc[{"optimizer": optimizer, "seed": 5}] = array.sel(optimizer=optimizer, seed=2)
+            assert name in runs
+    outcomes = decide(runs)
+    for name, claimed in (
+        ("C1", ["sgd"]),
+        ("C2", ["adam", "sgd"]),
+        ("C3", ["adam"]),
+        ("C4", ["adam", "sgd"]),
+    ):
+        copied = [optimizer for optimizer in claimed if optimizer in optimizers]
+        reason = f"{copied[0]} is equal to seed 2 to the bit, so it is no replicate" if copied else None
+        assert outcomes[name].excluded == ({5: reason} if copied else {})
+        assert outcomes[name].n == 8 - bool(copied)
+        assert outcomes[name].verdict == "supported"
+
+
+def test_seeds_that_are_all_copies_support_nothing() -> None:
+    runs = as_the_paper_says(7).isel(seed=[0] * 7).assign_coords(seed=range(7))
+    outcomes = decide(runs)
+    for name in MAIN:
+        assert outcomes[name].verdict == "undecided"
+        assert outcomes[name].n == 1
+        assert len(outcomes[name].excluded) == 6
+        assert outcomes[name].interval is None
 
 
 def test_diverged_seeds_are_left_out_with_the_reason() -> None:

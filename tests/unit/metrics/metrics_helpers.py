@@ -25,6 +25,8 @@ def columns(kind: str, value: float, interval: int = 10) -> dict[str, np.ndarray
         "layer": np.arange(1, 3),
         "draw": np.arange(3),
         "optimizer": np.full(3, -1),
+        # Draws that are equal in everything would be copies.
+        "top_share": np.arange(6.0).reshape(3, 2) if kind == "baseline" else np.full((4, 2), float(value)),
     }
     return filled | {name: values for name, values in known.items() if name in filled}
 
@@ -41,7 +43,7 @@ def write_run(
     interval: int = 10,
     **summary: Any,
 ) -> Path:
-    """Write the metrics of a run in which every measurement is ``value``."""
+    """Write the metrics of a run in which every measurement is ``value``, but for one that tells its seed."""
     training = {
         "dataset": dataset,
         "optimizer": {"name": optimizer, "learning_rate": learning_rate},
@@ -49,7 +51,9 @@ def write_run(
         "seed": seed,
     }
     summary = {"diverged_at": None, "unconverged": 0, "parameters": 9, "shapes": SHAPES} | summary
-    write_store(path, "metrics", columns("metrics", value, interval), {"training": training}, summary)
+    measured = columns("metrics", value, interval)
+    measured["weight_displacement"][0, 0] += seed
+    write_store(path, "metrics", measured, {"training": training}, summary)
     return path
 
 

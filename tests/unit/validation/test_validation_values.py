@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eigendrift.stores.reading import open_store
 from eigendrift.stores.registry import STORES
 from eigendrift.stores.writing import write_store
 from eigendrift.validation.values import COLUMNS, read_values
@@ -59,6 +60,7 @@ def write_run(directory: Path, seed: int, angle: float, converged: bool = True) 
         "seed": seed,
     }
     metrics = blank("metrics")
+    metrics["train_loss"][0] = seed
     metrics["eigenvalue"] = np.array([[10.0, 1], [1, 1], [100, -1]])
     metrics["inverse_participation_ratio"] = np.array([[0.1, 1], [1, 1], [0.01, np.nan]])
     summary = {"diverged_at": None, "unconverged": 0, "parameters": 6, "shapes": [[1, 6]]}
@@ -177,3 +179,23 @@ def test_pairs_that_are_not_converged_have_no_displacement(tmp_path: Path) -> No
     table = read_values([], [], metrics, eigenpairs)
     end = table[(table["networks"] == "end") & (table["statistic"] == "displacement")]
     assert end.groupby("rank")["number"].apply(list).to_dict() == {1: [0, 1, 2], 2: [2]}
+
+
+def test_copies_are_compared_once(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, seed, angle) for seed, angle in enumerate([0.0, 0.3])]
+    copied = write_run(tmp_path, 2, 0.3)
+    metrics = blank("metrics")
+    original = open_store(runs[1][0], "metrics")
+    settings, summary = original.attrs["settings"], original.attrs["summary"]
+    settings["training"]["seed"] = 2
+    measured = {name: original[name].values for name in metrics}
+    write_store(copied[0], "metrics", measured, settings, summary)
+    null = write_baseline(tmp_path, "reinitialized", [-1] * 5)
+    draws = blank("baseline", draw=5, pair=10) | {"draw": np.arange(5), "optimizer": np.full(5, -1)}
+    write_store(tmp_path / "same.zarr", "baseline", draws, open_store(null, "baseline").attrs["settings"])
+    table = read_values([tmp_path / "same.zarr"], [], *zip(*runs, copied, strict=True))
+    known = {"statistic": "log10 IPR", "rank": 1}
+    assert len(values_of(table, networks="end", **known)) == 2
+    assert len(values_of(table, networks="end", statistic="displacement", rank=1)) == 1
+    assert len(values_of(table, networks="reinitialized", **known)) == 1
+    assert values_of(table, networks="reinitialized", statistic="displacement", rank=1) == []

@@ -45,6 +45,7 @@ from eigendrift.claims.statistics import (
     sign_flip_p,
     smallest_p,
 )
+from eigendrift.metrics.copies import copies
 
 NOT_ENOUGH = "too few checkpoints or converged eigenpairs, of the runs or of the null model"
 Interval = tuple[float, float]
@@ -207,7 +208,9 @@ def _measure(claim: Claim, evidence: Evidence, variant: Variant, settings: Mappi
         runs, estimate = claim.consults(evidence), claim.estimate(evidence, variant)
     except NotMeasuredError as error:
         return Outcome("not measured", str(error))
-    reasons = {seed: _why_excluded(runs, estimate, seed) for seed in map(int, estimate.effects["seed"])}
+    copied = {name: copies(of_setting) for name, of_setting in runs.items()}
+    seeds_of_estimate = map(int, estimate.effects["seed"])
+    reasons = {seed: _why_excluded(runs, copied, estimate, seed) for seed in seeds_of_estimate}
     excluded = {seed: why for seed, why in reasons.items() if why is not None}
     used = estimate.effects.drop_sel(seed=list(excluded))
     seeds = {int(seed): float(effect) for seed, effect in zip(used["seed"], used, strict=True)}
@@ -265,8 +268,12 @@ def _verdict(found: Outcome, claim: Claim, threshold: float, level: float, tests
     )
 
 
-def _why_excluded(runs: Consulted, estimate: Estimate, seed: int) -> str | None:
+def _why_excluded(
+    runs: Consulted, copied: Mapping[str, Mapping[int, int]], estimate: Estimate, seed: int
+) -> str | None:
     for name, of_setting in runs.items():
+        if seed in copied[name]:
+            return f"{name} is equal to seed {copied[name][seed]} to the bit, so it is no replicate"
         if seed not in of_setting["seed"] or math.isnan(float(of_setting["unconverged"].sel(seed=seed))):
             return f"the study has no run of {name} with this seed"
         # What a run did before it diverged is no measure of training.

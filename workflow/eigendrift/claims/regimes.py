@@ -21,6 +21,7 @@ from eigendrift.claims.decide import Outcome, outcomes_of
 from eigendrift.claims.estimators import CLAIMS, Claim
 from eigendrift.claims.evidence import Evidence, Variant
 from eigendrift.metrics.collection import stack_optimizers
+from eigendrift.metrics.copies import copies
 from eigendrift.metrics.sweep import SweptRuns
 from eigendrift.training.divergence import diverged_from
 
@@ -167,12 +168,16 @@ def _entry(claim: Claim, outcome: Outcome, settings: Mapping[str, Any]) -> dict[
     }
 
 
+def _without_copies(runs: xr.Dataset) -> xr.Dataset:
+    return runs.drop_sel(seed=list(copies(runs)))
+
+
 def _fit(swept: SweptRuns) -> dict[str, Any]:
     """Say how well the training samples are fitted at the end."""
     ends = {
         name: [
             runs[["train_accuracy", "train_loss"]].isel(checkpoint=-1).where(runs["diverged_at"].isnull())
-            for runs in by_rate.values()
+            for runs in map(_without_copies, by_rate.values())
         ]
         for name, by_rate in swept.items()
     }

@@ -59,9 +59,9 @@ def bootstrap_interval(values: np.ndarray, confidence: float, resamples: int) ->
     if n < FEWEST_SEEDS:
         return None
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
-    # Values that agree but for rounding have no spread.
+    # Values that agree but for rounding have no spread to learn from.
     if error <= np.finfo(float).eps * np.abs(values).max():
-        return float(mean), float(mean)
+        return None
     places, counts = _resampled(n, resamples)
     chosen = values[places]
     deviations = chosen.mean(1) - mean

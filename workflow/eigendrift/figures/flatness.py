@@ -18,6 +18,7 @@ from eigendrift.figures.style import LEGEND_WIDTH, PANEL_HEIGHT, PANEL_WIDTH, op
 from eigendrift.figures.sweeps import legend_of
 from eigendrift.metrics.association import FEWEST_UNITS, Association, association_within
 from eigendrift.metrics.collection import read_run
+from eigendrift.metrics.copies import distinct
 from eigendrift.metrics.lagged import displacement_over_lag
 
 LEADING = 1
@@ -55,8 +56,8 @@ class Source:
 
 
 def read(metrics: Iterable[str]) -> Source:
-    """Read the metrics of every run of a study."""
-    return Source([read_run(Path(path)) for path in metrics])
+    """Read the metrics of every run of a study, without copies."""
+    return Source(distinct(read_run(Path(path)) for path in metrics))
 
 
 def draw(source: Source, lag: float, confidence: float, resamples: int) -> Plotted:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from eigendrift.errors import UserError
+from eigendrift.metrics.copies import copies, without_copied_draws, without_copied_runs
 from eigendrift.stores.files import how_to_rebuild, manifest_path
 from eigendrift.stores.reading import open_store
 
@@ -20,7 +21,8 @@ class Collection:
     Attributes:
         runs: For each data set, the metrics with dimensions optimizer and seed in front; ``diverged_at``
             (optimizer, seed) is NaN for runs that did not diverge; ``unconverged`` (optimizer, seed) counts
-            masked eigenpairs and is NaN for runs that are not there; ``attrs["parameters"]`` is N,
+            masked eigenpairs and is NaN for runs that are not there; ``copy_of`` (optimizer, seed) is the
+            seed that a run without results was a copy of, NaN for others; ``attrs["parameters"]`` is N,
             ``attrs["shapes"]`` what it is made of.
         baselines: For each data set, the baseline of the null model.
         null_model: Name of the null model.
@@ -38,7 +40,7 @@ class Collection:
         return first | {name: baselines[dataset] for name, baselines in self.further.items()}
 
     def notes(self, dataset: str) -> list[str]:
-        """Say what a reader of this data set's figures must know: divergences and masked pairs."""
+        """Say what a reader of this data set's figures must know: divergences, copies and masked pairs."""
         runs = self.runs[dataset]
         notes = [
             note
@@ -49,20 +51,29 @@ class Collection:
             draws = baseline["inverse_participation_ratio"]
             if unconverged := int(draws.isnull().sum()):
                 notes.append(f"{dataset}: {_left_out(unconverged)} of the null model {name}")
+            if copied := baseline.attrs.get("copies"):
+                notes.append(
+                    f"{dataset}: without {copied} draw{'s' * (copied > 1)} of the null model {name} equal to "
+                    "another to the bit"
+                )
         return notes
 
 
 def notes_on(runs: xr.Dataset, name: str) -> list[str]:
-    """Say what a reader must know of the runs of one setting: divergences and masked pairs.
+    """Say what a reader must know of the runs of one setting: divergences, copies and masked pairs.
 
     Args:
-        runs: Metrics with the dimension seed, and ``diverged_at`` and ``unconverged`` of each.
+        runs: Metrics with the dimension seed, and ``diverged_at``, ``unconverged`` and ``copy_of`` of each.
         name: What to call them.
     """
     notes = [
         f"{name}: seed {seed} diverged at step {at:.0f}"
         for seed, at in zip(runs["seed"].values, runs["diverged_at"].values, strict=True)
         if np.isfinite(at)
+    ]
+    notes += [
+        f"{name}: seed {seed} is equal to seed {original} to the bit and is left out"
+        for seed, original in copies(runs).items()
     ]
     if unconverged := int(runs["unconverged"].sum()):
         notes.append(f"{name}: {_left_out(unconverged)}")
@@ -117,7 +128,7 @@ def read_nulls(baselines: Iterable[str | Path]) -> dict[str, dict[str, xr.Datase
     """Read baseline stores by null model and data set."""
     nulls: dict[str, dict[str, xr.Dataset]] = defaultdict(dict)
     for path in baselines:
-        baseline = open_store(Path(path), "baseline").load()
+        baseline = without_copied_draws(open_store(Path(path), "baseline").load())
         settings = baseline.attrs["settings"]
         nulls[settings["null_model"]][settings["dataset"]] = baseline
     return dict(nulls)
@@ -145,7 +156,7 @@ def read_run(path: Path) -> xr.Dataset:
 
 
 def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
-    """Put the seeds of one setting together.
+    """Put the seeds of one setting together; of those that are copies of another no results are left.
 
     Raises:
         UserError: Two are of different settings or of one seed, since one was put in another's place.
@@ -155,7 +166,7 @@ def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
     stacked: xr.Dataset = xr.concat(
         runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
     )
-    return stacked
+    return without_copied_runs(stacked)
 
 
 def _check_seeds(runs: Iterable[xr.Dataset]) -> None:

@@ -40,7 +40,7 @@ class Sweep:
         return int(next(iter(next(iter(self.runs.values())).values())).attrs["parameters"])
 
     def notes(self) -> list[str]:
-        """Say what a reader of the figures must know: divergences and masked pairs."""
+        """Say what a reader of the figures must know: divergences, copies and masked pairs."""
         return [
             note
             for optimizer, by_value in self.runs.items()

@@ -9,6 +9,7 @@ import xarray as xr
 
 from eigendrift.metrics.baseline import draws_for, pairs_of
 from eigendrift.metrics.collection import read_run
+from eigendrift.metrics.copies import distinct, without_copied_draws
 from eigendrift.metrics.displacement import displacement, overlaps, subspace_displacement
 from eigendrift.metrics.logarithms import log10
 from eigendrift.stores.reading import open_store
@@ -36,22 +37,30 @@ def read_values(
         baselines: Baseline stores of the null models.
         untrained: Baseline stores of the observed untrained networks, and of null models applied to such.
         metrics: Metrics stores of runs.
-        eigenpairs: Eigenpairs stores of the same runs.
+        eigenpairs: Eigenpairs stores of the same runs, in the same order.
 
     Returns:
-        One row for each finite value. ``networks`` is ``observed``, a null model, ``untrained`` and a null
-        model of trained networks, or ``start`` or ``end`` of a run; ``optimizer`` is empty where networks
-        know none; ``number`` counts independent values, for runs it is the seed; ``statistic`` is one of
-        `STATISTICS`; ``rank`` is 0 for the whole subspace.
+        One row for each finite value of runs and draws that are no copies. ``networks`` is ``observed``, a
+        null model, ``untrained`` and a null model of trained networks, or ``start`` or ``end`` of a run;
+        ``optimizer`` is empty where networks know none; ``number`` counts independent values, for runs it is
+        the seed; ``statistic`` is one of `STATISTICS`; ``rank`` is 0 for the whole subspace.
     """
     tables = [
         table.assign(dataset=baseline.attrs["settings"]["dataset"], networks=f"{prefix}{name}")
         for prefix, paths in (("", baselines), ("untrained ", untrained))
-        for baseline in (open_store(Path(path), "baseline").load() for path in paths)
+        for baseline in (without_copied_draws(open_store(Path(path), "baseline").load()) for path in paths)
         for name, table in _values_of_draws(baseline)
     ]
-    tables += [table for path in metrics for table in _values_of_run(read_run(Path(path)))]
-    tables += _displacements_between_seeds([open_store(Path(path), "eigenpairs") for path in eigenpairs])
+    runs = [read_run(Path(path)) for path in metrics]
+    different = distinct(runs)
+    tables += [table for run in different for table in _values_of_run(run)]
+    tables += _displacements_between_seeds(
+        [
+            open_store(Path(path), "eigenpairs")
+            for run, path in zip(runs, eigenpairs, strict=True)
+            if any(run is one for one in different)
+        ]
+    )
     values = pd.concat(tables, ignore_index=True).reindex(columns=list(COLUMNS))
     values["networks"] = values["networks"].replace(f"untrained {OBSERVED}", OBSERVED)
     return values.dropna(subset="value", ignore_index=True)
