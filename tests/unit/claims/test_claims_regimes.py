@@ -91,10 +91,9 @@ def test_a_regime_that_is_the_main_experiment_is_decided_as_that():
             expected.verdict,
             expected.reason,
         )
-        assert (row["low"], row["high"]) == expected.interval
-        assert (row["lowest_seed"], row["highest_seed"]) == (
-            min(expected.seeds.values()),
-            max(expected.seeds.values()),
+        assert (row["low"], row["high"]) == pytest.approx(expected.interval)
+        assert (row["lowest_seed"], row["highest_seed"]) == pytest.approx(
+            (min(expected.seeds.values()), max(expected.seeds.values()))
         )
 
 
