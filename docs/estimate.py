@@ -75,14 +75,14 @@ def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any
             count = asked[setting]
         elif rule.startswith("preconditioned_"):
             count = min(asked[setting], wanted["eigenpairs"]["preconditioned_seeds"])
-        growth = _null_growth(setting, measured, wanted) if rule == "null" else _growth(rule, ratios)
+        growth = _null_growth(setting, measured, wanted) if rule == "null_model" else _growth(rule, ratios)
         # In seconds of a core, because those of the clock depend on what else the machine did.
         share = group["start_up_seconds"].sum() / group["seconds"].sum()
         start_up = share * group["cpu_seconds"].mean()
         work = (1 - share) * group["cpu_seconds"].mean() * growth
         rows.append(
             {
-                "rule": rule if rule in GROWTH or rule in ("null", "minimum") else "others",
+                "rule": rule if rule in GROWTH or rule in ("null_model", "minimum") else "others",
                 "jobs": count,
                 "start_up_hours": count * start_up / 3600,
                 "hours": count * (start_up + work) / 3600,
@@ -119,8 +119,7 @@ def _wide_checkpoints(config: dict[str, Any]) -> int:
 
 def main(results: Path, study: Path) -> None:
     """Print the table."""
-    # A rule is called null.
-    jobs = pd.read_csv(results / "benchmarks.csv", keep_default_na=False, na_values={"start_up_seconds": ""})
+    jobs = pd.read_csv(results / "benchmarks.csv")
     measured = yaml.safe_load((results / "config.yaml").read_text("utf-8"))
     print("| rule | jobs | core hours | of them start-up |\n| --- | --- | --- | --- |")
     for rule, row in estimate(jobs, measured, complete(study)).iterrows():

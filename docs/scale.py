@@ -121,8 +121,7 @@ def row(name: str, config: Mapping[str, Any], jobs: int, hours: "pd.Series[float
 
 def measured(results: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return benchmarks.csv and the configuration of a study that has been run."""
-    # A rule is called null.
-    jobs = pd.read_csv(results / "benchmarks.csv", keep_default_na=False, na_values={"start_up_seconds": ""})
+    jobs = pd.read_csv(results / "benchmarks.csv")
     return jobs, yaml.safe_load((results / "config.yaml").read_text("utf-8"))
 
 

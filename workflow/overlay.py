@@ -1,7 +1,8 @@
 """Configuration files: each read and checked as a file, and laid over config.yaml as snakemake lays them."""
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from argparse import ArgumentParser
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,37 @@ def laid_over_default(studies: Iterable[str | Path]) -> dict[str, Any]:
     for study in studies:
         update_config(config, read_config(study))
     return config
+
+
+def over_default(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return config.yaml with a configuration laid over it; values are not checked."""
+    complete = read_config(DEFAULT)
+    update_config(complete, config)
+    return complete
+
+
+def check_workflow_profile(arguments: Sequence[str], clone: Path) -> None:
+    """Refuse a workflow profile that is not there, which Snakemake would do without.
+
+    Args:
+        arguments: Of the command line.
+        clone: Directory of the Snakefile.
+
+    Raises:
+        UserError: If there is no such profile.
+    """
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--workflow-profile")
+    name = parser.parse_known_args(arguments)[0].workflow_profile
+    if name in (None, "none"):
+        return
+    places = [Path(name), Path("profiles") / name, clone / "profiles" / name]
+    if not any(place.exists() for place in places):
+        shipped = sorted(path.parent.name for path in (clone / "profiles").glob("*/config.yaml"))
+        raise UserError(
+            f"There is no workflow profile {name}, neither as a path nor among the profiles of the workflow, "
+            f"{', '.join(shipped)}; correct --workflow-profile."
+        )
 
 
 def _parsed(text: str) -> Any:

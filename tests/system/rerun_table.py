@@ -108,7 +108,7 @@ STAGES = {
     "eigen-pairs": "eigenpairs",
     "wide": "wide_(eigenpairs|metrics)",
     "precond.": "preconditioned_(eigenpairs|metrics)",
-    "null": "null",
+    "null": "null_model",
     "minima": "minimum",
     "metrics": "metrics",
     "plug-ins' metrics": "plugin_metric",

@@ -33,7 +33,7 @@ ATTACKS = [
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ]
 # Stages whose jobs keep progress, and those of three jobs, the last of which are forks.
-RESUMABLE = {"train", "eigenpairs", "null"}
+RESUMABLE = {"train", "eigenpairs", "null_model"}
 FORKED = {*RESUMABLE, "metrics", "baseline", "figures"}
 LONGEST = 240
 TRIES = 8

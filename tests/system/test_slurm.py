@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="needs root, as whom slurmd runs"),
 ]
 
-SOLVED = ("train", "eigenpairs", "null")
+SOLVED = ("train", "eigenpairs", "null_model")
 # Of which many go into one SLURM job, by the rules that they belong to; at most so many.
 GROUPS = {"measured": r"(wide_|preconditioned_)?metrics|baseline", "drawn": "figures"}
 LARGEST = 20

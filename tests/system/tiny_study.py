@@ -16,7 +16,7 @@ STAGES = {
     "data": "data",
     "train": "train",
     "eigenpairs": "(wide_|preconditioned_)?eigenpairs",
-    "null": "null",
+    "null_model": "null_model",
     "minimum": "minimum",
     "metrics": "(wide_|preconditioned_)?metrics",
     "baseline": "baseline",

@@ -86,7 +86,7 @@ def jobs_of(config):
         for run in runs_of(config, "main")
         if run.optimizer == "adam" and run.seed < config["eigenpairs"]["preconditioned_seeds"]
     ]
-    nulls = [("null", f"mnist5k/mlp-32-32/{name}") for name in ("isotropic", "shuffled_labels")]
+    nulls = [("null_model", f"mnist5k/mlp-32-32/{name}") for name in ("isotropic", "shuffled_labels")]
     jobs = [*rules, *((rule, run.directory) for rule, run in preconditioned), *nulls, ("fig01", "")]
     return pd.DataFrame(jobs, columns=["rule", "job"]).assign(
         seconds=20.0, start_up_seconds=8.0, cpu_seconds=10.0
@@ -116,7 +116,7 @@ def test_an_estimate_follows_seeds_steps_and_checkpoints():
     assert table.loc["eigenpairs", "hours"] == pytest.approx(runs * (4 + 12) / 3600)
     assert table.loc["metrics", "hours"] == pytest.approx(runs * (4 + 24) / 3600)
     # Each draw from shuffled_labels is a training.
-    assert table.loc["null", "hours"] == pytest.approx((10 + 4 + 60) / 3600)
+    assert table.loc["null_model", "hours"] == pytest.approx((10 + 4 + 60) / 3600)
 
 
 def test_an_estimate_follows_draws_and_preconditioned_seeds():
@@ -129,7 +129,7 @@ def test_an_estimate_follows_draws_and_preconditioned_seeds():
     }
     measured["eigenpairs"]["preconditioned_seeds"] = 1
     table = estimate.estimate(jobs_of(measured), measured, wanted)
-    assert table.loc["null", "hours"] == pytest.approx((4 + 12 + 4 + 18) / 3600)
+    assert table.loc["null_model", "hours"] == pytest.approx((4 + 12 + 4 + 18) / 3600)
     seeds = wanted["eigenpairs"]["preconditioned_seeds"]
     assert table.loc["preconditioned_eigenpairs", "jobs"] == 2 * seeds
 
@@ -173,13 +173,13 @@ def test_ten_times_the_seeds_are_ten_times_the_runs():
 
 def test_core_hours_for_a_gpu_are_those_of_the_rules_that_ask_for_one():
     config = estimate.complete(ROOT / "workflow/studies/smoke.yaml")
-    row = scale.row("smoke", config, 7, pd.Series({"train": 1.0, "null": 2.0, "metrics": 4.0}), 10**10)
+    row = scale.row("smoke", config, 7, pd.Series({"train": 1.0, "null_model": 2.0, "metrics": 4.0}), 10**10)
     assert row.endswith("| 7 | 7.0 | 3.0 | 10.0 |")
 
 
 def test_what_a_study_took_is_in_hours_of_each_rule_and_bytes_of_runs_and_null_models(tmp_path):
-    jobs = pd.DataFrame({"rule": ["train", "null", "train"], "cpu_seconds": [1800.0, 900.0, 3600.0]})
-    assert scale.core_hours(jobs).to_dict() == {"train": 1.5, "null": 0.25}
+    jobs = pd.DataFrame({"rule": ["train", "null_model", "train"], "cpu_seconds": [1800.0, 900.0, 3600.0]})
+    assert scale.core_hours(jobs).to_dict() == {"train": 1.5, "null_model": 0.25}
     for path, size in ("runs/a/b", 3), ("null/c", 50), ("logs/d", 700):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_bytes(bytes(size))

@@ -44,7 +44,7 @@ def test_it_runs_what_the_page_says(changed: Clone) -> None:
         own = [path for path in pending if "/adamw/" in path and outputs[path].rule == rule]
         assert len(own) == 2 * 2 * 2, rule
     assert any("/adamw/" in path for path in pending if outputs[path].rule == "preconditioned_eigenpairs")
-    nulls = {Path(path).stem for path in pending if outputs[path].rule == "null"}
+    nulls = {Path(path).stem for path in pending if outputs[path].rule == "null_model"}
     assert nulls == {"permuted", "shuffled_labels"}
     assert {"minimum", "claims", "fig01", "fig03", "ext05"} <= {output.rule for output in pending.values()}
 

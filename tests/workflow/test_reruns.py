@@ -24,7 +24,7 @@ SOLVED = {
     "eigenpairs": "",
     "wide_eigenpairs": "",
     "preconditioned_eigenpairs": "",
-    "null": "",
+    "null_model": "",
     "minimum": "",
 }
 
@@ -100,20 +100,20 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
         ({"claims__lag": 0.25}, {"claims": "", "regimes": "", "ext0[1256]": ""}),
         ({"claims__sensitivity__ranks": [1, 5]}, {"claims": "", "ext02": ""}),
         ({"experiments__training_sizes__training_lengths": [1]}, {"regimes": ""}),
-        ({"null_models__draws__reinitialized": 11}, {"null": "/reinitialized", **ALL_FIGURES}),
-        ({"null_models__draws__wide": 7}, {"null": "/wide-"}),
-        ({"null_models__validation__draws": 11}, {"null": "/untrained-"}),
+        ({"null_models__draws__reinitialized": 11}, {"null_model": "/reinitialized", **ALL_FIGURES}),
+        ({"null_models__draws__wide": 7}, {"null_model": "/wide-"}),
+        ({"null_models__validation__draws": 11}, {"null_model": "/untrained-"}),
         ({"null_models__validation__largest_shift": 2.0}, {"validation": ""}),
         ({"eigenpairs__tolerance": 1e-5}, SOLVED),
         (
             {"eigenpairs__count": 4},
-            {"(preconditioned_)?eigenpairs": "", "null": r"/(?!wide-)[^/]+$"},
+            {"(preconditioned_)?eigenpairs": "", "null_model": r"/(?!wide-)[^/]+$"},
         ),
-        ({"eigenpairs__wide_count": 6}, {"wide_eigenpairs": "", "minimum": "", "null": "/wide-"}),
+        ({"eigenpairs__wide_count": 6}, {"wide_eigenpairs": "", "minimum": "", "null_model": "/wide-"}),
         ({"eigenpairs__wide_every": 3}, {"wide_eigenpairs": ""}),
         ({"storage__dtype": "float16"}, {"(wide_|preconditioned_)?eigenpairs": ""}),
-        ({"optimizers__adam__beta2": 0.99}, {"train": "/adam/", "null": TRAINED_NULL}),
-        ({"training__steps": 62}, {"train": "batch(64|128)-", "null": TRAINED_NULL}),
+        ({"optimizers__adam__beta2": 0.99}, {"train": "/adam/", "null_model": TRAINED_NULL}),
+        ({"training__steps": 62}, {"train": "batch(64|128)-", "null_model": TRAINED_NULL}),
         ({"training__full_batch_steps": 13}, {"train": "batchfull"}),
         ({"data_dir": "/somewhere/else"}, {}),
     ],
@@ -158,14 +158,14 @@ def test_other_runs_are_made_and_redraw_what_shows_them(
         outputs = smoke.outputs()
     missing, rewired = (with_status(outputs, status) for status in ("missing", "set of input files changed"))
     assert all(made and re.search(made, path) for path in missing)
-    made_of = {"null", "baseline"} if made and "/null/" in made else {"train", "eigenpairs", "metrics"}
+    made_of = {"null_model", "baseline"} if made and "/null/" in made else {"train", "eigenpairs", "metrics"}
     assert made_of <= rules_of(outputs, missing) or not made
     assert shown_by <= rules_of(outputs, rewired)
     # What shows a null model says so also where it draws none.
     named = touched_by(outputs, FIGURES | {"ext0[46]": ""}) if "figures__null_model" in changes else set()
     # Trainings on shuffled labels have the settings of the main experiment's.
     set_anew = "optimizers__sgd__learning_rate" in changes
-    shuffled = touched_by(outputs, {"null": "/shuffled_labels"}) if set_anew else set()
+    shuffled = touched_by(outputs, {"null_model": "/shuffled_labels"}) if set_anew else set()
     assert pending(outputs) == and_what_follows(outputs, missing | rewired | shuffled) | named
 
 
@@ -187,9 +187,9 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
     ("module", "touched"),
     [
         ("eigendrift/data/shipped.py", {"data": ""}),
-        ("eigendrift/training/batches.py", {"train": "", "null": ""}),
+        ("eigendrift/training/batches.py", {"train": "", "null_model": ""}),
         ("eigendrift/eigenpairs/lanczos.py", SOLVED),
-        ("eigendrift/null/models.py", {"null": ""}),
+        ("eigendrift/null/models.py", {"null_model": ""}),
         (
             "eigendrift/metrics/displacement.py",
             {r"(wide_|preconditioned_)?metrics": "", "baseline": "", "validation": ""},

@@ -6,6 +6,8 @@ and null_departure.csv, which say whether the null model bears a claim.
 Produces claims.json with its digest, claims.csv and claims_sensitivity.csv; at the end of a run that asked for them, a line for each verdict.
 """
 
+import json
+
 from eigendrift.claims.console import console_table
 
 SWEEPS = {
@@ -28,7 +30,6 @@ rule claims:
         validation=VALIDATION,
         departure=DEPARTURE,
         seals=seals_of(VALIDATION, DEPARTURE),
-        schema=local(os.path.relpath(WORKFLOW / "schemas/claims.schema.json")),
     output:
         json=report(
             VERDICTS,
@@ -58,6 +59,8 @@ rule claims:
     params:
         code=code("claims"),
         settings=config["claims"],
+        # As an input, its path would tell one clone from another.
+        schema=json.loads((WORKFLOW / "schemas/claims.schema.json").read_text("utf-8")),
     message:
         "Deciding the claims"
     script:

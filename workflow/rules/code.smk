@@ -13,10 +13,10 @@ IMPORTS = Imports([WORKFLOW / "scripts", WORKFLOW])
 
 # Each job on a cluster reads these, and makes conda's environments.
 READ_AGAIN = [
-    Path(workflow.main_snakefile),
+    WORKFLOW.parent / "Snakefile",
     *WORKFLOW.rglob("*.smk"),
     *WORKFLOW.glob("schemas/*"),
-    *Path(workflow.basedir).glob("envs/*.yaml"),
+    *WORKFLOW.parent.glob("envs/*.yaml"),
 ]
 
 

@@ -1,6 +1,7 @@
 """The configuration as files: checked, and read by Snakemake.
 
-Consumes config.yaml and the files laid over it. Produces nothing.
+Consumes config.yaml and the files laid over it; where another workflow has eigendrift as a module, the configuration
+that it gives. Produces nothing.
 """
 
 import logging
@@ -9,7 +10,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-WORKFLOW = Path(workflow.basedir) / "workflow"
+# Where another workflow has eigendrift as a module, workflow.basedir is that workflow's.
+WORKFLOW = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parent
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+if not (WORKFLOW / "eigendrift").is_dir():
+    raise WorkflowError(
+        "eigendrift is a library as well as a workflow, so its Snakefile has to be on this machine; clone the repository "
+        "and give the path of the clone's Snakefile."
+    )
 sys.path.insert(0, str(WORKFLOW))
 
 import overlay
@@ -19,12 +27,22 @@ from eigendrift.errors import UserError
 logging.raiseExceptions = False
 
 # Jobs have the configuration as the main process has checked it.
-if workflow.is_main_process:
+if workflow.is_main_process and not IS_MODULE:
     try:
-        for file in [Path(workflow.basedir) / "config.yaml", *workflow.configfiles]:
+        overlay.check_workflow_profile(sys.argv[1:], WORKFLOW.parent)
+        for file in [WORKFLOW.parent / "config.yaml", *workflow.configfiles]:
             overlay.read_config(file)
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+configfile: f"{WORKFLOW.parent}/config.yaml"
+
+
+if IS_MODULE:
+    if not workflow.modifier.path_modifier.modifies_prefixes:
+        config = overlay.over_default(config)
+    else:
+        raise WorkflowError(
+            "eigendrift's results are in results/<study>; leave out prefix and replace_prefix of the module."
+        )

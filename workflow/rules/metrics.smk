@@ -96,8 +96,8 @@ rule plugin_metric:
 
 rule baseline:
     input:
-        manifest=rules.null.output.manifest,
-        draws=ancient(rules.null.output.store),
+        manifest=rules.null_model.output.manifest,
+        draws=ancient(rules.null_model.output.store),
     output:
         store=directory("<results>/null/{dataset}/{model}/{null}-baseline.zarr"),
         manifest="<results>/null/{dataset}/{model}/{null}-baseline.json",

@@ -5,7 +5,7 @@ Produces null/<dataset>/<model>/<null>.zarr, the draws, and their manifest.
 """
 
 
-rule null:
+rule null_model:
     input:
         manifests=lambda w: [
             f"<results>/data/{w.dataset}.json",
@@ -17,9 +17,9 @@ rule null:
         store=directory("<results>/null/{dataset}/{model}/{null}.zarr"),
         manifest="<results>/null/{dataset}/{model}/{null}.json",
     log:
-        "<results>/logs/null/{dataset}/{model}/{null}.log",
+        "<results>/logs/null_model/{dataset}/{model}/{null}.log",
     benchmark:
-        "<results>/benchmarks/null/{dataset}/{model}/{null}.tsv"
+        "<results>/benchmarks/null_model/{dataset}/{model}/{null}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1

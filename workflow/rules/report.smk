@@ -31,7 +31,7 @@ BENCHMARKS_TABLE = "<results>/benchmarks.csv"
 BENCHMARKS = {
     timed.name: strip_wildcard_constraints(timed.benchmark)
     for timed in workflow.rules
-    if timed.benchmark
+    if timed.benchmark and timed.benchmark.startswith(f"results/{STUDY}/")
 }
 
 

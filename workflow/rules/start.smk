@@ -22,7 +22,11 @@ if workflow.is_main_process:
     if at_work := atwork.holder(PLACE):
         # Snakemake's own refusal advises to unlock, and does not know who is at work.
         logger.warning(atwork.refusal(PLACE, at_work))
-elif SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:
+elif (
+    SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+    # Of a module Snakemake ignores what is to be done on start, so there is no record to check against.
+    and not IS_MODULE
+):
     try:
         unedited.check_job(PLACE, BEGAN_WITH)
     except UserError as error:

@@ -1,6 +1,5 @@
 """Decide the paper's claims."""
 
-import json
 from pathlib import Path
 
 from stage import logged
@@ -38,7 +37,7 @@ with logged(snakemake.log[0]):
     ]
     write_claims(
         record_of(decide_claims(evidence, settings), settings, collection.null_model, notes),
-        json.loads(Path(stores.schema).read_text("utf-8")),
+        snakemake.params.schema,
         Path(snakemake.output.json),
         Path(snakemake.output.csv),
         Path(snakemake.output.sensitivity),

@@ -14,7 +14,7 @@ from eigendrift.stores.tables import write_sealed_table
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 PATTERNS = {
     "train": "results/s/benchmarks/train/{run}.tsv",
-    "null": "results/s/benchmarks/null/{dataset}/{model}/{null}.tsv",
+    "null_model": "results/s/benchmarks/null_model/{dataset}/{model}/{null}.tsv",
     "fig01": "results/s/benchmarks/figures/fig01_displacement.tsv",
 }
 KNOWN = {"run": ["digits/mlp/sgd/seed0", "digits/mlp/sgd/seed1"], "dataset": ["digits"]}
@@ -36,7 +36,7 @@ def write(name, seconds, worked=None):
 def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("train/digits/mlp/sgd/seed0", 10.0, worked="7.50")
-    write("null/digits/mlp/isotropic", 4.0, worked="4.25")
+    write("null_model/digits/mlp/isotropic", 4.0, worked="4.25")
     write("figures/fig01_displacement", 2.0)
 
 
@@ -48,7 +48,7 @@ def jobs():
 def test_every_benchmark_file_is_a_row(jobs):
     assert list(zip(jobs["rule"], jobs["job"], strict=True)) == [
         ("train", "digits/mlp/sgd/seed0"),
-        ("null", "digits/mlp/isotropic"),
+        ("null_model", "digits/mlp/isotropic"),
         ("fig01", ""),
     ]
     assert list(jobs["seconds"]) == [10.0, 4.0, 2.0]
@@ -70,7 +70,7 @@ def test_start_up_is_what_the_log_does_not_count_as_work(jobs):
 
 def test_what_another_configuration_left_behind_is_not_of_the_study():
     write("train/digits/mlp/sgd/seed7", 1.0)
-    write("null/mnist/mlp/isotropic", 1.0)
+    write("null_model/mnist/mlp/isotropic", 1.0)
     write("retired/rule", 1.0)
     assert len(collect_benchmarks(PATTERNS, KNOWN)) == 3
 
@@ -87,7 +87,6 @@ def test_no_benchmark_file_at_all_is_one_sentence():
 
 
 def test_the_figure_shows_every_rule_and_job(jobs):
-    # The rule null must not be taken for a missing value on the way through the file.
     write_sealed_table(Path("benchmarks.csv"), jobs)
     with house_style({}):
         plotted = run_times.draw(run_times.read("benchmarks.csv"))
@@ -95,7 +94,7 @@ def test_the_figure_shows_every_rule_and_job(jobs):
     beside = [text.get_text() for text in plotted.figure.axes[0].texts]
     assert beside[-1] == "62 % of all, 1 job"
     by_rule = table[table["jobs"].notna()].set_index("rule")
-    assert list(by_rule.index) == ["train", "null", "figures"]
+    assert list(by_rule.index) == ["train", "null_model", "figures"]
     assert list(by_rule["total_seconds"]) == [10.0, 4.0, 2.0]
     assert list(by_rule["start_up_seconds"]) == [2.5, 0.0, 0.0]
     assert list(table[table["jobs"].isna()]["job_seconds"]) == [10.0, 4.0, 2.0]

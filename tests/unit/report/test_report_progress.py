@@ -49,7 +49,7 @@ def test_before_anything_ran_all_jobs_wait(tmp_path: Path) -> None:
     jobs = jobs_of(config, tmp_path / "nowhere")
     assert {job.state for job in jobs} == {"waiting"}
     assert [job.name for job in jobs if job.stage == "train"] == list(all_runs(config))
-    assert "digits/mlp-8/wide-reinitialized" in [job.name for job in jobs if job.stage == "null"]
+    assert "digits/mlp-8/wide-reinitialized" in [job.name for job in jobs if job.stage == "null_model"]
     assert seconds_left(jobs) == (0, False)
     console = Console(width=80, height=30)
     with console.capture() as capture:
@@ -96,7 +96,7 @@ def test_what_is_left_is_told_from_what_is_done_and_what_runs() -> None:
     ]
     # 2.5 jobs of 20 s on average, two at once.
     assert seconds_left(jobs) == (25, True)
-    assert seconds_left([*jobs, Job("null", "e", "waiting")]) == (25, False)
+    assert seconds_left([*jobs, Job("null_model", "e", "waiting")]) == (25, False)
     assert seconds_left(jobs[:1]) == (0, True)
 
 

@@ -8,10 +8,11 @@ from reprlib import repr as shown
 from types import NoneType, UnionType
 from typing import Any, ClassVar, get_args, get_origin
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# pandas reads null and nan in a table as a missing value.
+NAME = re.compile(r"(?!(null|nan)$)[a-z0-9][a-z0-9_-]*")
 # A '-' sets the number of training samples apart, as in digits-200; and a figure or metric names a file and
 # an array.
-PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+PLAIN_NAME = re.compile(r"(?!(null|nan)$)[a-z][a-z0-9_]*")
 TYPES: dict[Any, str] = {
     Callable: "a function",
     Mapping: "a dict",
@@ -48,7 +49,8 @@ class Extension:
         if not isinstance(self.name, str) or not self.ALLOWED.fullmatch(self.name):
             more = ", '-' and '_'" if self.ALLOWED is NAME else " and '_', a letter first"
             raise ValueError(
-                f"the {self.KIND} is named {self.name!r}, expected text of lower-case letters, digits{more}"
+                f"the {self.KIND} is named {self.name!r}, expected text of lower-case letters, digits{more}, "
+                "other than null and nan"
             )
         for one in fields(self):
             types = get_args(one.type) if isinstance(one.type, UnionType) else (one.type,)

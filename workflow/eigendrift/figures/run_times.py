@@ -20,8 +20,7 @@ FIGURE_RULE = r"(?:fig|ext)\d\d"
 
 def read(benchmarks: str) -> pd.DataFrame:
     """Read benchmarks.csv, the table of all jobs."""
-    # One of the rules is called null, which pandas would take for a missing value.
-    return read_table(Path(benchmarks), keep_default_na=False, na_values=[""])
+    return read_table(Path(benchmarks))
 
 
 def draw(jobs: pd.DataFrame) -> Plotted:

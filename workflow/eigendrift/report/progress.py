@@ -25,7 +25,7 @@ class Job:
     """One job that takes long.
 
     Attributes:
-        stage: ``train``, ``eigenpairs`` or ``null``.
+        stage: ``train``, ``eigenpairs`` or ``null_model``.
         name: The run, or data set, network and null model.
         state: ``waiting``, ``running``, ``quiet`` (nothing written for a minute, or killed), ``failed`` or
             ``done``.
@@ -67,7 +67,7 @@ def jobs_of(config: Mapping[str, Any], results: Path, now: float | None = None) 
     ]
     main = dict.fromkeys((run.dataset, run.model) for run in runs_of(config, "main"))
     nulls = [f"{dataset}/{model}/{null}" for dataset, model in main for null in null_names(config)]
-    return jobs + [_job(results, "null", name, results / "null" / f"{name}.json", moment) for name in nulls]
+    return jobs + [_job(results, "null_model", name, results / "null" / f"{name}.json", moment) for name in nulls]
 
 
 def seconds_left(jobs: Sequence[Job]) -> tuple[float, bool]:
