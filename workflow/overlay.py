@@ -68,12 +68,13 @@ def over_default(config: Mapping[str, Any]) -> dict[str, Any]:
     return complete
 
 
-def check_workflow_profile(arguments: Sequence[str], clone: Path) -> None:
-    """Refuse a workflow profile that is not there, which Snakemake would do without.
+def check_workflow_profile(arguments: Sequence[str], started_in: Path, clone: Path) -> None:
+    """Refuse a workflow profile that does not exist, which Snakemake ignores.
 
     Args:
-        arguments: Of the command line.
-        clone: Directory of the Snakefile.
+        arguments: The command line, without the program.
+        started_in: The directory that Snakemake was started in.
+        clone: The directory of the Snakefile.
 
     Raises:
         UserError: If there is no such profile.
@@ -83,12 +84,12 @@ def check_workflow_profile(arguments: Sequence[str], clone: Path) -> None:
     name = parser.parse_known_args(arguments)[0].workflow_profile
     if name in (None, "none"):
         return
-    places = [Path(name), Path("profiles") / name, clone / "profiles" / name]
+    places = [started_in / name, started_in / "profiles" / name, clone / "profiles" / name]
     if not any(place.exists() for place in places):
         shipped = sorted(path.parent.name for path in (clone / "profiles").glob("*/config.yaml"))
         raise UserError(
-            f"There is no workflow profile {name}, neither as a path nor among the profiles of the workflow, "
-            f"{', '.join(shipped)}; correct --workflow-profile."
+            f"--workflow-profile is {name}, which is neither a path nor one of the workflow's profiles, "
+            f"{' and '.join(shipped)}; correct it."
         )
 
 

@@ -147,7 +147,7 @@ def test_the_estimate_is_printed_with_every_rule(tmp_path, capsys):
     (tmp_path / "study.yaml").write_text("{}")
     estimate.main(tmp_path, tmp_path / "study.yaml")
     lines = capsys.readouterr().out.splitlines()
-    assert "| null | 2 | 0.01 | 0.00 |" in lines
+    assert "| null_model | 2 | 0.01 | 0.00 |" in lines
     assert lines[-1].startswith(f"| all | {len(jobs_of(config))} |")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from eigendrift.errors import UserError
-from overlay import DEFAULT, laid_over_default, read_config
+from overlay import DEFAULT, check_workflow_profile, laid_over_default, over_default, read_config
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,34 @@ def test_keys_that_yaml_merges_may_be_given_again(tmp_path):
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
     assert read_config(path)["b"] == {"x": 3, "y": 2}
     assert read_config(DEFAULT)["study"] == "desk"
+
+
+def test_a_configuration_is_laid_over_the_default():
+    config = over_default({"study": "mine", "training": {"steps": 7}})
+    assert (config["study"], config["training"]["steps"]) == ("mine", 7)
+    assert config["optimizers"] == read_config(DEFAULT)["optimizers"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--workflow-profile", "none"],
+        ["--workflow-profile", "slurm"],
+        ["--workflow-profile=workflow/profiles/slurm", "-n"],
+        ["-n", "--workflow-prof", "own"],
+        ["--configfile", "a.yaml", "--workflow-profile", str(DEFAULT.parent / "workflow/profiles/default")],
+    ],
+)
+def test_profiles_are_found_where_snakemake_looks_for_them(tmp_path, arguments):
+    (tmp_path / "profiles/own").mkdir(parents=True)
+    (tmp_path / "workflow").symlink_to(DEFAULT.parent / "workflow")
+    check_workflow_profile(arguments, tmp_path, DEFAULT.parent)
+
+
+@pytest.mark.parametrize("arguments", [["--workflow-profile", "slrum"], ["--workflow-profile=slrum", "-n"]])
+def test_a_misspelt_profile_is_refused(tmp_path, arguments):
+    with pytest.raises(
+        UserError, match=r"--workflow-profile is slrum, .* profiles, default and slurm; correct"
+    ):
+        check_workflow_profile(arguments, tmp_path, DEFAULT.parent)

@@ -47,7 +47,11 @@ def test_nothing_is_left_to_do(reported):
 def test_run_times_are_those_of_all_jobs(reported, jobs):
     made = {path: output.rule for path, output in reported.outputs().items()}
     assert set(jobs["rule"]) == set(made.values())
-    for rule, store in {"train": "trajectory", "metrics": r"seed\d+/metrics", "null_model": "null/.+"}.items():
+    for rule, store in {
+        "train": "trajectory",
+        "metrics": r"seed\d+/metrics",
+        "null_model": "null/.+",
+    }.items():
         count = sum(bool(re.search(rf"{store}\.json$", path)) for path in made if made[path] == rule)
         assert (jobs["rule"] == rule).sum() == count > 0
     assert jobs[["seconds", "start_up_seconds", "cpu_seconds"]].notna().all(axis=None)

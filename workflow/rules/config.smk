@@ -29,7 +29,9 @@ logging.raiseExceptions = False
 # Jobs have the configuration as the main process has checked it.
 if workflow.is_main_process and not IS_MODULE:
     try:
-        overlay.check_workflow_profile(sys.argv[1:], WORKFLOW.parent)
+        overlay.check_workflow_profile(
+            sys.argv[1:], Path(workflow.rundir), WORKFLOW.parent
+        )
         for file in [WORKFLOW.parent / "config.yaml", *workflow.configfiles]:
             overlay.read_config(file)
     except UserError as error:

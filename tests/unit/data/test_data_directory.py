@@ -61,13 +61,20 @@ def test_a_file_in_place_of_the_directory_is_told(
         registry.load("mnist", tmp_path / "train.gz")
 
 
+@pytest.mark.parametrize("folder", ["mnist", "MNIST/raw"])
 @pytest.mark.parametrize("packed", [True, False])
 def test_reads_a_directory_without_network(
-    put: Put, files: dict[str, bytes], packed: bool, no_variable: None, no_network: None, small_mnist: None
+    put: Put,
+    files: dict[str, bytes],
+    packed: bool,
+    folder: str,
+    no_variable: None,
+    no_network: None,
+    small_mnist: None,
 ) -> None:
-    root = put(files)
+    root = put(files, folder)
     if not packed:
-        for path in (root / "mnist").iterdir():
+        for path in (root / folder).iterdir():
             path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
             path.unlink()
     samples = registry.load("mnist", root)
@@ -96,6 +103,12 @@ def test_missing_directory_of_the_data_set(put: Put, no_variable: None, no_netwo
     root = put({})
     with pytest.raises(UserError, match=f"lacks {root}/fashion_mnist/{IMAGES}.gz"):
         registry.load("fashion_mnist", root)
+
+
+def test_torchvisions_folder_of_fashion_mnist(put: Put, no_network: None) -> None:
+    root = put({IMAGES: b""}, "FashionMNIST/raw")
+    (found,) = directory.find_files(root, "fashion_mnist", [IMAGES])
+    assert found == root / "FashionMNIST/raw" / f"{IMAGES}.gz"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torchvision
 from idx_helpers import Mirror
 
-from eigendrift.data import download, full_mnist
+from eigendrift.data import directory, download, full_mnist
 from eigendrift.data.samples import Samples
 from eigendrift.errors import UserError
 
@@ -140,6 +140,6 @@ def test_nothing_is_left_on_disk(
 
 @pytest.mark.parametrize("name", list(full_mnist.DIGESTS))
 def test_torchvision_still_serves_these_files(name: str) -> None:
-    dataset = getattr(torchvision.datasets, full_mnist.TORCHVISION_CLASSES[name])
+    dataset = getattr(torchvision.datasets, directory.TORCHVISION_CLASSES[name])
     assert {file for file, _ in dataset.resources} == {f"{file}.gz" for file in full_mnist.DIGESTS[name]}
     assert all(mirror.startswith("http") and mirror.endswith("/") for mirror in dataset.mirrors)

@@ -15,8 +15,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eigendrift.eigenpairs.density import SpectralDensity, spectral_density
+from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.symmetric import PRODUCTS_TO_CHECK, SymmetricOperator
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 Network = tuple[nn.Module, torch.Tensor, torch.Tensor]
 

@@ -65,6 +65,11 @@ def checked(directory: Path, *declared: str) -> Path:
             "has needs_ends=True, expected False, or of_training",
         ),
         ("Metric(name='a-b', measure=f, meaning='A.')", "the metric is named 'a-b', expected text of lower"),
+        (
+            "NullModel(name='null', **NULL)",
+            "the null model is named 'null', expected text of lower-case letters",
+        ),
+        ("Optimizer(name='nan', build=f)", "digits, '-' and '_', other than null and nan"),
         ("Figure(name='a-b', draw=f, caption='A.')", "the figure is named 'a-b', expected text of lower"),
         # Names that are taken.
         (

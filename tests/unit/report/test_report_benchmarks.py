@@ -93,6 +93,8 @@ def test_the_figure_shows_every_rule_and_job(jobs):
     table = plotted.table
     beside = [text.get_text() for text in plotted.figure.axes[0].texts]
     assert beside[-1] == "62 % of all, 1 job"
+    # No rule has a name that pandas reads as a missing value.
+    assert pd.read_csv("benchmarks.csv")["rule"].notna().all()
     by_rule = table[table["jobs"].notna()].set_index("rule")
     assert list(by_rule.index) == ["train", "null_model", "figures"]
     assert list(by_rule["total_seconds"]) == [10.0, 4.0, 2.0]

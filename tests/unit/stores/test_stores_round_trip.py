@@ -158,3 +158,15 @@ def test_trajectory_and_eigenpairs_of_two_runs_are_not_opened_as_one(tmp_path: P
         UserError, match=r"trajectory\.zarr and .*eigenpairs\.zarr are of two runs, .* `rm -rf"
     ):
         open_run(*paths)
+
+
+def test_files_that_other_systems_leave_in_a_store_are_ignored(tmp_path: Path) -> None:
+    store = tmp_path / "eigenpairs.zarr"
+    columns = columns_of("eigenpairs")
+    write_store(store, "eigenpairs", columns, {})
+    for directory in [tmp_path, store, *(path for path in store.rglob("*") if path.is_dir())]:
+        for name in ("._zarr.json", ".DS_Store", "._eigenpairs.json"):
+            (directory / name).write_bytes(b"\0\5\x16\7")
+    opened = open_store(store, "eigenpairs").load()
+    np.testing.assert_array_equal(opened["eigenvalue"], columns["eigenvalue"])
+    assert xr.open_zarr(store).load()["eigenvalue"].equals(opened["eigenvalue"].drop_attrs())

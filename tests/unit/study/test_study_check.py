@@ -10,7 +10,7 @@ from eigendrift.errors import UserError
 from eigendrift.study.check import check_config
 
 TOP = ", ".join(SCHEMA["properties"])
-NAME = "text of lower-case letters, digits, '-' and '_'"
+NAME = "text of lower-case letters, digits, '-' and '_', other than null and nan"
 LIST = "a list with 1 or more entries and without repetitions"
 BATCH_SIZE = "full or an integer of at least 1, or in a sweep a list of different ones"
 NETWORK = CONFIG["models"]["mlp-32-32"]
@@ -188,6 +188,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("study", "My Study", f"'study' is \"My Study\", expected {NAME}."),
     ("study", "../up", f"'study' is \"../up\", expected {NAME}."),
     ("models.MLP", NETWORK, f"'models.MLP' has a name that is not allowed, expected {NAME}; rename it."),
+    ("models.null", NETWORK, f"'models.null' has a name that is not allowed, expected {NAME}; rename it."),
     (
         "experiments.Two",
         CONFIG["experiments"]["main"],

@@ -1,4 +1,4 @@
-"""The user's own directory of IDX files: which one it is, and what lies in it."""
+"""The user's own directory of IDX files: which one it is, and what is in it."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from eigendrift.errors import UserError
 
 VARIABLE = "EIGENDRIFT_DATA"
+# torchvision names the folder of a data set like its class.
+TORCHVISION_CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
 
 
 def data_directory(configured: str | Path | None) -> Path | None:
@@ -23,18 +25,20 @@ def data_directory(configured: str | Path | None) -> Path | None:
 
 
 def find_files(directory: Path, dataset: str, names: list[str]) -> list[Path]:
-    """Where the files of a data set lie, each as it is or gzipped with `.gz` at the end of its name.
+    """Find the files of a data set, each as it is or gzipped with `.gz` at the end of its name.
+
+    They may be where this project puts them, in `mnist/`, or where torchvision does, in `MNIST/raw/`.
 
     Args:
-        directory: holds one directory for each data set.
-        dataset: name of the data set and of its directory.
-        names: of the files, without `.gz`.
+        directory: Holds the folders of data sets.
+        dataset: Name of the data set.
+        names: Names of the files, without `.gz`.
 
     Returns:
         The path of each file, in the order of `names`.
 
     Raises:
-        UserError: the directory does not exist, or a file is missing there.
+        UserError: If the directory does not exist, or lacks a file.
     """
     # os.path and not Path, whose tests raise on what may not be looked into.
     if not os.path.isdir(directory):
@@ -43,27 +47,32 @@ def find_files(directory: Path, dataset: str, names: list[str]) -> list[Path]:
             f"The data directory {directory} {what}, so create it with the files of {dataset} as "
             f"{layout(dataset, names)}, or name another one by {VARIABLE} or data_dir."
         )
-    plain = [directory / dataset / name for name in names]
-    found = [next(filter(os.path.isfile, (path, _gzipped(path))), None) for path in plain]
-    missing = [str(_gzipped(path)) for path, there in zip(plain, found, strict=True) if there is None]
+    found = {name: _find_file(directory, dataset, name) for name in names}
+    missing = [str(_gzipped(directory / dataset / name)) for name in names if found[name] is None]
     if missing:
         raise UserError(
-            f"The data directory {directory} lacks {', '.join(missing)} (unpacked, without .gz, would do as "
-            f"well), so put the original files of {dataset} there, or unset {VARIABLE} and data_dir to "
-            "download them."
+            f"The data directory {directory} lacks {', '.join(missing)} (unpacked, or in torchvision's "
+            f"folder {TORCHVISION_CLASSES[dataset]}/raw, would do as well), so put the original files of "
+            f"{dataset} there, or unset {VARIABLE} and data_dir to download them."
         )
-    return [path for path in found if path is not None]
+    return [path for path in found.values() if path is not None]
+
+
+def _find_file(directory: Path, dataset: str, name: str) -> Path | None:
+    folders = directory / dataset, directory / TORCHVISION_CLASSES[dataset] / "raw"
+    paths = (path for folder in folders for path in (folder / name, _gzipped(folder / name)))
+    return next(filter(os.path.isfile, paths), None)
 
 
 def layout(dataset: str, names: list[str]) -> str:
-    """How the files of a data set must lie in a data directory, for messages.
+    """Describe how the files of a data set have to lie in a data directory, for messages.
 
     Args:
-        dataset: name of the data set and of its directory.
-        names: of the files, without `.gz`.
+        dataset: Name of the data set.
+        names: Names of the files, without `.gz`.
 
     Returns:
-        Such as `mnist/{train-images-idx3-ubyte,train-labels-idx1-ubyte}.gz`.
+        A text such as `mnist/{train-images-idx3-ubyte,train-labels-idx1-ubyte}.gz`.
     """
     return f"{dataset}/{{{','.join(names)}}}.gz"
 

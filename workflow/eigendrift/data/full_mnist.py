@@ -28,7 +28,6 @@ DIGESTS = {
         "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     },
 }
-TORCHVISION_CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
 
 
 def load(
@@ -40,7 +39,8 @@ def load(
 
     Args:
         name: mnist or fashion_mnist.
-        data_dir: holds a directory of that name with the four IDX files, gzipped or not.
+        data_dir: holds a directory of that name, or the one that torchvision makes, with the four IDX files,
+            gzipped or not.
         pause: waits that many seconds before downloading is tried again.
 
     Returns:
@@ -79,7 +79,7 @@ def _read_file(name: str, path: Path, file: str) -> NDArray[np.uint8]:
 def _from_mirrors(name: str, pause: Callable[[float], None]) -> list[NDArray[np.uint8]]:
     import torchvision
 
-    mirrors: list[str] = getattr(torchvision.datasets, TORCHVISION_CLASSES[name]).mirrors
+    mirrors: list[str] = getattr(torchvision.datasets, directory.TORCHVISION_CLASSES[name]).mirrors
     try:
         return [
             download.fetch([f"{mirror}{file}.gz" for mirror in mirrors], partial(_read, name, file), pause)

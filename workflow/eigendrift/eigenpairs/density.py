@@ -23,16 +23,9 @@ import numpy as np
 import torch
 from scipy.linalg import eigh_tridiagonal
 
+from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK, check_request, checked_operator
 from eigendrift.eigenpairs.request import whole_number
-from eigendrift.eigenpairs.symmetric import (
-    PRODUCTS_TO_CHECK,
-    SymmetricOperator,
-    check_request,
-    checked_operator,
-    finite_product,
-    length,
-    random_signs,
-)
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, length, random_signs
 from eigendrift.numerics import full_precision
 
 

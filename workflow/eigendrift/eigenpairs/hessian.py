@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from eigendrift.eigenpairs.network_checks import check_model
+from eigendrift.eigenpairs.operator_checks import check_lengths
 from eigendrift.eigenpairs.request import whole_number
-from eigendrift.eigenpairs.symmetric import check_lengths, rows_of
+from eigendrift.eigenpairs.symmetric import rows_of
 from eigendrift.numerics import full_precision
 
 Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 
 import torch
 
+from eigendrift.eigenpairs.operator_checks import examine, other_probe
 from eigendrift.eigenpairs.symmetric import (
     ScaledOperator,
     SymmetricOperator,
-    examine,
     finite_product,
     not_finite,
-    other_probe,
     standard_normal,
 )
 

@@ -22,9 +22,10 @@ import torch
 
 from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
+from eigendrift.eigenpairs.operator_checks import check_request
 from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
 from eigendrift.eigenpairs.request import SIGNS, End, checked_basis_size
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_request
+from eigendrift.eigenpairs.symmetric import SymmetricOperator
 from eigendrift.numerics import full_precision
 
 Result = TypeVar("Result")

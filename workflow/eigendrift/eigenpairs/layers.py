@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from eigendrift.eigenpairs.losses import check_labels
-from eigendrift.eigenpairs.symmetric import check_lengths
+from eigendrift.eigenpairs.operator_checks import check_lengths
 from eigendrift.training.models import ACTIVATIONS
 
 

@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import is_lazy
 
-from eigendrift.eigenpairs.symmetric import check_kind
+from eigendrift.eigenpairs.operator_checks import check_kind
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

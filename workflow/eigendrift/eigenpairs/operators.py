@@ -13,8 +13,8 @@ from eigendrift.eigenpairs.losses import (
     mean_cross_entropy,
 )
 from eigendrift.eigenpairs.network_checks import check_model, unwrapped
+from eigendrift.eigenpairs.operator_checks import check_tensors
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.eigenpairs.symmetric import check_tensors
 from eigendrift.numerics import full_precision
 
 

@@ -13,7 +13,8 @@ from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, layers_of, perceptron_layers
 from eigendrift.eigenpairs.losses import output_errors, subtract_mean
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_lengths, rows_of
+from eigendrift.eigenpairs.operator_checks import check_lengths
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
 from eigendrift.numerics import full_precision
 
 # What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for

@@ -15,16 +15,9 @@ from dataclasses import dataclass
 
 import torch
 
+from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK, check_request, checked_operator
 from eigendrift.eigenpairs.request import whole_number
-from eigendrift.eigenpairs.symmetric import (
-    PRODUCTS_TO_CHECK,
-    SymmetricOperator,
-    check_request,
-    checked_operator,
-    finite_product,
-    random_signs,
-    standard_normal,
-)
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs, standard_normal
 from eigendrift.numerics import full_precision
 
 # One for the sketch, one for its share, and two random vectors, without which there is no standard error.

@@ -67,7 +67,9 @@ def jobs_of(config: Mapping[str, Any], results: Path, now: float | None = None) 
     ]
     main = dict.fromkeys((run.dataset, run.model) for run in runs_of(config, "main"))
     nulls = [f"{dataset}/{model}/{null}" for dataset, model in main for null in null_names(config)]
-    return jobs + [_job(results, "null_model", name, results / "null" / f"{name}.json", moment) for name in nulls]
+    return jobs + [
+        _job(results, "null_model", name, results / "null" / f"{name}.json", moment) for name in nulls
+    ]
 
 
 def seconds_left(jobs: Sequence[Job]) -> tuple[float, bool]:
