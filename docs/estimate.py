@@ -119,7 +119,8 @@ def _wide_checkpoints(config: dict[str, Any]) -> int:
 
 def main(results: Path, study: Path) -> None:
     """Print the table."""
-    jobs = pd.read_csv(results / "benchmarks.csv")
+    # A rule without wildcards has an empty job.
+    jobs = pd.read_csv(results / "benchmarks.csv").fillna({"job": ""})
     measured = yaml.safe_load((results / "config.yaml").read_text("utf-8"))
     print("| rule | jobs | core hours | of them start-up |\n| --- | --- | --- | --- |")
     for rule, row in estimate(jobs, measured, complete(study)).iterrows():

@@ -121,7 +121,8 @@ def row(name: str, config: Mapping[str, Any], jobs: int, hours: "pd.Series[float
 
 def measured(results: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return benchmarks.csv and the configuration of a study that has been run."""
-    jobs = pd.read_csv(results / "benchmarks.csv")
+    # A rule without wildcards has an empty job.
+    jobs = pd.read_csv(results / "benchmarks.csv").fillna({"job": ""})
     return jobs, yaml.safe_load((results / "config.yaml").read_text("utf-8"))
 
 

@@ -114,7 +114,7 @@ def test_another_workflow_may_have_it_as_a_module(other_workflow):
     ("snakefile", "more", "config", "sentence"),
     [
         ("'{}/Snakefile'", 'prefix: "sub"', {}, "leave out prefix and replace_prefix of the module."),
-        ("'{}/Snakefile'", "", {"studie": 1}, "Config key 'studie' is unknown"),
+        ("'{}/Snakefile'", "", {"studie": 1}, "Config key 'studie' is not known"),
     ],
     ids=["prefix", "unknown key"],
 )
@@ -165,16 +165,16 @@ def test_reports_may_be_zip_files_and_of_a_part(smoke, tmp_path, targets, name, 
 def test_what_other_systems_leave_in_results_is_ignored(smoke):
     """Files that macOS puts into every directory that it has shown."""
     left = [
-        directory / name
+        Path(directory, name)
         for directory, _, _ in os.walk(smoke.path / "results/smoke/runs")
         for name in ("._zarr.json", ".DS_Store")
     ]
-    for path in map(Path, left):
+    for path in left:
         path.write_bytes(b"\0\5\x16\7")
     try:
         done = smoke.snakemake("--forcerun", "metrics", "--until", "metrics")
         assert done.returncode == 0, done.stdout
         assert smoke.snakemake("--dry-run").stdout.count("Nothing to be done") == 1
     finally:
-        for path in map(Path, left):
+        for path in left:
             path.unlink(missing_ok=True)

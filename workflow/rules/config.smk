@@ -42,9 +42,8 @@ configfile: f"{WORKFLOW.parent}/config.yaml"
 
 
 if IS_MODULE:
-    if not workflow.modifier.path_modifier.modifies_prefixes:
-        config = overlay.over_default(config)
-    else:
+    if workflow.modifier.path_modifier.replace_prefix("results/") != "results/":
         raise WorkflowError(
             "eigendrift's results are in results/<study>; leave out prefix and replace_prefix of the module."
         )
+    config = overlay.over_default(config)
