@@ -58,7 +58,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "eigenpairs.max_products",
         29,
-        "'eigenpairs.max_products' is 29, expected at least 2 × wide_count = 30; raise it or lower "
+        "'eigenpairs.max_products' is 30, expected at least 2 × wide_count + 1 = 31; raise it or lower "
         "'eigenpairs.wide_count'.",
     ),
     # Eigenvectors that are needed when all is measured.

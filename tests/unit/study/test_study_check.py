@@ -222,7 +222,7 @@ def test_what_the_hint_says_to_write_is_right(text: str) -> None:
     ("key", "value"),
     [
         ("eigenpairs.basis_size", 34),
-        ("eigenpairs.max_products", 30),
+        ("eigenpairs.max_products", 31),
         ("eigenpairs.wide_count", 1),
         ("eigenpairs.wide_every", 40),
         ("experiments.main.batch_size", "full"),

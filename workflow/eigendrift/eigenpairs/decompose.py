@@ -23,8 +23,8 @@ class Decomposition:
     Attributes:
         columns: The arrays of an eigenpairs store; checkpoints without finite weights are NaN.
         summary: ``pairs``; ``unconverged``, those that are NaN, miss the tolerance or may not be the leading
-            ones; ``uncertain``, checkpoints whose search for missing pairs left more doubt than is aimed for,
-            because eigenvalues lie close to the last one; ``products``, Hessian-vector products used in all.
+            ones; ``uncertain``, checkpoints whose search for missing pairs ran out of products, because
+            eigenvalues lie close to the last one; ``products``, Hessian-vector products used in all.
     """
 
     columns: dict[str, Column]

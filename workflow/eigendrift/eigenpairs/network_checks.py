@@ -63,7 +63,9 @@ def _check_parameter(name: str, parameter: nn.Parameter) -> None:
         raise ValueError(f"{name} is a {kind}, expected a dense torch.Tensor; gather the whole network first")
     check_kind(name, parameter.dtype, parameter.device)
     if not parameter.requires_grad:
-        raise ValueError(f"{name} does not require a gradient, expected all of them to")
+        raise ValueError(
+            f"{name} does not require a gradient, expected all of them to; call model.requires_grad_()"
+        )
     if parameter.is_inference():
         raise ValueError(
             f"{name} was made in torch.inference_mode, where nothing has derivatives; make the network, or "

@@ -162,7 +162,8 @@ def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
             found = type(given).__name__
             raise TypeError(
                 f"{name} is a {found}, expected a torch.Tensor of all samples, such as "
-                f"torch.as_tensor({name}), or torch.cat of a loader's batches"
+                f"torch.as_tensor({name}), or torch.cat of a loader's batches; a network that takes several "
+                "tensors has to be wrapped in a module that takes one"
             )
 
 

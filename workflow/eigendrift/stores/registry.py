@@ -87,7 +87,7 @@ _SOLVER = (
         "miss_probability",
         "float64",
         "1",
-        "Chance that a missing pair hid from the search; NaN if that was cut short.",
+        "Chance that a missing pair hid from the search; NaN if products ran out before it.",
     ),
     ("matvecs", "int64", "1", "Hessian-vector products used."),
     ("search_matvecs", "int64", "1", "Those among them that the search for missing pairs used."),

@@ -35,7 +35,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     key = max("count", "wide_count", key=lambda name: solver[name])
     for limit, least, formula in (
         ("basis_size", 2 * solver[key] + 4, f"2 × {key} + 4"),
-        ("max_products", 2 * solver[key], f"2 × {key}"),
+        ("max_products", 2 * solver[key] + 1, f"2 × {key} + 1"),
     ):
         if solver[limit] < least:
             raise UserError(
