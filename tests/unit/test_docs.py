@@ -273,3 +273,13 @@ def test_float16_is_measured_on_every_metric_of_eigenvectors(tmp_path, capsys):
     copied = {name for name in names if name.startswith(("train", "test"))}
     assert {row[0] for row in rows} == names - copied | {"the vector", "log10 of displacement"}
     assert all(0 < float(largest) < 1e-2 for *_, largest in rows)
+
+
+def test_every_test_that_the_guarantees_name_exists():
+    page = (ROOT / "docs/concepts/guarantees.md").read_text()
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", page)
+    assert len(named) > 50
+    tables = re.findall(r"^\| -.*\n((?:\|.*\n)+)", page, re.MULTILINE)
+    assert "".join(tables).count("\n") == len(named), "each line of a table has a test"
+    for file, function in named:
+        assert f"def {function}(" in (ROOT / file).read_text(), f"{file} has no {function}"

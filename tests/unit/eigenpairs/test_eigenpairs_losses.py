@@ -1,16 +1,18 @@
 """Products in float32 of networks that are sure of every sample, where rounding could leave nothing."""
 
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.autograd.functional import hessian
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, nll_loss
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
-from eigendrift.eigenpairs.losses import is_cross_entropy, mean_cross_entropy
+from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.losses import ExactCrossEntropies, is_cross_entropy
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.stack import PerceptronStack
@@ -85,13 +87,94 @@ def test_float32_products_of_any_network_keep_their_digits(model: nn.Module, inp
     assert errors.max() < 5e-5
 
 
+def test_losses_that_have_lost_their_digits_are_refused(model: nn.Module, inputs: torch.Tensor) -> None:
+    """The same loss in other words holds p_y − 1, and what is left of that is not symmetric."""
+    outputs = model(inputs).detach()
+    sure = outputs.topk(2, dim=1).values.diff(dim=1)[:, 0] < -14
+    inputs, targets = inputs[sure], outputs.argmax(1)[sure]
+    operator = hessian_operator(model, lambda z, y: nll_loss(z.log_softmax(1), y), inputs, targets)
+    with pytest.raises(ValueError, match=r"the operator is not symmetric: .*reduced precision"):
+        leading_eigenpairs(operator, 3, generator=torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize("scale", [1.0, 100.0])
-def test_the_cross_entropy_and_its_derivatives_are_those_of_torch(scale: float) -> None:
-    outputs = scale * torch.randn(30, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    targets = torch.arange(30) % 4
-    torch.testing.assert_close(mean_cross_entropy(outputs, targets), cross_entropy(outputs, targets))
-    ours = hessian(lambda z: mean_cross_entropy(z, targets), outputs)
-    torch.testing.assert_close(ours, hessian(lambda z: cross_entropy(z, targets), outputs))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reduction": "sum"},
+        {"reduction": "none"},
+        {"ignore_index": 2},
+        {"ignore_index": 2, "reduction": "sum"},
+        {"weight": torch.tensor([0.5, 2, 0, 3], dtype=torch.float64)},
+        {"weight": torch.tensor([0.5, 2, 0, 3], dtype=torch.float64), "ignore_index": 1},
+        {"weight": torch.tensor([0.5, 2, 0, 3], dtype=torch.float64), "reduction": "sum"},
+        {"label_smoothing": 0.2},
+        {"size_average": False},
+    ],
+    ids=lambda options: ", ".join(options) or "mean",
+)
+@pytest.mark.parametrize("shape", [(30, 4), (6, 4, 5), (2, 4, 3, 5), (4,)], ids=str)
+@pytest.mark.filterwarnings("ignore:size_average")
+def test_the_cross_entropy_and_its_derivatives_are_those_of_torch(
+    scale: float, options: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    outputs = scale * torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    targets = torch.arange(outputs.numel() // 4).reshape(shape[:1] + shape[2:] if shape[1:] else ()) % 4
+
+    def loss(outputs: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(outputs, targets, **options).sum()
+
+    expected = loss(outputs), hessian(loss, outputs)
+    with ExactCrossEntropies():
+        torch.testing.assert_close((loss(outputs), hessian(loss, outputs)), expected)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda outputs, targets: 3 * cross_entropy(input=outputs, target=targets, reduction="sum"),
+        nn.CrossEntropyLoss(weight=torch.ones(5)),
+        lambda outputs, targets: cross_entropy(outputs, targets, None, None, 7, None, "none").mean(),
+        lambda outputs, targets: cross_entropy(outputs.T[None], targets[None]),
+    ],
+    ids=["sum by name", "weighted", "by position", "positions"],
+)
+def test_cross_entropies_keep_their_digits_wherever_they_are_called(loss: Any) -> None:
+    """Of n outputs that are the parameters, with one class each that leads by 20."""
+
+    class Outputs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.values = nn.Parameter(20 * torch.eye(5))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.values
+
+    targets = torch.arange(5)
+    vector = torch.randn(25, generator=torch.Generator().manual_seed(0))
+    product = DoubleBackwardHessian(Outputs(), loss, torch.ones(5, 1), targets) @ vector
+    factor = 3.0 if loss(torch.zeros(5, 5), targets) > 2 else 1 / 5
+    probabilities = (20 * torch.eye(5, dtype=torch.float64)).softmax(1)
+    rows = vector.double().view(5, 5)
+    # The subtraction p_y (v_y − Σ_c p_c v_c) without what cancels in it.
+    centred = rows - rows.diag()[:, None]
+    expected = factor * probabilities * (centred - (probabilities * centred).sum(1, keepdim=True))
+    torch.testing.assert_close(product.double().view(5, 5), expected, rtol=1e-5, atol=0)
+
+
+def test_cross_entropies_are_torchs_where_labels_cannot_be_looked_at() -> None:
+    outputs, targets = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4
+    with ExactCrossEntropies():
+        each = torch.func.vmap(cross_entropy)(outputs, targets)
+    torch.testing.assert_close(each, cross_entropy(outputs, targets, reduction="none"))
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, binary_cross_entropy_with_logits])
+def test_mistakes_in_cross_entropies_are_torchs_to_refuse(loss: Any) -> None:
+    outputs = torch.zeros(3, 3)
+    with ExactCrossEntropies(), pytest.raises(ValueError, match="average is not a valid value for reduction"):
+        loss(outputs, outputs, reduction="average")
 
 
 @pytest.mark.parametrize(

@@ -501,8 +501,9 @@ def test_no_warning_where_nothing_is_drawn(inputs: torch.Tensor, targets: torch.
         lambda: binary_cross_entropy_with_logits,
         nn.BCEWithLogitsLoss,
         lambda: nn.BCEWithLogitsLoss(pos_weight=torch.tensor([2.0]), weight=torch.tensor([0.5])),
+        lambda: lambda outputs, targets: binary_cross_entropy_with_logits(outputs.mT, target=targets.mT),
     ],
-    ids=["function", "module", "weighted"],
+    ids=["function", "module", "weighted", "inside another function"],
 )
 def test_binary_cross_entropy_keeps_its_digits_on_both_sides(
     make: Callable[[], Callable[..., torch.Tensor]], logit: float, target: float, dtype: torch.dtype
@@ -550,6 +551,6 @@ def test_binary_cross_entropy_is_torchs(inputs: torch.Tensor, reduction: str) ->
         expected = dense_hessian(perceptron(), loss, inputs, labels)
         torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
     with pytest.raises(
-        ValueError, match=r"the targets have shape \(11, 2\), expected that of the outputs, \(11, 3\)"
+        ValueError, match=r"the loss fails on outputs of shape \(11, 3\) and targets of shape \(11, 2\)"
     ):
         hessian_operator(perceptron(), loss, inputs, labels[:, :2])

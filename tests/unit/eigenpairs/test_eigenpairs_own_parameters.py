@@ -6,7 +6,7 @@ import pytest
 import torch
 from eigenpairs_helpers import SAMPLES, dense_hessian, matrix_of
 from torch import nn
-from torch.nn.functional import cross_entropy, linear, mse_loss
+from torch.nn.functional import cross_entropy, linear, mse_loss, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
@@ -125,6 +125,36 @@ def test_checkpoints_are_recomputed_at_the_operators_values(
         for parameter in model.parameters():
             parameter.mul_(3)
     torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+class Attention(nn.Module):
+    def __init__(self, is_checkpointed: bool) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.inner, self.outer = nn.Linear(3, 12), nn.Linear(4, 3)
+        self.is_checkpointed = is_checkpointed
+        self.double()
+
+    def attend(self, inputs: torch.Tensor) -> torch.Tensor:
+        query, key, value = self.inner(inputs)[:, None].chunk(3, -1)
+        return scaled_dot_product_attention(query, key, value)[:, 0]
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        sequences = torch.stack([inputs, inputs.roll(1, 1), inputs.square()], 1)
+        if self.is_checkpointed:
+            return self.outer(checkpoint(self.attend, sequences, use_reentrant=False).mean(1))
+        return self.outer(self.attend(sequences).mean(1))
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_attention_is_recomputed_as_it_was_computed(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    plain, checkpointed = (
+        matrix_of(hessian_operator(Attention(is_checkpointed), cross_entropy, inputs, targets, chunk_size))
+        for is_checkpointed in (False, True)
+    )
+    torch.testing.assert_close(checkpointed, plain, rtol=0, atol=1e-14)
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning")

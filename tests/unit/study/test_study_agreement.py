@@ -57,7 +57,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ),
     (
         "eigenpairs.max_products",
-        29,
+        30,
         "'eigenpairs.max_products' is 30, expected at least 2 × wide_count + 1 = 31; raise it or lower "
         "'eigenpairs.wide_count'.",
     ),

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from eigendrift.eigenpairs.derivative_checks import (
     draws_at_random,
 )
 from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Loss, Reduction
+from eigendrift.eigenpairs.losses import ExactCrossEntropies
 from eigendrift.eigenpairs.network_checks import check_model, in_training_mode, unwrapped
 from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.eigenpairs.symmetric import length, standard_normal
@@ -53,7 +54,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     Derivatives are by the network's own parameters, which hold the operator's values meanwhile. So whatever
     reads them takes part: the loss, as with a weight penalty, and what runs during the backward pass, as with
-    activation checkpointing.
+    activation checkpointing. Torch's cross-entropies are computed as `losses` writes them.
     """
 
     @full_precision()
@@ -93,8 +94,11 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             if self._kept is None:
                 self._check_chunks()
 
-    def _working(self) -> AbstractContextManager[object]:
-        return self._snapshot.restored()
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        # Not around the network alone: backward passes run it, too, where there are activation checkpoints.
+        with self._snapshot.restored(), _twice_differentiable(self._model), ExactCrossEntropies():
+            yield
 
     def _is_outdated(self, prepared: _Gradient) -> bool:
         return prepared.state != self._snapshot.state()
@@ -133,16 +137,15 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     def _loss_of(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of some samples, a single finite number with its graph."""
-        with _twice_differentiable(self._model):
-            versions = inputs._version, targets._version
-            with _explained(f"the network fails on inputs of shape {_shape(inputs)} in {inputs.dtype}"):
-                outputs = self._model(inputs)
-            kind, advice = f"outputs of shape {_shape(outputs)}", ""
-            if not isinstance(outputs, torch.Tensor):
-                kind = f"the network's output, a {type(outputs).__name__},"
-                advice = "; let the loss take a tensor out of it, as in lambda o, y: loss(o.logits, y)"
-            with _explained(f"the loss fails on {kind} and targets of shape {_shape(targets)}", advice):
-                loss = self._loss(outputs, targets)
+        versions = inputs._version, targets._version
+        with _explained(f"the network fails on inputs of shape {_shape(inputs)} in {inputs.dtype}"):
+            outputs = self._model(inputs)
+        kind, advice = f"outputs of shape {_shape(outputs)}", ""
+        if not isinstance(outputs, torch.Tensor):
+            kind = f"the network's output, a {type(outputs).__name__},"
+            advice = "; let the loss take a tensor out of it, as in lambda o, y: loss(o.logits, y)"
+        with _explained(f"the loss fails on {kind} and targets of shape {_shape(targets)}", advice):
+            loss = self._loss(outputs, targets)
         if (inputs._version, targets._version) != versions:
             raise ValueError(
                 "the network or the loss changes its inputs in place, so each pass would see others; let it "

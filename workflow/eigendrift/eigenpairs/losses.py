@@ -6,15 +6,18 @@ as they are usually, both derivatives subtract numbers near 1 and leave the roun
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import (
     binary_cross_entropy_with_logits,
     cross_entropy,
-    one_hot,
     softplus,
 )
+from torch.overrides import TorchFunctionMode
+
+REDUCTIONS = ("none", "mean", "sum")
 
 
 def is_cross_entropy(loss: object) -> bool:
@@ -46,50 +49,113 @@ def check_labels(targets: torch.Tensor, classes: int) -> None:
         )
 
 
-def mean_cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the mean of log Σ_c exp(z_c − z_y), the cross-entropy, for automatic differentiation.
+class ExactCrossEntropies(TorchFunctionMode):
+    """A scope in which torch's cross-entropies keep the digits of both derivatives, whoever calls them."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        """Call a function of torch, or what equals it."""
+        options = kwargs or {}
+        equal = EQUAL.get(function)
+        loss = None if equal is None else equal(*args, **options)
+        return function(*args, **options) if loss is None else loss
+
+
+def exact_cross_entropy(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    weight: torch.Tensor | None = None,
+    size_average: object = None,
+    ignore_index: int = -100,
+    reduce: object = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0,
+) -> torch.Tensor | None:
+    """Return w_y log Σ_c exp(z_c − z_y), the cross-entropy, or None where torch's own function has to do.
 
     The label's own term is a constant, so no derivative ever holds p_y − 1.
 
     Args:
-        outputs: z, (n, classes).
-        targets: y, int64 (n,).
+        input: z, (n, classes, …) or (classes,).
+        target: y, int64 (n, …) or (); None is returned for probabilities.
+        weight: w, (classes,).
+        size_average: None is returned if this has a value.
+        ignore_index: Label of what does not count.
+        reduce: None is returned if this has a value.
+        reduction: "mean", of what counts, divided by its weight; "sum" or "none".
+        label_smoothing: None is returned if this is not 0.
+
+    Raises:
+        ValueError: If a label is no class.
     """
-    check_labels(targets, outputs.shape[1])
-    at_label = one_hot(targets, outputs.shape[1]).bool()
-    own = outputs.masked_fill(~at_label, 0).sum(1, keepdim=True)
-    return (outputs - own).masked_fill(at_label, 0).logsumexp(1).mean()
+    dim = min(1, input.dim() - 1)
+    has_labels = target.dtype == torch.int64 and target.shape == input.shape[:dim] + input.shape[dim + 1 :]
+    is_plain = size_average is None and reduce is None and reduction in REDUCTIONS and label_smoothing == 0
+    # Under torch.vmap, nobody can look at a label.
+    if not (has_labels and is_plain) or torch._C._functorch.is_batchedtensor(target):
+        return None
+    counts = target != ignore_index
+    labels = target.masked_fill(~counts, 0)
+    check_labels(labels.flatten(), input.shape[dim])
+    classes = torch.arange(input.shape[dim], device=target.device).view(-1, *[1] * (input.dim() - dim - 1))
+    at_label = classes == labels.unsqueeze(dim)
+    own = input.masked_fill(~at_label, 0).sum(dim, keepdim=True)
+    losses = (input - own).masked_fill(at_label, 0).logsumexp(dim).masked_fill(~counts, 0)
+    if weight is None:
+        return losses.sum() / counts.sum() if reduction == "mean" else _reduced(losses, reduction)
+    weights = weight[labels].masked_fill(~counts, 0)
+    losses = weights * losses
+    return losses.sum() / weights.sum() if reduction == "mean" else _reduced(losses, reduction)
 
 
-def binary_cross_entropy(loss: object) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
-    r"""Return a loss that equals torch's binary cross-entropy with logits; None if ``loss`` is another one.
+def exact_binary_cross_entropy(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    weight: torch.Tensor | None = None,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+    pos_weight: torch.Tensor | None = None,
+) -> torch.Tensor | None:
+    r"""Return the binary cross-entropy with logits, or None where torch's own function has to do.
 
     .. math::  w \, [\, p \, y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z}) \,]
 
-    with weights w of the samples and p of the positive ones. Torch computes the second derivative of a
-    confident positive logit as s(1 − s), whose second factor is zero in float32 from z = 17 on.
+    Torch computes the second derivative of a confident positive logit as s(1 − s), whose second factor is
+    zero in float32 from z = 17 on.
 
     Args:
-        loss: ``torch.nn.functional.binary_cross_entropy_with_logits`` or a ``torch.nn.BCEWithLogitsLoss``.
+        input: z, of any shape.
+        target: y; None is returned unless it is of the same shape.
+        weight: w, of a shape that broadcasts with it.
+        size_average: None is returned if this has a value.
+        reduce: None is returned if this has a value.
+        reduction: "mean", "sum" or "none".
+        pos_weight: p, the weight of the positive ones, of a shape that broadcasts with it.
     """
-    if loss is binary_cross_entropy_with_logits:
-        loss = nn.BCEWithLogitsLoss()
-    if type(loss) is not nn.BCEWithLogitsLoss or loss.reduction not in ("mean", "sum"):
+    is_plain = size_average is None and reduce is None and reduction in REDUCTIONS
+    if not is_plain or input.shape != target.shape:
         return None
-    weight, positive, reduction = loss.weight, loss.pos_weight, loss.reduction
+    below, above = target * _log_one_plus_exp(-input), (1 - target) * _log_one_plus_exp(input)
+    losses = (below if pos_weight is None else pos_weight * below) + above
+    return _reduced(losses if weight is None else weight * losses, reduction)
 
-    def equal_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        if outputs.shape != targets.shape:
-            raise ValueError(
-                f"the targets have shape {tuple(targets.shape)}, expected that of the outputs, "
-                f"{tuple(outputs.shape)}"
-            )
-        below, above = targets * _log_one_plus_exp(-outputs), (1 - targets) * _log_one_plus_exp(outputs)
-        losses = (below if positive is None else positive * below) + above
-        losses = losses if weight is None else weight * losses
-        return losses.mean() if reduction == "mean" else losses.sum()
 
-    return equal_loss
+EQUAL: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
+    cross_entropy: exact_cross_entropy,
+    binary_cross_entropy_with_logits: exact_binary_cross_entropy,
+}
+
+
+def _reduced(losses: torch.Tensor, reduction: str) -> torch.Tensor:
+    if reduction == "none":
+        return losses
+    return losses.mean() if reduction == "mean" else losses.sum()
 
 
 def _log_one_plus_exp(values: torch.Tensor) -> torch.Tensor:

@@ -6,12 +6,7 @@ from torch import nn
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.hessian import Loss, Reduction
 from eigendrift.eigenpairs.layers import fits_perceptron, is_perceptron
-from eigendrift.eigenpairs.losses import (
-    are_labels,
-    binary_cross_entropy,
-    is_cross_entropy,
-    mean_cross_entropy,
-)
+from eigendrift.eigenpairs.losses import are_labels, is_cross_entropy
 from eigendrift.eigenpairs.network_checks import check_model, unwrapped
 from eigendrift.eigenpairs.operator_checks import check_tensors
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
@@ -45,10 +40,10 @@ def hessian_operator(
 
     Returns:
         `PerceptronHessian` for the cross-entropy of a multilayer perceptron with class labels, otherwise
-        `DoubleBackwardHessian`: the same matrix, to rounding. The cross-entropy with class labels, torch's
-        function or module without options, and the binary cross-entropy with logits keep their digits where
-        they are small; other losses have what they leave of them, which for a loss far below 1 may be few in
-        float32.
+        `DoubleBackwardHessian`: the same matrix, to rounding. Torch's cross-entropy with class labels and its
+        binary cross-entropy with logits keep their digits where they are small, wherever the loss or the
+        network calls them; other losses have what they leave of them, which for a loss far below 1 may be few
+        in float32.
 
     Raises:
         ValueError: If inputs, targets and parameters do not fit each other, or there are none; a parameter is
@@ -63,10 +58,7 @@ def hessian_operator(
     check_tensors(inputs, targets)
     model = unwrapped(model)
     check_model(model)
-    if is_cross_entropy(loss) and are_labels(targets):
-        if reduction == "mean" and is_perceptron(model) and fits_perceptron(model, inputs):
-            return PerceptronHessian(model, inputs, targets, chunk_size)
-        loss = mean_cross_entropy
-    return DoubleBackwardHessian(
-        model, binary_cross_entropy(loss) or loss, inputs, targets, chunk_size, reduction
-    )
+    is_plain = reduction == "mean" and is_cross_entropy(loss) and are_labels(targets)
+    if is_plain and is_perceptron(model) and fits_perceptron(model, inputs):
+        return PerceptronHessian(model, inputs, targets, chunk_size)
+    return DoubleBackwardHessian(model, loss, inputs, targets, chunk_size, reduction)
