@@ -215,6 +215,14 @@ def test_commands_give_snakemake_targets_as_targets(command):
         assert file.suffix == ".yaml", f"snakemake would take '{file}' for a configuration"
 
 
+def test_commands_group_rules_that_there_are():
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    grouped = [name for page in PAGES for name in re.findall(r"--groups \{([\w,]+)\}", page.read_text())]
+    assert grouped
+    for name in ",".join(grouped).split(","):
+        assert re.search(rf"^(use )?rule (\w+ as )?{name}( with)?:", rules, re.M), f"there is no rule {name}"
+
+
 def test_there_are_commands():
     assert len(COMMANDS) > 8
 
