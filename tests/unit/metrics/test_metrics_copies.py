@@ -8,9 +8,9 @@ import xarray as xr
 from metrics_helpers import columns, write_run
 
 from eigendrift.figures.flatness import read
-from eigendrift.metrics.baseline import pairs_of
 from eigendrift.metrics.collection import collect, notes_on, one_optimizer, read_run
 from eigendrift.metrics.copies import copies, distinct, without_copied_draws
+from eigendrift.metrics.draws import pairs_of
 from eigendrift.stores.writing import write_store
 
 

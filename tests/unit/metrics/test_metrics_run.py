@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eigendrift.metrics.baseline import draws_for, measure_baseline
+from eigendrift.metrics.baseline import measure_baseline
+from eigendrift.metrics.draws import draws_for
 from eigendrift.metrics.run import COPIED, measure_preconditioned, measure_run, summarize_run
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.registry import BASELINE

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from eigendrift.claims.evidence import Estimate, Evidence, Variant, leading
-from eigendrift.metrics.baseline import draws_for
+from eigendrift.metrics.draws import draws_for
 from eigendrift.metrics.logarithms import log10
 
 

@@ -24,8 +24,8 @@ from eigendrift.figures.parts import (
 )
 from eigendrift.figures.style import PANEL_WIDTH, optimizer_lines, title_of
 from eigendrift.metrics.anatomy import GRAINS, contributions, layers_in
-from eigendrift.metrics.baseline import draws_for
 from eigendrift.metrics.collection import Collection, collect
+from eigendrift.metrics.draws import draws_for
 
 LEADING = 1
 ROW_HEIGHT = 0.19

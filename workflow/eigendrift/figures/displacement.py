@@ -4,9 +4,9 @@ from matplotlib.axes import Axes
 
 from eigendrift.figures.parts import Plotted, Table, draw_baseline, draw_isotropic
 from eigendrift.figures.two_time import draw_two_time
-from eigendrift.metrics.baseline import draws_for
 from eigendrift.metrics.collection import Collection, collect
 from eigendrift.metrics.displacement import isotropic_displacement
+from eigendrift.metrics.draws import draws_for
 
 LEADING = 1
 

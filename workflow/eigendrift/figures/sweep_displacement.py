@@ -15,8 +15,8 @@ from eigendrift.figures.parts import (
 from eigendrift.figures.style import title_of
 from eigendrift.figures.sweeps import describe_sweep, legend_of, setting_of, shares_of
 from eigendrift.figures.two_time import draw_curves, waiting_checkpoints
-from eigendrift.metrics.baseline import draws_for
 from eigendrift.metrics.displacement import isotropic_displacement
+from eigendrift.metrics.draws import draws_for
 from eigendrift.metrics.sweep import Sweep
 
 LEADING = 1

@@ -12,7 +12,7 @@ from eigendrift.figures.localization import draw_references, multiple_axis
 from eigendrift.figures.parts import MEAN_AND_RANGE, Plotted, Table, band_rows, draw_band, over_seeds, panels
 from eigendrift.figures.style import title_of
 from eigendrift.figures.sweeps import SHARE, describe_sweep, name_of, shares_of, text_of, value_lines
-from eigendrift.metrics.baseline import draws_for
+from eigendrift.metrics.draws import draws_for
 from eigendrift.metrics.sweep import Sweep
 
 LEADING = 1

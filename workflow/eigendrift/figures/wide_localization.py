@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from eigendrift.figures.localization import draw_references, multiple_axis
 from eigendrift.figures.parts import Plotted, Table, describe, panels, steps_axis
 from eigendrift.figures.style import SEQUENTIAL, title_of
-from eigendrift.metrics.baseline import draws_for
 from eigendrift.metrics.collection import Collection, collect
+from eigendrift.metrics.draws import draws_for
 
 # Inches.
 SCALE_HEIGHT = 0.5

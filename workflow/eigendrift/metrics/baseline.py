@@ -5,6 +5,7 @@ import xarray as xr
 
 from eigendrift.metrics.anatomy import anatomy, layers_in
 from eigendrift.metrics.displacement import displacement, overlaps, subspace_displacement
+from eigendrift.metrics.draws import pairs_of
 from eigendrift.metrics.localization import inverse_participation_ratio
 
 
@@ -36,30 +37,3 @@ def measure_baseline(draws: xr.Dataset) -> dict[str, np.ndarray]:
         "displacement": displacement(overlap)[one, other],
         "subspace_displacement": subspace_displacement(overlap)[one, other],
     }
-
-
-def pairs_of(optimizers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs of draws that displacements are measured between, two int64 (pair,) indices of draws.
-
-    Args:
-        optimizers: int64 (draw,), the array ``optimizer`` of a null or baseline store.
-    """
-    one, other = np.triu_indices(len(optimizers), k=1)
-    alike = optimizers[one] == optimizers[other]
-    return one[alike], other[alike]
-
-
-def draws_for(baseline: xr.Dataset, optimizer: str) -> xr.Dataset:
-    """Return the draws of a null model that belong to an optimizer, and the pairs of them.
-
-    Args:
-        baseline: A baseline store.
-        optimizer: Its name. All draws are returned where the null model knows no optimizer, or not this one.
-    """
-    trainings = baseline.attrs.get("settings", {}).get("trainings", [])
-    names = [training["optimizer"]["name"] for training in trainings]
-    if optimizer not in names:
-        return baseline
-    own = baseline["optimizer"].values == names.index(optimizer)
-    one, _ = pairs_of(baseline["optimizer"].values)
-    return baseline.isel(draw=np.flatnonzero(own), pair=np.flatnonzero(own[one]))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from eigendrift.metrics.baseline import pairs_of
+from eigendrift.metrics.draws import select_draws
 
 # Variables that are equal for most runs.
 ABOUT_RUNS = ("diverged_at", "unconverged", "copy_of")
@@ -95,6 +95,4 @@ def without_copied_draws(baseline: xr.Dataset) -> xr.Dataset:
     """
     found = copies(baseline, "draw")
     kept = np.array([int(draw) not in found for draw in baseline["draw"]])
-    one, other = pairs_of(baseline["optimizer"].values)
-    rest = baseline.isel(draw=np.flatnonzero(kept), pair=np.flatnonzero(kept[one] & kept[other]))
-    return rest.assign_attrs(copies=len(found))
+    return select_draws(baseline, kept).assign_attrs(copies=len(found))

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from eigendrift.metrics.baseline import draws_for, pairs_of
 from eigendrift.metrics.collection import read_run
 from eigendrift.metrics.copies import distinct, without_copied_draws
 from eigendrift.metrics.displacement import displacement, overlaps, subspace_displacement
+from eigendrift.metrics.draws import draws_for, pairs_of
 from eigendrift.metrics.logarithms import log10
 from eigendrift.stores.reading import open_store
 
