@@ -1,4 +1,4 @@
-"""The problems that other libraries test themselves on, written anew: models, losses, and unequal batches.
+"""The problems that other libraries test themselves on, rewritten here: models, losses, and unequal batches.
 
 Those of curvlinops (`test/cases.py`) and of hessian-eigenthings (`tests/test_analytic_hessian.py`), and tiny
 random transformers. Each is held against a dense reference, at several chunk sizes, and where these libraries

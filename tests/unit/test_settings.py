@@ -329,6 +329,20 @@ def test_reduced_precision_would_be_seen() -> None:
     assert (bare - exact).norm() > 1e-4 * exact.norm()
 
 
+@pytest.mark.filterwarnings("ignore:.* in training mode:UserWarning")
+def test_generators_of_other_devices_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.manual_seed seeds the generators of all GPUs, whose states nobody restores."""
+
+    def seed(seed: int) -> None:
+        raise AssertionError("a GPU's generator was seeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed", seed)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seed)
+    network = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 2)).train()
+    eigendrift.hessian_operator(network, mse_loss, torch.ones(3, 6), torch.ones(3, 2))
+    FUNCTIONS["null_draws, reinitialized"]()
+
+
 def test_an_error_restores_the_settings() -> None:
     @full_precision()
     def fails() -> None:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock
 
@@ -173,3 +173,18 @@ def seed_from(*labels: object) -> int:
 def generator(*labels: object) -> torch.Generator:
     """Return a CPU generator seeded from labels; CPU, so that draws agree on every device."""
     return torch.Generator(device="cpu").manual_seed(seed_from(*labels))
+
+
+@contextmanager
+def seeded(seed: int, devices: Iterable[torch.device] = ()) -> Iterator[None]:
+    """Seed torch's global generators of the CPU and some devices, and restore their states afterwards.
+
+    ``torch.manual_seed`` would also seed the devices whose states are not restored.
+    """
+    gpus = [device for device in set(devices) if device.type == "cuda"]
+    with torch.random.fork_rng(gpus):
+        torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
+        yield

@@ -154,7 +154,7 @@ def test_operators_that_are_too_small_for_their_dtype_are_refused(
     name: str, dtype: torch.dtype, scale: float
 ) -> None:
     operator = DenseOperator(MATRIX * scale, dtype)
-    words = f"of which {dtype} holds few digits; multiply the loss by a large number, or use float64"
+    words = f"too small for {dtype} to hold their digits; multiply the loss by a large number, or use float64"
     if name == "together":
         _, outcome, _ = SOLVERS[name](operator)
         assert isinstance(outcome, FloatingPointError)
@@ -203,7 +203,7 @@ class Diagonal:
 
 
 @pytest.mark.parametrize("max_products", [20, 60, 1000])
-def test_an_eigenvalue_beside_many_equal_ones_is_found_or_nothing_is_certified(max_products: int) -> None:
+def test_an_eigenvalue_next_to_many_equal_ones_is_found_or_nothing_is_certified(max_products: int) -> None:
     """Half of the spectrum is 1, which any vector holds from the first product on; 1.001 takes a hundred."""
     operator = Diagonal(np.concatenate([[1.001], np.ones(2500), np.linspace(-0.9, 0.9, 2499)]))
     for seed in range(60 if max_products == 60 else 10):

@@ -35,7 +35,7 @@ def test_samples_are_tensors(build: Callable[..., object]) -> None:
         build(loader, TARGETS)
     with pytest.raises(TypeError, match="targets is a list"):
         build(INPUTS, TARGETS.tolist())
-    with pytest.raises(ValueError, match="0 inputs and 0 targets, expected as many of each, and at least"):
+    with pytest.raises(ValueError, match="0 inputs and 0 targets, expected equal numbers, at least one"):
         build(INPUTS[:0], TARGETS[:0])
 
 

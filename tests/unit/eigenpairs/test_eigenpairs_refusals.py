@@ -48,7 +48,7 @@ def test_frozen_parameters_and_empty_chunks_are_refused(
 
 
 def test_as_many_targets_as_inputs(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match="11 inputs and 10 targets, expected as many of each"):
+    with pytest.raises(ValueError, match="11 inputs and 10 targets, expected equal numbers"):
         build(model, inputs, torch.arange(10) % 3)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch.autograd.function import BackwardCFunction
 
 from eigendrift.eigenpairs.symmetric import length
+from eigendrift.numerics import seeded
 
 Parameters = Mapping[str, torch.nn.Parameter]
 Compute = Callable[[], torch.Tensor]
@@ -154,13 +155,11 @@ def _shifted(parameters: Parameters, shifts: Mapping[str, torch.Tensor]) -> Iter
 
 
 def draws_at_random(parameters: Parameters, compute: Compute) -> bool:
-    """Tell whether a value depends on torch's global generators."""
+    """Return whether a value depends on torch's global generators."""
     return not torch.equal(_seeded(compute, parameters, 0), _seeded(compute, parameters, 1))
 
 
 def _seeded(compute: Compute, parameters: Parameters, seed: int = 0) -> torch.Tensor:
     """Compute something with the same random draws each time, and leave the caller's generators alone."""
-    devices = {parameter.device for parameter in parameters.values() if parameter.device.type == "cuda"}
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+    with seeded(seed, (parameter.device for parameter in parameters.values())):
         return compute().detach()

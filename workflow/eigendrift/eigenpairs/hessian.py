@@ -122,7 +122,7 @@ class HessianOperator(ABC, Generic[Prepared]):
         return self._alone
 
     def _is_outdated(self, prepared: Prepared) -> bool:
-        """Tell whether what was prepared for products cannot be used any more."""
+        """Return whether what was prepared for products cannot be used any more."""
         return False
 
     @abstractmethod

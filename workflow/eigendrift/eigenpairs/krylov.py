@@ -101,7 +101,7 @@ class KrylovBasis:
         """Check the operator, and add the first random direction to the basis.
 
         Args:
-            tolerance: How asymmetric the operator may be, see `eigendrift.eigenpairs.symmetric.examine`.
+            tolerance: How asymmetric the operator may be, see `examine`.
 
         Raises:
             FloatingPointError: If a product is not finite, or too small for its dtype.
@@ -114,7 +114,7 @@ class KrylovBasis:
         """Check the operator by two products, and take the first into account.
 
         Args:
-            other: A random vector (N,), beside the first one of the basis.
+            other: A second random vector (N,).
             images: Images (N,) of the first basis vector and of the other vector.
             tolerance: How asymmetric the operator may be.
 

@@ -21,14 +21,14 @@ REDUCTIONS = ("none", "mean", "sum")
 
 
 def is_cross_entropy(loss: object) -> bool:
-    """Tell whether a loss is torch's mean cross-entropy, as a function or a module, without any options."""
+    """Return whether a loss is torch's mean cross-entropy, as a function or a module, without any options."""
     if type(loss) is nn.CrossEntropyLoss:
         return vars(loss) == vars(nn.CrossEntropyLoss().train(loss.training))
     return loss is cross_entropy
 
 
 def are_labels(targets: torch.Tensor) -> bool:
-    """Tell whether targets are one class label for each sample, none of them ignored."""
+    """Return whether targets are one class label for each sample, none of them ignored."""
     return targets.dim() == 1 and targets.dtype == torch.int64 and bool((targets >= 0).all())
 
 
@@ -50,7 +50,7 @@ def check_labels(targets: torch.Tensor, classes: int) -> None:
 
 
 class ExactCrossEntropies(TorchFunctionMode):
-    """A scope in which torch's cross-entropies keep the digits of both derivatives, whoever calls them."""
+    """A scope in which both derivatives of torch's cross-entropies keep their digits, whatever calls them."""
 
     def __torch_function__(
         self,

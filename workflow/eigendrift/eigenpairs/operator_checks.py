@@ -111,8 +111,8 @@ def examine(
     largest = max(image.abs().max().item() for image in images)
     if 0 < largest < limits.tiny / limits.eps:
         raise FloatingPointError(
-            f"products with the operator are about {largest:.1g}, of which {operator.dtype} holds few "
-            "digits; multiply the loss by a large number, or use float64"
+            f"products with the operator are about {largest:.1g}, too small for {operator.dtype} "
+            "to hold their digits; multiply the loss by a large number, or use float64"
         )
     exponent = math.frexp(largest)[1]
     factor = 2.0**-exponent if abs(exponent) > SAFE_EXPONENT else 1.0
@@ -128,9 +128,9 @@ def examine(
 
 
 def other_probe(operator: SymmetricOperator) -> torch.Tensor:
-    """Return the random vector (N,) that the operator is checked on beside the one that a solver starts from.
+    """Return the second random vector (N,) that an operator is checked on; the first is the start vector.
 
-    It is always the same one, so that the check costs none of the caller's random numbers.
+    It is always the same, so that the check draws nothing from the caller's generator.
     """
     return standard_normal(operator, torch.Generator().manual_seed(2))
 
@@ -168,7 +168,7 @@ def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
 
 
 def check_lengths(inputs: torch.Tensor, targets: torch.Tensor) -> None:
-    """Check that a sample has inputs and targets, and as many of each.
+    """Check that a sample has equal numbers of inputs and targets, at least one of each.
 
     Raises:
         TypeError: They are no tensors.
@@ -177,5 +177,5 @@ def check_lengths(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     check_tensors(inputs, targets)
     if not len(inputs) == len(targets) > 0:
         raise ValueError(
-            f"{len(inputs)} inputs and {len(targets)} targets, expected as many of each, and at least one"
+            f"{len(inputs)} inputs and {len(targets)} targets, expected equal numbers, at least one of each"
         )

@@ -156,7 +156,7 @@ def read_run(path: Path) -> xr.Dataset:
 
 
 def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
-    """Put the seeds of one setting together; of those that are copies of another no results are left.
+    """Put the seeds of one setting together, without the results of seeds that are copies of another.
 
     Raises:
         UserError: Two are of different settings or of one seed, since one was put in another's place.

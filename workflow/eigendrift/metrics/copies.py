@@ -71,7 +71,7 @@ def _digest(arrays: Iterable[np.ndarray]) -> bytes | None:
 def without_copied_runs(runs: xr.Dataset) -> xr.Dataset:
     """Replace the results of seeds that are copies by NaN.
 
-    The variable ``copy_of`` (seed,) of what is returned says of which seed each was a copy.
+    What is returned has the variable ``copy_of`` (seed,): for each copy, the seed that it equals.
 
     Args:
         runs: Metrics of the runs of one setting, with the dimension seed.

@@ -18,7 +18,7 @@ from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.request import check_count, whole_number
 from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.null.models import permute_within, uniform_frame
-from eigendrift.numerics import full_precision
+from eigendrift.numerics import full_precision, seeded
 
 NullModelName: TypeAlias = Literal["isotropic", "reinitialized", "permuted"]
 SEEDS = 2**62
@@ -131,9 +131,8 @@ def _changed(
             permuted = torch.from_numpy(permute_within(flat.cpu().numpy(), sizes, generator))
             vector_to_parameters(permuted.to(flat.device), changed.parameters())
         else:
-            devices = {parameter.device for parameter in changed.parameters()}
-            with torch.random.fork_rng([device for device in devices if device.type == "cuda"]):
-                torch.manual_seed(int(torch.randint(SEEDS, (1,), device="cpu", generator=generator)))
+            seed = int(torch.randint(SEEDS, (1,), device="cpu", generator=generator))
+            with seeded(seed, (parameter.device for parameter in changed.parameters())):
                 (initialize or _reset)(changed)
         yield changed
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from eigendrift.errors import UserError
-from eigendrift.numerics import generator
+from eigendrift.numerics import generator, seeded
 from eigendrift.training.networks import MODELS, kind_of, perceptron_widths, pooled_shape
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
@@ -38,8 +38,7 @@ def build_model(
         UserError: What its kind builds is no network, or one without parameters.
     """
     # Modules that initialize themselves draw from torch's own generator, which nobody else must notice.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random.initial_seed())
+    with seeded(random.initial_seed()):
         model = MODELS[kind_of(settings)].build(settings, image_shape, classes, random)
     if not isinstance(model, nn.Module):
         raise UserError(
