@@ -74,7 +74,7 @@ def without_directory(**more: str) -> dict[str, str]:
 def test_a_page_in_place_of_data(clone, portal):
     module = clone.path / "workflow/eigendrift/data/full_mnist.py"
     before = module.read_text()
-    lookup = "getattr(torchvision.datasets, TORCHVISION_CLASSES[name]).mirrors"
+    lookup = "getattr(torchvision.datasets, directory.TORCHVISION_CLASSES[name]).mirrors"
     assert lookup in before
     module.write_text(before.replace(lookup, f"[{portal!r}]"))
     try:
