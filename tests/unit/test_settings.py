@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.utils import parametrize
 
 import eigendrift
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
@@ -168,6 +169,33 @@ def another_global_seed() -> Iterator[None]:
         torch.set_rng_state(state)
 
 
+@setting
+def rounded_saved_tensors() -> Iterator[None]:
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda _: 1 / 0), rounding_hooks():
+        yield
+
+
+def rounding_hooks() -> torch.autograd.graph.saved_tensors_hooks:
+    """What saves memory, and digits with it."""
+    return torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: tensor.bfloat16() if tensor.is_floating_point() else tensor,
+        lambda tensor: tensor.float() if tensor.is_floating_point() else tensor,
+    )
+
+
+@setting
+def cached_parametrizations() -> Iterator[None]:
+    with parametrize.cached():
+        # Fills the cache, with other values.
+        parametrized = PARAMETRIZED[0]
+        weight = parametrized.parametrizations.weight.original  # type: ignore[union-attr]
+        right = weight.data
+        weight.data = 2 * right
+        PARAMETRIZED(MEASURED[0])
+        weight.data = right
+        yield
+
+
 def perceptron() -> nn.Module:
     random = torch.Generator().manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
@@ -187,6 +215,24 @@ MODEL, CONVOLUTION = (
     nn.Sequential(nn.Conv1d(1, 2, 5), nn.Tanh(), nn.Flatten(), nn.Linear(120, 10)),
 )
 LABELLED, MEASURED = data(), data("values")
+
+
+class Doubled(nn.Module):
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return 2 * weight.sin()
+
+
+class Cached(nn.Sequential):
+    """Uses the cache itself, where the caller's must not be found."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        with parametrize.cached():
+            return super().forward(inputs)
+
+
+PARAMETRIZED = Cached(
+    parametrize.register_parametrization(nn.Linear(64, 16), "weight", Doubled()), nn.Tanh(), nn.Linear(16, 10)
+)
 VECTOR = torch.randn(4810, generator=torch.Generator().manual_seed(2))
 VECTORS = torch.linalg.qr(torch.randn(40, 12, generator=torch.Generator().manual_seed(3))).Q.T.reshape(
     4, 3, 40
@@ -212,6 +258,16 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
     "product by automatic differentiation": lambda: general() @ VECTOR,
     "product of a convolution": lambda: (
         eigendrift.hessian_operator(CONVOLUTION, mse_loss, MEASURED[0][:, None], MEASURED[1]) @ VECTOR[:1222]
+    ),
+    **{
+        f"product of a parametrized {type(network).__name__}": lambda network=network: (
+            eigendrift.hessian_operator(network, mse_loss, *MEASURED, 20) @ VECTOR[:1210]
+        )
+        for network in (PARAMETRIZED, nn.Sequential(*PARAMETRIZED))
+    },
+    # Below the normal range, as are its products with small weights.
+    "product with denormal numbers": lambda: (
+        eigendrift.hessian_operator(MODEL, lambda o, y: mse_loss(o, y) * 1e-37, *MEASURED) @ VECTOR
     ),
     "product of one of a stack": lambda: PerceptronStack(MODEL, VECTOR[None], *LABELLED)[0] @ VECTOR,
     "products of a stack": lambda: PerceptronStack(MODEL, VECTOR[None], *LABELLED).products(
@@ -283,6 +339,9 @@ def state() -> list[object]:
         (torch.get_default_dtype(), torch.get_default_device()),
         (torch.are_deterministic_algorithms_enabled(), sys.float_info.min / 2),
         np.geterr(),
+        torch._C._autograd._top_saved_tensors_default_hooks(False),
+        parametrize._cache_enabled,
+        list(parametrize._cache),
         torch.get_rng_state().tolist(),
         np.random.get_state()[1].tolist(),
     ]
@@ -344,16 +403,33 @@ def test_generators_of_other_devices_are_left_alone(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_error_restores_the_settings() -> None:
-    @full_precision()
-    def fails() -> None:
-        raise KeyError
+    def interrupted(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
 
     for name in SETTINGS:
         with SETTINGS[name]():  # type: ignore[attr-defined]
             before = state()
-            with pytest.raises(KeyError):
-                fails()
+            with pytest.raises(KeyboardInterrupt):
+                eigendrift.hessian_operator(MODEL, interrupted, *MEASURED)
             assert state() == before
+
+
+def test_cudnn_always_chooses_the_same_kernels() -> None:
+    """Results on a GPU show it; here is none."""
+    seen = []
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        cudnn = torch.backends.cudnn
+        seen.append((cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32))
+        return mse_loss(outputs, targets)
+
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        eigendrift.hessian_operator(MODEL, loss, *MEASURED)
+    finally:
+        torch.backends.cudnn.benchmark = before
+    assert set(seen) == {(False, True, False)}
 
 
 def test_threads_restore_the_settings_when_the_last_has_ended() -> None:

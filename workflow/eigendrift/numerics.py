@@ -31,7 +31,8 @@ def full_precision() -> Iterator[None]:
 
     Within the scope, float32 is float32 (no TF32 and no bfloat16), autocast is off, numbers below the normal
     range are not flushed to zero, and cuDNN chooses the same kernels every time. Compiled modules run
-    eagerly, derivatives can be taken inside ``torch.no_grad`` and ``torch.inference_mode``, and NumPy neither
+    eagerly, parametrizations are computed and not taken from a cache, and hooks on saved tensors are not
+    called. Derivatives can be taken inside ``torch.no_grad`` and ``torch.inference_mode``, and NumPy neither
     warns nor raises. The scope also serves as a decorator: ``@full_precision()``.
 
     Some of these settings belong to the whole process. While several threads compute at once, the first to
@@ -44,12 +45,27 @@ def full_precision() -> Iterator[None]:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 scope.enter_context(torch.autocast(device, enabled=False))
+        scope.enter_context(_without_saved_tensors_hooks())
         # torch cannot be asked, but Python's own numbers follow the same setting of the processor.
         if sys.float_info.min * 0.5 == 0:
             torch.set_flush_denormal(False)
             scope.callback(torch.set_flush_denormal, True)
         scope.enter_context(np.errstate(all="ignore"))
         yield
+
+
+@contextmanager
+def _without_saved_tensors_hooks() -> Iterator[None]:
+    """Set the caller's hooks on saved tensors aside: they may compress what derivatives are computed from."""
+    hooks = []
+    while (pair := torch._C._autograd._top_saved_tensors_default_hooks(False)) is not None:
+        hooks.append(pair)
+        torch._C._autograd._pop_saved_tensors_default_hooks()
+    try:
+        yield
+    finally:
+        for pair in reversed(hooks):
+            torch._C._autograd._push_saved_tensors_default_hooks(*pair)
 
 
 class _ProcessSettings:
@@ -77,17 +93,22 @@ class _ProcessSettings:
             for setting in PRECISION_SETTINGS:
                 before = torch._C._get_fp32_precision_getter(*setting)
                 self._restore.callback(torch._C._set_fp32_precision_setter, *setting, before)
-                # What the more specific settings are shows only while the general ones are "none".
+                # A specific setting can be read only while the general one is "none".
                 torch._C._set_fp32_precision_setter(*setting, "none")
-        # The older interface to the same settings has a memory of its own. torch refuses to read from it what
-        # the newer interface contradicts, so both are changed.
+        # torch raises an error if the older and the newer interface disagree. So both are changed.
         self._restore.callback(_allow_tf32_in_cudnn, _is_tf32_allowed_in_cudnn())
         self._restore.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
         torch.set_float32_matmul_precision("highest")
         _allow_tf32_in_cudnn(False)
-        for name, value in (("benchmark", False), ("deterministic", True)):
-            self._restore.callback(setattr, torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
-            setattr(torch.backends.cudnn, name, value)
+        cudnn, parametrize = torch.backends.cudnn, torch.nn.utils.parametrize
+        for owner, name, value in (
+            (cudnn, "benchmark", False),
+            (cudnn, "deterministic", True),
+            (parametrize, "_cache_enabled", 0),
+            (parametrize, "_cache", {}),
+        ):
+            self._restore.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
         # Without the compiler nothing is compiled, and importing it takes seconds.
         if "torch._dynamo" in sys.modules:
             self._restore.enter_context(torch.compiler.set_stance("force_eager"))
