@@ -7,7 +7,12 @@ import pytest
 import torch
 from torch import nn
 from torch.autograd.functional import hessian
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, nll_loss
+from torch.nn.functional import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    nll_loss,
+)
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
@@ -167,10 +172,57 @@ def test_cross_entropies_are_torchs_where_labels_cannot_be_looked_at() -> None:
     outputs, targets = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4
     with ExactCrossEntropies():
         each = torch.func.vmap(cross_entropy)(outputs, targets)
+        slopes = torch.func.vmap(torch.func.grad(binary_cross_entropy), (0, None))(
+            outputs.sigmoid(), torch.ones(4)
+        )
     torch.testing.assert_close(each, cross_entropy(outputs, targets, reduction="none"))
+    torch.testing.assert_close(slopes, -1 / outputs.sigmoid() / 4)
 
 
-@pytest.mark.parametrize("loss", [cross_entropy, binary_cross_entropy_with_logits])
+class Probabilities(nn.Module):
+    """A network whose outputs are probabilities, in a column."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.logits.sigmoid()[:, None]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest", "rtol"), [(torch.float32, 6.0, 1e-4), (torch.float64, 12.0, 1e-9)], ids=str
+)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_binary_cross_entropy_of_probabilities(
+    dtype: torch.dtype, largest: float, rtol: float, reduction: Any
+) -> None:
+    """The second derivative by a logit is s (1 − s); torch's misses a part of it."""
+    logits = torch.linspace(-largest, largest, 9, dtype=dtype).repeat(3)
+    targets = torch.tensor([0.0, 0.4, 1.0], dtype=dtype).repeat_interleave(9)[:, None]
+    weight = torch.tensor([2.0], dtype=dtype)
+    loss = nn.BCELoss(weight=weight, reduction=reduction)
+    operator = hessian_operator(Probabilities(logits), loss, targets, targets)
+    exact = 2 * logits.sigmoid() * (-logits).sigmoid() / (len(logits) if reduction == "mean" else 1)
+    torch.testing.assert_close(operator @ torch.ones_like(logits), exact, rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize(("logit", "target"), [(200.0, 0.0), (-200.0, 1.0)])
+def test_probabilities_that_are_rounded_to_the_wrong_side_are_refused(logit: float, target: float) -> None:
+    targets = torch.full((1, 1), target)
+    with pytest.raises(FloatingPointError, match="leave out the sigmoid and use"):
+        hessian_operator(Probabilities(torch.tensor([logit])), binary_cross_entropy, targets, targets)
+
+
+def test_probabilities_that_are_none_are_torchs_to_refuse() -> None:
+    targets = torch.ones(1, 1)
+    network = nn.Linear(1, 1)
+    nn.init.constant_(network.weight, 3)
+    with pytest.raises(ValueError, match=r"the loss fails .* between 0 and 1"):
+        hessian_operator(network, binary_cross_entropy, targets, targets)
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, binary_cross_entropy, binary_cross_entropy_with_logits])
 def test_mistakes_in_cross_entropies_are_torchs_to_refuse(loss: Any) -> None:
     outputs = torch.zeros(3, 3)
     with ExactCrossEntropies(), pytest.raises(ValueError, match="average is not a valid value for reduction"):

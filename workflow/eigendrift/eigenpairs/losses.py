@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import (
+    binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
     softplus,
@@ -61,7 +62,9 @@ class ExactCrossEntropies(TorchFunctionMode):
     ) -> object:
         """Call a function of torch, or what equals it."""
         options = kwargs or {}
-        equal = EQUAL.get(function)
+        # The transforms of torch.func, such as vmap, do not let anyone look at labels.
+        is_transformed = torch._C._functorch.maybe_current_level() is not None
+        equal = None if is_transformed else EQUAL.get(function)
         loss = None if equal is None else equal(*args, **options)
         return function(*args, **options) if loss is None else loss
 
@@ -96,8 +99,7 @@ def exact_cross_entropy(
     dim = min(1, input.dim() - 1)
     has_labels = target.dtype == torch.int64 and target.shape == input.shape[:dim] + input.shape[dim + 1 :]
     is_plain = size_average is None and reduce is None and reduction in REDUCTIONS and label_smoothing == 0
-    # Under torch.vmap, nobody can look at a label.
-    if not (has_labels and is_plain) or torch._C._functorch.is_batchedtensor(target):
+    if not (has_labels and is_plain):
         return None
     counts = target != ignore_index
     labels = target.masked_fill(~counts, 0)
@@ -146,8 +148,49 @@ def exact_binary_cross_entropy(
     return _reduced(losses if weight is None else weight * losses, reduction)
 
 
+def exact_binary_cross_entropy_of_probabilities(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    weight: torch.Tensor | None = None,
+    size_average: object = None,
+    reduce: object = None,
+    reduction: str = "mean",
+) -> torch.Tensor | None:
+    r"""Return the binary cross-entropy of probabilities, or None where torch's own function has to do.
+
+    .. math::  -w \, [\, y \log p + (1 - y) \log(1 - p) \,]
+
+    Torch's second derivative is wrong near 0 and 1, and its loss is cut off at 100, which has no derivative.
+
+    Args:
+        input: p, of any shape; None is returned unless all are from 0 to 1.
+        target: y; None is returned unless it is of the same shape.
+        weight: w, of a shape that broadcasts with it.
+        size_average: None is returned if this has a value.
+        reduce: None is returned if this has a value.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        FloatingPointError: If a probability is 0 where y > 0, or 1 where y < 1.
+    """
+    is_plain = size_average is None and reduce is None and reduction in REDUCTIONS
+    if not is_plain or input.shape != target.shape or not bool(((input >= 0) & (input <= 1)).all()):
+        return None
+    positive, negative = target > 0, target < 1
+    if bool(((input == 0) & positive | (input == 1) & negative).any()):
+        raise FloatingPointError(
+            "binary_cross_entropy is infinite: a probability is rounded to 0 or 1, and the target is not; "
+            "leave out the sigmoid and use binary_cross_entropy_with_logits"
+        )
+    below = target * input.masked_fill(~positive, 1).log()
+    above = (1 - target) * torch.log1p(-input.masked_fill(~negative, 0))
+    losses = -(below + above)
+    return _reduced(losses if weight is None else weight * losses, reduction)
+
+
 EQUAL: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
     cross_entropy: exact_cross_entropy,
+    binary_cross_entropy: exact_binary_cross_entropy_of_probabilities,
     binary_cross_entropy_with_logits: exact_binary_cross_entropy,
 }
 
