@@ -1,5 +1,6 @@
 """The Hessian is that of the whole sample whatever the chunks are, or there is none."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -9,6 +10,7 @@ from eigenpairs_helpers import SAMPLES, dense_hessian, matrix_of
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss, nll_loss
 
+from eigendrift.eigenpairs.double_backward import other_chunk_size
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.null.of_network import null_draws
 
@@ -125,6 +127,43 @@ def test_what_is_no_mean_over_the_samples_is_refused(
     whole = hessian_operator(model, NO_MEANS[name], inputs, by_class)
     expected = dense_hessian(model, NO_MEANS[name], inputs, by_class)
     torch.testing.assert_close(matrix_of(whole), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("samples", range(2, 13))
+def test_other_chunks_differ_in_size_and_number(samples: int) -> None:
+    for size in range(1, samples):
+        other = other_chunk_size(samples, size)
+        assert 0 < other <= samples
+        assert other != size
+        assert math.ceil(samples / other) != math.ceil(samples / size)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 3, 4])
+def test_what_depends_on_the_size_of_chunks_alone_is_refused(
+    model: nn.Module, inputs: torch.Tensor, by_class: torch.Tensor, chunk_size: int
+) -> None:
+    def sized(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(outputs, labels) * len(outputs)
+
+    # So that all chunks are of one size.
+    inputs, labels = inputs[:4], by_class[:4]
+    for size in {chunk_size, 2} - {4}:
+        with pytest.raises(ValueError, match=REFUSED):
+            hessian_operator(model, sized, inputs, labels, size)
+
+
+@pytest.mark.parametrize("chunk_size", CHUNK_SIZES)
+def test_a_penalty_in_a_sum_is_refused(
+    model: nn.Module, inputs: torch.Tensor, by_class: torch.Tensor, chunk_size: int
+) -> None:
+    """It would count once for each chunk."""
+
+    def penalized(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        penalty = sum(parameter.square().sum() for parameter in model.parameters())
+        return cross_entropy(outputs, labels, reduction="sum") + penalty  # type: ignore[no-any-return]
+
+    with pytest.raises(ValueError, match=f"{REFUSED}.*the sum has it once for each chunk"):
+        hessian_operator(model, penalized, inputs, by_class, chunk_size, reduction="sum")
 
 
 @pytest.mark.parametrize("chunk_size", CHUNK_SIZES)

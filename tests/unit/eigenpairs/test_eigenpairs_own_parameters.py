@@ -12,7 +12,6 @@ from torch.utils.checkpoint import checkpoint
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.null.of_network import null_draws
 
 PENALTY = 0.3
@@ -301,22 +300,105 @@ def test_targets_are_constants(inputs: torch.Tensor) -> None:
     assert torch.equal(attached, constant)
 
 
-def test_an_error_in_the_network_leaves_it_as_it_was(inputs: torch.Tensor, targets: torch.Tensor) -> None:
-    model = Network()
-    snapshot = Snapshot(model)
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_an_interrupt_leaves_the_network_as_it_was(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+) -> None:
+    model, interrupts = Network(), []
+
+    def interrupting(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if interrupts:
+            assert not torch.equal(model.inner.weight, interrupts[0])
+            raise KeyboardInterrupt
+        return cross_entropy(outputs, targets)
+
+    operator = hessian_operator(model, interrupting, inputs, targets, chunk_size)
     with torch.no_grad():
         model.inner.weight.mul_(2)
     value, attributes = model.inner.weight.detach().clone(), vars(model)
-
-    def interrupted() -> None:
-        with snapshot.restored():
-            assert not torch.equal(model.inner.weight, value)
-            raise KeyboardInterrupt
-
+    interrupts.append(value)
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        operator @ torch.ones(operator.size, dtype=torch.float64)
     assert torch.equal(model.inner.weight, value)
     assert vars(model) is attributes
+    interrupts.clear()
+    exact = hessian_operator(Network(), cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix_of(operator), matrix_of(exact), rtol=0, atol=1e-12)
+
+
+class Clamped(Network):
+    """Clamps its weights, as networks under a constraint do."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.inner.weight.data.clamp_(-0.1, 0.1)
+        return super().forward(inputs)
+
+
+class Decaying(Network):
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = super().forward(inputs)
+        with torch.no_grad():
+            self.outer.bias.mul_(0.9)
+        return outputs
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize(("kind", "name"), [(Clamped, "inner.weight"), (Decaying, "outer.bias")])
+def test_networks_that_change_their_parameters_are_refused(
+    inputs: torch.Tensor, targets: torch.Tensor, kind: type[Network], name: str, chunk_size: int | None
+) -> None:
+    with pytest.raises(ValueError, match=rf"changes parameter '{name}' in place, .* work on a copy"):
+        hessian_operator(kind(), cross_entropy, inputs, targets, chunk_size)
+
+
+class Tempered(nn.Module):
+    """A loss with a parameter and a buffer of its own, and a count of its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(3, dtype=torch.float64))
+        self.calls = 0
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return cross_entropy(outputs * self.scale / self.temperature, targets)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("as_method", [False, True])
+def test_the_state_of_a_loss_is_kept(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None, as_method: bool
+) -> None:
+    loss = Tempered()
+    given = loss.forward if as_method else loss
+    expected = dense_hessian(Network(), Tempered(), inputs, targets)
+    operator = hessian_operator(Network(), given, inputs, targets, chunk_size)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    with torch.no_grad():
+        loss.temperature.mul_(3)
+        loss.scale.mul_(5)
+    loss.train()
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    assert loss.temperature.item() == 6
+    assert loss.calls == 0
+
+
+def test_a_loss_must_be_callable(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    with pytest.raises(TypeError, match="the loss is a str, expected a function of outputs and targets"):
+        hessian_operator(Network(), "cross_entropy", inputs, targets)  # type: ignore[arg-type]
+
+
+class ForeignError(Exception):
+    """Of another library, which knows nothing of Python's own."""
+
+
+def test_errors_of_any_kind_are_explained(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    def failing(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        raise ForeignError("no such thing")
+
+    with pytest.raises(ValueError, match=r"the loss fails on outputs .* \(ForeignError: no such thing\)"):
+        hessian_operator(Network(), failing, inputs, targets)
 
 
 def test_inputs_may_require_a_gradient(inputs: torch.Tensor) -> None:

@@ -5,7 +5,6 @@ behind ``detach``, NumPy or a reentrant checkpoint, and operations whose backwar
 Products with the Hessian would then be wrong. A network that passes the checks pays next to nothing for them.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -14,6 +13,7 @@ import torch
 from torch.autograd.function import BackwardCFunction
 
 from eigendrift.eigenpairs.symmetric import length
+from eigendrift.errors import warn
 from eigendrift.numerics import seeded
 
 Parameters = Mapping[str, torch.nn.Parameter]
@@ -130,10 +130,9 @@ def check_product(
             f"torch.autograd.Function {names}; let its backward method compute with torch, from inputs that "
             "were saved, and not from results of the forward method"
         )
-    warnings.warn(
+    warn(
         f"rounding hides whether the second derivatives of the torch.autograd.Function {names} are right; "
-        "try float64",
-        stacklevel=2,
+        "try float64"
     )
 
 
@@ -154,8 +153,8 @@ def _shifted(parameters: Parameters, shifts: Mapping[str, torch.Tensor]) -> Iter
             parameters[name].data = value
 
 
-def draws_at_random(parameters: Parameters, compute: Compute) -> bool:
-    """Return whether a value depends on torch's global generators."""
+def varies(parameters: Parameters, compute: Compute) -> bool:
+    """Return whether a value depends on torch's global generators, or on how often it was computed."""
     return not torch.equal(_seeded(compute, parameters, 0), _seeded(compute, parameters, 1))
 
 

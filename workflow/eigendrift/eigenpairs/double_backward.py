@@ -1,7 +1,6 @@
 """The Hessian of any network and any loss, by differentiating twice."""
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,14 +13,15 @@ from eigendrift.eigenpairs.derivative_checks import (
     check_operations,
     check_product,
     check_reach,
-    draws_at_random,
+    varies,
 )
 from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Loss, Reduction
 from eigendrift.eigenpairs.losses import ExactCrossEntropies
 from eigendrift.eigenpairs.network_checks import check_model, in_training_mode, unwrapped
 from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.eigenpairs.symmetric import length, standard_normal
-from eigendrift.numerics import full_precision
+from eigendrift.errors import warn
+from eigendrift.numerics import full_precision, seeded
 
 # How far products of the same sample in other chunks may lie apart, in units of √ε. Losses may lie apart by
 # one: the network rounds differently on other batches, and second derivatives are less exact than losses.
@@ -54,7 +54,8 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     Derivatives are by the network's own parameters, which hold the operator's values meanwhile. So whatever
     reads them takes part: the loss, as with a weight penalty, and what runs during the backward pass, as with
-    activation checkpointing. Torch's cross-entropies are computed as `losses` writes them.
+    activation checkpointing. Torch's cross-entropies are computed as `losses` writes them. A network that
+    draws at random draws the same numbers for each product.
     """
 
     @full_precision()
@@ -78,26 +79,39 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             reduction: Whether the loss is a mean or a sum over the samples.
 
         Raises:
-            ValueError: If the network or the loss fails, the loss is no single number, torch finds no
-                derivative by a parameter that matters, or the result would depend on the chunks; or as
-                `HessianOperator`.
-            TypeError: As `HessianOperator`.
+            ValueError: If the network or the loss fails or changes parameters or inputs in place, the loss is
+                no single number, torch finds no derivative by a parameter that matters, or the result would
+                depend on the chunks; or as `HessianOperator`.
+            TypeError: If the loss cannot be called; or as `HessianOperator`.
             FloatingPointError: If the loss is not finite.
         """
         self._model, self._loss = unwrapped(model), loss
         check_model(self._model)
-        self._snapshot = Snapshot(self._model)
+        if not callable(loss):
+            raise TypeError(
+                f"the loss is a {type(loss).__name__}, expected a function of outputs and targets"
+            )
+        self._snapshot = Snapshot(self._model, loss)
         self._is_reach_checked = self._are_derivatives_checked = False
         super().__init__(self._model, inputs, targets, chunk_size, reduction)
         with self._working():
-            self._warn_of_training_mode()
-            if self._kept is None:
+            doubts = self._doubts()
+        self._snapshot.check_unchanged()
+        if self._kept is None:
+            with self._working():
                 self._check_chunks()
+        if doubts:
+            warn(doubts)
 
     @contextmanager
     def _working(self) -> Iterator[None]:
         # Not around the network alone: backward passes run it, too, where there are activation checkpoints.
-        with self._snapshot.restored(), _twice_differentiable(self._model), ExactCrossEntropies():
+        with (
+            self._snapshot.restored(),
+            _twice_differentiable(self._model),
+            ExactCrossEntropies(),
+            seeded(0, [next(iter(self._snapshot.parameters.values())).device]),
+        ):
             yield
 
     def _is_outdated(self, prepared: _Gradient) -> bool:
@@ -167,21 +181,19 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             )
         return loss.reshape(())
 
-    def _warn_of_training_mode(self) -> None:
-        """Warn if the Hessian is not that of the network as it predicts."""
-        if not any(module.training for module in self._model.modules()):
-            return
-        culprit = in_training_mode(self._model)
-        if culprit is None and draws_at_random(
-            self._snapshot.parameters, lambda: self._loss_of(*self._chunks[0])
-        ):
-            culprit = "the network, which draws at random,"
-        if culprit:
-            warnings.warn(
+    def _doubts(self) -> str | None:
+        """Return what to warn of if the Hessian is not that of the network as it predicts."""
+        if culprit := in_training_mode(self._model):
+            return (
                 f"{culprit} is in training mode, so the Hessian is that of one random draw, or of samples "
-                "that depend on each other through batch norm; call model.eval() first",
-                stacklevel=6,  # where hessian_operator is called
+                "that depend on each other through batch norm; call model.eval() first"
             )
+        if varies(self._snapshot.parameters, lambda: self._loss_of(*self._chunks[0])):
+            return (
+                "the loss differs each time it is computed, so the Hessian is that of one random draw or one "
+                "state; call model.eval() first, and let network and loss draw and count nothing"
+            )
+        return None
 
     def _check_derivatives(self, gradient: _Gradient, parts: Sequence[torch.Tensor | None]) -> None:
         """Check second derivatives once, given the first that were found."""
@@ -206,12 +218,13 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             ValueError: If they differ.
         """
         probe = standard_normal(self, torch.Generator().manual_seed(0))[None]
-        (loss, magnitude, product), (other_loss, _, other_product) = (
+        (loss, magnitude, gradient, product), (other_loss, _, _, other_product) = (
             self._measured(chunks, probe) for chunks in (self._chunks, self._other_chunks())
         )
         eps = torch.finfo(self.dtype).eps
         # The network rounds as if its weights were a little different, which decides about losses near zero.
-        noise = PRODUCT_MARGIN**2 * eps**2 * length(product) * self._length_of_weights() ** 2
+        nudge = PRODUCT_MARGIN * eps * self._length_of_weights()
+        noise = nudge * length(gradient) + nudge**2 * length(product)
         difference = None
         if abs(loss - other_loss) > eps**0.5 * magnitude + noise:
             difference = f"the loss is {loss:.6g} in these chunks and {other_loss:.6g} in others"
@@ -221,31 +234,50 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         if difference:
             raise ValueError(
                 f"the Hessian depends on how the sample is cut into chunks: {difference}; if the loss "
-                "weights, masks or adds up samples, sum over them and pass reduction='sum'; if dropout or "
-                "batch norm is in training mode, call model.eval(); if the loss is tiny, use float64; else "
-                "leave out chunk_size"
+                "weights, masks or adds up samples, sum over them and pass reduction='sum'; if it adds "
+                "something once to a sum, such as a weight penalty, the sum has it once for each chunk; if "
+                "dropout or batch norm is in training mode, call model.eval(); if the loss is tiny, use "
+                "float64; else leave out chunk_size"
             )
 
-    def _measured(self, chunks: Iterable[Chunk], probe: torch.Tensor) -> tuple[float, float, torch.Tensor]:
-        """Return the loss over the sample in chunks, the same without signs, and a product (1, N)."""
+    def _measured(
+        self, chunks: Iterable[Chunk], probe: torch.Tensor
+    ) -> tuple[float, float, torch.Tensor, torch.Tensor]:
+        """Return the loss in chunks, the same without signs, its gradient (N,), and a product (1, N)."""
         losses: list[float] = []
-        product = torch.zeros_like(probe)
+        gradient, product = torch.zeros_like(probe[0]), torch.zeros_like(probe)
         for inputs, targets in chunks:
             prepared, share = self._prepare(inputs, targets), self._share(len(inputs))
             losses.append(share * prepared.loss.item())
+            gradient.add_(prepared.flat.detach(), alpha=share)
             product.add_(self._products(prepared, probe), alpha=share)
-        return sum(losses), sum(map(abs, losses)), product
+        return sum(losses), sum(map(abs, losses)), gradient, product
 
     def _length_of_weights(self) -> float:
         return math.hypot(*(length(value) for value in self._snapshot.values))
 
     def _other_chunks(self) -> Iterator[Chunk]:
-        """Return the sample in another order and in chunks of another size, no larger where that can be."""
+        """Return the sample in another order, in chunks of another size and number, small where possible."""
         inputs, targets = self._sample
         order = torch.randperm(len(inputs), device="cpu", generator=torch.Generator().manual_seed(0))
-        size = max(2, (len(self._chunks[0][0]) + 1) // 2)
+        size = other_chunk_size(len(inputs), len(self._chunks[0][0]))
         for part in torch.split(order.to(inputs.device), size):
             yield inputs[part], targets[part]
+
+
+def other_chunk_size(samples: int, size: int) -> int:
+    """Return a chunk size that differs from ``size``, as does the number of chunks.
+
+    A loss may depend on either: a sum that is called a mean on the size, a weight penalty in a sum on the
+    number.
+
+    Args:
+        samples: More than ``size``.
+        size: Samples in a chunk.
+    """
+    number = math.ceil(samples / size)
+    candidates = (max(2, size // 2), size + 1, samples)
+    return next(other for other in candidates if other != size and math.ceil(samples / other) != number)
 
 
 @contextmanager
@@ -268,9 +300,9 @@ def _explained(what: str, advice: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, FloatingPointError):
         raise
-    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
+    except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         raise ValueError(f"{what} ({type(error).__name__}: {lines[0]}){advice}") from error
 

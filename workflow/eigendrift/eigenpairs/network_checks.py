@@ -14,13 +14,16 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
     Compiled code has no second derivative, and the wrappers' own work is for training.
     """
-    while isinstance(
-        inner := getattr(model, "_orig_mod", None)
-        or (isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel) and model.module),
-        nn.Module,
-    ):
+    while (inner := _inside(model)) is not None:
         model = inner
     return model
+
+
+def _inside(model: object) -> nn.Module | None:
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return model.module
+    # As torch.compile registers it. Other wrappers may pass the attribute on, and do something themselves.
+    return model._modules.get("_orig_mod") if isinstance(model, nn.Module) else None
 
 
 def check_model(model: nn.Module) -> None:
@@ -48,11 +51,24 @@ def check_model(model: nn.Module) -> None:
                 f"{first.dtype} on {first.device}, expected the same; convert the network with .to()"
             )
     for name, module in model.named_modules():
-        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse:
-            raise ValueError(
-                f"module '{name}' ({type(module).__name__}) has sparse gradients, which have no derivatives; "
-                "set its attribute sparse to False"
-            )
+        _check_module(f"module '{name}' ({type(module).__name__})", module)
+
+
+def _check_module(name: str, module: nn.Module) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ValueError(
+            f"{name} is TorchScript, whose state cannot be exchanged; build the network from Python code and "
+            "load its weights"
+        )
+    if not isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        return
+    for attribute, unset, fault in (
+        ("sparse", False, "has sparse gradients, which have no derivatives"),
+        ("scale_grad_by_freq", False, "has gradients that are no derivatives of the loss"),
+        ("max_norm", None, "changes its weight in the forward pass"),
+    ):
+        if getattr(module, attribute) not in (False, None):
+            raise ValueError(f"{name} {fault}; set its attribute {attribute} to {unset}")
 
 
 def _check_parameter(name: str, parameter: nn.Parameter) -> None:

@@ -103,7 +103,7 @@ def null_draws(
     pairs = []
     for changed in _changed(model, null_model, draws, generator, initialize):
         # On the network itself, because the loss may read its parameters.
-        with Snapshot(model, changed).restored():
+        with Snapshot(model, values=changed).restored():
             hessian = hessian_operator(model, loss, inputs, targets, chunk_size, reduction=reduction)
         pairs.append(leading_eigenpairs(hessian, count, generator=generator))
     return NullDraws(
