@@ -7,6 +7,7 @@ def draw(origin, draws):
     """Return leading eigenpairs at such weights."""
     import torch
 
+    from eigendrift.null.models import starts_of
     from eigendrift.numerics import generator
 
     weights = []
@@ -14,8 +15,7 @@ def draw(origin, draws):
         initial = origin.initial(number)
         signs = torch.randint(0, 2, initial.shape, generator=generator("null", "flipped", number)) * 2 - 1
         weights.append(initial * signs.numpy().astype("float32"))
-    starts = [generator("null", "flipped", "start", number) for number in draws]
-    return origin.landscape.eigenpairs_at_each(weights, starts)
+    return origin.landscape.eigenpairs_at_each(weights, starts_of(draws))
 
 
 EXTENSIONS = [

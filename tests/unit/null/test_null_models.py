@@ -1,5 +1,6 @@
 """All null models alike; isotropic draws against closed forms, reinitialized draws against dense Hessians."""
 
+import runpy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from eigendrift.errors import UserError
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 from eigendrift.null import draws as module
+from eigendrift.null import models
 from eigendrift.null.draws import OBSERVED, checked, draw_null, drawn_by, summarize_draws
 from eigendrift.null.models import isotropic, reinitialized
 from eigendrift.null.origin import Origin
@@ -28,6 +30,7 @@ from eigendrift.stores.writing import write_store
 from eigendrift.training.models import build_model
 
 DRAWN = [*NULL_MODELS, OBSERVED]
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture
@@ -141,6 +144,45 @@ def test_draws_in_groups_are_the_same_ones(tmp_path: Path, name: str) -> None:
     pairs = zip(together["eigenvector"], alone["eigenvector"], strict=True)
     for one, other in pairs:
         np.testing.assert_allclose(np.abs((one * other).sum(1)), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("together", [1, 4])
+@pytest.mark.parametrize("name", ["reinitialized", "permuted", "shuffled_labels", "observed"])
+def test_draws_of_equal_networks_have_equal_bits(
+    tmp_path: Path, name: str, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise draws that are copies would differ in rounding, and would be counted as replicates.
+
+    Four networks in the same operations are all in the same company. Others may be rounded differently.
+    """
+
+    def ignoring_numbers(*parts: str | int) -> torch.Generator:
+        of_network = "start" not in parts
+        return generator(*(part for part in parts if isinstance(part, str) or not of_network))
+
+    origin = origin_of(tmp_path, name, trained=False, together=together)
+    equal = origin.initial(0)
+    monkeypatch.setattr(models, "generator", ignoring_numbers)
+    for asked in ("initial", "end_of", "trained_on"):
+        monkeypatch.setattr(Origin, asked, lambda *_: equal)
+    columns = {column: np.array(list(values)) for column, values in draw_null(origin, "test").items()}
+    for column in columns.keys() - {"draw", "rank"}:
+        for draw in range(1, 4):
+            np.testing.assert_array_equal(columns[column][draw], columns[column][0], err_msg=column)
+
+
+def test_the_example_starts_all_draws_alike(tmp_path: Path) -> None:
+    draw = runpy.run_path(str(EXAMPLES / "flipped.py"))["draw"]
+    starts = []
+
+    class Recording:
+        def eigenpairs_at_each(self, weights: list[np.ndarray], given: list[torch.Generator]) -> None:
+            starts.extend(given)
+
+    draw(replace(origin_of(tmp_path, "reinitialized"), landscape=Recording()), range(3))
+    first, *others = (start.get_state() for start in starts)
+    assert all(torch.equal(state, first) for state in others)
+    assert len({id(start) for start in starts}) == 3
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -20,6 +20,14 @@ from eigendrift.numerics import generator
 from eigendrift.training.models import build_model
 
 
+def starts_of(draws: Sequence[int]) -> list[torch.Generator]:
+    """Return a generator of the eigensolver's start vectors for each draw, all in the same state."""
+    # The rounding of eigenpairs depends on the start vectors. If each draw had other start vectors, two draws
+    # of the same network would differ in the last bits, and `metrics.copies` would not find the copy.
+    # GPUs solve several networks in the same operations, where rounding may depend on what else is solved.
+    return [generator("null", "start") for _ in draws]
+
+
 def isotropic(origin: Origin, draws: Sequence[int]) -> list[Record]:
     """Draw orthonormal vectors uniformly: directions without any structure, and no spectrum.
 
@@ -57,8 +65,7 @@ def reinitialized(origin: Origin, draws: Sequence[int]) -> list[Record]:
         random = generator("null", "reinitialized", draw)
         model = build_model(origin.settings["model"], (rows, columns), origin.samples.classes, random)
         weights.append(parameters_to_vector(model.parameters()).detach().numpy())
-    starts = [generator("null", "start", draw) for draw in draws]
-    return origin.landscape.eigenpairs_at_each(weights, starts)
+    return origin.landscape.eigenpairs_at_each(weights, starts_of(draws))
 
 
 def permuted(origin: Origin, draws: Sequence[int]) -> list[Record]:
@@ -72,8 +79,7 @@ def permuted(origin: Origin, draws: Sequence[int]) -> list[Record]:
     weights = [
         permute_within(origin.end_of(draw), sizes, generator("null", "permuted", draw)) for draw in draws
     ]
-    starts = [generator("null", "permuted", "start", draw) for draw in draws]
-    return origin.landscape.eigenpairs_at_each(weights, starts)
+    return origin.landscape.eigenpairs_at_each(weights, starts_of(draws))
 
 
 def permute_within(weights: np.ndarray, sizes: Sequence[int], random: torch.Generator) -> np.ndarray:
@@ -106,7 +112,8 @@ def _at_shuffled_labels(origin: Origin, draw: int) -> Record:
     landscape = Landscape(
         samples, origin.settings["model"], origin.settings["eigenpairs"], origin.device, together=1
     )
-    return landscape.eigenpairs_at(weights, generator("null", "shuffled_labels", "start", draw))
+    (start,) = starts_of([draw])
+    return landscape.eigenpairs_at(weights, start)
 
 
 def with_shuffled_labels(samples: Samples, random: torch.Generator) -> Samples:
@@ -126,5 +133,4 @@ def observed(origin: Origin, draws: Sequence[int]) -> list[Record]:
     No null model: what the null models are compared with where there is no training yet.
     """
     weights = [origin.initial(draw) for draw in draws]
-    starts = [generator("null", "observed", "start", draw) for draw in draws]
-    return origin.landscape.eigenpairs_at_each(weights, starts)
+    return origin.landscape.eigenpairs_at_each(weights, starts_of(draws))
