@@ -70,6 +70,11 @@ def runs_of(
                 of_pairs,
                 (-stacked({n: pair[1] for n, pair in pairs.items()}) * jitter())[..., None],
             ),
+            # Runs are told apart by what their training alone decides.
+            "weight_displacement": (
+                ("optimizer", "seed", "waiting", "checkpoint"),
+                np.random.default_rng(3).random((*shape, count)),
+            ),
             "diverged_at": (("optimizer", "seed"), np.full(shape[:2], np.nan)),
             "unconverged": (("optimizer", "seed"), np.zeros(shape[:2])),
         },

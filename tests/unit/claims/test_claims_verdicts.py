@@ -145,8 +145,8 @@ def test_copies_of_a_seed_are_left_out_with_the_reason(optimizers: list[str]) ->
         ("C4", ["adam", "sgd"]),
     ):
         copied = [optimizer for optimizer in claimed if optimizer in optimizers]
-        reason = f"{copied[0]} is equal to seed 2 to the bit, so it is no replicate" if copied else None
-        assert outcomes[name].excluded == ({5: reason} if copied else {})
+        reason = "{} repeats the training of seed 2 to the bit, so it is no replicate"
+        assert outcomes[name].excluded == ({5: reason.format(copied[0])} if copied else {})
         assert outcomes[name].n == 8 - bool(copied)
         assert outcomes[name].verdict == "supported"
 

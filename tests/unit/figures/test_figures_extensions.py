@@ -169,9 +169,10 @@ def test_runs_that_diverged_or_lack_a_pair_are_left_out_and_counted():
     runs[0] = runs[0].assign(diverged_at=40.0)
     runs[1] = runs[1].assign(eigenvalue=np.nan * runs[1]["eigenvalue"])
     plotted, _ = drawn(runs)
-    assert f"{len(runs) - 2} in all; without 1 that diverged and 1 with an eigenpair" in (
-        plotted.figure.get_supxlabel()
-    )
+    assert (
+        f"{len(runs) - 2} in all; without 1 that diverged, 0 that repeat the training of another seed and 1 "
+        "with an eigenpair"
+    ) in plotted.figure.get_supxlabel()
     assert (plotted.table["quantity"] == "run").sum() == len(runs) - 2
 
 

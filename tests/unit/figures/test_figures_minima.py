@@ -120,6 +120,23 @@ def test_what_a_reader_must_know_stands_below(tmp_path, settings, sentences):
     assert len(runs) == 4 * (settings.get("seeds", 3) - len(settings.get("diverged", ())))
 
 
+def test_copies_are_no_runs_and_are_noted():
+    """Seed 3 of SGD ends as the best run does; seeds that diverged are no copies of each other."""
+    source = {"digits": {"sgd": minimum(1, seeds=5, diverged=(0, 1)), "adam": minimum(2, seeds=5)}}
+    store = source["digits"]["sgd"]
+    for name in ("loss", "accuracy"):
+        store[name][2] = 0.1
+        store[name][3] = 0.1
+    store["best"][:] = np.arange(5) == 2
+    plotted = draw(source)
+    runs = plotted.table.query("quantity == 'run' and optimizer == 'sgd'")
+    assert runs["seed"].tolist() == [2, 4]
+    below = plotted.figure.get_supxlabel()
+    assert "lowest loss of 4 to 5 seeds" in below
+    assert "digits, sgd: seed 3 ends as seed 2 does, to the bit, and is left out" in below
+    assert below.count("to the bit") == 1
+
+
 @pytest.mark.parametrize("lost", ["sgd", "adam"])
 def test_one_optimizer_that_diverged_leaves_the_other_as_it_is(tmp_path, lost):
     whole, source = minima(), minima()

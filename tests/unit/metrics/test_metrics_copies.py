@@ -5,19 +5,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from metrics_helpers import columns, write_run
+from metrics_helpers import SHAPES, columns, write_baseline, write_run
 
-from eigendrift.figures.flatness import read
+from eigendrift.figures import flatness, preconditioned
 from eigendrift.metrics.collection import collect, notes_on, one_optimizer, read_run
-from eigendrift.metrics.copies import copies, distinct, without_copied_draws
+from eigendrift.metrics.copies import (
+    FROM_TRAINING,
+    copies,
+    distinct,
+    masked,
+    repeated,
+    replicates,
+    without_copied_draws,
+)
 from eigendrift.metrics.draws import pairs_of
+from eigendrift.metrics.run import COPIED, measure_run
+from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
 
 
 def measured(values: list[float]) -> xr.Dataset:
     return xr.Dataset(
         {
-            "loss": (("seed", "checkpoint"), np.array(values)[:, None] * [1.0, 0.5, np.nan]),
+            "train_loss": (("seed", "checkpoint"), np.array(values)[:, None] * [1.0, 0.5, np.nan]),
+            "eigenvalue": (("seed", "rank"), np.arange(float(len(values)))[:, None]),
             "step": ("checkpoint", [0, 10, 20]),
             "diverged_at": ("seed", np.full(len(values), np.nan)),
             "unconverged": ("seed", np.zeros(len(values))),
@@ -26,32 +37,79 @@ def measured(values: list[float]) -> xr.Dataset:
     )
 
 
-def test_copies_are_equal_in_every_bit_of_every_result() -> None:
+def test_copies_are_equal_in_every_bit_of_their_training() -> None:
     runs = measured([1, 2, 1, 3, 2, 1])
     assert copies(runs) == {12: 10, 14: 11, 15: 10}
-    runs["loss"][2, 1] = np.nextafter(runs["loss"][2, 1], 1)
+    runs["train_loss"][2, 1] = np.nextafter(runs["train_loss"][2, 1], 1)
     assert copies(runs) == {14: 11, 15: 10}
-    assert copies(runs.assign(other=("seed", np.arange(6.0)))) == {}
-    assert copies(runs.rename(seed="draw"), "draw") == {14: 11, 15: 10}
+
+
+@pytest.mark.parametrize("name", FROM_TRAINING)
+def test_whatever_the_training_decides_tells_runs_apart(name: str) -> None:
+    runs = measured([1, 1, 1])
+    assert copies(runs.assign({name: ("seed", [1.0, 2, 1])})) == {12: 10}
+
+
+def test_the_eigenpairs_of_copies_may_differ() -> None:
+    """The arrays that are compared are those that do not change with the eigenpairs, and all of these."""
+    random = np.random.default_rng(0)
+    sizes = {"checkpoint": 4, "rank": 2, "parameter": 9}
+    flat = ("checkpoint", "parameter")
+    trajectory = xr.Dataset(
+        {name: (flat, random.normal(size=(4, 9))) for name in ("weights", "gradient", "update")}
+        | {name: ("checkpoint", random.random(4)) for name in COPIED[1:]},
+        {"step": ("checkpoint", 10 * np.arange(4))},
+    )
+
+    def solved() -> xr.Dataset:
+        columns = {
+            "eigenvalue": random.random((4, 2)),
+            "gap": random.random((4, 2)),
+            "converged": np.ones((4, 2), bool),
+            "eigenvector": np.array([np.linalg.qr(random.normal(size=(9, 2)))[0].T for _ in range(4)]),
+        }
+        known = {"step": ("checkpoint", 10 * np.arange(4)), "rank": [1, 2]}
+        named = {name: ([*sizes][: array.ndim], array) for name, array in columns.items()}
+        return xr.Dataset(named, known, {"summary": {"shapes": SHAPES}})
+
+    one, other = measure_run(trajectory, solved()), measure_run(trajectory, solved())
+    same = {name for name in one if np.array_equal(one[name], other[name], equal_nan=True)}
+    assert same - {"step", "rank", "layer"} == set(FROM_TRAINING)
 
 
 def test_replicates_without_results_are_no_copies() -> None:
     assert copies(measured([np.nan, np.nan, 1, np.nan])) == {}
+    assert copies(measured([np.inf, np.inf])) == {}
 
 
 def test_zeros_of_two_signs_are_two_results() -> None:
     assert copies(measured([0.0, -0.0, 0.0])) == {12: 10}
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_all_bit_patterns_of_nan_are_equal(dtype: type) -> None:
+    patterns = np.array([[1, np.nan], [1, np.nan]], dtype)
+    patterns.view(f"uint{8 * patterns.itemsize}")[1, 1] ^= 1
+    assert patterns[0].tobytes() != patterns[1].tobytes()
+    assert repeated([4, 7], [patterns]) == {7: 4}
+
+
 @pytest.fixture
 def stores(tmp_path: Path) -> list[Path]:
     """Seeds 0 and 2 are one; 1 is another."""
     paths = [write_run(tmp_path / f"{seed}.zarr", seed, seed=seed) for seed in (0, 1)]
-    copied = columns("metrics", 0)
-    settings = read_run(paths[0]).attrs["training"] | {"seed": 2}
-    summary = {"diverged_at": None, "unconverged": 3, "parameters": 9, "shapes": [[9]]}
-    write_store(tmp_path / "2.zarr", "metrics", copied, {"training": settings}, summary)
-    return [*paths, tmp_path / "2.zarr"]
+    return [*paths, copy_run(paths[0], tmp_path / "2.zarr", seed=2)]
+
+
+def copy_run(path: Path, copied: Path, seed: int, **optimizer: float) -> Path:
+    """Write the metrics of a run again for another seed; the eigenpairs differ in the last bits."""
+    store = open_store(path, "metrics").load()
+    training = store.attrs["settings"]["training"] | {"seed": seed}
+    training["optimizer"] = training["optimizer"] | optimizer
+    arrays = {str(name): values.values for name, values in store.variables.items()}
+    arrays["eigenvalue"] = np.nextafter(arrays["eigenvalue"], 1)
+    write_store(copied, "metrics", arrays, {"training": training}, store.attrs["summary"])
+    return copied
 
 
 def test_the_results_of_copied_runs_are_removed_and_the_seed_is_reported(stores: list[Path]) -> None:
@@ -60,8 +118,38 @@ def test_the_results_of_copied_runs_are_removed_and_the_seed_is_reported(stores:
     np.testing.assert_array_equal(runs["copy_of"], [np.nan, np.nan, 0])
     assert np.isnan(runs["train_loss"].sel(seed=2)).all()
     assert np.isfinite(runs["train_loss"].sel(seed=[0, 1])).all()
+    assert runs["eigenvalue"].sel(seed=2).isnull().all()
     assert copies(runs) == {2: 0}
-    assert notes_on(runs, "SGD") == ["SGD: seed 2 is equal to seed 0 to the bit and is left out"]
+    assert replicates(runs) == 2
+    assert notes_on(runs, "SGD") == ["SGD: seed 2 repeats the training of seed 0 to the bit and is left out"]
+
+
+def test_one_warning_names_the_setting_and_the_seeds(
+    stores: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    one_optimizer(map(read_run, stores))
+    distinct(map(read_run, stores))
+    said = (
+        "Copies are left out of dataset digits, optimizer sgd, batch size 64, learning rate 0.05, because "
+        "they are no replicates: seed 2 repeats seed 0."
+    )
+    assert caplog.messages == [said, said]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    caplog.clear()
+    one_optimizer(map(read_run, stores[:2]))
+    distinct(map(read_run, stores[:2]))
+    assert caplog.messages == []
+
+
+def test_masking_keeps_the_shape_and_what_is_no_copy() -> None:
+    runs = measured([1, 2, 3])
+    hidden = masked(runs, {12: 10, 99: 10})
+    assert hidden.sizes == runs.sizes
+    np.testing.assert_array_equal(hidden["copy_of"], [np.nan, np.nan, 10])
+    xr.testing.assert_identical(hidden.isel(seed=[0, 1]).drop_vars("copy_of"), runs.isel(seed=[0, 1]))
+    assert hidden[["train_loss", "eigenvalue"]].isel(seed=2).isnull().to_array().all()
+    xr.testing.assert_identical(masked(runs, {}).drop_vars("copy_of"), runs)
+    assert (replicates(runs), replicates(hidden), replicates(masked(runs, {}))) == (3, 2, 3)
 
 
 def test_figures_note_copies_and_average_over_the_others(stores: list[Path], tmp_path: Path) -> None:
@@ -72,11 +160,12 @@ def test_figures_note_copies_and_average_over_the_others(stores: list[Path], tmp
     collection = collect(stores, [tmp_path / "null.zarr"])
     assert float(collection.runs["digits"]["train_loss"].mean()) == 0.5
     assert collection.notes("digits") == [
-        "digits, sgd: seed 2 is equal to seed 0 to the bit and is left out",
+        "digits, sgd: seed 2 repeats the training of seed 0 to the bit and is left out",
         "digits: without 1 draw of the null model isotropic equal to another to the bit",
     ]
     assert collection.baselines["digits"].sizes["draw"] == 2
-    assert len(read(map(str, stores)).runs) == 2
+    source = flatness.read(map(str, stores))
+    assert (len(source.runs), source.copies) == (2, 1)
 
 
 def test_pairs_of_draws_are_left_out_with_their_draws() -> None:
@@ -97,7 +186,66 @@ def test_pairs_of_draws_are_left_out_with_their_draws() -> None:
     np.testing.assert_array_equal(kept["displacement"].values[:, 0], expected)
 
 
-def test_distinct_runs_may_be_of_any_settings(stores: list[Path], tmp_path: Path) -> None:
+def test_draws_of_two_optimizers_are_no_copies(caplog: pytest.LogCaptureFixture) -> None:
+    """All optimizers of a null model may start alike; draws of one optimizer are compared in all results."""
+    optimizers = np.array([0, 1, 0, 1, 0])
+    baseline = xr.Dataset(
+        {
+            "eigenvalue": (("draw", "rank"), np.array([1.0, 1, 2, 1, 1])[:, None]),
+            "top_share": (("draw", "rank"), np.array([1.0, 1, 1, 1, np.nextafter(1, 2)])[:, None]),
+        },
+        {"draw": np.arange(5), "optimizer": ("draw", optimizers)},
+        {"settings": {"dataset": "digits", "null_model": "shuffled_labels"}},
+    ).assign(displacement=("pair", np.arange(4.0)))
+    assert without_copied_draws(baseline)["draw"].values.tolist() == [0, 1, 2, 4]
+    said = "left out of digits, shuffled_labels, because they are no replicates: draw 3 repeats draw 1."
+    assert caplog.messages == [f"Copies are {said}"]
+
+
+def test_runs_of_two_settings_are_no_copies(stores: list[Path], tmp_path: Path) -> None:
+    """What another learning rate gives is a result about learning rates, even if it is the same training."""
     other = write_run(tmp_path / "other.zarr", 1, seed=1, learning_rate=0.3)
     found = distinct(map(read_run, [*stores, other]))
-    assert [run.attrs["store"] for run in found] == [str(stores[0]), str(stores[1])]
+    assert [run.attrs["store"] for run in found] == [*map(str, stores[:2]), str(other)]
+
+
+def test_flatness_leaves_copies_out_and_counts_them(tmp_path: Path) -> None:
+    """Seed 2 repeats seed 0; the same training with another learning rate is another setting."""
+    paths = [write_run(tmp_path / f"{seed}.zarr", seed=seed) for seed in range(2)]
+    paths.append(copy_run(paths[0], tmp_path / "2.zarr", seed=2))
+    paths.append(copy_run(paths[0], tmp_path / "other.zarr", seed=0, learning_rate=0.3))
+    plotted = flatness.draw(flatness.read(map(str, paths)), 0.25, 0.95, 499)
+    below = plotted.figure.get_supxlabel()
+    assert "3 in all; without 0 that diverged, 1 that repeat the training of another seed and 0" in below
+    points = plotted.table[plotted.table["quantity"] == "run"]
+    assert points[["learning_rate", "seed"]].values.tolist() == [[0.05, 0], [0.05, 1], [0.3, 0]]
+
+
+def test_preconditioned_runs_are_copies_where_the_plain_runs_are(tmp_path: Path) -> None:
+    """Preconditioned stores hold nothing that the training alone decides, and here they all differ."""
+    runs = [write_run(tmp_path / f"run-{seed}.zarr", 1, seed=seed, optimizer="adam") for seed in range(2)]
+    repeats = [(runs[0], 0), (runs[1], 1), (runs[0], 2)]
+    plain = [copy_run(run, tmp_path / f"{seed}.zarr", seed, beta1=0.9) for run, seed in repeats]
+    preconditioned_runs = []
+    for seed in range(3):
+        store = tmp_path / f"preconditioned-{seed}.zarr"
+        training = {"dataset": "digits", "optimizer": {"name": "adam"}, "seed": seed}
+        measured = columns("preconditioned_metrics", 1 + seed)
+        write_store(store, "preconditioned_metrics", measured, {"training": training}, {"unconverged": 5})
+        preconditioned_runs.append(store)
+    null = write_baseline(tmp_path / "null.zarr")
+    source = preconditioned.read(map(str, plain), [str(null)], map(str, preconditioned_runs))
+    own = source.preconditioned["digits"]["adam"]
+    np.testing.assert_array_equal(own["copy_of"], [np.nan, np.nan, 0])
+    assert own["eigenvalue"].sel(seed=2).isnull().all()
+    assert own["eigenvalue"].sel(seed=[0, 1]).notnull().all()
+    assert source.unconverged == {"digits": 10}
+    plotted = preconditioned.draw(source, 0.25)
+    below = plotted.figure.get_supxlabel()
+    assert "preconditioned Hessian of Adam: 2 seeds; without 10 unconverged eigenpairs of it" in below
+    assert "parameters, 2 seeds; " in below
+    assert "digits, adam: seed 2 repeats the training of seed 0 to the bit and is left out" in below
+    shown = plotted.table.query("hessian == 'preconditioned'")
+    assert set(shown["seeds"]) == {2}
+    ratios = shown[shown["quantity"] == "inverse_participation_ratio"]
+    assert set(ratios["mean"]) == {1.5}

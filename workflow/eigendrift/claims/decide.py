@@ -273,7 +273,8 @@ def _why_excluded(
 ) -> str | None:
     for name, of_setting in runs.items():
         if seed in copied[name]:
-            return f"{name} is equal to seed {copied[name][seed]} to the bit, so it is no replicate"
+            original = copied[name][seed]
+            return f"{name} repeats the training of seed {original} to the bit, so it is no replicate"
         if seed not in of_setting["seed"] or math.isnan(float(of_setting["unconverged"].sel(seed=seed))):
             return f"the study has no run of {name} with this seed"
         # What a run did before it diverged is no measure of training.

@@ -49,15 +49,19 @@ class Source:
     """What is drawn.
 
     Attributes:
-        runs: Metrics of every run, with its settings as attributes and seed as coordinate.
+        runs: Metrics of every run that is no copy, with its settings as attributes and seed as coordinate.
+        copies: How many runs are left out because they are copies.
     """
 
     runs: list[xr.Dataset]
+    copies: int = 0
 
 
 def read(metrics: Iterable[str]) -> Source:
     """Read the metrics of every run of a study, without copies."""
-    return Source(distinct(read_run(Path(path)) for path in metrics))
+    runs = [read_run(Path(path)) for path in metrics]
+    different = distinct(runs)
+    return Source(different, len(runs) - len(different))
 
 
 def draw(source: Source, lag: float, confidence: float, resamples: int) -> Plotted:
@@ -93,7 +97,11 @@ def draw(source: Source, lag: float, confidence: float, resamples: int) -> Plott
     axes[-1, 0].set_ylabel("runs compared")
     handles, labels = legend_of(axes)
     figure.legend(handles, labels, loc="outside right upper")
-    _describe(figure, runs, diverged, unmeasured, confidence)
+    left_out = (
+        f"without {diverged} that diverged, {source.copies} that repeat the training of another seed and "
+        f"{unmeasured} with an eigenpair that did not converge"
+    )
+    _describe(figure, f"point: a run, {len(runs)} in all; {left_out}", confidence)
     return Plotted(figure, pd.DataFrame(table))
 
 
@@ -199,10 +207,9 @@ def _draw_correlations(
     return table
 
 
-def _describe(figure: Any, runs: pd.DataFrame, diverged: int, unmeasured: int, confidence: float) -> None:
+def _describe(figure: Any, points: str, confidence: float) -> None:
     lines = [
-        f"point: a run, {len(runs)} in all; without {diverged} that diverged and {unmeasured} with an "
-        "eigenpair that did not converge",
+        points,
         f"below, over all data sets: bar: {confidence:.0%} interval; p: permutations within blocks, times "
         f"{len(COMPARED) * len(WITHIN)} tests; n units in so many blocks of at least {FEWEST_UNITS}",
         "settings vary: blocks of one data set and optimizer, units are settings (means over seeds); "

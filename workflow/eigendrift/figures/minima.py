@@ -13,8 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from eigendrift.figures.parts import Plotted, Table, logarithmic, plain_log_ticks, positions, write_below
+from eigendrift.figures.parts import (
+    Plotted,
+    Table,
+    logarithmic,
+    plain_log_ticks,
+    positions,
+    seed_count,
+    write_below,
+)
 from eigendrift.figures.style import LEGEND_WIDTH, PANEL_HEIGHT, PANEL_WIDTH, optimizer_lines, title_of
+from eigendrift.metrics.copies import repeated
 from eigendrift.stores.reading import open_store
 
 # A spectral density says little below the height that one eigenvalue alone has, but shows its shape there.
@@ -90,10 +99,11 @@ def _draw_density(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Tabl
 
 def _draw_runs(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Table:
     table: Table = []
+    copied = _copies(minimum)
     for seed, loss, accuracy, best in zip(
         *(minimum[name].values for name in ("seed", "loss", "accuracy", "best")), strict=True
     ):
-        if not np.isfinite(loss):
+        if seed in copied or not np.isfinite(loss):
             continue
         marker = SHOWN["best run" if best else "other run"]
         axes.plot(loss, 1 - accuracy, **{"color": line["color"], **marker, "marker": line["marker"]})
@@ -101,6 +111,16 @@ def _draw_runs(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Table:
             {"quantity": "run", "seed": seed, "loss": loss, "error_rate": 1 - accuracy, "best": best}
         )
     return table
+
+
+def _copies(minimum: xr.Dataset) -> dict[int, int]:
+    """Return the seeds that are copies, and the earlier seed that each of them equals.
+
+    A minimum store holds only the loss and the accuracy at the end of each run, so runs are copies if both
+    are equal to the bit. The best run is never a copy, because it is the first run that has the lowest loss.
+    """
+    ends = (minimum[name].values for name in ("loss", "accuracy"))
+    return repeated(minimum["seed"].values.tolist(), ends)
 
 
 def _draw_spectrum(axes: Axes, minimum: xr.Dataset, line: dict[str, Any], shift: float) -> Table:
@@ -158,10 +178,11 @@ def _explain(figure: Figure, optimizers: list[str]) -> None:
 def _notes(dataset: str, minima: dict[str, xr.Dataset]) -> list[str]:
     """Say what a reader must know of one data set's panels."""
     summaries = [minimum.attrs["summary"] for minimum in minima.values()]
-    seeds = max(minimum.sizes["seed"] for minimum in minima.values())
+    copied = {optimizer: _copies(minimum) for optimizer, minimum in minima.items()}
+    seeds = seed_count(minimum.sizes["seed"] - len(copied[name]) for name, minimum in minima.items())
     notes = [
         f"{dataset}: N = {summaries[0]['parameters']:,} parameters; all over {summaries[0]['samples']:,} "
-        f"training and test samples together; best run: lowest loss of {seeds} seed{'s' * (seeds > 1)}"
+        f"training and test samples together; best run: lowest loss of {seeds}"
     ]
     if widths := [summary["smoothing"] for summary in summaries if summary["smoothing"]]:
         spread = f"{min(widths):.2g} to {max(widths):.2g}"
@@ -169,6 +190,10 @@ def _notes(dataset: str, minima: dict[str, xr.Dataset]) -> list[str]:
     for optimizer, minimum in minima.items():
         diverged = minimum["seed"].values[~np.isfinite(minimum["loss"].values)]
         notes += [f"{dataset}, {optimizer}: seed {seed} diverged" for seed in diverged]
+        notes += [
+            f"{dataset}, {optimizer}: seed {seed} ends as seed {original} does, to the bit, and is left out"
+            for seed, original in copied[optimizer].items()
+        ]
         missing = int((~minimum["converged"]).sum())
         if missing and len(diverged) < minimum.sizes["seed"]:
             notes.append(

@@ -1,6 +1,6 @@
 """Pieces that several figures are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from eigendrift.figures.style import (
     null_line,
 )
 from eigendrift.metrics.collection import Collection
+from eigendrift.metrics.copies import replicates
 
 Table = list[dict[str, Any]]
 
@@ -169,6 +170,13 @@ def draw_isotropic(axes: Axes, mean: float) -> Table:
     return [{"quantity": "isotropic", "mean": mean}]
 
 
+def seed_count(numbers: Iterable[int]) -> str:
+    """Return the numbers of seeds of several settings in words, such as "3 seeds" or "1 to 3 seeds"."""
+    listed = list(numbers)
+    fewest, most = min(listed), max(listed)
+    return f"{most if fewest == most else f'{fewest} to {most}'} seed{'s' * (most != 1)}"
+
+
 def describe(figure: Figure, collection: Collection, datasets: Sequence[str], shown: str) -> None:
     """Write under a figure what its reader must know: N, seeds, divergences and masked pairs.
 
@@ -181,11 +189,8 @@ def describe(figure: Figure, collection: Collection, datasets: Sequence[str], sh
     lines = []
     for dataset in datasets:
         runs = collection.runs[dataset]
-        seeds = runs.sizes["seed"]
-        lines.append(
-            f"{dataset}: N = {runs.attrs['parameters']:,} parameters, "
-            f"{seeds} seed{'s' * (seeds > 1)}; {shown}"
-        )
+        seeds = seed_count(replicates(runs.sel(optimizer=name)) for name in runs["optimizer"].values)
+        lines.append(f"{dataset}: N = {runs.attrs['parameters']:,} parameters, {seeds}; {shown}")
         lines += collection.notes(dataset)
     write_below(figure, lines)
 

@@ -24,11 +24,13 @@ from eigendrift.figures.parts import (
     logarithmic,
     over_seeds,
     panels,
+    seed_count,
     steps_axis,
 )
 from eigendrift.figures.style import optimizer_lines, title_of
 from eigendrift.figures.sweeps import legend_of
 from eigendrift.metrics.collection import Collection, collect
+from eigendrift.metrics.copies import copies, masked, replicates
 from eigendrift.metrics.lagged import displacement_over_lag
 from eigendrift.stores.reading import open_store
 from eigendrift.training.optimizers import is_adaptive, stability_threshold
@@ -47,10 +49,10 @@ class Source:
     Attributes:
         collection: The main experiment's runs, and null models.
         preconditioned: By data set and adaptive optimizer, metrics of the preconditioned Hessian with the
-            dimension seed in front.
+            dimension seed in front. Copies are NaN, see `eigendrift.metrics.copies.masked`.
         thresholds: By data set and optimizer, the largest stable λ1, see `stability_threshold`; None if
             there is none to tell.
-        unconverged: Masked pairs of the preconditioned Hessian, by data set.
+        unconverged: Masked pairs of the preconditioned Hessian, by data set; copies do not count.
     """
 
     collection: Collection
@@ -62,6 +64,7 @@ class Source:
 def read(metrics: Iterable[str], baselines: Iterable[str], preconditioned: Iterable[str]) -> Source:
     """Read the stores of the main experiment, and those of the preconditioned Hessian."""
     metrics = list(metrics)
+    collection = collect(metrics, baselines)
     thresholds: dict[str, dict[str, float | None]] = defaultdict(dict)
     for path in metrics:
         training = open_store(Path(path), "metrics").attrs["settings"]["training"]
@@ -72,19 +75,33 @@ def read(metrics: Iterable[str], baselines: Iterable[str], preconditioned: Itera
     for path in preconditioned:
         run = open_store(Path(path), "preconditioned_metrics").load()
         training = run.attrs["settings"]["training"]
-        named = run.assign_coords(seed=training["seed"])
-        grouped[training["dataset"]][training["optimizer"]["name"]].append(named)
-        unconverged[training["dataset"]] += run.attrs["summary"]["unconverged"]
+        dataset, optimizer, seed = training["dataset"], training["optimizer"]["name"], training["seed"]
+        grouped[dataset][optimizer].append(run.assign_coords(seed=seed))
+        if seed not in _copies(collection, dataset, optimizer):
+            unconverged[dataset] += run.attrs["summary"]["unconverged"]
     stacked = {
         dataset: {
-            name: xr.concat(
-                runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop"
-            )
-            for name, runs in by_optimizer.items()
+            name: _stacked(runs, _copies(collection, dataset, name)) for name, runs in by_optimizer.items()
         }
         for dataset, by_optimizer in grouped.items()
     }
-    return Source(collect(metrics, baselines), stacked, dict(thresholds), dict(unconverged))
+    return Source(collection, stacked, dict(thresholds), dict(unconverged))
+
+
+def _copies(collection: Collection, dataset: str, optimizer: str) -> dict[int, int]:
+    """Return the seeds of an optimizer that are copies, and the seed that each of them equals."""
+    return copies(collection.runs[dataset].sel(optimizer=optimizer))
+
+
+def _stacked(runs: list[xr.Dataset], copied: Mapping[int, int]) -> xr.Dataset:
+    """Put the seeds of one optimizer together, without the results of copies.
+
+    These stores hold nothing that the training alone decides, so the plain runs say which seeds are copies.
+    """
+    stacked: xr.Dataset = xr.concat(
+        runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop"
+    )
+    return masked(stacked, copied)
 
 
 def draw(source: Source, lag: float) -> Plotted:
@@ -172,12 +189,11 @@ def _label(row: np.ndarray, title: str, lag: float) -> None:
 
 
 def _describe(figure: Any, source: Source) -> None:
-    seeds = {
-        title_of(name): runs.sizes["seed"]
-        for by_optimizer in source.preconditioned.values()
-        for name, runs in by_optimizer.items()
-    }
-    counted = ", ".join(f"{name}: {count} seed{'s' * (count > 1)}" for name, count in seeds.items())
+    seeds: dict[str, list[int]] = defaultdict(list)
+    for by_optimizer in source.preconditioned.values():
+        for name, runs in by_optimizer.items():
+            seeds[title_of(name)].append(replicates(runs))
+    counted = ", ".join(f"{name}: {seed_count(numbers)}" for name, numbers in seeds.items())
     masked = sum(source.unconverged.values())
     left_out = f"; without {masked} unconverged eigenpair{'s' * (masked > 1)} of it" if masked else ""
     shown = f"{MEAN_AND_RANGE}; preconditioned Hessian of {counted}{left_out}"

@@ -9,8 +9,9 @@ import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from eigendrift.figures.parts import write_below
+from eigendrift.figures.parts import seed_count, write_below
 from eigendrift.figures.style import DOTTED, FULL_BATCH, LINES, VALUES
+from eigendrift.metrics.copies import replicates
 from eigendrift.metrics.sweep import Sweep
 
 Value = int | float | str
@@ -72,7 +73,7 @@ def describe_sweep(figure: Figure, sweep: Sweep, shown: str) -> None:
         shown: What its lines, bands or points are.
     """
     every = [(value, runs) for by_value in sweep.runs.values() for value, runs in by_value.items()]
-    seeds = max(runs.sizes["seed"] for _, runs in every)
+    seeds = seed_count(replicates(runs) for _, runs in every)
     steps = {setting_of(sweep, value): int(runs["step"].values[-1]) for value, runs in every}
     lengths = (
         f"{next(iter(steps.values())):,} steps"
@@ -82,7 +83,7 @@ def describe_sweep(figure: Figure, sweep: Sweep, shown: str) -> None:
     write_below(
         figure,
         [
-            f"{sweep.dataset}: N = {sweep.parameters:,} parameters, {seeds} seed{'s' * (seeds > 1)} for each "
+            f"{sweep.dataset}: N = {sweep.parameters:,} parameters, {seeds} for each "
             f"{name_of(sweep)}; {shown}",
             f"training: {lengths}",
             *sweep.notes(),

@@ -72,7 +72,7 @@ def notes_on(runs: xr.Dataset, name: str) -> list[str]:
         if np.isfinite(at)
     ]
     notes += [
-        f"{name}: seed {seed} is equal to seed {original} to the bit and is left out"
+        f"{name}: seed {seed} repeats the training of seed {original} to the bit and is left out"
         for seed, original in copies(runs).items()
     ]
     if unconverged := int(runs["unconverged"].sum()):

@@ -1,98 +1,199 @@
-"""Seeds and draws whose results are equal to the bit: copies, which count once.
+"""Seeds and draws that are copies of another one, which statistics must not count.
 
 Statistics take seeds and draws for independent replicates. Copies of one replicate, from a plug-in that
 ignores its seed or from files that were copied, would narrow every interval down to nothing.
+
+Two runs of one setting are copies if their trainings are equal to the bit. Eigenpairs are not compared,
+because the eigensolver starts from random vectors that depend on the seed, so the eigenpairs of equal
+trainings differ in rounding. Runs of two settings are never copies. If another optimizer or learning rate
+gives the same training, that is a result about these settings, while statistics average over the seeds of one
+setting.
+
+Two draws of a null model are copies if all their results are equal to the bit. The eigensolver starts every
+draw from the same vectors, so draws of equal networks have equal results. Draws that belong to two optimizers
+are never copies, because a null model may train all optimizers from the same start.
 """
 
 import hashlib
-from collections.abc import Iterable
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
 from eigendrift.metrics.draws import select_draws
 
-# Variables that are equal for most runs.
-ABOUT_RUNS = ("diverged_at", "unconverged", "copy_of")
+logger = logging.getLogger(__name__)
+
+# The arrays of a metrics store that the training alone decides, without the eigenpairs.
+FROM_TRAINING = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_displacement")
+# Attributes of `eigendrift.metrics.collection.read_run` that name a setting in messages.
+NAMED_BY = ("dataset", "optimizer", "batch_size", "learning_rate")
 
 
-def copies(results: xr.Dataset, dim: str = "seed") -> dict[int, int]:
-    """Find the replicates that are equal to an earlier one in every bit of every result.
+def copies(runs: xr.Dataset) -> dict[int, int]:
+    """Return the seeds whose training is equal to the bit to that of an earlier seed.
 
     Args:
-        results: Measured arrays with the dimension ``dim`` and its coordinate. A variable ``copy_of`` (dim,),
-            if there is one, says which replicates were copies before their results were removed.
-        dim: Name of the dimension that counts replicates.
+        runs: Metrics of the runs of one setting, with the dimension seed. If there is a variable ``copy_of``
+            (seed,), it says which seeds were copies before their results were removed.
 
     Returns:
-        For the label of each copy, the label of the replicate that it is a copy of. Replicates without any
-        result are no copies of each other.
+        The earlier seed, by the seed that is a copy of it. A run without any finite number is no copy.
     """
-    measured = [array.transpose(dim, ...).values for array in _measured(results) if dim in array.dims]
-    known = results["copy_of"].values if "copy_of" in results else np.full(results.sizes[dim], np.nan)
-    first: dict[bytes, int] = {}
-    found: dict[int, int] = {}
-    for index, label in enumerate(map(int, results[dim].values)):
-        digest = _digest(array[index] for array in measured)
-        if np.isfinite(known[index]):
-            found[label] = int(known[index])
-        elif digest in first:
-            found[label] = first[digest]
-        elif digest:
-            first[digest] = label
-    return found
+    arrays = [runs[name].transpose("seed", ...).values for name in FROM_TRAINING if name in runs]
+    found = repeated([int(seed) for seed in runs["seed"]], arrays)
+    if "copy_of" not in runs:
+        return found
+    known = runs["copy_of"].dropna("seed")
+    found |= {int(seed): int(original) for seed, original in zip(known["seed"], known, strict=True)}
+    return dict(sorted(found.items()))
 
 
-def distinct(runs: Iterable[xr.Dataset]) -> list[xr.Dataset]:
-    """Return runs, of whatever settings, without those that are equal to an earlier one to the bit."""
-    listed = list(runs)
-    digests = [_digest(array.values for array in _measured(run)) for run in listed]
-    return [
-        run for index, run in enumerate(listed) if not digests[index] or digests[index] not in digests[:index]
-    ]
-
-
-def _measured(results: xr.Dataset) -> list[xr.DataArray]:
-    return [
-        array
-        for name, array in results.data_vars.items()
-        if name not in ABOUT_RUNS and np.issubdtype(array.dtype, np.floating)
-    ]
-
-
-def _digest(arrays: Iterable[np.ndarray]) -> bytes | None:
-    """Return a digest of some arrays; None if they hold no number."""
-    parts = [np.ascontiguousarray(array) for array in arrays]
-    if not any(np.isfinite(part).any() for part in parts):
-        return None
-    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).digest()
-
-
-def without_copied_runs(runs: xr.Dataset) -> xr.Dataset:
-    """Replace the results of seeds that are copies by NaN.
-
-    What is returned has the variable ``copy_of`` (seed,): for each copy, the seed that it equals.
-
-    Args:
-        runs: Metrics of the runs of one setting, with the dimension seed.
-    """
-    found = copies(runs)
-    copy_of = xr.DataArray([float(found.get(int(seed), np.nan)) for seed in runs["seed"]], dims="seed")
-    return runs.map(
-        lambda array: array.where(copy_of.isnull()) if "seed" in array.dims and found else array,
-        keep_attrs=True,
-    ).assign(copy_of=copy_of)
-
-
-def without_copied_draws(baseline: xr.Dataset) -> xr.Dataset:
-    """Leave out the draws of a null model that are copies, and the pairs of draws that one of them is in.
+def copied_draws(baseline: xr.Dataset) -> dict[int, int]:
+    """Return the draws of a null model that are equal to the bit to an earlier draw of the same optimizer.
 
     Args:
         baseline: A baseline store.
 
     Returns:
-        The others; ``attrs["copies"]`` is how many are left out.
+        The earlier draw, by the draw that is a copy of it. A draw without any finite number is no copy.
     """
-    found = copies(baseline, "draw")
+    arrays = [
+        array.transpose("draw", ...).values
+        for array in baseline.data_vars.values()
+        if "draw" in array.dims and np.issubdtype(array.dtype, np.floating)
+    ]
+    return repeated([int(draw) for draw in baseline["draw"]], arrays, baseline["optimizer"].values.tolist())
+
+
+def repeated(
+    labels: Sequence[int], arrays: Iterable[np.ndarray], groups: Sequence[Hashable] | None = None
+) -> dict[int, int]:
+    """Return the entries that are equal to the bit to an earlier entry of the same group.
+
+    Args:
+        labels: Name of each entry.
+        arrays: What is compared; the first dimension counts entries. Any NaN is equal to any other NaN.
+        groups: Group of each entry; by default all entries are in one group.
+
+    Returns:
+        The label of the first equal entry, by the label of each later one. An entry without any finite number
+        is equal to no other.
+    """
+    listed = list(arrays)
+    first: dict[tuple[Hashable, bytes], int] = {}
+    found: dict[int, int] = {}
+    for index, label in enumerate(labels):
+        digest = _digest(array[index] for array in listed)
+        if digest is not None:
+            original = first.setdefault((groups[index] if groups else None, digest), label)
+            if original != label:
+                found[label] = original
+    return found
+
+
+def distinct(runs: Iterable[xr.Dataset]) -> list[xr.Dataset]:
+    """Return runs without those that are copies of an earlier run of the same setting.
+
+    Args:
+        runs: Runs of any settings, see `eigendrift.metrics.collection.read_run`.
+    """
+    kept: list[xr.Dataset] = []
+    first: dict[tuple[str, bytes], int] = {}
+    found: dict[str, dict[int, int]] = defaultdict(dict)
+    for run in runs:
+        setting, seed = json.dumps(run.attrs["training"], sort_keys=True), int(run["seed"])
+        digest = _digest(run[name].values for name in FROM_TRAINING)
+        if digest is None or (setting, digest) not in first:
+            kept.append(run)
+            if digest is not None:
+                first[setting, digest] = seed
+        else:
+            found[_name_of(run.attrs)][seed] = first[setting, digest]
+    for name, copied in found.items():
+        _warn(name, "seed", copied)
+    return kept
+
+
+def _digest(arrays: Iterable[np.ndarray]) -> bytes | None:
+    """Return a digest of some arrays, or None if they hold no finite number."""
+    parts = [np.array(array) for array in arrays]
+    if not any(np.isfinite(part).any() for part in parts):
+        return None
+    digest = hashlib.sha256()
+    for part in parts:
+        # There are many bit patterns of NaN, and which one a computation returns says nothing.
+        digest.update(np.where(np.isnan(part), np.asarray(np.nan, part.dtype), part).tobytes())
+    return digest.digest()
+
+
+def masked(runs: xr.Dataset, found: Mapping[int, int]) -> xr.Dataset:
+    """Return runs with NaN in place of the results of copies, so that the runs keep their shape.
+
+    Args:
+        runs: Metrics of the runs of one setting, with the dimension seed.
+        found: The seed that each copy equals, by the seed of the copy; other seeds than those of the runs are
+            ignored.
+
+    Returns:
+        The runs with the variable ``copy_of`` (seed,): for each copy the seed that it equals, NaN for others.
+    """
+    copy_of = xr.DataArray([float(found.get(int(seed), np.nan)) for seed in runs["seed"]], dims="seed")
+    if copy_of.notnull().any():
+        runs = runs.map(
+            lambda array: array.where(copy_of.isnull()) if "seed" in array.dims else array, keep_attrs=True
+        )
+    return runs.assign(copy_of=copy_of)
+
+
+def replicates(runs: xr.Dataset) -> int:
+    """Return how many seeds there are without copies.
+
+    Args:
+        runs: The runs of one setting, with the dimension seed and, if any may be copies, ``copy_of`` (seed,).
+    """
+    return int(runs["copy_of"].isnull().sum()) if "copy_of" in runs else runs.sizes["seed"]
+
+
+def without_copied_runs(runs: xr.Dataset) -> xr.Dataset:
+    """Return runs with NaN in place of the results of seeds that are copies, and warn if there are any.
+
+    Args:
+        runs: Metrics of the runs of one setting, with the dimension seed.
+
+    Returns:
+        What `masked` returns.
+    """
+    found = copies(runs)
+    _warn(_name_of(runs.attrs), "seed", found)
+    return masked(runs, found)
+
+
+def without_copied_draws(baseline: xr.Dataset) -> xr.Dataset:
+    """Return the draws of a null model that are no copies and the pairs of them; warn if there are copies.
+
+    Args:
+        baseline: A baseline store.
+
+    Returns:
+        The other draws; ``attrs["copies"]`` is the number of draws that are left out.
+    """
+    found = copied_draws(baseline)
+    settings = baseline.attrs.get("settings", {})
+    _warn(", ".join(str(settings.get(key)) for key in ("dataset", "null_model")), "draw", found)
     kept = np.array([int(draw) not in found for draw in baseline["draw"]])
     return select_draws(baseline, kept).assign_attrs(copies=len(found))
+
+
+def _name_of(attrs: Mapping[str, object]) -> str:
+    """Return the name of a setting for messages."""
+    return ", ".join(f"{key.replace('_', ' ')} {attrs[key]}" for key in NAMED_BY if key in attrs)
+
+
+def _warn(name: str, what: str, found: Mapping[int, int]) -> None:
+    if found:
+        listed = ", ".join(f"{what} {label} repeats {what} {original}" for label, original in found.items())
+        logger.warning("Copies are left out of %s, because they are no replicates: %s.", name, listed)
