@@ -41,7 +41,7 @@ class HessianOperator(ABC, Generic[Prepared]):
         dtype: Dtype that vectors must have.
     """
 
-    # `numpy_vector @ operator` is Python's to refuse, where NumPy would complain of dimensions.
+    # Makes `numpy_vector @ operator` a TypeError; NumPy's own message would be about dimensions.
     __array_ufunc__ = None
 
     def __init__(

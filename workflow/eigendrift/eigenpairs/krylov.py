@@ -11,6 +11,7 @@ from eigendrift.eigenpairs.symmetric import (
     SymmetricOperator,
     finite_product,
     not_finite,
+    product,
     standard_normal,
 )
 
@@ -108,7 +109,9 @@ class KrylovBasis:
             ValueError: If the operator is not symmetric, or is another one each time.
         """
         vector, other = self.take_direction(), other_probe(self._operator)
-        self.begin(other, [finite_product(self._operator, one) for one in (vector, other)], tolerance)
+        # The operator may write all its products to the same memory.
+        images = [finite_product(self._operator, one).clone() for one in (vector, other)]
+        self.begin(other, images, tolerance)
 
     def begin(self, other: torch.Tensor, images: Sequence[torch.Tensor], tolerance: float) -> None:
         """Check the operator by two products, and take the first into account.
@@ -135,7 +138,7 @@ class KrylovBasis:
             FloatingPointError: The image is not finite.
         """
         vector = self.take_direction()
-        image = self._operator @ vector
+        image = product(self._operator, vector)
         self.products += 1
         index, before = self.size - 1, self.remainder
         coefficients = torch.zeros(self.size, dtype=torch.float64, device="cpu")

@@ -218,8 +218,8 @@ class Lanczos:
         vectors /= vectors.norm(dim=1, keepdim=True)
         images = self._basis.apply(vectors)
         eigenvalues = torch.stack([v.double() @ w.double() for v, w in zip(vectors, images, strict=True)])
-        images -= eigenvalues.to(images.dtype)[:, None] * vectors
-        residuals = torch.linalg.vector_norm(images, dim=1, dtype=torch.float64)
+        remainders = images - eigenvalues.to(images.dtype)[:, None] * vectors
+        residuals = torch.linalg.vector_norm(remainders, dim=1, dtype=torch.float64)
         certain = self._miss_probability <= MISS_PROBABILITY and self._are_orthonormal(vectors)
         # Rounding can turn the order of equal eigenvalues.
         order = self._score(eigenvalues).argsort(descending=True, stable=True)

@@ -21,9 +21,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 def _inside(model: object) -> nn.Module | None:
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        return model.module
-    # As torch.compile registers it. Other wrappers may pass the attribute on, and do something themselves.
-    return model._modules.get("_orig_mod") if isinstance(model, nn.Module) else None
+        inner: nn.Module | None = model.module
+    elif isinstance(model, nn.Module):
+        # As torch.compile registers it. Other wrappers may have the attribute of what they wrap.
+        inner = model._modules.get("_orig_mod")
+    else:
+        inner = None
+    return inner
 
 
 def check_model(model: nn.Module) -> None:

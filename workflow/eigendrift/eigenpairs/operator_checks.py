@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 
@@ -29,14 +30,17 @@ def check_request(operator: SymmetricOperator, generator: torch.Generator) -> No
         TypeError: If one is of another type.
         ValueError: If the operator or the generator is on a device that the solvers cannot work with.
     """
-    device, dtype = getattr(operator, "device", None), getattr(operator, "dtype", None)
-    has_size = isinstance(getattr(operator, "size", None), int)
-    if not (has_size and isinstance(device, torch.device) and isinstance(dtype, torch.dtype)):
-        raise TypeError(
-            f"the operator is a {type(operator).__name__}, expected one of a size, a device and a dtype that "
-            "vectors are multiplied with, such as hessian_operator returns"
-        )
-    check_kind("the operator", dtype, device)
+    kinds = {"size": Integral, "device": torch.device, "dtype": torch.dtype}
+    for name, kind in kinds.items():
+        if not isinstance(getattr(operator, name, None), kind):
+            expected = "whole number" if name == "size" else f"torch.{name}"
+            raise TypeError(
+                f"the operator, a {type(operator).__name__}, has no {name} that is a {expected}, expected an "
+                "object with size, device and dtype, such as hessian_operator returns"
+            )
+    if operator.size < 1:
+        raise ValueError(f"the operator has size {operator.size}, expected at least 1")
+    check_kind("the operator", operator.dtype, operator.device)
     check_generator(generator)
 
 
@@ -77,7 +81,8 @@ def checked_operator(operator: SymmetricOperator) -> tuple[SymmetricOperator, fl
         The operator, rescaled if its products need it, and the power of two that it is multiplied by.
     """
     vectors = standard_normal(operator, torch.Generator().manual_seed(1)), other_probe(operator)
-    factor = examine(operator, vectors, [finite_product(operator, vector) for vector in vectors])
+    # The operator may write all its products to the same memory.
+    factor = examine(operator, vectors, [finite_product(operator, vector).clone() for vector in vectors])
     return (operator if factor == 1 else ScaledOperator(operator, factor)), factor
 
 
@@ -145,17 +150,18 @@ def _why_not(difference: float, repeats: bool) -> str:
         )
     return (
         "the operator is not symmetric: for random vectors, ⟨w, Hv⟩ and ⟨v, Hw⟩ differ by "
-        f"{difference:.1g} of their usual size; usual causes are reduced precision (use float64 throughout), "
-        "an operation whose second derivative is wrong, and dropout or batch norm in training mode (call "
-        "model.eval())"
+        f"{difference:.1g}, relative to their typical size; usual causes are reduced precision (use float64 "
+        "throughout), an operation whose second derivative is wrong, and dropout or batch norm in training "
+        "mode (call model.eval())"
     )
 
 
 def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
-    """Check that a sample is tensors.
+    """Check that a sample is dense tensors with a dimension that counts samples.
 
     Raises:
-        TypeError: It is not.
+        TypeError: If one is no tensor.
+        ValueError: If one is sparse, nested or a single number.
     """
     for name, given in (("inputs", inputs), ("targets", targets)):
         if not isinstance(given, torch.Tensor):
@@ -165,14 +171,20 @@ def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
                 f"torch.as_tensor({name}), or torch.cat of a loader's batches; a network that takes several "
                 "tensors has to be wrapped in a module that takes one"
             )
+        if given.is_nested or given.layout != torch.strided:
+            kind = "nested" if given.is_nested else "sparse"
+            advice = "torch.nested.to_padded_tensor" if given.is_nested else f"{name}.to_dense()"
+            raise ValueError(f"{name} is a {kind} tensor, expected a dense one, such as {advice}")
+        if not given.dim():
+            raise ValueError(f"{name} is a single number, expected a tensor (n, …) of n samples")
 
 
 def check_lengths(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     """Check that a sample has equal numbers of inputs and targets, at least one of each.
 
     Raises:
-        TypeError: They are no tensors.
-        ValueError: It has not.
+        TypeError: If one is no tensor.
+        ValueError: If it has not, or as `check_tensors`.
     """
     check_tensors(inputs, targets)
     if not len(inputs) == len(targets) > 0:

@@ -97,12 +97,18 @@ def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) 
 
     Raises:
         TypeError: If the vectors are no tensor.
-        ValueError: If the vectors do not have the operator's length, dtype or device, or more dimensions.
+        ValueError: If the vectors do not have the operator's length, dtype or device, have more dimensions,
+            require a gradient, or belong to a transform of ``torch.func``.
     """
     if not isinstance(vectors, torch.Tensor):
         raise TypeError(
             f"the vectors are a {type(vectors).__name__}, expected a torch.Tensor, such as "
             "torch.as_tensor(vectors)"
+        )
+    if torch._C._functorch.maybe_current_level() is not None:
+        raise ValueError(
+            "the operator is multiplied inside a transform of torch.func, such as vmap; multiply it outside, "
+            "with all vectors as rows (b, N)"
         )
     if vectors.dim() not in (1, 2) or vectors.shape[-1] != operator.size:
         raise ValueError(
@@ -113,20 +119,57 @@ def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) 
             f"the vectors are {vectors.dtype} on {vectors.device}, "
             f"expected {operator.dtype} on {operator.device}"
         )
+    if vectors.requires_grad:
+        raise ValueError(
+            "the vectors require a gradient, which products do not pass on; pass vectors.detach()"
+        )
     return vectors if vectors.dim() > 1 else vectors[None]
+
+
+def product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
+    """Return the products with a vector (N,) or with rows (b, N), in memory of their own and without a graph.
+
+    Raises:
+        TypeError: If the operator returns something other than a tensor.
+        ValueError: If the operator returns a tensor of another shape, dtype or device, or changes vectors.
+    """
+    version = vectors._version
+    images = operator @ vectors
+    if not isinstance(images, torch.Tensor):
+        raise TypeError(f"the operator returns a {type(images).__name__}, expected a torch.Tensor")
+    for name in ("shape", "dtype", "device"):
+        found, expected = getattr(images, name), getattr(vectors, name)
+        if found != expected:
+            advice = "; it has to multiply rows as well as a single vector" if name == "shape" else ""
+            raise ValueError(
+                f"the operator returns a tensor of {name} {_plain(found)} for vectors of {name} "
+                f"{_plain(expected)}, expected the same {name}{advice}"
+            )
+    if vectors._version != version:
+        raise ValueError("the operator changes the vectors that it multiplies; let it work on a copy of them")
+    images = images.detach()
+    # The operator may return what it was given.
+    is_same = images.untyped_storage().data_ptr() == vectors.untyped_storage().data_ptr()
+    return images.clone() if is_same else images
+
+
+def _plain(value: object) -> object:
+    return tuple(value) if isinstance(value, torch.Size) else value
 
 
 def finite_product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
     """Return the products with a vector (N,) or with rows (b, N).
 
     Raises:
-        FloatingPointError: A product is not finite.
+        FloatingPointError: If a product is not finite.
+        TypeError: As `product`.
+        ValueError: As `product`.
     """
-    return check_finite(operator @ vectors)
+    return check_finite(product(operator, vectors))
 
 
 def check_finite(images: torch.Tensor) -> torch.Tensor:
-    """Return products, after a look at them.
+    """Return products after checking that they are finite.
 
     Raises:
         FloatingPointError: If a product is not finite.
