@@ -38,23 +38,42 @@ class Search:
             before: Vectors in the basis before the random one; they hold nothing of u.
         """
         self._targets = torch.tensor(targets, dtype=torch.float64, device="cpu")
+        # Probabilities that an eigenvector stayed hidden from all chains that have ended.
+        self._ended = torch.ones(len(targets), dtype=torch.float64, device="cpu")
+        self._begin(length, before)
+
+    def _begin(self, length: float, before: int) -> None:
         self._length = length
         # q_j(μ) of every basis vector and of the direction in which the basis grows next, (target, m + 1).
-        self.components = torch.zeros(len(targets), before + 1, dtype=torch.float64, device="cpu")
+        self.components = torch.zeros(len(self._targets), before + 1, dtype=torch.float64, device="cpu")
         self.components[:, -1] = 1.0
-        self._sums = torch.ones(len(targets), dtype=torch.float64, device="cpu")
+        self._sums = torch.ones(len(self._targets), dtype=torch.float64, device="cpu")
 
-    def advance(self, image: torch.Tensor, remainder: float) -> None:
+    def begin_again(self, length: float, before: int) -> None:
+        """Begin another chain of steps, from another random vector, because the last one leads nowhere else.
+
+        The vectors are independent, so the probabilities that both miss u are multiplied.
+
+        Args:
+            length: Length of the random vector in the complement of the basis.
+            before: Vectors in the basis before it.
+        """
+        self._ended *= self._chances()
+        self._begin(length, before)
+
+    def advance(self, image: torch.Tensor, remainder: float, noise: float) -> None:
         """Take a step into account.
 
         Args:
             image: (m,) components of the newest basis vector's image in the basis.
-            remainder: Length of what of it leads out of the basis.
+            remainder: Length of the part of the image that leads out of the basis.
+            noise: Rounding of an image, which may hide as much of u for each unit that the basis holds of it.
         """
         known = self.components
         # u is an eigenvector: its component in an image is μ times that in the vector itself.
         outside = self._targets * known[:, -1] - known @ image
-        self.components = torch.cat([known, (outside / remainder)[:, None]], dim=1)
+        certain = (outside.abs() - noise * known.norm(dim=1)).clamp(min=0) * outside.sign()
+        self.components = torch.cat([known, (certain / remainder)[:, None]], dim=1)
         self._sums = torch.maximum(self._sums, self.components.square().sum(1))
 
     def restart(self, coefficients: torch.Tensor) -> None:
@@ -62,8 +81,12 @@ class Search:
         kept, ahead = self.components[:, :-1] @ coefficients, self.components[:, -1:]
         self.components = torch.cat([kept, ahead], dim=1)
 
+    def _chances(self) -> torch.Tensor:
+        """Return the probabilities that an eigenvalue from each target on is hidden from this chain."""
+        sums = self._sums.nan_to_num(nan=math.inf)
+        return torch.erf(self._length / (2 * sums).sqrt())
+
     @property
     def chance_of_a_miss(self) -> float:
         """Probability that an eigenvalue from a target on is still hidden."""
-        least = self._sums.nan_to_num(nan=math.inf).min().item()
-        return math.erf(self._length / math.sqrt(2 * least))
+        return (self._ended * self._chances()).max().item()

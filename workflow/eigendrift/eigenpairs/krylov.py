@@ -19,6 +19,7 @@ from eigendrift.eigenpairs.symmetric import (
 # what remains, three times at most: in exact arithmetic twice is enough (Parlett 1998, sec. 6.9).
 SHARE_REMOVED = 0.1
 PASSES = 3
+ROUNDINGS_OF_A_PRODUCT = 10
 
 
 class KrylovBasis:
@@ -83,6 +84,20 @@ class KrylovBasis:
     def spans_everything(self) -> bool:
         """Whether nothing lies outside the basis."""
         return self.size == self._operator.size
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the basis spans an invariant subspace, out of which only a random vector leads."""
+        return self.remainder <= self.rounding * self._scale
+
+    @property
+    def noise(self) -> float:
+        """A generous estimate of the rounding of a product with a unit vector."""
+        return ROUNDINGS_OF_A_PRODUCT * self.rounding * self._scale
+
+    @property
+    def _scale(self) -> float:
+        return self._projected[: self.size, : self.size].abs().max().item() if self.size else 0.0
 
     @property
     def newest_image(self) -> torch.Tensor:
@@ -155,9 +170,7 @@ class KrylovBasis:
 
     def take_direction(self) -> torch.Tensor:
         """Add the direction to the basis, and return it as it is there, of length 1 (N,)."""
-        scale = self._projected[: self.size, : self.size].abs().max().item() if self.size else 0.0
-        if self.remainder <= 10 * self.rounding * scale:
-            # The basis spans an invariant subspace; a random vector leads out of it.
+        if self.exhausted:
             self.turn()
         vector = torch.div(self._direction, self.remainder, out=self._vectors[self.size])
         self.size += 1

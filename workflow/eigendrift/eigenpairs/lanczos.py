@@ -39,8 +39,6 @@ ESTIMATE_MARGIN = 0.8
 MISS_PROBABILITY = 0.001
 # λ1 is taken for zero where it is so many roundings of the largest |Ritz value| or less.
 ZERO_ROUNDINGS = 100
-# How much of a hidden eigenvector a Ritz vector may hold that the search leaves out.
-LARGEST_HIDDEN = 0.25
 # Inner products of the returned vectors may differ from those of orthonormal ones by so many roundings.
 ORTHOGONALITY_ROUNDINGS = 1_000
 PARAMETERS_AT_ONCE = 2**16
@@ -168,7 +166,7 @@ class Lanczos:
         margin = self._tolerance * self._scale
         last = self._score(values[:k])[-1].item()
         shown = self._score(values[:k]) + margin
-        self._keep_resolved(last + margin, values, vectors)
+        self._keep_resolved(last + 2 * margin, margin, values, vectors)
         self._basis.turn()
         targets = [sign * (last + 2 * margin) for sign in SIGNS[self._end]]
         search = Search(targets, self._basis.remainder, self._basis.size)
@@ -180,6 +178,9 @@ class Lanczos:
                 return False
             if self._basis.full:
                 search.restart(self._restart())
+            if self._basis.exhausted:
+                self._basis.turn()
+                search.begin_again(self._basis.remainder, self._basis.size)
             yield
             values, vectors = self._ritz()
             rise = self._score(values[:k]) - shown
@@ -188,17 +189,25 @@ class Lanczos:
                 self._take_up(int(rise.argmax()), values, vectors)
                 return False
             self._note_following(values[k:])
-            search.advance(self._basis.newest_image, self._basis.remainder)
+            search.advance(self._basis.newest_image, self._basis.remainder, self._basis.noise)
 
-    def _keep_resolved(self, beyond: float, values: torch.Tensor, vectors: torch.Tensor) -> None:
-        """Keep the wanted Ritz vectors, and those in which no eigenvector from beyond a score can hide.
+    def _keep_resolved(
+        self, beyond: float, margin: float, values: torch.Tensor, vectors: torch.Tensor
+    ) -> None:
+        """Keep the wanted Ritz vectors, and those that can be left out of the search.
 
-        Of an eigenvector whose value is at a distance, a Ritz vector holds at most residual / distance.
+        Let p be a Ritz vector with value θ and residual s d, d of length 1. An eigenvector with value μ has at
+        most the component s / (μ − θ) along p. What is left of it without p misses its image by at most
+        s² / (μ − θ), so the search meets it at a value that is smaller by that much. All that is left out
+        together makes values smaller by a margin at most.
         """
         residuals = self._basis.remainder * vectors[-1].abs()
-        resolved = residuals <= LARGEST_HIDDEN * (beyond - self._score(values))
-        resolved[: self._count] = True
-        kept = resolved.nonzero().flatten()[: max(self._count, self._basis.capacity // 2)]
+        distances = (beyond - self._score(values)).clamp(min=0)
+        losses = (residuals.square() / distances).nan_to_num(nan=math.inf)
+        losses[: self._count] = 0
+        order = losses.argsort(stable=True)
+        kept = order[losses[order].cumsum(0) <= margin][: max(self._count, self._basis.capacity // 2)]
+        kept = kept.sort().values
         self._basis.restart(values[kept], vectors[:, kept])
 
     def _take_up(self, rank: int, values: torch.Tensor, vectors: torch.Tensor) -> None:
