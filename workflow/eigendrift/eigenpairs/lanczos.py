@@ -196,10 +196,10 @@ class Lanczos:
     ) -> None:
         """Keep the wanted Ritz vectors, and those that can be left out of the search.
 
-        Let p be a Ritz vector with value θ and residual s d, d of length 1. An eigenvector with value μ has at
-        most the component s / (μ − θ) along p. What is left of it without p misses its image by at most
-        s² / (μ − θ), so the search meets it at a value that is smaller by that much. All that is left out
-        together makes values smaller by a margin at most.
+        Let p be a Ritz vector with value θ and residual s d, where d has length 1. An eigenvector with value
+        μ has a component of at most s / (μ − θ) along p. Without p, the rest of the eigenvector has a
+        Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these losses is kept within a
+        margin.
         """
         residuals = self._basis.remainder * vectors[-1].abs()
         distances = (beyond - self._score(values)).clamp(min=0)
