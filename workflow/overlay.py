@@ -61,8 +61,17 @@ def laid_over_default(studies: Iterable[str | Path]) -> dict[str, Any]:
     return config
 
 
-def over_default(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return config.yaml with a configuration laid over it; values are not checked."""
+def over_default(config: object) -> dict[str, Any]:
+    """Return config.yaml with the configuration of a module laid over it; values are not checked.
+
+    Raises:
+        UserError: If the configuration is no mapping.
+    """
+    if not isinstance(config, Mapping):
+        raise UserError(
+            f"The config of the module is a {type(config).__name__}, expected keys with values, such as "
+            "{'study': 'mine'}."
+        )
     complete = read_config(DEFAULT)
     update_config(complete, config)
     return complete

@@ -46,6 +46,8 @@ def test_a_configuration_is_laid_over_the_default():
     config = over_default({"study": "mine", "training": {"steps": 7}})
     assert (config["study"], config["training"]["steps"]) == ("mine", 7)
     assert config["optimizers"] == read_config(DEFAULT)["optimizers"]
+    with pytest.raises(UserError, match=r"^The config of the module is a list, expected keys with values"):
+        over_default(["study"])
 
 
 @pytest.mark.parametrize(

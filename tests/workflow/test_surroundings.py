@@ -115,13 +115,14 @@ def test_another_workflow_may_have_it_as_a_module(other_workflow):
     [
         ("'{}/Snakefile'", 'prefix: "sub"', {}, "leave out prefix and replace_prefix of the module."),
         ("'{}/Snakefile'", "", {"studie": 1}, "Config key 'studie' is not known"),
+        ("'{}/Snakefile'", "", ["study"], "The config of the module is a list, expected keys with values"),
     ],
-    ids=["prefix", "unknown key"],
+    ids=["prefix", "unknown key", "list"],
 )
 def test_what_a_module_cannot_do_is_said_in_a_sentence(other_workflow, snakefile, more, config, sentence):
     directory = other_workflow(snakefile.format(ROOT), more)
     given = yaml.safe_load((directory / "mine.yaml").read_text())
-    given["eigendrift"] |= config
+    given["eigendrift"] = given["eigendrift"] | config if isinstance(config, dict) else config
     (directory / "mine.yaml").write_text(yaml.safe_dump(given))
     refused = snakemake(directory, "--cores", "1", "--dry-run", "mine")
     assert refused.returncode != 0

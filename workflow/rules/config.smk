@@ -46,4 +46,7 @@ if IS_MODULE:
         raise WorkflowError(
             "eigendrift's results are in results/<study>; leave out prefix and replace_prefix of the module."
         )
-    config = overlay.over_default(config)
+    try:
+        config = overlay.over_default(config)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None

@@ -129,6 +129,19 @@ def test_what_is_no_mean_over_the_samples_is_refused(
     torch.testing.assert_close(matrix_of(whole), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+@pytest.mark.parametrize("chunk_size", [1, 7, 50, 100, 130])
+def test_weights_that_are_nearly_equal_are_seen(chunk_size: int, dtype: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(0)
+    inputs = torch.randn(150, 3, generator=random, dtype=dtype)
+    labels = torch.randint(3, (150,), generator=random).sort().values
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).to(dtype)
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 1.0, 1.01], dtype=dtype))
+    with pytest.raises(ValueError, match=REFUSED):
+        hessian_operator(network, loss, inputs, labels, chunk_size)
+
+
 @pytest.mark.parametrize("samples", range(2, 13))
 def test_other_chunks_differ_in_size_and_number(samples: int) -> None:
     for size in range(1, samples):
