@@ -302,6 +302,27 @@ def test_networks_that_are_refused(name: str, inputs: torch.Tensor, targets: tor
             ask()
 
 
+class Tokens(nn.Module):
+    """The dense reference takes numbers of one dtype alone."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.long()
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_padding_is_a_constant(targets: torch.Tensor, chunk_size: int | None) -> None:
+    torch.manual_seed(1)
+    layers = Tokens(), nn.Embedding(4, 2, padding_idx=0), nn.Flatten(), nn.Linear(6, 3)
+    model = nn.Sequential(*layers).double()
+    tokens = torch.randint(4, (SAMPLES, 3), generator=random()).double()
+    assert (tokens == 0).any()
+    matrix = matrix_of(hessian_operator(model, cross_entropy, tokens, targets, chunk_size))
+    expected = dense_hessian(model, cross_entropy, tokens, targets)
+    padding = torch.arange(len(matrix)) < 2
+    expected[padding], expected[:, padding] = 0, 0
+    torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-12)
+
+
 def test_apples_devices_are_refused() -> None:
     operator = SimpleNamespace(size=3, device=torch.device("mps"), dtype=torch.float32)
     with pytest.raises(ValueError, match=r"is on mps, which has no float64; .* \.to\('cpu'\)"):
