@@ -129,7 +129,7 @@ def by_differences(
         parts = torch.autograd.grad(loss(model(data[0]), data[1]), parameters)
         return torch.cat([part.flatten() for part in parts])
 
-    # So short a step seldom crosses a kink.
+    # A short step rarely crosses a kink.
     step = 1e-7 / float(vector.norm())
     difference = (gradient_at(step) - gradient_at(-step)) / (2 * step)
     vector_to_parameters(flat, parameters)

@@ -59,7 +59,7 @@ rule claims:
     params:
         code=code("claims"),
         settings=config["claims"],
-        # As an input, its path would tell one clone from another.
+        # As an input, its path would differ between clones.
         schema=json.loads((WORKFLOW / "schemas/claims.schema.json").read_text("utf-8")),
     message:
         "Deciding the claims"

@@ -10,7 +10,7 @@ from eigendrift.metrics.sweep import SweptRuns
 
 STEPS = np.arange(0, 1010, 10)
 SEEDS = 8
-# So little noise is in no result, but tells runs apart.
+# Noise that changes no result but keeps runs from being equal to the bit.
 JITTER = 1e-11
 NAMES = ("C1", "C2", "C3", "C4", "C5", "C5b", "C6", "C7")
 SETTINGS = {
@@ -70,7 +70,7 @@ def runs_of(
                 of_pairs,
                 (-stacked({n: pair[1] for n, pair in pairs.items()}) * jitter())[..., None],
             ),
-            # Runs are told apart by what their training alone decides.
+            # Runs are compared by what their training alone decides.
             "weight_displacement": (
                 ("optimizer", "seed", "waiting", "checkpoint"),
                 np.random.default_rng(3).random((*shape, count)),

@@ -623,6 +623,18 @@ def test_the_state_of_a_network_is_the_same_for_every_product(
     assert not model.average.any()
 
 
+def test_no_warning_of_rounding(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    """As on a GPU, where the order of a sum may differ each time."""
+    model, calls = perceptron(), []
+
+    def rounded(module: nn.Module, given: object, output: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return output * (1 + 1e-15 * len(calls))
+
+    model.register_forward_hook(rounded)
+    hessian_operator(nn.Sequential(model), cross_entropy, inputs, targets)
+
+
 def test_no_warning_where_nothing_is_drawn(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0), nn.LayerNorm(3)).double().train()
     hessian_operator(model, cross_entropy, inputs, targets)

@@ -92,7 +92,7 @@ def test_null_draws_penalize_the_weights_that_they_draw(
         ).eigenvalues
         for loss in (cross_entropy, lambda z, y: through_the_model(model)(z, y) + quartic(model))
     )
-    # The quartic term tells at which weights the penalty was taken.
+    # The quartic term depends on the weights at which the penalty was taken.
     assert (raised > bare + PENALTY).all()
     assert len({round(float(value), 6) for value in (raised - bare)[:, 0]}) == 3
     for parameter, value in zip(model.parameters(), before, strict=True):

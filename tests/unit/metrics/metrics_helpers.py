@@ -43,7 +43,7 @@ def write_run(
     interval: int = 10,
     **summary: Any,
 ) -> Path:
-    """Write the metrics of a run in which every measurement is ``value``, but for one that tells its seed."""
+    """Write metrics in which every measurement is ``value``, except one that differs by seed."""
     training = {
         "dataset": dataset,
         "optimizer": {"name": optimizer, "learning_rate": learning_rate},

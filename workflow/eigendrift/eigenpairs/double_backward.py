@@ -223,7 +223,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             self._measured(chunks, probe) for chunks in (self._chunks, self._other_chunks())
         )
         allowed = CHUNK_TOLERANCE[self.dtype]
-        # The network rounds as if its weights were a little different, which decides about losses near zero.
+        # The network rounds as if its weights were a little different. Near zero, that is most of the loss.
         nudge = PRODUCT_MARGIN * torch.finfo(self.dtype).eps * self._length_of_weights()
         noise = nudge * length(gradient) + nudge**2 * length(product)
         difference = None

@@ -87,7 +87,7 @@ class KrylovBasis:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the basis spans an invariant subspace, out of which only a random vector leads."""
+        """Whether the basis spans an invariant subspace, so that only a random vector leads out of it."""
         return self.remainder <= self.rounding * self._scale
 
     @property
