@@ -234,12 +234,20 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             difference = f"a product changes by {share:.2g} of its length in other chunks"
         if difference:
             raise ValueError(
-                f"the Hessian depends on how the sample is cut into chunks: {difference}; if the loss "
-                "weights, masks or adds up samples, sum over them and pass reduction='sum'; if it adds "
-                "something once to a sum, such as a weight penalty, the sum has it once for each chunk; if "
-                "dropout or batch norm is in training mode, call model.eval(); if the loss is tiny, use "
-                "float64; else leave out chunk_size"
+                f"the Hessian depends on how the sample is cut into chunks: {difference}; {self._remedy()}, or "
+                "leave out chunk_size"
             )
+
+    def _remedy(self) -> str:
+        """Return what to do about a result that depends on the chunks."""
+        if culprit := in_training_mode(self._model):
+            return f"{culprit} is in training mode, so call model.eval()"
+        if self._reduction == "sum":
+            return (
+                "if the loss is a mean, leave out reduction='sum'; if it adds something once, such as a "
+                "weight penalty, which every chunk would add again, use a mean"
+            )
+        return "if the loss weights, masks or adds up samples, let it sum over them and pass reduction='sum'"
 
     def _measured(
         self, chunks: Iterable[Chunk], probe: torch.Tensor
