@@ -234,8 +234,8 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             difference = f"a product changes by {share:.2g} of its length in other chunks"
         if difference:
             raise ValueError(
-                f"the Hessian depends on how the sample is cut into chunks: {difference}; {self._remedy()}, or "
-                "leave out chunk_size"
+                f"the Hessian depends on how the sample is cut into chunks: {difference}; {self._remedy()}, "
+                "or leave out chunk_size"
             )
 
     def _remedy(self) -> str:
