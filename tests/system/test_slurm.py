@@ -171,7 +171,7 @@ def log(clone, rule):
 def test_jobs_ask_for_what_the_profile_says(disturbed):
     clone, jobs, cancelled, lost, _ = disturbed
     # The one with which SLURM was tried has no output.
-    (null,) = (number for number, job in jobs.items() if "/rule_null/" in job.get("StdOut", ""))
+    (null,) = (number for number, job in jobs.items() if "/rule_null_model/" in job.get("StdOut", ""))
     profile = yaml.safe_load((clone.path / PROFILE[0].partition("=")[2] / "config.yaml").read_text())
     for rule, number in zip(SOLVED, (cancelled, lost, null), strict=True):
         asked, job = profile["set-resources"][rule], jobs[number]
