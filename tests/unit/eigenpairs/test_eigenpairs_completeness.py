@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from eigendrift.data.registry import load
 from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
-from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, Lanczos, leading_eigenpairs
+from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, Lanczos, Steps, leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.numerics import generator
 from eigendrift.training.models import build_model
@@ -117,6 +117,16 @@ def test_rounding_is_no_evidence() -> None:
     before = search.chance_of_a_miss
     search.advance(torch.zeros(1, dtype=torch.float64), 1e-7, 2e-6)
     assert search.chance_of_a_miss == before
+
+
+@pytest.mark.parametrize("seed", [46, 69, 118, 133])
+def test_a_chain_that_ends_early_is_no_better_evidence(seed: int) -> None:
+    """Its remainder is the hidden component itself, and may be as short as the component is small."""
+    operator = DiagonalOperator(np.concatenate([[1, 0.7, 7e-6], np.zeros(19_997)]), torch.float32)
+    pairs = leading_eigenpairs(
+        operator, 3, generator=torch.Generator().manual_seed(seed), tolerance=2e-6, max_products=3000
+    )
+    assert not pairs.converged.any() or pairs.eigenvalues[2].item() > 3e-6
 
 
 def halves(largest: float, gap: float, rest: np.ndarray) -> np.ndarray:
@@ -246,6 +256,27 @@ def test_nothing_hides_in_what_the_search_leaves_out(margin: float) -> None:
         assert falls.max() <= margin
     assert left_out > 20
     assert largest_fall > margin / 1000
+
+
+def test_the_pair_that_a_search_finds_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So before each further search, the wanted pairs meet the tolerance, to fresh products."""
+    operator = DiagonalOperator(np.concatenate([[1, 1, 0.97, 0.97, 0.9, 0.5], np.linspace(-0.3, 0.3, 300)]))
+    search = Lanczos._search
+    residuals: list[float] = []
+
+    def watched(lanczos: Lanczos) -> Steps[bool]:
+        values, coefficients = lanczos._ritz()
+        vectors = lanczos._basis.combine(coefficients[:, :4])
+        images = operator @ vectors - values[:4, None] * vectors
+        residuals.append(images.norm(dim=1).max().item())
+        return (yield from search(lanczos))
+
+    monkeypatch.setattr(Lanczos, "_search", watched)
+    for seed in range(12):
+        pairs = leading_eigenpairs(operator, 4, generator=torch.Generator().manual_seed(seed))
+        np.testing.assert_allclose(pairs.eigenvalues, [1, 1, 0.97, 0.97], atol=1e-7)
+    assert len(residuals) >= 24
+    assert max(residuals) < 1e-4
 
 
 def test_the_evidence_is_told() -> None:

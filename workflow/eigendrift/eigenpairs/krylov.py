@@ -88,7 +88,12 @@ class KrylovBasis:
     @property
     def exhausted(self) -> bool:
         """Whether the basis spans an invariant subspace, so that only a random vector leads out of it."""
-        return self.remainder <= self.rounding * self._scale
+        return self.remainder <= self.smallest_remainder
+
+    @property
+    def smallest_remainder(self) -> float:
+        """Length up to which a remainder is rounding alone."""
+        return self.rounding * self._scale
 
     @property
     def noise(self) -> float:

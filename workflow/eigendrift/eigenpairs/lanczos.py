@@ -183,23 +183,26 @@ class Lanczos:
                 search.begin_again(self._basis.remainder, self._basis.size)
             yield
             values, vectors = self._ritz()
-            rise = self._score(values[:k]) - shown
-            if bool((rise > 0).any()):
+            if bool((self._score(values[:k]) > shown).any()):
                 self._miss_probability = math.nan
-                self._take_up(int(rise.argmax()), values, vectors)
+                self._take_up(values, vectors)
                 return False
             self._note_following(values[k:])
-            search.advance(self._basis.newest_image, self._basis.remainder, self._basis.noise)
+            # Shorter remainders end the chain. How much shorter they are depends on the component of a hidden
+            # eigenvector, and must not count: the chances of several chains would not be independent.
+            remainder = max(self._basis.remainder, self._basis.smallest_remainder)
+            search.advance(self._basis.newest_image, remainder, self._basis.noise)
 
     def _keep_resolved(
         self, beyond: float, margin: float, values: torch.Tensor, vectors: torch.Tensor
     ) -> None:
         """Keep the wanted Ritz vectors, and those that can be left out of the search.
 
-        Let p be a Ritz vector with value θ and residual s d, where d has length 1. An eigenvector with value
-        μ has a component of at most s / (μ − θ) along p. Without p, the rest of the eigenvector has a
-        Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these losses is kept within a
-        margin.
+        Let p be a Ritz vector with value θ and residual s d, where d has length 1 and is the same for all of
+        them. An eigenvector with value μ has a component of at most s / (μ − θ) along p. Without p, the rest
+        of the eigenvector has a Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these
+        losses is kept within a margin. The wanted vectors come on top of that, with at most a third of a
+        margin each, because their residuals are below the margin.
         """
         residuals = self._basis.remainder * vectors[-1].abs()
         distances = (beyond - self._score(values)).clamp(min=0)
@@ -210,11 +213,13 @@ class Lanczos:
         kept = kept.sort().values
         self._basis.restart(values[kept], vectors[:, kept])
 
-    def _take_up(self, rank: int, values: torch.Tensor, vectors: torch.Tensor) -> None:
-        """Go on with a pair that the search showed, alone with the others that are wanted.
+    def _take_up(self, values: torch.Tensor, vectors: torch.Tensor) -> None:
+        """Go on with the pair that the search found, alone with the others that are wanted.
 
-        What else is in the basis leads out of it in directions that the search has dropped.
+        What else is in the basis leads out of it in directions that the search has dropped. The pair that was
+        found is the one with the largest residual. Its rank may be any: it moves the others down.
         """
+        rank = int(vectors[-1, : self._count].abs().argmax())
         self._basis.restart(values[: self._count], vectors[:, : self._count])
         self._basis.steer(self._basis.apply(self._basis.vector(rank)))
 
