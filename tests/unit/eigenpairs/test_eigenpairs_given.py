@@ -80,7 +80,7 @@ WRONG_IMAGES: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], object], ty
         TypeError,
         "the operator returns a ndarray, expected a t",
     ),
-    "shape": (lambda v, image: image[..., None], ValueError, "rows as well as a single vector"),
+    "shape": (lambda v, image: image[..., None], ValueError, "must accept a vector"),
     "dtype": (lambda v, image: image.float(), ValueError, "of dtype torch.float32 for .* torch.float64"),
     "device": (lambda v, image: image.to("meta"), ValueError, "of device meta for vectors of device cpu"),
     "in place": (
@@ -97,6 +97,24 @@ def test_operators_that_return_something_else_are_refused(solve: Callable[..., o
     form, error, words = WRONG_IMAGES[name]
     with pytest.raises(error, match=words):
         solve(Own(form), generator=torch.Generator().manual_seed(0))
+
+
+class ColumnsOnly(Own):
+    """As operators of SciPy, it takes a vector or columns."""
+
+    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        return self.matrix @ vectors
+
+
+def test_errors_of_operators_are_explained() -> None:
+    words = r"the operator fails on vectors of shape \(2, 6\) \(RuntimeError: .*must accept a vector"
+    with pytest.raises(ValueError, match=words):
+        leading_eigenpairs(ColumnsOnly(), 2, generator=torch.Generator().manual_seed(0))
+
+
+def test_products_of_rows_must_be_those_of_vectors() -> None:
+    doubled = Own(lambda vectors, image: image if vectors.dim() == 1 else 2 * image)
+    assert not leading_eigenpairs(doubled, 2, generator=torch.Generator().manual_seed(0)).converged.any()
 
 
 class Reusing(Own):
@@ -139,5 +157,7 @@ def test_vectors_that_are_to_be_differentiated_are_refused(loss: Callable[..., t
     vectors = torch.ones(2, operator.size)
     with pytest.raises(ValueError, match=r"require a gradient, .* pass vectors\.detach\(\)"):
         operator @ vectors.clone().requires_grad_()
-    with pytest.raises(ValueError, match=r"inside a transform of torch\.func, such as vmap; multiply it out"):
+    with pytest.raises(ValueError, match=r"inside a transform of torch\.func, such as vmap; multiply the "):
         torch.func.vmap(lambda vector: operator @ vector)(vectors)
+    with pytest.raises(ValueError, match=r"inside a transform of torch\.func, .*; make the operator outside"):
+        torch.func.vmap(lambda x: hessian_operator(MODEL, loss, x, TARGETS) @ vectors)(INPUTS[None])

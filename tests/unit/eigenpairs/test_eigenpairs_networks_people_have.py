@@ -18,6 +18,7 @@ from torch.nn.functional import (
     mse_loss,
     one_hot,
 )
+from torch.nn.utils import parametrizations
 
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
@@ -220,6 +221,26 @@ def test_networks_that_return_an_object(
     torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [(lambda z: {"logits": z}, r"loss\(o\['logits'\], y\)"), (lambda z: (z, None), r"loss\(o\[0\], y\)")],
+    ids=["dictionary", "tuple"],
+)
+def test_networks_that_return_several_tensors(
+    inputs: torch.Tensor, targets: torch.Tensor, make: Callable[[torch.Tensor], object], advice: str
+) -> None:
+    class Several(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = perceptron()
+
+        def forward(self, inputs: torch.Tensor) -> object:
+            return make(self.inner(inputs))
+
+    with pytest.raises(ValueError, match=f"the loss fails on the network's output, a .*{advice}"):
+        hessian_operator(Several(), cross_entropy, inputs, targets)
+
+
 def sparse() -> nn.Module:
     return nn.Sequential(nn.Embedding(3, 2, sparse=True), nn.Linear(2, 3))
 
@@ -300,6 +321,80 @@ def test_networks_that_are_refused(name: str, inputs: torch.Tensor, targets: tor
     ):
         with pytest.raises(error, match=words):
             ask()
+
+
+@pytest.mark.parametrize("dim", [0, 1, None])
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_weight_normalized_networks(
+    inputs: torch.Tensor, targets: torch.Tensor, dim: int | None, chunk_size: int | None
+) -> None:
+    """Torch's second derivative of the norm over some of the dimensions is not symmetric."""
+
+    class ByHand(nn.Module):
+        """The same network, with the norm written out."""
+
+        def __init__(self, layer: nn.Linear) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(layer.bias.detach().clone())
+            weight = layer.parametrizations.weight  # type: ignore[union-attr]
+            self.lengths = nn.Parameter(weight.original0.detach().clone())
+            self.directions = nn.Parameter(weight.original1.detach().clone())
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            others = [0, 1] if dim is None else [1 - dim]
+            norms = self.directions.square().sum(others, keepdim=dim is not None).sqrt()
+            return nn.functional.linear(inputs, self.lengths * self.directions / norms, self.bias).tanh()
+
+    torch.manual_seed(1)
+    layer = parametrizations.weight_norm(nn.Linear(3, 3), dim=dim).double()
+    operator = hessian_operator(nn.Sequential(layer, nn.Tanh()), cross_entropy, inputs, targets, chunk_size)
+    expected = dense_hessian(ByHand(layer), cross_entropy, inputs, targets)
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+
+
+class Assorted(nn.Module):
+    """Does in float32 what is easily done wrong in float64: constants, changes in place, conversions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.inner = perceptron().float()
+        self.recurrent = nn.LSTM(3, 3, batch_first=True)
+        self.attention = nn.MultiheadAttention(3, 1, batch_first=True)
+        self.register_buffer("average", torch.zeros(3))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        hidden = torch.zeros(len(inputs), 2, 3, dtype=torch.float32)
+        hidden[:, 0] = self.inner(inputs)
+        hidden[:, 1] = inputs @ torch.tensor([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]).to(inputs.dtype)
+        hidden = self.attention(*[self.recurrent(hidden)[0]] * 3)[0].mean(1).float()
+        self.average.mul_(0.5).add_(0.1)
+        return hidden.mul_(2) + self.average
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_ordinary_networks_have_their_digits_in_float32(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = torch.tensor([1.0, 2, 3])
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(outputs, targets, weight=weights, reduction="sum")
+
+    compared = []
+
+    def near(self: DoubleBackwardHessian, chunks: object, probe: torch.Tensor) -> object:
+        found = measured(self, chunks, probe)  # type: ignore[arg-type]
+        compared.append(found[-1])
+        return found
+
+    measured = DoubleBackwardHessian._measured
+    monkeypatch.setattr(DoubleBackwardHessian, "_measured", near)
+    hessian_operator(Assorted(), loss, inputs.float(), targets, chunk_size, reduction="sum")
+    narrow, wide = compared[-2:]
+    assert (narrow.dtype, wide.dtype) == (torch.float32, DOUBLE)
+    torch.testing.assert_close(narrow.double(), wide, rtol=1e-4, atol=1e-6)
+    assert not torch.equal(narrow.double(), wide)
 
 
 class Tokens(nn.Module):
@@ -494,11 +589,11 @@ def test_functions_without_second_derivatives_are_refused(
     words: str,
     dtype: torch.dtype,
 ) -> None:
-    operator = hessian_operator(with_function(function, dtype), cross_entropy, inputs.to(dtype), targets)
-    with pytest.raises(ValueError, match=words):
-        leading_eigenpairs(operator, 1, generator=random())
-    with pytest.raises(ValueError, match=words):
-        hessian_operator(with_function(function, dtype), cross_entropy, inputs.to(dtype), targets, 4)
+    for chunk_size in (None, 4):
+        with pytest.raises(ValueError, match=words):
+            hessian_operator(
+                with_function(function, dtype), cross_entropy, inputs.to(dtype), targets, chunk_size
+            ) @ torch.ones(31, dtype=dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
@@ -600,11 +695,12 @@ class Averaging(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner, self.calls = perceptron(), 0
+        self.inner, self.calls, self.history = perceptron(), 0, []
         self.register_buffer("average", torch.zeros(3, dtype=DOUBLE))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         self.calls += 1
+        self.history.append(inputs)
         self.average.mul_(0.5).add_(inputs.mean(0))
         return self.inner(inputs - self.average / self.calls)
 
@@ -619,7 +715,7 @@ def test_the_state_of_a_network_is_the_same_for_every_product(
     with torch.no_grad():
         model.inner[0].weight.mul_(1)  # type: ignore[union-attr, operator]
     assert torch.equal(matrix_of(operator), first)
-    assert model.calls == 0
+    assert model.calls == len(model.history) == 0
     assert not model.average.any()
 
 

@@ -384,6 +384,23 @@ def test_the_state_of_a_loss_is_kept(
     assert loss.calls == 0
 
 
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("what", ["inputs", "weights of a closure"])
+def test_what_changes_later_is_refused(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None, what: str
+) -> None:
+    weights = torch.ones(3, dtype=torch.float64)
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(outputs * weights, targets)
+
+    operator = hessian_operator(Network(), loss, inputs, targets, chunk_size)
+    matrix_of(operator)
+    (inputs if what == "inputs" else weights).mul_(2)
+    with pytest.raises(ValueError, match="has changed since the operator was made; make a new operator"):
+        matrix_of(operator)
+
+
 def test_a_loss_must_be_callable(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     with pytest.raises(TypeError, match="the loss is a str, expected a function of outputs and targets"):
         hessian_operator(Network(), "cross_entropy", inputs, targets)  # type: ignore[arg-type]

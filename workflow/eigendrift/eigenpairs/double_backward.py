@@ -1,7 +1,8 @@
 """The Hessian of any network and any loss, by differentiating twice."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -15,8 +16,9 @@ from eigendrift.eigenpairs.derivative_checks import (
     check_reach,
     varies,
 )
+from eigendrift.eigenpairs.float64 import Float64
 from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Loss, Reduction
-from eigendrift.eigenpairs.losses import ExactCrossEntropies
+from eigendrift.eigenpairs.losses import ExactDerivatives
 from eigendrift.eigenpairs.network_checks import check_model, in_training_mode, unwrapped
 from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.eigenpairs.symmetric import length, standard_normal
@@ -27,6 +29,14 @@ from eigendrift.numerics import full_precision, seeded
 # separate them by 2e-7 in float32 at most, and products by 8e-7.
 CHUNK_TOLERANCE = {torch.float32: 2.0**-15, torch.float64: 2.0**-26}
 PRODUCT_MARGIN = 10
+# A product in float32 may differ from the same in float64 by as much as one of the samples that are compared,
+# which may cross a kink of the network. Rounding alone was seen to change products by 7e-5 at most.
+SAMPLES_FOR_DIGITS = 500
+LARGEST_LOSS_OF_DIGITS = 1 / SAMPLES_FOR_DIGITS
+CHANGED_IN_PLACE = (
+    "the inputs, the targets or something else that the network or the loss reads has changed since the "
+    "operator was made; make a new operator"
+)
 # Samples that differences of the gradient are taken over: with many, some cross a kink in any step.
 FEW = 8
 
@@ -50,13 +60,14 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
     r"""The Hessian of any network and any loss.
 
     Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994). What is prepared is the
-    gradient with its graph. The Hessian is as right as torch's second derivatives: those of ``weight_norm``
-    over one dimension, for one, are not symmetric, which the solvers notice.
+    gradient with its graph. The Hessian is only as accurate as torch's second derivatives. Those that are
+    known to be wrong or to lose digits are replaced by `losses`, and a product in float32 is compared with the
+    same product in float64 when the operator is made.
 
-    Derivatives are by the network's own parameters, which hold the operator's values meanwhile. So whatever
-    reads them takes part: the loss, as with a weight penalty, and what runs during the backward pass, as with
-    activation checkpointing. Torch's cross-entropies are computed as `losses` writes them. A network that
-    draws at random draws the same numbers for each product.
+    The operator differentiates with respect to the network's own parameters, which hold the operator's values
+    during a product. Anything that reads the parameters therefore counts: the loss, as with a weight penalty,
+    and code that runs during the backward pass, as with activation checkpointing. A network that draws at
+    random draws the same numbers for each product.
     """
 
     @full_precision()
@@ -94,13 +105,19 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             )
         self._snapshot = Snapshot(self._model, loss)
         self._is_reach_checked = self._are_derivatives_checked = False
+        # Each chunk's share of the loss when the operator was made.
+        self._losses: list[float] = []
         super().__init__(self._model, inputs, targets, chunk_size, reduction)
         with self._working():
             doubts = self._doubts()
         self._snapshot.check_unchanged()
-        if self._kept is None:
-            with self._working():
-                self._check_chunks()
+        with self._working():
+            if self._kept is not None:
+                self._losses = [self._kept.loss.item()]
+            else:
+                self._check_chunks(doubts)
+            if self.dtype == torch.float32:
+                self._check_digits()
         if doubts:
             warn(doubts)
 
@@ -110,13 +127,21 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         with (
             self._snapshot.restored(),
             _twice_differentiable(self._model),
-            ExactCrossEntropies(),
+            ExactDerivatives(),
             seeded(0, [next(iter(self._snapshot.parameters.values())).device]),
         ):
             yield
 
     def _is_outdated(self, prepared: _Gradient) -> bool:
         return prepared.state != self._snapshot.state()
+
+    def _prepared_chunk(self, index: int) -> _Gradient:
+        prepared = super()._prepared_chunk(index)
+        loss = self._share(len(self._chunks[index][0])) * prepared.loss.item()
+        before = self._losses[index] if self._losses else loss
+        if abs(loss - before) > CHUNK_TOLERANCE[self.dtype] * abs(before):
+            raise ValueError(CHANGED_IN_PLACE)
+        return prepared
 
     def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> _Gradient:
         loss = self._loss_of(inputs, targets)
@@ -140,7 +165,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         for vector, product in zip(block, products, strict=True):
             parts: Sequence[torch.Tensor | None] = [None] * len(parameters)
             if prepared.flat.requires_grad:
-                with _explained("the network has no second derivatives"):
+                with _explained("the network has no second derivatives", was_changed=CHANGED_IN_PLACE):
                     parts = torch.autograd.grad(
                         prepared.flat, parameters, vector, retain_graph=True, allow_unused=True
                     )
@@ -158,7 +183,9 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         kind, advice = f"outputs of shape {_shape(outputs)}", ""
         if not isinstance(outputs, torch.Tensor):
             kind = f"the network's output, a {type(outputs).__name__},"
-            advice = "; let the loss take a tensor out of it, as in lambda o, y: loss(o.logits, y)"
+            part = "o['logits']" if isinstance(outputs, Mapping) else "o.logits"
+            part = "o[0]" if type(outputs) in (tuple, list) else part
+            advice = f"; let the loss take a tensor out of it, as in lambda o, y: loss({part}, y)"
         with _explained(f"the loss fails on {kind} and targets of shape {_shape(targets)}", advice):
             loss = self._loss(outputs, targets)
         if (inputs._version, targets._version) != versions:
@@ -201,47 +228,41 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         first, parameters = self._chunks[0], self._snapshot.parameters
         check_reach("the gradient", parts, parameters, lambda: self._prepare(*first).flat)
         if functions := check_operations(gradient.flat):
-            few = first[0][:FEW], first[1][:FEW]
-            try:
-                self._prepare(*few)
-            except ValueError:
-                # A loss may take the whole sample and nothing else.
-                few = first
+            few = self._few(FEW)
             direction = standard_normal(self, torch.Generator().manual_seed(0))
             direction *= self._length_of_weights() / length(direction)
             product = self._products(self._prepare(*few), direction[None])[0]
             check_product(functions, lambda: self._prepare(*few).flat, product, direction, parameters)
 
-    def _check_chunks(self) -> None:
+    def _check_chunks(self, doubts: str | None) -> None:
         """Compare the loss and a product over the chunks with those over other chunks of the same sample.
 
         Raises:
             ValueError: If they differ.
         """
         probe = standard_normal(self, torch.Generator().manual_seed(0))[None]
-        (loss, magnitude, gradient, product), (other_loss, _, _, other_product) = (
+        (self._losses, gradient, product), (other_losses, _, other_product) = (
             self._measured(chunks, probe) for chunks in (self._chunks, self._other_chunks())
         )
+        loss, other_loss = sum(self._losses), sum(other_losses)
         allowed = CHUNK_TOLERANCE[self.dtype]
         # The network rounds as if its weights were a little different. Near zero, that is most of the loss.
         nudge = PRODUCT_MARGIN * torch.finfo(self.dtype).eps * self._length_of_weights()
         noise = nudge * length(gradient) + nudge**2 * length(product)
         difference = None
-        if abs(loss - other_loss) > allowed * magnitude + noise:
+        if abs(loss - other_loss) > allowed * sum(map(abs, self._losses)) + noise:
             difference = f"the loss is {loss:.6g} in these chunks and {other_loss:.6g} in others"
         elif length(product - other_product) > PRODUCT_MARGIN * allowed * length(product):
             share = length(product - other_product) / length(product)
             difference = f"a product changes by {share:.2g} of its length in other chunks"
         if difference:
             raise ValueError(
-                f"the Hessian depends on how the sample is cut into chunks: {difference}; {self._remedy()}, "
-                "or leave out chunk_size"
+                f"the Hessian depends on how the sample is cut into chunks: {difference}; "
+                f"{doubts or self._remedy()}, or leave out chunk_size"
             )
 
     def _remedy(self) -> str:
         """Return what to do about a result that depends on the chunks."""
-        if culprit := in_training_mode(self._model):
-            return f"{culprit} is in training mode, so call model.eval()"
         if self._reduction == "sum":
             return (
                 "if the loss is a mean, leave out reduction='sum'; if it adds something once, such as a "
@@ -251,8 +272,8 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     def _measured(
         self, chunks: Iterable[Chunk], probe: torch.Tensor
-    ) -> tuple[float, float, torch.Tensor, torch.Tensor]:
-        """Return the loss in chunks, the same without signs, its gradient (N,), and a product (1, N)."""
+    ) -> tuple[list[float], torch.Tensor, torch.Tensor]:
+        """Return each chunk's share of the loss, the gradient of the loss (N,), and a product (1, N)."""
         losses: list[float] = []
         gradient, product = torch.zeros_like(probe[0]), torch.zeros_like(probe)
         for inputs, targets in chunks:
@@ -260,7 +281,41 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             losses.append(share * prepared.loss.item())
             gradient.add_(prepared.flat.detach(), alpha=share)
             product.add_(self._products(prepared, probe), alpha=share)
-        return sum(losses), sum(map(abs, losses)), gradient, product
+        return losses, gradient, product
+
+    def _check_digits(self) -> None:
+        """Compare a product with the same product in float64, over few samples or, if need be, over all.
+
+        Raises:
+            ValueError: If they differ, because too many digits are lost on the way.
+        """
+        probe = standard_normal(self, torch.Generator().manual_seed(0))[None]
+        for chunks in ([self._few(SAMPLES_FOR_DIGITS)], self._chunks):
+            *_, narrow = self._measured(chunks, probe)
+            try:
+                with Float64():
+                    *_, wide = self._measured(chunks, probe)
+            except ValueError:
+                # The network or the loss insists on float32.
+                return
+            difference, size = length(narrow - wide), max(length(wide), sys.float_info.min)
+            if difference <= LARGEST_LOSS_OF_DIGITS * size:
+                return
+        raise ValueError(
+            "the second derivatives lose their digits in float32: a product differs by "
+            f"{difference / size:.2g} of its length from the same in float64; convert network, inputs and "
+            "targets with .double()"
+        )
+
+    def _few(self, count: int) -> Chunk:
+        """Return the first samples, or the first chunk if the loss takes nothing less."""
+        inputs, targets = self._chunks[0]
+        few = inputs[:count], targets[:count]
+        try:
+            self._prepare(*few)
+        except ValueError:
+            few = inputs, targets
+        return few
 
     def _length_of_weights(self) -> float:
         return math.hypot(*(length(value) for value in self._snapshot.values))
@@ -301,8 +356,13 @@ def _twice_differentiable(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(what: str, advice: str = "") -> Iterator[None]:
+def _explained(what: str, advice: str = "", was_changed: str = "") -> Iterator[None]:
     """Say in a sentence what fails in code that is not the library's.
+
+    Args:
+        what: What fails.
+        advice: What to do about it.
+        was_changed: What to say if something that was kept for derivatives has been changed in place.
 
     Raises:
         ValueError: If it does.
@@ -313,6 +373,8 @@ def _explained(what: str, advice: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
+        if was_changed and "modified by an inplace operation" in lines[0]:
+            raise ValueError(was_changed) from error
         raise ValueError(f"{what} ({type(error).__name__}: {lines[0]}){advice}") from error
 
 

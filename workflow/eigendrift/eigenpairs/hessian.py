@@ -84,7 +84,7 @@ class HessianOperator(ABC, Generic[Prepared]):
             zip(*(torch.split(part, chunk) for part in self._sample), strict=True)
         )
         with self._working():
-            self._kept = self._prepare(*self._chunks[0]) if len(self._chunks) == 1 else None
+            self._kept = self._prepared_chunk(0) if len(self._chunks) == 1 else None
 
     @full_precision()
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
@@ -100,18 +100,22 @@ class HessianOperator(ABC, Generic[Prepared]):
             return torch.empty_like(block).view(vectors.shape)
         with self._working():
             if self._kept is None:
-                return self._sum_over(self._chunks, block).view(vectors.shape)
+                return self._sum_over_chunks(block).view(vectors.shape)
             if self._is_outdated(self._kept):
-                self._kept = self._prepare(*self._chunks[0])
+                self._kept = self._prepared_chunk(0)
             return self._products(self._kept, block).view(vectors.shape)
 
-    def _sum_over(self, chunks: list[Chunk], block: torch.Tensor) -> torch.Tensor:
-        """Return the products (b, N) with b rows (b, N), given all of the sample in chunks."""
+    def _sum_over_chunks(self, block: torch.Tensor) -> torch.Tensor:
+        """Return the products (b, N) with b rows (b, N)."""
         total = torch.zeros_like(block)
-        for inputs, targets in chunks:
-            products = self._products(self._prepare(inputs, targets), block)
+        for index, (inputs, _) in enumerate(self._chunks):
+            products = self._products(self._prepared_chunk(index), block)
             total.add_(products, alpha=self._share(len(inputs)))
         return total
+
+    def _prepared_chunk(self, index: int) -> Prepared:
+        """Return what products over a chunk of the sample need besides the vectors."""
+        return self._prepare(*self._chunks[index])
 
     def _share(self, samples: int) -> float:
         """Return the weight of a chunk with so many samples."""

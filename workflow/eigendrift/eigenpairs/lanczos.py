@@ -234,7 +234,11 @@ class Lanczos:
         eigenvalues = torch.stack([v.double() @ w.double() for v, w in zip(vectors, images, strict=True)])
         remainders = images - eigenvalues.to(images.dtype)[:, None] * vectors
         residuals = torch.linalg.vector_norm(remainders, dim=1, dtype=torch.float64)
-        certain = self._miss_probability <= MISS_PROBABILITY and self._are_orthonormal(vectors)
+        # Rayleigh quotients of fresh products, of all vectors at once, against those of the iteration.
+        allowed = self._tolerance * self._scale + self._basis.noise
+        is_consistent = (eigenvalues.cpu() - values[:k]).abs().max().item() <= allowed
+        is_complete = self._miss_probability <= MISS_PROBABILITY
+        certain = is_complete and is_consistent and self._are_orthonormal(vectors)
         # Rounding can turn the order of equal eigenvalues.
         order = self._score(eigenvalues).argsort(descending=True, stable=True)
         eigenvalues, residuals = eigenvalues[order].cpu(), residuals[order].cpu()

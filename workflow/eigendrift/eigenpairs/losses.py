@@ -1,8 +1,8 @@
-"""Losses whose derivatives stay exact where the loss is small.
+"""Functions whose derivatives stay exact where torch's do not, above all losses that are small.
 
-Once a network is sure of a sample, all that its loss still does is in the small probabilities. Written down
-as they are usually, both derivatives subtract numbers near 1 and leave the rounding of them: at a loss of
-1e-6, in float32, that is a thousandth of the Hessian's largest eigenvalue.
+Once a network is confident of a sample, the derivatives come from small probabilities. The usual formulas
+subtract numbers close to 1, so mostly rounding error is left: at a loss of 1e-6, in float32, a thousandth of
+the Hessian's largest eigenvalue.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from torch.nn.functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    logsigmoid,
     softplus,
 )
 from torch.overrides import TorchFunctionMode
@@ -37,7 +38,7 @@ def check_labels(targets: torch.Tensor, classes: int) -> None:
     """Check that targets are one label for each sample.
 
     Raises:
-        ValueError: They are not int64 (n,) from 0 to below ``classes``.
+        ValueError: If the labels are not int64 (n,) from 0 to below ``classes``.
     """
     if targets.dtype != torch.int64 or targets.dim() != 1:
         raise ValueError(
@@ -50,8 +51,12 @@ def check_labels(targets: torch.Tensor, classes: int) -> None:
         )
 
 
-class ExactCrossEntropies(TorchFunctionMode):
-    """A scope in which both derivatives of torch's cross-entropies keep their digits, whatever calls them."""
+class ExactDerivatives(TorchFunctionMode):
+    """A scope in which functions of torch whose second derivatives are wrong or lose digits are replaced.
+
+    These are the cross-entropies, ``logsigmoid``, ``softplus`` and weight normalization. Functions of torch
+    that call them inside of torch are left as they are.
+    """
 
     def __torch_function__(
         self,
@@ -60,7 +65,7 @@ class ExactCrossEntropies(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> object:
-        """Call a function of torch, or what equals it."""
+        """Call a function of torch, or its exact replacement."""
         options = kwargs or {}
         # The transforms of torch.func, such as vmap, do not let anyone look at labels.
         is_transformed = torch._C._functorch.maybe_current_level() is not None
@@ -79,7 +84,7 @@ def exact_cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0,
 ) -> torch.Tensor | None:
-    """Return w_y log Σ_c exp(z_c − z_y), the cross-entropy, or None where torch's own function has to do.
+    """Return w_y log Σ_c exp(z_c − z_y), the cross-entropy, or None if torch's own function must be used.
 
     The label's own term is a constant, so no derivative ever holds p_y − 1.
 
@@ -94,7 +99,7 @@ def exact_cross_entropy(
         label_smoothing: None is returned if this is not 0.
 
     Raises:
-        ValueError: If a label is no class.
+        ValueError: If a label is not a valid class.
     """
     dim = min(1, input.dim() - 1)
     has_labels = target.dtype == torch.int64 and target.shape == input.shape[:dim] + input.shape[dim + 1 :]
@@ -124,7 +129,7 @@ def exact_binary_cross_entropy(
     reduction: str = "mean",
     pos_weight: torch.Tensor | None = None,
 ) -> torch.Tensor | None:
-    r"""Return the binary cross-entropy with logits, or None where torch's own function has to do.
+    r"""Return the binary cross-entropy with logits, or None if torch's own function must be used.
 
     .. math::  w \, [\, p \, y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z}) \,]
 
@@ -156,7 +161,7 @@ def exact_binary_cross_entropy_of_probabilities(
     reduce: object = None,
     reduction: str = "mean",
 ) -> torch.Tensor | None:
-    r"""Return the binary cross-entropy of probabilities, or None where torch's own function has to do.
+    r"""Return the binary cross-entropy of probabilities, or None if torch's own function must be used.
 
     .. math::  -w \, [\, y \log p + (1 - y) \log(1 - p) \,]
 
@@ -188,7 +193,32 @@ def exact_binary_cross_entropy_of_probabilities(
     return _reduced(losses if weight is None else weight * losses, reduction)
 
 
+def exact_softplus(input: torch.Tensor, beta: float = 1, threshold: float = 20) -> torch.Tensor | None:
+    """Return log(1 + eᶻ), or None if ``beta`` is not 1. Torch's has no curvature above the threshold."""
+    return _log_one_plus_exp(input) if beta == 1 else None
+
+
+def exact_logsigmoid(input: torch.Tensor) -> torch.Tensor:
+    """Return −log(1 + e⁻ᶻ)."""
+    return -_log_one_plus_exp(-input)
+
+
+def exact_weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> torch.Tensor:
+    """Return g v / ‖v‖, the norm over all dimensions but one. Torch's second derivative is not symmetric.
+
+    Args:
+        v: Directions, of any shape.
+        g: Lengths, of a shape that broadcasts with it.
+        dim: The dimension that keeps a norm for each entry; −1 for one norm of all.
+    """
+    others = [other for other in range(v.dim()) if dim == -1 or other != dim % v.dim()]
+    return v * (g / v.square().sum(others, keepdim=dim != -1).sqrt())
+
+
 EQUAL: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
+    logsigmoid: exact_logsigmoid,
+    softplus: exact_softplus,
+    torch._weight_norm: exact_weight_norm,
     cross_entropy: exact_cross_entropy,
     binary_cross_entropy: exact_binary_cross_entropy_of_probabilities,
     binary_cross_entropy_with_logits: exact_binary_cross_entropy,

@@ -9,6 +9,7 @@ import torch
 from eigendrift.eigenpairs.symmetric import (
     ScaledOperator,
     SymmetricOperator,
+    check_no_transform,
     finite_product,
     length,
     standard_normal,
@@ -115,9 +116,10 @@ def examine(
     limits = torch.finfo(operator.dtype)
     largest = max(image.abs().max().item() for image in images)
     if 0 < largest < limits.tiny / limits.eps:
+        advice = ", or use float64" if operator.dtype == torch.float32 else ""
         raise FloatingPointError(
-            f"products with the operator are about {largest:.1g}, too small for {operator.dtype} "
-            "to hold their digits; multiply the loss by a large number, or use float64"
+            f"products with the operator are about {largest:.1g}, too small for {operator.dtype} to hold "
+            f"their digits; multiply the loss by a large number{advice}"
         )
     exponent = math.frexp(largest)[1]
     factor = 2.0**-exponent if abs(exponent) > SAFE_EXPONENT else 1.0
@@ -144,7 +146,7 @@ def _why_not(difference: float, repeats: bool) -> str:
     """Say what is wrong with an operator, given its relative asymmetry and whether its products repeat."""
     if not repeats:
         return (
-            "the operator gives another product each time that it is multiplied with the same vector; usual "
+            "the operator returns a different product each time it is applied to the same vector; usual "
             "causes are dropout or batch norm in training mode (call model.eval()) and nondeterministic "
             "kernels (call torch.use_deterministic_algorithms(True))"
         )
@@ -161,8 +163,9 @@ def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
 
     Raises:
         TypeError: If one is no tensor.
-        ValueError: If one is sparse, nested or a single number.
+        ValueError: If one is sparse, nested or a single number, or a transform of ``torch.func`` is active.
     """
+    check_no_transform("make the operator outside")
     for name, given in (("inputs", inputs), ("targets", targets)):
         if not isinstance(given, torch.Tensor):
             found = type(given).__name__

@@ -135,9 +135,9 @@ def _modules_of(loss: object) -> list[nn.Module]:
 
 
 def _copied(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return attributes, with copies of dictionaries (of submodules, hooks, …)."""
+    """Return attributes, with copies of dictionaries (of submodules, hooks, …), lists and sets."""
     return {
-        name: copy(value) if type(value) in (dict, OrderedDict) else value
+        name: copy(value) if type(value) in (dict, OrderedDict, list, set) else value
         for name, value in attributes.items()
     }
 

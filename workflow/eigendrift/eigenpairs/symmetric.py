@@ -105,11 +105,7 @@ def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) 
             f"the vectors are a {type(vectors).__name__}, expected a torch.Tensor, such as "
             "torch.as_tensor(vectors)"
         )
-    if torch._C._functorch.maybe_current_level() is not None:
-        raise ValueError(
-            "the operator is multiplied inside a transform of torch.func, such as vmap; multiply it outside, "
-            "with all vectors as rows (b, N)"
-        )
+    check_no_transform("multiply the operator outside, with all vectors as rows (b, N)")
     if vectors.dim() not in (1, 2) or vectors.shape[-1] != operator.size:
         raise ValueError(
             f"the vectors have shape {tuple(vectors.shape)}, expected (N,) or (b, N) with N = {operator.size}"
@@ -121,9 +117,19 @@ def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) 
         )
     if vectors.requires_grad:
         raise ValueError(
-            "the vectors require a gradient, which products do not pass on; pass vectors.detach()"
+            "the vectors require a gradient, but products are not differentiable; pass vectors.detach()"
         )
     return vectors if vectors.dim() > 1 else vectors[None]
+
+
+def check_no_transform(advice: str) -> None:
+    """Check that no transform of ``torch.func``, such as ``vmap``, is active.
+
+    Raises:
+        ValueError: If one is.
+    """
+    if torch._C._functorch.maybe_current_level() is not None:
+        raise ValueError(f"this is inside a transform of torch.func, such as vmap; {advice}")
 
 
 def product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
@@ -131,16 +137,26 @@ def product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
 
     Raises:
         TypeError: If the operator returns something other than a tensor.
-        ValueError: If the operator returns a tensor of another shape, dtype or device, or changes vectors.
+        ValueError: If the operator fails, returns a tensor of another shape, dtype or device, or changes the
+            vectors.
     """
     version = vectors._version
-    images = operator @ vectors
+    try:
+        images = operator @ vectors
+    except (ValueError, FloatingPointError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise ValueError(
+            f"the operator fails on vectors of shape {tuple(vectors.shape)} ({type(error).__name__}: "
+            f"{lines[0]}); it must accept a vector (N,) as well as rows (b, N)"
+        ) from error
     if not isinstance(images, torch.Tensor):
         raise TypeError(f"the operator returns a {type(images).__name__}, expected a torch.Tensor")
     for name in ("shape", "dtype", "device"):
         found, expected = getattr(images, name), getattr(vectors, name)
         if found != expected:
-            advice = "; it has to multiply rows as well as a single vector" if name == "shape" else ""
+            advice = "; it must accept a vector (N,) as well as rows (b, N)" if name == "shape" else ""
             raise ValueError(
                 f"the operator returns a tensor of {name} {_plain(found)} for vectors of {name} "
                 f"{_plain(expected)}, expected the same {name}{advice}"
