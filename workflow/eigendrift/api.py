@@ -1,6 +1,6 @@
-r"""The library for whoever has a network and no study.
+r"""The library, for anyone who has a network but no study.
 
-Any PyTorch network and any mean loss will do:
+Any PyTorch network works, with a loss that is a mean or a sum over the samples:
 
 >>> import torch
 >>> from torch import nn

@@ -46,7 +46,7 @@ def full_precision() -> Iterator[None]:
             if torch.is_autocast_enabled(device):
                 scope.enter_context(torch.autocast(device, enabled=False))
         scope.enter_context(_without_saved_tensors_hooks())
-        # torch cannot be asked, but Python's own numbers follow the same setting of the processor.
+        # torch cannot report this setting, but Python's own numbers follow the same setting of the processor.
         if sys.float_info.min * 0.5 == 0:
             torch.set_flush_denormal(False)
             scope.callback(torch.set_flush_denormal, True)
@@ -155,10 +155,10 @@ def resolve_device(name: str, gpus: int = 0) -> torch.device:
 
     Args:
         name: ``auto`` (CUDA if there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:<index>``.
-        gpus: How many GPUs this process was given; a warning tells if it uses none of them.
+        gpus: How many GPUs this process was given; a warning is logged if it uses none of them.
 
     Raises:
-        UserError: The device is not on this machine.
+        UserError: If the device is not on this machine.
     """
     if name == "auto":
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

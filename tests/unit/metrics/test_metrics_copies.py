@@ -131,7 +131,7 @@ def test_one_warning_names_the_setting_and_the_seeds(
     distinct(map(read_run, stores))
     said = (
         "Copies are left out of dataset digits, optimizer sgd, batch size 64, learning rate 0.05, because "
-        "they are no replicates: seed 2 repeats seed 0."
+        "they are not independent replicates: seed 2 repeats seed 0."
     )
     assert caplog.messages == [said, said]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
@@ -198,8 +198,8 @@ def test_draws_of_two_optimizers_are_no_copies(caplog: pytest.LogCaptureFixture)
         {"settings": {"dataset": "digits", "null_model": "shuffled_labels"}},
     ).assign(displacement=("pair", np.arange(4.0)))
     assert without_copied_draws(baseline)["draw"].values.tolist() == [0, 1, 2, 4]
-    said = "left out of digits, shuffled_labels, because they are no replicates: draw 3 repeats draw 1."
-    assert caplog.messages == [f"Copies are {said}"]
+    said = "because they are not independent replicates: draw 3 repeats draw 1."
+    assert caplog.messages == [f"Copies are left out of digits, shuffled_labels, {said}"]
 
 
 def test_runs_of_two_settings_are_no_copies(stores: list[Path], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How surely a search would have shown an eigenpair that is missing.
+"""The probability that a search has missed an eigenpair.
 
 Small residuals prove that pairs are eigenpairs, not that they are the leading ones. A fresh random vector,
 orthogonal to the basis that found the pairs, has a component along every eigenvector that is hidden from that
@@ -13,7 +13,7 @@ import torch
 
 
 class Search:
-    r"""What Lanczos steps from a random vector ω in the complement of a basis tell.
+    r"""What Lanczos steps from a random vector ω in the complement of a basis show.
 
     Let B be the operator in the complement, and u an eigenvector of it with eigenvalue μ. Every basis vector
     since :math:`v_0 = \omega / |\omega|` is a polynomial of B applied to it, :math:`v_j = q_j(B) v_0`, so u's
@@ -35,7 +35,7 @@ class Search:
             targets: μ, one for each end of the spectrum that is searched; eigenvalues from here on outwards
                 are looked for.
             length: |ω|.
-            before: Vectors in the basis before the random one; they hold nothing of u.
+            before: Vectors in the basis before the random one; they are orthogonal to u.
         """
         self._targets = torch.tensor(targets, dtype=torch.float64, device="cpu")
         # Probabilities that an eigenvector stayed hidden from all chains that have ended.
@@ -50,7 +50,7 @@ class Search:
         self._sums = torch.ones(len(self._targets), dtype=torch.float64, device="cpu")
 
     def begin_again(self, length: float, before: int) -> None:
-        """Begin another chain of steps, from another random vector, because the last one leads nowhere else.
+        """Begin another chain of steps, from another random vector, because the last chain is exhausted.
 
         The vectors are independent, so the probabilities that both miss u are multiplied.
 
@@ -90,3 +90,30 @@ class Search:
     def chance_of_a_miss(self) -> float:
         """Probability that an eigenvalue from a target on is still hidden."""
         return (self._ended * self._chances()).max().item()
+
+
+def left_out(
+    scores: torch.Tensor, residuals: torch.Tensor, count: int, beyond: float, margin: float
+) -> torch.Tensor:
+    """Return which Ritz vectors can be left out of a search: those that hide no eigenvalue from it.
+
+    Let p be a Ritz vector with value θ and residual s d, where d has length 1 and is the same for all of
+    them. An eigenvector with value μ has a component of at most s / (μ − θ) along p. Without p, the rest of
+    the eigenvector has a Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these losses
+    is kept within a margin. The wanted vectors come on top of that, with at most a third of a margin each,
+    because their residuals are below the margin.
+
+    Args:
+        scores: θ (m,), the best first.
+        residuals: s (m,).
+        count: How many are wanted.
+        beyond: Smallest μ that is searched for.
+        margin: Largest sum of losses.
+
+    Returns:
+        Their indices, int64, those with the smallest losses first.
+    """
+    losses = (residuals.square() / (beyond - scores).clamp(min=0)).nan_to_num(nan=math.inf)
+    losses[:count] = 0
+    order = losses.argsort(stable=True)
+    return order[losses[order].cumsum(0) <= margin]

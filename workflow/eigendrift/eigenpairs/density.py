@@ -89,8 +89,8 @@ def spectral_density(
         steps: Products per probe, fewer where its Krylov space is exhausted; basis vectors held at once.
 
     Raises:
-        ValueError: If ``probes`` or ``steps`` is less than 1, or the operator is not symmetric or is another
-            one each time.
+        ValueError: If ``probes`` or ``steps`` is less than 1, or the operator is not symmetric or changes
+            from call to call.
         TypeError: If ``operator`` or ``generator`` is of another type.
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """

@@ -57,9 +57,9 @@ def check_reach(
     if changes(missing):
         wrong = next((name for name in missing if changes([name])), missing[0])
         raise ValueError(
-            f"{what} changes with parameter '{wrong}', but torch finds no derivative by it; look for detach, "
-            "torch.no_grad and numpy in the network and the loss, and for checkpoints without "
-            "use_reentrant=False"
+            f"{what} changes with parameter '{wrong}', but torch finds no derivative with respect to it; "
+            "look for detach, torch.no_grad and numpy in the network and the loss, and for checkpoints "
+            "without use_reentrant=False"
         )
 
 

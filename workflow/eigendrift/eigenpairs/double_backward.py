@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -16,19 +16,23 @@ from eigendrift.eigenpairs.derivative_checks import (
     check_reach,
     varies,
 )
+from eigendrift.eigenpairs.evaluation import explained, loss_of
 from eigendrift.eigenpairs.float64 import Float64
 from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Loss, Reduction
 from eigendrift.eigenpairs.losses import ExactDerivatives
 from eigendrift.eigenpairs.network_checks import check_model, in_training_mode, unwrapped
+from eigendrift.eigenpairs.partitions import (
+    CHUNK_TOLERANCE,
+    difference_of,
+    other_chunks,
+    remedy_for,
+    rounding_of,
+)
 from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.eigenpairs.symmetric import length, standard_normal
 from eigendrift.errors import warn
 from eigendrift.numerics import full_precision, seeded
 
-# How far apart the losses of one sample in two partitions may lie, relative to the loss. Rounding was seen to
-# separate them by 2e-7 in float32 at most, and products by 8e-7.
-CHUNK_TOLERANCE = {torch.float32: 2.0**-15, torch.float64: 2.0**-26}
-PRODUCT_MARGIN = 10
 # A product in float32 may differ from the same in float64 by as much as one of the samples that are compared,
 # which may cross a kink of the network. Rounding alone was seen to change products by 7e-5 at most.
 SAMPLES_FOR_DIGITS = 500
@@ -48,7 +52,7 @@ class _Gradient:
     Attributes:
         flat: (N,), with its graph.
         loss: The loss, without a graph.
-        state: Of the parameters, see `Snapshot.state`.
+        state: State of the parameters when the gradient was computed, see `Snapshot.state`.
     """
 
     flat: torch.Tensor
@@ -61,8 +65,8 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994). What is prepared is the
     gradient with its graph. The Hessian is only as accurate as torch's second derivatives. Those that are
-    known to be wrong or to lose digits are replaced by `losses`, and a product in float32 is compared with the
-    same product in float64 when the operator is made.
+    known to be wrong or to lose digits are replaced by `losses`. When the operator is made in float32, a
+    product is compared with the same product in float64.
 
     The operator differentiates with respect to the network's own parameters, which hold the operator's values
     during a product. Anything that reads the parameters therefore counts: the loss, as with a weight penalty,
@@ -116,7 +120,8 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
                 self._losses = [self._kept.loss.item()]
             else:
                 self._check_chunks(doubts)
-            if self.dtype == torch.float32:
+            # Random draws would be others in float64.
+            if self.dtype == torch.float32 and not doubts:
                 self._check_digits()
         if doubts:
             warn(doubts)
@@ -152,7 +157,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         """Return the gradient of a loss (N,), with its graph."""
         parameters = self._snapshot.parameters
         values = list(parameters.values())
-        with _explained("the loss cannot be differentiated by the parameters"):
+        with explained("the loss cannot be differentiated by the parameters"):
             parts = torch.autograd.grad(loss, values, create_graph=True, allow_unused=True)
         if not self._is_reach_checked:
             self._is_reach_checked = True
@@ -165,7 +170,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         for vector, product in zip(block, products, strict=True):
             parts: Sequence[torch.Tensor | None] = [None] * len(parameters)
             if prepared.flat.requires_grad:
-                with _explained("the network has no second derivatives", was_changed=CHANGED_IN_PLACE):
+                with explained("the network has no second derivatives", was_changed=CHANGED_IN_PLACE):
                     parts = torch.autograd.grad(
                         prepared.flat, parameters, vector, retain_graph=True, allow_unused=True
                     )
@@ -177,37 +182,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     def _loss_of(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of some samples, a single finite number with its graph."""
-        versions = inputs._version, targets._version
-        with _explained(f"the network fails on inputs of shape {_shape(inputs)} in {inputs.dtype}"):
-            outputs = self._model(inputs)
-        kind, advice = f"outputs of shape {_shape(outputs)}", ""
-        if not isinstance(outputs, torch.Tensor):
-            kind = f"the network's output, a {type(outputs).__name__},"
-            part = "o['logits']" if isinstance(outputs, Mapping) else "o.logits"
-            part = "o[0]" if type(outputs) in (tuple, list) else part
-            advice = f"; let the loss take a tensor out of it, as in lambda o, y: loss({part}, y)"
-        with _explained(f"the loss fails on {kind} and targets of shape {_shape(targets)}", advice):
-            loss = self._loss(outputs, targets)
-        if (inputs._version, targets._version) != versions:
-            raise ValueError(
-                "the network or the loss changes its inputs in place, so each pass would see others; let it "
-                "work on a copy"
-            )
-        if not isinstance(loss, torch.Tensor):
-            raise ValueError(f"the loss is a {type(loss).__name__}, expected a tensor that holds one number")
-        if loss.numel() != 1:
-            raise ValueError(
-                f"the loss has shape {_shape(loss)}, expected the mean over the samples, or their sum with "
-                "reduction='sum'"
-            )
-        if not loss.isfinite():
-            raise FloatingPointError(f"the loss is {loss.item()}, expected a finite number")
-        if not loss.requires_grad:
-            raise ValueError(
-                "the loss has no derivative by the parameters; look for torch.no_grad, detach, item and "
-                "numpy in the network and the loss"
-            )
-        return loss.reshape(())
+        return loss_of(self._model, self._loss, inputs, targets)
 
     def _doubts(self) -> str | None:
         """Return what to warn of if the Hessian is not that of the network as it predicts."""
@@ -219,7 +194,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         if varies(self._snapshot.parameters, lambda: self._loss_of(*self._chunks[0])):
             return (
                 "the loss differs each time it is computed, so the Hessian is that of one random draw or one "
-                "state; call model.eval() first, and let network and loss draw and count nothing"
+                "state; call model.eval() first, and remove random draws and counters from network and loss"
             )
         return None
 
@@ -241,34 +216,18 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             ValueError: If they differ.
         """
         probe = standard_normal(self, torch.Generator().manual_seed(0))[None]
-        (self._losses, gradient, product), (other_losses, _, other_product) = (
-            self._measured(chunks, probe) for chunks in (self._chunks, self._other_chunks())
+        (self._losses, gradient, product), (others, _, other_product) = (
+            self._measured(chunks, probe)
+            for chunks in (self._chunks, other_chunks(*self._sample, len(self._chunks[0][0])))
         )
-        loss, other_loss = sum(self._losses), sum(other_losses)
-        allowed = CHUNK_TOLERANCE[self.dtype]
-        # The network rounds as if its weights were a little different. Near zero, that is most of the loss.
-        nudge = PRODUCT_MARGIN * torch.finfo(self.dtype).eps * self._length_of_weights()
+        nudge = rounding_of(self._length_of_weights(), self.dtype)
         noise = nudge * length(gradient) + nudge**2 * length(product)
-        difference = None
-        if abs(loss - other_loss) > allowed * sum(map(abs, self._losses)) + noise:
-            difference = f"the loss is {loss:.6g} in these chunks and {other_loss:.6g} in others"
-        elif length(product - other_product) > PRODUCT_MARGIN * allowed * length(product):
-            share = length(product - other_product) / length(product)
-            difference = f"a product changes by {share:.2g} of its length in other chunks"
-        if difference:
+        if difference := difference_of(self._losses, others, noise, product, other_product):
+            remedy = doubts or remedy_for(self._reduction)
             raise ValueError(
-                f"the Hessian depends on how the sample is cut into chunks: {difference}; "
-                f"{doubts or self._remedy()}, or leave out chunk_size"
+                f"the Hessian depends on how the sample is cut into chunks: {difference}; {remedy}, or leave "
+                "out chunk_size"
             )
-
-    def _remedy(self) -> str:
-        """Return what to do about a result that depends on the chunks."""
-        if self._reduction == "sum":
-            return (
-                "if the loss is a mean, leave out reduction='sum'; if it adds something once, such as a "
-                "weight penalty, which every chunk would add again, use a mean"
-            )
-        return "if the loss weights, masks or adds up samples, let it sum over them and pass reduction='sum'"
 
     def _measured(
         self, chunks: Iterable[Chunk], probe: torch.Tensor
@@ -320,29 +279,6 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
     def _length_of_weights(self) -> float:
         return math.hypot(*(length(value) for value in self._snapshot.values))
 
-    def _other_chunks(self) -> Iterator[Chunk]:
-        """Return the sample in another order, in chunks of another size and number, small where possible."""
-        inputs, targets = self._sample
-        order = torch.randperm(len(inputs), device="cpu", generator=torch.Generator().manual_seed(0))
-        size = other_chunk_size(len(inputs), len(self._chunks[0][0]))
-        for part in torch.split(order.to(inputs.device), size):
-            yield inputs[part], targets[part]
-
-
-def other_chunk_size(samples: int, size: int) -> int:
-    """Return a chunk size that differs from ``size``, as does the number of chunks.
-
-    A loss may depend on either: a sum that is called a mean on the size, a weight penalty in a sum on the
-    number.
-
-    Args:
-        samples: More than ``size``.
-        size: Samples in a chunk.
-    """
-    number = math.ceil(samples / size)
-    candidates = (max(2, size // 2), size + 1, samples)
-    return next(other for other in candidates if other != size and math.ceil(samples / other) != number)
-
 
 @contextmanager
 def _twice_differentiable(model: nn.Module) -> Iterator[None]:
@@ -355,36 +291,9 @@ def _twice_differentiable(model: nn.Module) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _explained(what: str, advice: str = "", was_changed: str = "") -> Iterator[None]:
-    """Say in a sentence what fails in code that is not the library's.
-
-    Args:
-        what: What fails.
-        advice: What to do about it.
-        was_changed: What to say if something that was kept for derivatives has been changed in place.
-
-    Raises:
-        ValueError: If it does.
-    """
-    try:
-        yield
-    except (torch.OutOfMemoryError, FloatingPointError):
-        raise
-    except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        if was_changed and "modified by an inplace operation" in lines[0]:
-            raise ValueError(was_changed) from error
-        raise ValueError(f"{what} ({type(error).__name__}: {lines[0]}){advice}") from error
-
-
 def _filled(parts: Sequence[torch.Tensor | None], parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Return derivatives by each parameter, flat; those that do not exist are zero."""
     return [
         (torch.zeros_like(parameter) if part is None else part).flatten()
         for part, parameter in zip(parts, parameters, strict=True)
     ]
-
-
-def _shape(value: object) -> object:
-    return tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__

@@ -126,7 +126,7 @@ class KrylovBasis:
 
         Raises:
             FloatingPointError: If a product is not finite, or too small for its dtype.
-            ValueError: If the operator is not symmetric, or is another one each time.
+            ValueError: If the operator is not symmetric, or changes from call to call.
         """
         vector, other = self.take_direction(), other_probe(self._operator)
         # The operator may write all its products to the same memory.
@@ -143,7 +143,7 @@ class KrylovBasis:
 
         Raises:
             FloatingPointError: If a product is too small for its dtype.
-            ValueError: If the operator is not symmetric, or is another one each time.
+            ValueError: If the operator is not symmetric, or changes from call to call.
         """
         self.products += 2
         self.factor = examine(self._operator, [self._vectors[0], other], images, tolerance)

@@ -10,8 +10,8 @@ How and why it differs from the textbook:
   the complement, until the chance that a missing pair stays hidden is small; if one shows, the iteration
   goes on with it. What else of the basis is known well enough stays, which makes the search short.
 - Residuals are recomputed with fresh products at the end; the recurrence's own estimate only decides when.
-- Before all that, the operator is checked on random vectors: symmetric, the same each time, at a scale with
-  digits.
+- Before all that, the operator is checked on random vectors: symmetric, the same from call to call, and
+  at a scale that its dtype can represent accurately.
 """
 
 import math
@@ -20,10 +20,10 @@ from typing import TypeAlias, TypeVar
 
 import torch
 
-from eigendrift.eigenpairs.completeness import Search
+from eigendrift.eigenpairs.completeness import Search, left_out
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.operator_checks import check_request
-from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, relative
+from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, orthogonality_error, relative
 from eigendrift.eigenpairs.request import SIGNS, End, checked_basis_size
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 from eigendrift.numerics import full_precision
@@ -41,7 +41,6 @@ MISS_PROBABILITY = 0.001
 ZERO_ROUNDINGS = 100
 # Inner products of the returned vectors may differ from those of orthonormal ones by so many roundings.
 ORTHOGONALITY_ROUNDINGS = 1_000
-PARAMETERS_AT_ONCE = 2**16
 
 
 @full_precision()
@@ -72,7 +71,7 @@ def leading_eigenpairs(
 
     Raises:
         ValueError: If ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit, or
-            the operator is not symmetric or is another one each time.
+            the operator is not symmetric or changes from call to call.
         TypeError: If ``operator`` or ``generator`` is of another type.
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
@@ -196,21 +195,10 @@ class Lanczos:
     def _keep_resolved(
         self, beyond: float, margin: float, values: torch.Tensor, vectors: torch.Tensor
     ) -> None:
-        """Keep the wanted Ritz vectors, and those that can be left out of the search.
-
-        Let p be a Ritz vector with value θ and residual s d, where d has length 1 and is the same for all of
-        them. An eigenvector with value μ has a component of at most s / (μ − θ) along p. Without p, the rest
-        of the eigenvector has a Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these
-        losses is kept within a margin. The wanted vectors come on top of that, with at most a third of a
-        margin each, because their residuals are below the margin.
-        """
+        """Keep the wanted Ritz vectors, and those that can be left out of the search."""
         residuals = self._basis.remainder * vectors[-1].abs()
-        distances = (beyond - self._score(values)).clamp(min=0)
-        losses = (residuals.square() / distances).nan_to_num(nan=math.inf)
-        losses[: self._count] = 0
-        order = losses.argsort(stable=True)
-        kept = order[losses[order].cumsum(0) <= margin][: max(self._count, self._basis.capacity // 2)]
-        kept = kept.sort().values
+        limit = max(self._count, self._basis.capacity // 2)
+        kept = left_out(self._score(values), residuals, self._count, beyond, margin)[:limit].sort().values
         self._basis.restart(values[kept], vectors[:, kept])
 
     def _take_up(self, values: torch.Tensor, vectors: torch.Tensor) -> None:
@@ -238,7 +226,8 @@ class Lanczos:
         allowed = self._tolerance * self._scale + self._basis.noise
         is_consistent = (eigenvalues.cpu() - values[:k]).abs().max().item() <= allowed
         is_complete = self._miss_probability <= MISS_PROBABILITY
-        certain = is_complete and is_consistent and self._are_orthonormal(vectors)
+        is_orthonormal = orthogonality_error(vectors) <= ORTHOGONALITY_ROUNDINGS * self._basis.rounding
+        certain = is_complete and is_consistent and is_orthonormal
         # Rounding can turn the order of equal eigenvalues.
         order = self._score(eigenvalues).argsort(descending=True, stable=True)
         eigenvalues, residuals = eigenvalues[order].cpu(), residuals[order].cpu()
@@ -256,14 +245,6 @@ class Lanczos:
             products=self._basis.products,
             search_products=self._search_products,
         )
-
-    def _are_orthonormal(self, vectors: torch.Tensor) -> bool:
-        gram = torch.zeros(len(vectors), len(vectors), dtype=torch.float64, device=vectors.device)
-        # In parts, because a float64 copy of all vectors would be the largest tensor here.
-        for part in torch.split(vectors, PARAMETERS_AT_ONCE, dim=1):
-            gram += part.double() @ part.double().T
-        gram.diagonal().sub_(1)
-        return gram.abs().max().item() <= ORTHOGONALITY_ROUNDINGS * self._basis.rounding
 
     def _improvable(self, pairs: Eigenpairs) -> bool:
         """A basis of the whole space has nothing to gain; what remains is rounding."""

@@ -117,7 +117,7 @@ class Landscape:
             Hessian is too small for float32. Where the Hessian is zero no pair counts as converged.
 
         Raises:
-            UserError: If the network has no second derivatives, or its Hessian is another one each time.
+            UserError: If the network has no second derivatives, or its Hessian changes from call to call.
         """
         if not np.isfinite(weights).all():
             return undefined_record(self._settings["count"], self.size)

@@ -1,4 +1,4 @@
-"""Which networks have a Hessian that can be computed, and what is to be said of the others."""
+"""Checks that the Hessian of a network can be computed, with a clear error if it cannot."""
 
 import torch
 from torch import nn
@@ -45,7 +45,7 @@ def check_model(model: nn.Module) -> None:
         )
     parameters = dict(model.named_parameters())
     if not parameters:
-        raise ValueError("the network has no parameters, expected some to take the Hessian by")
+        raise ValueError("the network has no parameters, so there is no Hessian to compute")
     first_name, first = next(iter(parameters.items()))
     for name, parameter in parameters.items():
         _check_parameter(f"parameter '{name}'", parameter)
@@ -68,7 +68,7 @@ def _check_module(name: str, module: nn.Module) -> None:
         return
     for attribute, unset, fault in (
         ("sparse", False, "has sparse gradients, which have no derivatives"),
-        ("scale_grad_by_freq", False, "has gradients that are no derivatives of the loss"),
+        ("scale_grad_by_freq", False, "rescales its gradients, so they are not derivatives of the loss"),
         ("max_norm", None, "changes its weight in the forward pass"),
     ):
         if getattr(module, attribute) not in (False, None):

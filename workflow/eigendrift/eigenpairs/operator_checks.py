@@ -20,7 +20,7 @@ from eigendrift.eigenpairs.symmetric import (
 SAFE_EXPONENT = 100
 # No operator may be more asymmetric than this, however large a solver's tolerance is.
 LARGEST_ASYMMETRY = 1e-3
-# What `checked_operator` uses.
+# Number of products that `checked_operator` uses.
 PRODUCTS_TO_CHECK = 2
 
 
@@ -111,7 +111,7 @@ def examine(
 
     Raises:
         FloatingPointError: If products are so small that their dtype holds few digits of them.
-        ValueError: If the operator is not symmetric, or is another one each time.
+        ValueError: If the operator is not symmetric, or changes from call to call.
     """
     limits = torch.finfo(operator.dtype)
     largest = max(image.abs().max().item() for image in images)
@@ -187,7 +187,7 @@ def check_lengths(inputs: torch.Tensor, targets: torch.Tensor) -> None:
 
     Raises:
         TypeError: If one is no tensor.
-        ValueError: If it has not, or as `check_tensors`.
+        ValueError: If the numbers differ or are zero, or as `check_tensors`.
     """
     check_tensors(inputs, targets)
     if not len(inputs) == len(targets) > 0:

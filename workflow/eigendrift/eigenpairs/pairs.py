@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+PARAMETERS_AT_ONCE = 2**16
+
 
 @dataclass(frozen=True)
 class Eigenpairs:
@@ -65,3 +67,13 @@ def gaps(eigenvalues: torch.Tensor, following: float) -> torch.Tensor:
 def relative(values: torch.Tensor, scale: float) -> torch.Tensor:
     """Divide by the scale; of the zero operator, whose scale is zero, exact zeros remain zero."""
     return torch.where(values == 0, values, values / scale)
+
+
+def orthogonality_error(vectors: torch.Tensor) -> float:
+    """Return the largest entry of V Vᵀ − 1 in magnitude, in float64, for rows V (k, N)."""
+    gram = torch.zeros(len(vectors), len(vectors), dtype=torch.float64, device=vectors.device)
+    # In parts, because a float64 copy of all vectors would be the largest tensor here.
+    for part in torch.split(vectors, PARAMETERS_AT_ONCE, dim=1):
+        gram += part.double() @ part.double().T
+    gram.diagonal().sub_(1)
+    return gram.abs().max().item()

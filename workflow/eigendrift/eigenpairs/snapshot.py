@@ -58,7 +58,7 @@ class Snapshot:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Restore the state for a while, and return to the current one at the end, whatever happens.
+        """Restore the saved state, and return to the current state on exit, even after an error.
 
         Raises:
             ValueError: If a parameter is changed in place meanwhile.
@@ -104,7 +104,7 @@ class Snapshot:
         """Return what decides whether a graph of the parameters can still be used, while they are restored.
 
         A graph refers to a parameter by a node, which changes when the parameter is converted, and checks its
-        version, which changes when it is updated in place. Neither has to do with the values in it now.
+        version, which changes when it is updated in place. Neither depends on the parameter's current values.
         """
         parameters = self.parameters.values()
         nodes = [torch.autograd.graph.get_gradient_edge(parameter).node for parameter in parameters]
@@ -120,8 +120,8 @@ class Snapshot:
     def _check_values(self) -> None:
         if self._spoilt is not None:
             raise ValueError(
-                f"the network or the loss changes parameter {self._spoilt} in place, so each pass would see "
-                "another network; let it work on a copy"
+                f"the network or the loss changes parameter {self._spoilt} in place, so every pass would use "
+                "different values; make it work on a copy"
             )
 
 

@@ -56,8 +56,8 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
         products: Products for the estimate; all are used, or N if that is less. Two more check the operator.
 
     Raises:
-        ValueError: If ``products`` is less than 4 and than N, or the operator is not symmetric or is another
-            one each time.
+        ValueError: If ``products`` is less than 4 and than N, or the operator is not symmetric or changes
+            from call to call.
         TypeError: If ``operator`` or ``generator`` is of another type.
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """

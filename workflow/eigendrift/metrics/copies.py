@@ -1,6 +1,6 @@
 """Seeds and draws that are copies of another one, which statistics must not count.
 
-Statistics take seeds and draws for independent replicates. Copies of one replicate, from a plug-in that
+Statistics treat seeds and draws as independent replicates. Copies of one replicate, from a plug-in that
 ignores its seed or from files that were copied, would narrow every interval down to nothing.
 
 Two runs of one setting are copies if their trainings are equal to the bit. Eigenpairs are not compared,
@@ -173,7 +173,7 @@ def without_copied_runs(runs: xr.Dataset) -> xr.Dataset:
 
 
 def without_copied_draws(baseline: xr.Dataset) -> xr.Dataset:
-    """Return the draws of a null model that are no copies and the pairs of them; warn if there are copies.
+    """Return a baseline store without the draws that are copies and without their pairs, and warn of copies.
 
     Args:
         baseline: A baseline store.
@@ -196,4 +196,6 @@ def _name_of(attrs: Mapping[str, object]) -> str:
 def _warn(name: str, what: str, found: Mapping[int, int]) -> None:
     if found:
         listed = ", ".join(f"{what} {label} repeats {what} {original}" for label, original in found.items())
-        logger.warning("Copies are left out of %s, because they are no replicates: %s.", name, listed)
+        logger.warning(
+            "Copies are left out of %s, because they are not independent replicates: %s.", name, listed
+        )
