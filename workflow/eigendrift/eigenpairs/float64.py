@@ -29,9 +29,10 @@ class Float64(TorchFunctionMode):
         if name in IDENTITY_MATTERS:
             found = function(*args, **options)
             return torch.float64 if found is torch.float32 else found
-        is_in_place = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
-        first = args[:1] if is_in_place else _widened(args[:1])
-        return _widened(function(*first, *_widened(args[1:]), **_widened(options)))
+        if name == "__setitem__" or (name.endswith("_") and not name.endswith("__")):
+            # Changes the first tensor in place, which may be a buffer.
+            return function(*args[:1], *_widened(args[1:]), **_widened(options))
+        return _widened(function(*_widened(args), **_widened(options)))
 
 
 def _widened(value: Any) -> Any:
