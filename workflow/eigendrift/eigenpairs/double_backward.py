@@ -96,8 +96,9 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
         Raises:
             ValueError: If the network or the loss fails or changes parameters or inputs in place, the loss is
-                no single number, torch finds no derivative by a parameter that matters, or the result would
-                depend on the chunks; or as `HessianOperator`.
+                not a single number, torch finds no derivative with respect to a parameter that matters, the
+                result would depend on the chunks, or second derivatives lose their digits in float32; or as
+                `HessianOperator`.
             TypeError: If the loss cannot be called; or as `HessianOperator`.
             FloatingPointError: If the loss is not finite.
         """

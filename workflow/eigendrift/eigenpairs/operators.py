@@ -40,20 +40,20 @@ def hessian_operator(
 
     Returns:
         `PerceptronHessian` for the cross-entropy of a multilayer perceptron with class labels, otherwise
-        `DoubleBackwardHessian`: the same matrix, to rounding. Torch's cross-entropy with class labels and its
-        binary cross-entropy with logits keep their digits where they are small, wherever the loss or the
-        network calls them; other losses have what they leave of them, which for a loss far below 1 may be few
-        in float32.
+        `DoubleBackwardHessian`: the same matrix, to rounding. Torch's cross-entropies, ``logsigmoid`` and
+        ``softplus`` keep their digits where they are small. Other losses are refused in float32 where they
+        lose them.
 
     Raises:
         ValueError: If inputs, targets and parameters do not fit each other, or there are none; a parameter is
-            frozen, or not float32 or float64; the network or the loss fails; torch finds no derivative by a
-            parameter that matters; or the result would depend on ``chunk_size``.
+            frozen, or not float32 or float64; the network or the loss fails; torch finds no derivative with
+            respect to a parameter that matters; the result would depend on ``chunk_size``; or second
+            derivatives lose their digits in float32.
         TypeError: If the model is no module, or inputs or targets are no tensors.
         FloatingPointError: If the loss is not finite.
 
     Warns:
-        UserWarning: If dropout or batch norm is in training mode.
+        UserWarning: If dropout or batch norm is in training mode, or the loss differs each time.
     """
     check_tensors(inputs, targets)
     model = unwrapped(model)
