@@ -97,10 +97,9 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         Raises:
             ValueError: If the network or the loss fails or changes parameters or inputs in place, the loss is
                 not a single number, torch finds no derivative with respect to a parameter that matters, the
-                result would depend on the chunks, or second derivatives lose their digits in float32; or as
-                `HessianOperator`.
+                result would depend on the chunks; or as `HessianOperator`.
             TypeError: If the loss cannot be called; or as `HessianOperator`.
-            FloatingPointError: If the loss is not finite.
+            FloatingPointError: If the loss is not finite, or second derivatives lose their digits in float32.
         """
         self._model, self._loss = unwrapped(model), loss
         check_model(self._model)
@@ -247,7 +246,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         """Compare a product with the same product in float64, over few samples or, if need be, over all.
 
         Raises:
-            ValueError: If they differ, because too many digits are lost on the way.
+            FloatingPointError: If they differ, because too many digits are lost on the way.
         """
         probe = standard_normal(self, torch.Generator().manual_seed(0))[None]
         for chunks in ([self._few(SAMPLES_FOR_DIGITS)], self._chunks):
@@ -261,7 +260,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             difference, size = length(narrow - wide), max(length(wide), sys.float_info.min)
             if difference <= LARGEST_LOSS_OF_DIGITS * size:
                 return
-        raise ValueError(
+        raise FloatingPointError(
             "the second derivatives lose their digits in float32: a product differs by "
             f"{difference / size:.2g} of its length from the same in float64; convert network, inputs and "
             "targets with .double()"

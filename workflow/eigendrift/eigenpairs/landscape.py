@@ -114,7 +114,8 @@ class Landscape:
 
         Returns:
             The record; that of `undefined_record` where the weights or the Hessian are not finite, or the
-            Hessian is too small for float32. Where the Hessian is zero no pair counts as converged.
+            Hessian is too small or loses its digits in float32. Where the Hessian is zero no pair counts as
+            converged.
 
         Raises:
             UserError: If the network has no second derivatives, or its Hessian changes from call to call.

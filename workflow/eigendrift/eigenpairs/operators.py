@@ -47,10 +47,9 @@ def hessian_operator(
     Raises:
         ValueError: If inputs, targets and parameters do not fit each other, or there are none; a parameter is
             frozen, or not float32 or float64; the network or the loss fails; torch finds no derivative with
-            respect to a parameter that matters; the result would depend on ``chunk_size``; or second
-            derivatives lose their digits in float32.
+            respect to a parameter that matters; or the result would depend on ``chunk_size``.
         TypeError: If the model is no module, or inputs or targets are no tensors.
-        FloatingPointError: If the loss is not finite.
+        FloatingPointError: If the loss is not finite, or second derivatives lose their digits in float32.
 
     Warns:
         UserWarning: If dropout or batch norm is in training mode, or the loss differs each time.
