@@ -147,8 +147,8 @@ def _why_not(difference: float, repeats: bool) -> str:
     if not repeats:
         return (
             "the operator returns a different product each time it is applied to the same vector; usual "
-            "causes are dropout or batch norm in training mode (call model.eval()) and nondeterministic "
-            "kernels (call torch.use_deterministic_algorithms(True))"
+            "causes are dropout or batch norm in training mode (call model.eval()), nondeterministic kernels "
+            "(call torch.use_deterministic_algorithms(True)) and reduced precision"
         )
     return (
         "the operator is not symmetric: for random vectors, ⟨w, Hv⟩ and ⟨v, Hw⟩ differ by "
