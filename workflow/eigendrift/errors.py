@@ -17,6 +17,12 @@ class UserError(Exception):
     """
 
 
+def first_line(error: Exception) -> str:
+    """Return the kind of an error and the first line of its message, to quote in a sentence."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
+
+
 def warn(message: str) -> None:
     """Warn at the line outside of this package from which it was called."""
     # One is the line below, two this function's caller.

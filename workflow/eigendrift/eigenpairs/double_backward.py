@@ -96,8 +96,8 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
         Raises:
             ValueError: If the network or the loss fails or changes parameters or inputs in place, the loss is
-                not a single number, torch finds no derivative with respect to a parameter that matters, the
-                result would depend on the chunks; or as `HessianOperator`.
+                not a single number, torch finds no derivative with respect to a parameter that matters, or
+                the result would depend on the chunks; or as `HessianOperator`.
             TypeError: If the loss cannot be called; or as `HessianOperator`.
             FloatingPointError: If the loss is not finite, or second derivatives lose their digits in float32.
         """

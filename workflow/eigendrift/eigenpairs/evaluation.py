@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from eigendrift.eigenpairs.hessian import Loss
+from eigendrift.errors import first_line
 
 
 def loss_of(model: nn.Module, loss: Loss, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -73,10 +74,9 @@ def explained(what: str, advice: str = "", was_changed: str = "") -> Iterator[No
     except (torch.OutOfMemoryError, FloatingPointError):
         raise
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        if was_changed and "modified by an inplace operation" in lines[0]:
+        if was_changed and "modified by an inplace operation" in first_line(error):
             raise ValueError(was_changed) from error
-        raise ValueError(f"{what} ({type(error).__name__}: {lines[0]}){advice}") from error
+        raise ValueError(f"{what} ({first_line(error)}){advice}") from error
 
 
 def _shape(value: object) -> object:

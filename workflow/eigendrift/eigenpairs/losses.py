@@ -67,11 +67,11 @@ class ExactDerivatives(TorchFunctionMode):
     ) -> object:
         """Call a function of torch, or its exact replacement."""
         options = kwargs or {}
+        result = None
         # The transforms of torch.func, such as vmap, do not let anyone look at labels.
-        is_transformed = torch._C._functorch.maybe_current_level() is not None
-        equal = None if is_transformed else EQUAL.get(function)
-        loss = None if equal is None else equal(*args, **options)
-        return function(*args, **options) if loss is None else loss
+        if (exact := EXACT.get(function)) and torch._C._functorch.maybe_current_level() is None:
+            result = exact(*args, **options)
+        return function(*args, **options) if result is None else result
 
 
 def exact_cross_entropy(
@@ -103,7 +103,7 @@ def exact_cross_entropy(
     """
     dim = min(1, input.dim() - 1)
     has_labels = target.dtype == torch.int64 and target.shape == input.shape[:dim] + input.shape[dim + 1 :]
-    is_plain = size_average is None and reduce is None and reduction in REDUCTIONS and label_smoothing == 0
+    is_plain = _is_plain(size_average, reduce, reduction) and label_smoothing == 0
     if not (has_labels and is_plain):
         return None
     counts = target != ignore_index
@@ -145,8 +145,7 @@ def exact_binary_cross_entropy(
         reduction: "mean", "sum" or "none".
         pos_weight: p, the weight of the positive ones, of a shape that broadcasts with it.
     """
-    is_plain = size_average is None and reduce is None and reduction in REDUCTIONS
-    if not is_plain or input.shape != target.shape:
+    if not _is_plain(size_average, reduce, reduction) or input.shape != target.shape:
         return None
     below, above = target * _log_one_plus_exp(-input), (1 - target) * _log_one_plus_exp(input)
     losses = (below if pos_weight is None else pos_weight * below) + above
@@ -178,8 +177,9 @@ def exact_binary_cross_entropy_of_probabilities(
     Raises:
         FloatingPointError: If a probability is 0 where y > 0, or 1 where y < 1.
     """
-    is_plain = size_average is None and reduce is None and reduction in REDUCTIONS
-    if not is_plain or input.shape != target.shape or not bool(((input >= 0) & (input <= 1)).all()):
+    if not _is_plain(size_average, reduce, reduction) or input.shape != target.shape:
+        return None
+    if not bool(((input >= 0) & (input <= 1)).all()):
         return None
     positive, negative = target > 0, target < 1
     if bool(((input == 0) & positive | (input == 1) & negative).any()):
@@ -215,7 +215,7 @@ def exact_weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> torch.T
     return v * (g / v.square().sum(others, keepdim=dim != -1).sqrt())
 
 
-EQUAL: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
+EXACT: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
     logsigmoid: exact_logsigmoid,
     softplus: exact_softplus,
     torch._weight_norm: exact_weight_norm,
@@ -223,6 +223,11 @@ EQUAL: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
     binary_cross_entropy: exact_binary_cross_entropy_of_probabilities,
     binary_cross_entropy_with_logits: exact_binary_cross_entropy,
 }
+
+
+def _is_plain(size_average: object, reduce: object, reduction: str) -> bool:
+    """Return whether the arguments that say how losses are reduced are today's, and right."""
+    return size_average is None and reduce is None and reduction in REDUCTIONS
 
 
 def _reduced(losses: torch.Tensor, reduction: str) -> torch.Tensor:

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import torch
 
+from eigendrift.errors import first_line
+
 
 class SymmetricOperator(Protocol):
     """A symmetric matrix of size N, known by its products with vectors.
@@ -146,10 +148,9 @@ def product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
     except (ValueError, FloatingPointError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
         raise ValueError(
-            f"the operator fails on vectors of shape {tuple(vectors.shape)} ({type(error).__name__}: "
-            f"{lines[0]}); it must accept a vector (N,) as well as rows (b, N)"
+            f"the operator fails on vectors of shape {tuple(vectors.shape)} ({first_line(error)}); it must "
+            "accept a vector (N,) as well as rows (b, N)"
         ) from error
     if not isinstance(images, torch.Tensor):
         raise TypeError(f"the operator returns a {type(images).__name__}, expected a torch.Tensor")
