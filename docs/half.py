@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from eigendrift.metrics.run import measure_preconditioned, measure_run  # noqa: E402
-from eigendrift.stores.half import packed, unpacked  # noqa: E402
+from eigendrift.stores.float16 import packed, unpacked  # noqa: E402
 from eigendrift.stores.reading import open_store  # noqa: E402
 
 HEADER = (

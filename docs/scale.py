@@ -23,8 +23,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
 from docs.estimate import complete, estimate  # noqa: E402
 
-from eigendrift.data.registry import DATASETS  # noqa: E402
-from eigendrift.study.facts import parameters_on  # noqa: E402
+from eigendrift.data.datasets import DATASETS  # noqa: E402
+from eigendrift.study.captions import parameters_on  # noqa: E402
 from eigendrift.study.nulls import null_names, null_settings  # noqa: E402
 from eigendrift.study.runs import Run, all_runs, runs_of  # noqa: E402
 from eigendrift.study.subsets import parts_of  # noqa: E402

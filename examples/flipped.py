@@ -7,7 +7,7 @@ def draw(origin, draws):
     """Return leading eigenpairs at such weights."""
     import torch
 
-    from eigendrift.null.models import starts_of
+    from eigendrift.null.sampling import starts_of
     from eigendrift.numerics import generator
 
     weights = []

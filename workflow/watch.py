@@ -23,7 +23,7 @@ from eigendrift.errors import UserError
 from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.report.progress import Job, jobs_of, seconds_left
 from eigendrift.study.check import check_config
-from eigendrift.study.chosen import without_unset
+from eigendrift.study.normalized import without_unset
 from overlay import laid_over_default
 
 HERE = Path(__file__).resolve().parent

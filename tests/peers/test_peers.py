@@ -8,11 +8,11 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from eigendrift.data.registry import load
+from eigendrift.data.datasets import load
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.numerics import generator
-from eigendrift.training.models import build_model
+from eigendrift.training.torch_networks import build_model
 
 # What other libraries warn of at import is theirs to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from many_snakemakes import run_each
 from schema_strategies import allowed_by
 
-from eigendrift.data.registry import DATASETS
+from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError
 from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.figures.style import check_style
 from eigendrift.study.check import check_config, check_sizes
-from eigendrift.study.chosen import without_unset
 from eigendrift.study.extensions import completed
+from eigendrift.study.normalized import without_unset
 from eigendrift.study.runs import all_runs, solver_settings, training_settings
 
 pytestmark = pytest.mark.xdist_group("fuzz")

@@ -10,10 +10,10 @@ import tally
 from tiny_study import RESULTS, TINY, contents, delete
 
 from eigendrift.errors import UserError
+from eigendrift.stores.arrays import STORES
+from eigendrift.stores.checksums import checksum_path
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.reading import open_store, read_manifest
-from eigendrift.stores.registry import STORES
-from eigendrift.stores.seals import seal_path
 
 pytestmark = pytest.mark.xdist_group("tiny")
 
@@ -86,7 +86,7 @@ def made_with(path: Path) -> tuple[Path, Path]:
     """The store or table that a file belongs to, and the manifest or digest beside it."""
     table = path.with_suffix("") if path.suffix == ".sha256" else path
     if table.suffix == ".csv" or table.name == "claims.json":
-        return table, seal_path(table)
+        return table, checksum_path(table)
     store = next((p for p in path.parents if p.suffix == ".zarr"), path.with_suffix(".zarr"))
     return store, manifest_path(store)
 

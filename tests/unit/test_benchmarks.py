@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
-from eigendrift.training.models import build_model
+from eigendrift.training.torch_networks import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECTRUM = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.0, -1.0])

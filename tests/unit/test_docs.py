@@ -17,7 +17,7 @@ from docs import estimate, gallery, half, rulegraph, scale
 from PIL import Image
 from snakemake.cli import get_argument_parser
 
-from eigendrift.stores.registry import STORES
+from eigendrift.stores.arrays import STORES
 from eigendrift.stores.writing import write_store
 from eigendrift.study.runs import all_runs, runs_of
 from overlay import laid_over_default

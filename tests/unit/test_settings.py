@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.utils import parametrize
 
 import eigendrift
+from eigendrift.eigenpairs.batched import leading_eigenpairs_together
+from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.preconditioned import PreconditionedOperator
-from eigendrift.eigenpairs.stack import PerceptronStack
-from eigendrift.eigenpairs.together import leading_eigenpairs_together
 from eigendrift.numerics import PRECISION_SETTINGS, full_precision
 
 CPU = torch.device("cpu")

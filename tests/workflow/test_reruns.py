@@ -194,7 +194,7 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
         ("eigendrift/data/shipped.py", {"data": ""}),
         ("eigendrift/training/batches.py", {"train": "", "null_model": ""}),
         ("eigendrift/eigenpairs/lanczos.py", SOLVED),
-        ("eigendrift/null/models.py", {"null_model": ""}),
+        ("eigendrift/null/sampling.py", {"null_model": ""}),
         (
             "eigendrift/metrics/displacement.py",
             {r"(wide_|preconditioned_)?metrics": "", "baseline": "", "validation": ""},

@@ -14,7 +14,7 @@ import xarray as xr
 from clone import Clone
 from jsonschema import Draft202012Validator
 
-from eigendrift.stores.registry import SCHEMA_VERSION
+from eigendrift.stores.arrays import SCHEMA_VERSION
 
 pytestmark = pytest.mark.xdist_group("smoke")
 

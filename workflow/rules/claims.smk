@@ -29,7 +29,7 @@ rule claims:
         ),
         validation=VALIDATION,
         departure=DEPARTURE,
-        seals=seals_of(VALIDATION, DEPARTURE),
+        seals=checksums_of(VALIDATION, DEPARTURE),
     output:
         json=report(
             VERDICTS,
@@ -49,7 +49,7 @@ rule claims:
             category="Claims",
             labels={"figure": "sensitivity", "file": "table (csv)"},
         ),
-        seals=seals_of(VERDICTS),
+        seals=checksums_of(VERDICTS),
     log:
         "<results>/logs/claims.log",
     benchmark:

@@ -10,15 +10,15 @@ import shutil
 
 import yaml
 
-from eigendrift.data.registry import DATASETS as WHOLE_DATASETS
+from eigendrift.data.datasets import DATASETS as WHOLE_DATASETS
 from eigendrift.extensions.declarations import check_declarations
 from eigendrift.extensions.plugins import load_plugins, plugin_files
-from eigendrift.null.registry import NULL_MODELS
-from eigendrift.stores.registry import METRICS
+from eigendrift.null.models import NULL_MODELS
+from eigendrift.stores.arrays import METRICS
 from eigendrift.study.check import check_config, check_sizes
-from eigendrift.study.chosen import without_unset
+from eigendrift.study.normalized import without_unset
 from eigendrift.study.extensions import completed
-from eigendrift.study.facts import facts_of
+from eigendrift.study.captions import facts_of
 from eigendrift.study.nulls import (
     WIDE,
     null_names,
@@ -26,7 +26,7 @@ from eigendrift.study.nulls import (
     untrained_names,
     wide_name,
 )
-from eigendrift.study.order import ordered
+from eigendrift.study.normalized import ordered
 from eigendrift.study.runs import (
     all_runs,
     data_settings,

@@ -156,7 +156,7 @@ FIGURES = {
         "Claims",
         MAIN,
         {
-            "manifests": seals_of(VERDICTS),
+            "manifests": checksums_of(VERDICTS),
             "verdicts": VERDICTS,
         },
     ),
@@ -165,7 +165,7 @@ FIGURES = {
         "Null models",
         MAIN,
         {
-            "manifests": seals_of(
+            "manifests": checksums_of(
                 NULL_VALUES,
                 VALIDATION,
             ),
@@ -255,7 +255,7 @@ if REGIME_RUNS:
             "Claims",
             REGIMES,
             {
-                "manifests": seals_of(REGIMES_TABLE),
+                "manifests": checksums_of(REGIMES_TABLE),
                 "regimes": REGIMES_TABLE,
             },
             dataset=REGIMES_OF,

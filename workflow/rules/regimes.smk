@@ -24,7 +24,7 @@ rule regimes:
             category="Claims",
             labels={"figure": "regimes", "file": "table (csv)"},
         ),
-        seals=seals_of(REGIMES_TABLE),
+        seals=checksums_of(REGIMES_TABLE),
     log:
         "<results>/logs/regimes.log",
     benchmark:

@@ -38,7 +38,7 @@ BENCHMARKS = {
 rule claims_page:
     input:
         verdicts=VERDICTS,
-        seals=seals_of(VERDICTS),
+        seals=checksums_of(VERDICTS),
     output:
         page=report(
             "<results>/claims.html",
@@ -98,7 +98,7 @@ rule benchmarks:
             category="Run times",
             labels={"figure": "every job", "file": "table (csv)"},
         ),
-        seals=seals_of(BENCHMARKS_TABLE),
+        seals=checksums_of(BENCHMARKS_TABLE),
     log:
         "<results>/logs/benchmarks.log",
     conda:
@@ -121,7 +121,7 @@ rule benchmarks:
 
 rule ext09:
     input:
-        manifests=seals_of(BENCHMARKS_TABLE),
+        manifests=checksums_of(BENCHMARKS_TABLE),
         benchmarks=BENCHMARKS_TABLE,
     output:
         **picture("ext09_run_times", "Run times"),

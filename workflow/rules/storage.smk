@@ -3,7 +3,7 @@
 Consumes and produces nothing.
 """
 
-from eigendrift.stores.seals import seal_path
+from eigendrift.stores.checksums import checksum_path
 from eigendrift.study.runs import storage_settings
 
 STORAGE = storage_settings(config)
@@ -30,11 +30,11 @@ def to_measure(pairs):
     }
 
 
-def seals_of(*tables):
+def checksums_of(*tables):
     """The digests beside tables that are read again: a reader takes none that is not what was written."""
-    return [str(seal_path(Path(table))) for table in tables]
+    return [str(checksum_path(Path(table))) for table in tables]
 
 
 def sealed(*tables):
     """Tables and their digests."""
-    return [*tables, *seals_of(*tables)]
+    return [*tables, *checksums_of(*tables)]

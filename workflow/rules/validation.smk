@@ -38,7 +38,7 @@ rule validation:
             labels={"figure": "null departure", "file": "table (csv)"},
         ),
         values_compared=NULL_VALUES,
-        seals=seals_of(VALIDATION, DEPARTURE, NULL_VALUES),
+        seals=checksums_of(VALIDATION, DEPARTURE, NULL_VALUES),
     log:
         "<results>/logs/validation.log",
     benchmark:

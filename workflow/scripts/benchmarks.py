@@ -6,7 +6,7 @@ from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.report.benchmarks import collect_benchmarks
-    from eigendrift.stores.tables import write_sealed_table
+    from eigendrift.stores.tables import write_checksummed_table
 
     table = collect_benchmarks(snakemake.params.patterns, snakemake.params.known)
-    write_sealed_table(Path(snakemake.output.table), table)
+    write_checksummed_table(Path(snakemake.output.table), table)

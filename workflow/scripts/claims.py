@@ -8,14 +8,14 @@ with logged(snakemake.log[0]):
     from eigendrift.claims.decide import decide_claims
     from eigendrift.claims.displacement import notes_on_lags
     from eigendrift.claims.evidence import gather
+    from eigendrift.claims.null_validity import read_null_validity
     from eigendrift.claims.output import record_of, write_claims
-    from eigendrift.claims.standing import read_standings
     from eigendrift.metrics.collection import collect
     from eigendrift.metrics.sweep import read_swept_runs
 
     settings, stores = snakemake.params.settings, snakemake.input
     collection = collect(stores.metrics, stores.baselines)
-    standings = read_standings(
+    validities = read_null_validity(
         Path(stores.validation), Path(stores.departure), collection.null_model, collection.runs
     )
     evidence = gather(
@@ -23,7 +23,7 @@ with logged(snakemake.log[0]):
         read_swept_runs(stores.get("batch_sizes", []), "batch_size"),
         read_swept_runs(stores.get("learning_rates", []), "learning_rate"),
         collect(stores.wide_metrics, stores.wide_baselines) if stores.get("wide_metrics") else None,
-        standings,
+        validities,
     )
     lags = [settings["lag"], *settings["sensitivity"]["lags"]]
     notes = [
@@ -31,7 +31,7 @@ with logged(snakemake.log[0]):
         for dataset, runs in collection.runs.items()
         for note in (
             *collection.notes(dataset),
-            *standings[dataset].notes(dataset),
+            *validities[dataset].notes(dataset),
             *notes_on_lags(runs, dataset, lags),
         )
     ]

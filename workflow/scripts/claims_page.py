@@ -7,8 +7,8 @@ from stage import logged
 
 with logged(snakemake.log[0]):
     from eigendrift.report.claims import claims_page
+    from eigendrift.stores.checksums import read_checksummed
     from eigendrift.stores.files import write_file
-    from eigendrift.stores.seals import read_sealed
 
-    content = json.loads(read_sealed(Path(snakemake.input.verdicts)))
+    content = json.loads(read_checksummed(Path(snakemake.input.verdicts)))
     write_file(Path(snakemake.output.page), claims_page(content))

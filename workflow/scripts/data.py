@@ -5,7 +5,7 @@ from pathlib import Path
 from stage import logged
 
 with logged(snakemake.log[0]):
-    from eigendrift.data.registry import load
+    from eigendrift.data.datasets import load
     from eigendrift.data.scaling import SCALINGS
     from eigendrift.data.storage import sample_columns
     from eigendrift.data.subsets import nested_subset

@@ -10,7 +10,7 @@ with logged(snakemake.log[0]):
     from eigendrift.eigenpairs.landscape import Landscape
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.null.draws import draw_null, summarize_draws
-    from eigendrift.null.origin import Origin, ends_of
+    from eigendrift.null.inputs import NullInputs, ends_of
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
@@ -28,7 +28,7 @@ with logged(snakemake.log[0]):
         {**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests
     )
     with resumable(store, key) as progress:
-        origin = Origin(samples, landscape, settings, device, progress, ends)
-        columns = draw_null(origin, f"null {snakemake.wildcards.null}")
+        inputs = NullInputs(samples, landscape, settings, device, progress, ends)
+        columns = draw_null(inputs, f"null {snakemake.wildcards.null}")
         summary = {**summarize_draws(columns), "shapes": landscape.shapes}
         write_store(store, "null", columns, settings, summary)

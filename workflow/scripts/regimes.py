@@ -10,7 +10,7 @@ with logged(snakemake.log[0]):
     from eigendrift.claims.regimes import TrainingSet, decide_regimes
     from eigendrift.metrics.collection import read_baselines
     from eigendrift.metrics.sweep import read_swept_runs
-    from eigendrift.stores.tables import write_sealed_table
+    from eigendrift.stores.tables import write_checksummed_table
 
     settings, stores = snakemake.params.settings, snakemake.input
     runs = read_swept_runs(stores.metrics, "learning_rate")
@@ -21,5 +21,5 @@ with logged(snakemake.log[0]):
     ]
     pairs = [(sgd, adam) for sgd, adam in settings["pairs"]]
     table = decide_regimes(training_sets, pairs, settings["lengths"], settings["claims"])
-    write_sealed_table(Path(snakemake.output.table), table)
+    write_checksummed_table(Path(snakemake.output.table), table)
     logging.info("Verdicts of %d regimes: %s", len(table), table["verdict"].value_counts().to_dict())

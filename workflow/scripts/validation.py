@@ -8,7 +8,7 @@ with logged(snakemake.log[0]):
     import logging
 
     from eigendrift.extensions.plugins import load_plugins
-    from eigendrift.stores.tables import write_sealed_table
+    from eigendrift.stores.tables import write_checksummed_table
     from eigendrift.validation.judge import departures, validate
     from eigendrift.validation.values import read_values
 
@@ -17,6 +17,6 @@ with logged(snakemake.log[0]):
     values = read_values(stores.baselines, stores.untrained, stores.metrics, stores.eigenpairs)
     tables = {"validation": validate(values, settings), "departure": departures(values, settings)}
     for name, table in tables.items():
-        write_sealed_table(Path(outputs[name]), table)
+        write_checksummed_table(Path(outputs[name]), table)
         logging.info("Verdicts of the %s: %s", name, table["verdict"].value_counts().to_dict())
-    write_sealed_table(Path(outputs.values_compared), values)
+    write_checksummed_table(Path(outputs.values_compared), values)

@@ -13,8 +13,8 @@ from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.metrics.run import measure_run
+from eigendrift.stores.arrays import METRICS, specs_for
 from eigendrift.stores.progress import Progress
-from eigendrift.stores.registry import METRICS, specs_for
 from eigendrift.training.trajectory import train
 
 CPU = torch.device("cpu")

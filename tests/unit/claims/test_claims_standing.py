@@ -8,8 +8,8 @@ import pytest
 from claims_helpers import NAMES, SETTINGS, as_the_paper_says, evidence_of
 
 from eigendrift.claims.decide import decide_claims
-from eigendrift.claims.standing import Standing, read_standings
-from eigendrift.stores.tables import write_sealed_table
+from eigendrift.claims.null_validity import NullValidity, read_null_validity
+from eigendrift.stores.tables import write_checksummed_table
 
 HOLDS, LEAVES = ("alike",) * 3, ("outside",) * 3
 
@@ -17,7 +17,7 @@ HOLDS, LEAVES = ("alike",) * 3, ("outside",) * 3
 def verdict_of(
     before: tuple[str, ...], after: tuple[str, ...], verdict: str = "supported", ranks: int = 1
 ) -> tuple[str, str]:
-    return Standing("permuted", before, after).verdict(verdict, "it lies above", ranks)
+    return NullValidity("permuted", before, after).verdict(verdict, "it lies above", ranks)
 
 
 @pytest.mark.parametrize("verdict", ["supported", "contradicted", "undecided", "not measured"])
@@ -49,20 +49,20 @@ def test_only_the_ranks_that_the_effect_is_of_count() -> None:
 
 
 def test_few_draws_and_differences_are_noted() -> None:
-    assert Standing("permuted", HOLDS, LEAVES).notes("digits") == []
-    (note,) = Standing("permuted", ("alike", "cannot tell"), LEAVES).notes("digits")
+    assert NullValidity("permuted", HOLDS, LEAVES).notes("digits") == []
+    (note,) = NullValidity("permuted", ("alike", "cannot tell"), LEAVES).notes("digits")
     assert (
         note
         == "digits: the null model permuted has too few draws to tell whether it is like untrained networks"
     )
-    (note,) = Standing("permuted", ("different", "cannot tell"), LEAVES).notes("digits")
+    (note,) = NullValidity("permuted", ("different", "cannot tell"), LEAVES).notes("digits")
     assert note.startswith("digits: the null model permuted is different from untrained networks")
 
 
 def test_only_claims_that_hold_runs_against_the_null_model_fall() -> None:
     evidence = evidence_of(as_the_paper_says(), sweeps=True)
-    standing = Standing("permuted", ("different",), LEAVES)
-    fallen = {dataset: replace(one, standing=standing) for dataset, one in evidence.items()}
+    validity = NullValidity("permuted", ("different",), LEAVES)
+    fallen = {dataset: replace(one, validity=validity) for dataset, one in evidence.items()}
     before, after = (decide_claims(each, SETTINGS) for each in (evidence, fallen))
     verdicts = {verdict.claim.name: verdict.outcome.verdict for verdict in after}
     assert verdicts == dict.fromkeys(NAMES, "supported") | {"C3": "undecided", "C4": "undecided"}
@@ -89,11 +89,11 @@ def test_the_tables_of_the_validation_are_read_by_rank(tmp_path: Path) -> None:
         ],
         columns=["dataset", "null_model", "optimizer", "moment", "statistic", "rank", "seed", "verdict"],
     )
-    write_sealed_table(validation, before)
-    write_sealed_table(departure, after)
-    found = read_standings(validation, departure, "permuted", ["digits", "mnist5k", "mnist"])
+    write_checksummed_table(validation, before)
+    write_checksummed_table(departure, after)
+    found = read_null_validity(validation, departure, "permuted", ["digits", "mnist5k", "mnist"])
     assert found == {
-        "digits": Standing("permuted", ("alike", "cannot tell"), ("outside",)),
-        "mnist5k": Standing("permuted", ("different",), ()),
-        "mnist": Standing("permuted", (), ()),
+        "digits": NullValidity("permuted", ("alike", "cannot tell"), ("outside",)),
+        "mnist5k": NullValidity("permuted", ("different",), ()),
+        "mnist": NullValidity("permuted", (), ()),
     }

@@ -7,7 +7,7 @@ import xarray as xr
 
 from eigendrift.metrics.baseline import measure_baseline
 from eigendrift.metrics.run import COPIED, measure_run
-from eigendrift.stores.registry import BASELINE, METRICS
+from eigendrift.stores.arrays import BASELINE, METRICS
 
 CHECKPOINTS = 41
 PARAMETERS = 60

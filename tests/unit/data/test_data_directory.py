@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eigendrift.data import directory, full_mnist, registry
+from eigendrift.data import datasets, directory, full_mnist
 from eigendrift.errors import UserError
 
 Put = Callable[..., Path]
@@ -19,9 +19,9 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 @pytest.fixture
 def small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     """MNIST as the files of these tests have it."""
-    declared = registry.DATASETS["mnist"]
+    declared = datasets.DATASETS["mnist"]
     small = replace(declared, training_samples=6, image_shape=(2, 3), classes=3)
-    monkeypatch.setitem(registry.DATASETS, "mnist", small)
+    monkeypatch.setitem(datasets.DATASETS, "mnist", small)
 
 
 def test_nothing_named(no_variable: None) -> None:
@@ -47,10 +47,10 @@ def test_variable_decides_what_is_read(
 ) -> None:
     good, empty = put(files), put({}, where="empty")
     monkeypatch.setenv(directory.VARIABLE, str(good))
-    assert len(registry.load("mnist", empty).train_labels) == 6
+    assert len(datasets.load("mnist", empty).train_labels) == 6
     monkeypatch.setenv(directory.VARIABLE, str(empty))
     with pytest.raises(UserError, match=str(empty)):
-        registry.load("mnist", good)
+        datasets.load("mnist", good)
 
 
 def test_a_file_in_place_of_the_directory_is_told(
@@ -58,7 +58,7 @@ def test_a_file_in_place_of_the_directory_is_told(
 ) -> None:
     (tmp_path / "train.gz").write_bytes(b"")
     with pytest.raises(UserError, match=r"train\.gz is no directory"):
-        registry.load("mnist", tmp_path / "train.gz")
+        datasets.load("mnist", tmp_path / "train.gz")
 
 
 @pytest.mark.parametrize("folder", ["mnist", "MNIST/raw"])
@@ -77,7 +77,7 @@ def test_reads_a_directory_without_network(
         for path in (root / folder).iterdir():
             path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
             path.unlink()
-    samples = registry.load("mnist", root)
+    samples = datasets.load("mnist", root)
     raw = np.frombuffer(files[IMAGES], np.uint8, offset=16).reshape(6, 2, 3)
     np.testing.assert_array_equal(samples.train_images, (raw / 255).astype(np.float32))
     assert samples.train_labels.tolist() == [0, 1, 2, 2, 1, 0]
@@ -87,7 +87,7 @@ def test_reads_a_directory_without_network(
 
 def test_missing_directory(tmp_path: Path, no_variable: None, no_network: None) -> None:
     with pytest.raises(UserError, match=rf"{tmp_path}/nowhere does not exist.*mnist/\{{train-images"):
-        registry.load("mnist", tmp_path / "nowhere")
+        datasets.load("mnist", tmp_path / "nowhere")
 
 
 def test_missing_files_are_all_named(
@@ -96,13 +96,13 @@ def test_missing_files_are_all_named(
     root = put({name: files[name] for name in files if name.startswith("t10k")})
     expected = f"lacks {root}/mnist/{IMAGES}.gz, {root}/mnist/{LABELS}.gz \\(unpacked"
     with pytest.raises(UserError, match=expected):
-        registry.load("mnist", root)
+        datasets.load("mnist", root)
 
 
 def test_missing_directory_of_the_data_set(put: Put, no_variable: None, no_network: None) -> None:
     root = put({})
     with pytest.raises(UserError, match=f"lacks {root}/fashion_mnist/{IMAGES}.gz"):
-        registry.load("fashion_mnist", root)
+        datasets.load("fashion_mnist", root)
 
 
 def test_torchvisions_folder_of_fashion_mnist(put: Put, no_network: None) -> None:
@@ -127,7 +127,7 @@ def test_damaged_file_is_named(
     path = root / "mnist" / f"{IMAGES}.gz"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{path} {words}.*replace it with the original {IMAGES} of mnist"):
-        registry.load("mnist", root)
+        datasets.load("mnist", root)
 
 
 def test_unreadable_file_is_named(
@@ -139,14 +139,14 @@ def test_unreadable_file_is_named(
     root = put(files)
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(UserError, match=rf"{IMAGES}.gz cannot be read \(Permission denied\)"):
-        registry.load("mnist", root)
+        datasets.load("mnist", root)
 
 
 @pytest.mark.parametrize("name", list(full_mnist.DIGESTS))
 def test_full_data_set(name: str, no_network: None) -> None:
     if not os.environ.get(directory.VARIABLE):
         pytest.skip(f"{directory.VARIABLE} names no directory with the full data sets")
-    samples, spec = registry.load(name), registry.DATASETS[name]
+    samples, spec = datasets.load(name), datasets.DATASETS[name]
     assert samples.train_images.shape == (spec.training_samples, *spec.image_shape) == (60_000, 28, 28)
     assert samples.test_images.shape == (10_000, 28, 28)
     assert samples.classes == spec.classes == 10

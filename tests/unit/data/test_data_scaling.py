@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eigendrift.data.registry import load
+from eigendrift.data.datasets import load
 from eigendrift.data.scaling import SCALINGS
 
 

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from eigendrift.data import registry
+from eigendrift.data import datasets
 from eigendrift.data.samples import Samples
 
 # mnist5k takes more than a second to parse: once is enough.
@@ -20,7 +20,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def samples(name: str) -> Samples:
     if name not in LOADED:
-        LOADED[name] = registry.load(name)
+        LOADED[name] = datasets.load(name)
     return LOADED[name]
 
 
@@ -70,7 +70,7 @@ def test_labels_belong_to_their_images() -> None:
 
     bunch = load_digits()
     label_of = {image.tobytes(): label for image, label in zip(bunch.images, bunch.target, strict=True)}
-    samples = registry.load("digits")
+    samples = datasets.load("digits")
     raw = np.concatenate([samples.train_images, samples.test_images]).astype(np.float64) * 16
     labels = np.concatenate([samples.train_labels, samples.test_labels])
     assert [label_of[image.tobytes()] for image in raw] == labels.tolist()

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from eigendrift.data.registry import load
+from eigendrift.data.datasets import load
 from eigendrift.data.samples import Samples
 from eigendrift.data.scaling import SCALINGS
 from eigendrift.data.subsets import nested_subset

@@ -9,11 +9,11 @@ import pytest
 import torch
 from eigenpairs_helpers import DenseOperator, DenseStack, with_spectrum
 
+from eigendrift.eigenpairs.batched import leading_eigenpairs_together
 from eigendrift.eigenpairs.density import spectral_density
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, leading_eigenpairs
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
-from eigendrift.eigenpairs.together import leading_eigenpairs_together
 from eigendrift.eigenpairs.trace import trace
 
 SIZE = 200

@@ -10,13 +10,13 @@ from eigenpairs_helpers import DenseOperator, with_spectrum
 from scipy.stats import binomtest
 from torch.nn.functional import cross_entropy
 
-from eigendrift.data.registry import load
+from eigendrift.data.datasets import load
 from eigendrift.eigenpairs.completeness import Search
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY, Lanczos, Steps, leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.numerics import generator
-from eigendrift.training.models import build_model
+from eigendrift.training.torch_networks import build_model
 
 SIZE = 500
 REST = np.linspace(-1, 1, SIZE - 1)

@@ -13,6 +13,8 @@ from torch.nn.utils import parameters_to_vector
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from eigendrift.data.samples import Samples
+from eigendrift.eigenpairs.batched import leading_eigenpairs_together
+from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack
 from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.density import spectral_density
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
@@ -21,8 +23,6 @@ from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.eigenpairs.stack import PerceptronStack
-from eigendrift.eigenpairs.together import leading_eigenpairs_together
 from eigendrift.eigenpairs.trace import trace
 from eigendrift.stores.progress import Progress
 

@@ -8,9 +8,9 @@ import torch
 from eigenpairs_helpers import CPU, MODEL, SETTINGS, STEPS, columns_of
 
 from eigendrift.data.samples import Samples
+from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack
 from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.landscape import Landscape, Record, undefined_record
-from eigendrift.eigenpairs.stack import PerceptronStack
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
 

@@ -12,7 +12,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.training.models import ACTIVATIONS
+from eigendrift.training.torch_networks import ACTIVATIONS
 
 Build = Callable[..., HessianOperator]
 

@@ -19,11 +19,11 @@ from torch.nn.functional import (
 )
 from torch.nn.utils import parameters_to_vector
 
+from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.losses import ExactDerivatives, is_cross_entropy
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.eigenpairs.stack import PerceptronStack
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 Data = tuple[torch.Tensor, torch.Tensor]

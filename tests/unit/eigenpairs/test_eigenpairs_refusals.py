@@ -11,11 +11,11 @@ from torch.nn import CrossEntropyLoss
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import vector_to_parameters
 
+from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack
 from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
-from eigendrift.eigenpairs.stack import PerceptronStack
 
 Build = Callable[..., HessianOperator]
 

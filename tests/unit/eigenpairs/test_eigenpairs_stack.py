@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.utils import vector_to_parameters
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack, stack_size
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.eigenpairs.stack import PerceptronStack, stack_size
 
 COUNT = 4
 SAMPLE = 11

@@ -3,9 +3,9 @@
 import numpy as np
 
 from eigendrift.eigenpairs.storage import as_stored, kept, write_eigenpairs
-from eigendrift.stores.half import packed, unpacked
+from eigendrift.stores.arrays import STORES
+from eigendrift.stores.float16 import packed, unpacked
 from eigendrift.stores.reading import open_store
-from eigendrift.stores.registry import STORES
 
 # At 7 checkpoints, or 4 of them, 3 ranks of 2 parameters.
 VECTORS = np.arange(1, 43, dtype=np.float32).reshape(7, 3, 2) / 100

@@ -12,12 +12,12 @@ from eigenpairs_helpers import DenseOperator, DenseStack, largest_angle, leading
 from torch import nn
 from torch.nn.utils import vector_to_parameters
 
+from eigendrift.eigenpairs.batched import leading_eigenpairs_together
+from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.eigenpairs.stack import PerceptronStack
-from eigendrift.eigenpairs.together import leading_eigenpairs_together
 
 SIZE = 60
 COUNT = 3

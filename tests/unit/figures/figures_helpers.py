@@ -8,7 +8,7 @@ import xarray as xr
 
 from eigendrift.metrics.collection import Collection
 from eigendrift.metrics.sweep import Sweep, Varied
-from eigendrift.stores.registry import BASELINE, METRICS
+from eigendrift.stores.arrays import BASELINE, METRICS
 
 PARAMETERS = 100
 SHAPES = [[9, 8], [9], [1, 18], [1]]

@@ -8,9 +8,9 @@ from torch.nn.utils import parameters_to_vector
 
 from eigendrift.figures.layers import layers_of
 from eigendrift.figures.leading_eigenvector import draw, read
-from eigendrift.stores.registry import EIGENPAIRS
+from eigendrift.stores.arrays import EIGENPAIRS
 from eigendrift.stores.writing import write_store
-from eigendrift.training.models import build_model
+from eigendrift.training.torch_networks import build_model
 
 MODEL = {"hidden_widths": [6, 5], "activation": "relu", "initialization": "glorot_uniform"}
 IMAGE, CLASSES = (4, 3), 7

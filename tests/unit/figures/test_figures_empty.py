@@ -10,7 +10,7 @@ from eigendrift.errors import UserError
 from eigendrift.figures.over_lag import Collections
 from eigendrift.figures.style import check_style
 from eigendrift.metrics.collection import Collection
-from eigendrift.stores.registry import BASELINE, METRICS
+from eigendrift.stores.arrays import BASELINE, METRICS
 
 FIGURES = {
     "displacement": {"dataset": "digits", "waiting_times": 3},

@@ -8,7 +8,7 @@ from figures_helpers import collection
 
 from eigendrift.figures import displacement, localization, null_models
 from eigendrift.metrics.collection import Collection
-from eigendrift.stores.tables import write_sealed_table
+from eigendrift.stores.tables import write_checksummed_table
 
 TRAININGS = [{"optimizer": {"name": name}} for name in ("sgd", "adam")]
 NULLS = ["isotropic", "reinitialized", "permuted"]
@@ -138,7 +138,7 @@ def test_tables_are_read_with_optimizers_that_are_missing(tmp_path):
     given = source()
     paths = [tmp_path / name for name in ("values.csv", "verdicts.csv")]
     for table, path in zip((given.values, given.verdicts), paths, strict=True):
-        write_sealed_table(path, table)
+        write_checksummed_table(path, table)
     again = null_models.read(*map(str, paths))
     pd.testing.assert_frame_equal(again.values, given.values)
     pd.testing.assert_frame_equal(again.verdicts, given.verdicts)

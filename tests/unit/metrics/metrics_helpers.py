@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from eigendrift.stores.registry import STORES
+from eigendrift.stores.arrays import STORES
 from eigendrift.stores.writing import write_store
 
 SIZES = {"checkpoint": 4, "waiting": 4, "rank": 2, "layer": 2, "draw": 3, "pair": 3}

@@ -9,8 +9,8 @@ import xarray as xr
 from eigendrift.metrics.baseline import measure_baseline
 from eigendrift.metrics.draws import draws_for
 from eigendrift.metrics.run import COPIED, measure_preconditioned, measure_run, summarize_run
+from eigendrift.stores.arrays import BASELINE
 from eigendrift.stores.reading import open_store
-from eigendrift.stores.registry import BASELINE
 from eigendrift.stores.writing import write_store
 
 CHECKPOINTS, RANKS, PARAMETERS = 5, 3, 12

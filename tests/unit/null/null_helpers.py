@@ -8,7 +8,7 @@ import torch
 
 from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.landscape import Landscape
-from eigendrift.null.origin import Origin
+from eigendrift.null.inputs import NullInputs
 from eigendrift.stores.progress import Progress
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def landscape_of(together: int | None = None) -> Landscape:
     return Landscape(SAMPLES, MODEL, SOLVER, CPU, together)
 
 
-def origin_of(
+def inputs_of(
     directory: Path,
     name: str,
     draws: int = 4,
@@ -55,7 +55,7 @@ def origin_of(
     trained: bool = True,
     seeds: int = 2,
     together: int | None = None,
-) -> Origin:
+) -> NullInputs:
     """What a null model draws from; only those of trained networks have trainings and final weights."""
     directory.mkdir(exist_ok=True)
     own = TRAININGS if trained and name in ("permuted", "shuffled_labels") else []
@@ -69,4 +69,4 @@ def origin_of(
         "trainings": own,
     }
     landscape = landscape_of(together)
-    return Origin(SAMPLES, landscape, settings, CPU, Progress(directory), ends)
+    return NullInputs(SAMPLES, landscape, settings, CPU, Progress(directory), ends)

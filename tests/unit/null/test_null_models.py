@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from null_helpers import MODEL, SAMPLES, SIZE, landscape_of, origin_of
+from null_helpers import MODEL, SAMPLES, SIZE, inputs_of, landscape_of
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
@@ -19,15 +19,15 @@ from eigendrift.errors import UserError
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
 from eigendrift.null import draws as module
-from eigendrift.null import models
+from eigendrift.null import sampling
 from eigendrift.null.draws import OBSERVED, checked, draw_null, drawn_by, summarize_draws
-from eigendrift.null.models import isotropic, reinitialized
-from eigendrift.null.origin import Origin
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.inputs import NullInputs
+from eigendrift.null.models import NULL_MODELS
+from eigendrift.null.sampling import isotropic, reinitialized
 from eigendrift.numerics import generator
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
-from eigendrift.training.models import build_model
+from eigendrift.training.torch_networks import build_model
 
 DRAWN = [*NULL_MODELS, OBSERVED]
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -36,7 +36,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 @pytest.fixture
 def isotropic_draws(tmp_path: Path) -> np.ndarray:
     """float64 (draw, rank, parameter)."""
-    draws = isotropic(origin_of(tmp_path, "isotropic"), range(2000))
+    draws = isotropic(inputs_of(tmp_path, "isotropic"), range(2000))
     return np.array([record["eigenvector"] for record in draws], np.float64)
 
 
@@ -67,7 +67,7 @@ def test_isotropic_moments_are_the_closed_forms(isotropic_draws: np.ndarray) -> 
 
 
 def test_isotropic_draws_have_no_spectrum_and_count_as_converged(tmp_path: Path) -> None:
-    (record,) = isotropic(origin_of(tmp_path, "isotropic"), [0])
+    (record,) = isotropic(inputs_of(tmp_path, "isotropic"), [0])
     for name in ("eigenvalue", "residual", "gap", "next_eigenvalue"):
         assert np.isnan(record[name]).all()
     assert record["converged"].all()
@@ -78,7 +78,7 @@ def test_isotropic_draws_have_no_spectrum_and_count_as_converged(tmp_path: Path)
 def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
     tmp_path: Path, draw: int
 ) -> None:
-    (record,) = reinitialized(origin_of(tmp_path, "reinitialized"), [draw])
+    (record,) = reinitialized(inputs_of(tmp_path, "reinitialized"), [draw])
     model = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", draw)).double()
     names = [name for name, _ in model.named_parameters()]
     inputs, targets = torch.from_numpy(SAMPLES.train_images).double(), torch.from_numpy(SAMPLES.train_labels)
@@ -100,8 +100,8 @@ def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("trained", [True, False])
 def test_draws_differ_but_each_is_reproducible(tmp_path: Path, name: str, trained: bool) -> None:
-    draws = drawn_by(name)(origin_of(tmp_path, name, trained=trained), range(3))
-    (again,) = drawn_by(name)(origin_of(tmp_path, name, trained=trained), [2])
+    draws = drawn_by(name)(inputs_of(tmp_path, name, trained=trained), range(3))
+    (again,) = drawn_by(name)(inputs_of(tmp_path, name, trained=trained), [2])
     np.testing.assert_array_equal(again["eigenvector"], draws[2]["eigenvector"])
     for one, other in ((0, 1), (0, 2), (1, 2)):
         overlap = np.abs((draws[one]["eigenvector"][0] * draws[other]["eigenvector"][0]).sum())
@@ -112,19 +112,19 @@ def test_draws_differ_but_each_is_reproducible(tmp_path: Path, name: str, traine
 def test_an_interrupted_job_resumes_with_the_same_bits(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = draw_null(origin_of(tmp_path / "whole", name), "test")
+    whole = draw_null(inputs_of(tmp_path / "whole", name), "test")
     model, called = drawn_by(name), []
 
-    def dying(origin: Origin, draws: range) -> list[Record]:
+    def dying(inputs: NullInputs, draws: range) -> list[Record]:
         called.extend(draws)
         if called == [0, 1, 2]:
             raise KeyboardInterrupt
-        return model(origin, draws)
+        return model(inputs, draws)
 
     monkeypatch.setattr(module, "drawn_by", lambda _: dying)
     with pytest.raises(KeyboardInterrupt):
-        draw_null(origin_of(tmp_path / "killed", name), "test")
-    resumed = draw_null(origin_of(tmp_path / "killed", name), "test")
+        draw_null(inputs_of(tmp_path / "killed", name), "test")
+    resumed = draw_null(inputs_of(tmp_path / "killed", name), "test")
     assert called == [0, 1, 2, 2, 3]
     assert_same(resumed, whole)
 
@@ -137,8 +137,8 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["reinitialized", "permuted", "shuffled_labels", "observed"])
 def test_draws_in_groups_are_the_same_ones(tmp_path: Path, name: str) -> None:
-    alone = draw_null(origin_of(tmp_path / "alone", name), "test")
-    together = draw_null(origin_of(tmp_path / "grouped", name, together=3), "test")
+    alone = draw_null(inputs_of(tmp_path / "alone", name), "test")
+    together = draw_null(inputs_of(tmp_path / "grouped", name, together=3), "test")
     np.testing.assert_allclose(together["eigenvalue"], alone["eigenvalue"], rtol=1e-4)
     np.testing.assert_array_equal(together["optimizer"], alone["optimizer"])
     pairs = zip(together["eigenvector"], alone["eigenvector"], strict=True)
@@ -160,12 +160,12 @@ def test_draws_of_equal_networks_have_equal_bits(
         of_network = "start" not in parts
         return generator(*(part for part in parts if isinstance(part, str) or not of_network))
 
-    origin = origin_of(tmp_path, name, trained=False, together=together)
-    equal = origin.initial(0)
-    monkeypatch.setattr(models, "generator", ignoring_numbers)
+    inputs = inputs_of(tmp_path, name, trained=False, together=together)
+    equal = inputs.initial(0)
+    monkeypatch.setattr(sampling, "generator", ignoring_numbers)
     for asked in ("initial", "end_of", "trained_on"):
-        monkeypatch.setattr(Origin, asked, lambda *_: equal)
-    columns = {column: np.array(list(values)) for column, values in draw_null(origin, "test").items()}
+        monkeypatch.setattr(NullInputs, asked, lambda *_: equal)
+    columns = {column: np.array(list(values)) for column, values in draw_null(inputs, "test").items()}
     for column in columns.keys() - {"draw", "rank"}:
         for draw in range(1, 4):
             np.testing.assert_array_equal(columns[column][draw], columns[column][0], err_msg=column)
@@ -179,7 +179,7 @@ def test_the_example_starts_all_draws_alike(tmp_path: Path) -> None:
         def eigenpairs_at_each(self, weights: list[np.ndarray], given: list[torch.Generator]) -> None:
             starts.extend(given)
 
-    draw(replace(origin_of(tmp_path, "reinitialized"), landscape=Recording()), range(3))
+    draw(replace(inputs_of(tmp_path, "reinitialized"), landscape=Recording()), range(3))
     first, *others = (start.get_state() for start in starts)
     assert all(torch.equal(state, first) for state in others)
     assert len({id(start) for start in starts}) == 3
@@ -187,7 +187,7 @@ def test_the_example_starts_all_draws_alike(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_store_accepts_the_columns(tmp_path: Path, name: str) -> None:
-    columns = draw_null(origin_of(tmp_path / "a", name), "test")
+    columns = draw_null(inputs_of(tmp_path / "a", name), "test")
     write_store(tmp_path / "null.zarr", "null", columns, {}, summarize_draws(columns))
     stored = open_store(tmp_path / "null.zarr", "null")
     assert stored["draw"].values.tolist() == [0, 1, 2, 3]
@@ -214,8 +214,8 @@ def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(tmp_path: P
             drawn.extend(weights)
             return []
 
-    origin = replace(origin_of(tmp_path, "reinitialized"), landscape=Recording())
-    reinitialized(origin, [0])
+    inputs = replace(inputs_of(tmp_path, "reinitialized"), landscape=Recording())
+    reinitialized(inputs, [0])
     assert torch.equal(parameters_to_vector(landscape.model.parameters()), before)
     expected = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", 0))
     np.testing.assert_array_equal(drawn[0], parameters_to_vector(expected.parameters()).detach().numpy())
@@ -240,6 +240,6 @@ def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(tmp_path: P
 def test_what_is_no_draw_is_refused(
     made: Callable[[list[Record]], Any], sentence: str, tmp_path: Path
 ) -> None:
-    origin = origin_of(tmp_path, "isotropic")
+    inputs = inputs_of(tmp_path, "isotropic")
     with pytest.raises(UserError, match=sentence):
-        checked(made(isotropic(origin, range(2))), origin, 2)
+        checked(made(isotropic(inputs, range(2))), inputs, 2)

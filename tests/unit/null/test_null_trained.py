@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from null_helpers import CPU, MODEL, SAMPLES, SIZE, SOLVER, TENSORS, TRAININGS, origin_of
+from null_helpers import CPU, MODEL, SAMPLES, SIZE, SOLVER, TENSORS, TRAININGS, inputs_of
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.errors import UserError
 from eigendrift.null.draws import draw_null, summarize_draws
-from eigendrift.null.models import observed, permute_within, permuted, shuffled_labels, with_shuffled_labels
-from eigendrift.null.origin import Origin, ends_of
+from eigendrift.null.inputs import NullInputs, ends_of
+from eigendrift.null.sampling import observed, permute_within, permuted, shuffled_labels, with_shuffled_labels
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
 from eigendrift.training import trajectory as training
-from eigendrift.training.models import build_model
+from eigendrift.training.torch_networks import build_model
 from eigendrift.training.trajectory import train
 
 BOUNDS = np.cumsum(TENSORS)[:-1]
@@ -60,19 +60,19 @@ class TestPermuted:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Two optimizers of two seeds: draws go through optimizers first, and return to seed 0 after four."""
-        origin = origin_of(tmp_path, "permuted")
+        inputs = inputs_of(tmp_path, "permuted")
         asked = weights_asked_for(monkeypatch)
-        permuted(origin, range(6))
+        permuted(inputs, range(6))
         for draw, (optimizer, seed) in enumerate([(0, 0), (1, 0), (0, 1), (1, 1), (0, 0), (1, 0)]):
-            end = origin.ends[optimizer][seed]
+            end = inputs.ends[optimizer][seed]
             for drawn, trained in zip(np.split(asked[draw], BOUNDS), np.split(end, BOUNDS), strict=True):
                 np.testing.assert_array_equal(np.sort(drawn), np.sort(trained))
         assert (asked[0] != asked[4]).mean() > 0.5
 
     def test_of_a_diverged_run_there_is_no_hessian(self, tmp_path: Path) -> None:
-        origin = origin_of(tmp_path, "permuted")
-        origin.ends[1][0][:] = np.nan
-        columns = draw_null(origin, "test")
+        inputs = inputs_of(tmp_path, "permuted")
+        inputs.ends[1][0][:] = np.nan
+        columns = draw_null(inputs, "test")
         assert summarize_draws(columns) == {"parameters": SIZE, "diverged": [1]}
         assert np.isnan(columns["eigenvalue"][1]).all()
         assert np.asarray(columns["converged"]).all(1).tolist() == [True, False, True, True]
@@ -108,7 +108,7 @@ class TestShuffledLabels:
         seed: int,
     ) -> None:
         asked = weights_asked_for(monkeypatch)
-        (record,) = shuffled_labels(origin_of(tmp_path / "null", "shuffled_labels"), [draw])
+        (record,) = shuffled_labels(inputs_of(tmp_path / "null", "shuffled_labels"), [draw])
         shuffled = with_shuffled_labels(SAMPLES, generator("null", "shuffled_labels", seed))
         (tmp_path / "train").mkdir()
         settings = TRAININGS[optimizer] | {
@@ -136,7 +136,7 @@ class TestShuffledLabels:
             return loss * np.inf if diverges else loss
 
         monkeypatch.setattr(training._Trainee, "_take_step", exploding)
-        columns = draw_null(origin_of(tmp_path, "shuffled_labels"), "test")
+        columns = draw_null(inputs_of(tmp_path, "shuffled_labels"), "test")
         assert summarize_draws(columns)["diverged"] == [0, 2]
         assert np.isnan(np.asarray(columns["eigenvalue"])[[0, 2]]).all()
         assert np.asarray(columns["converged"]).all(1).tolist() == [False, True, False, True]
@@ -144,7 +144,7 @@ class TestShuffledLabels:
     def test_a_training_killed_in_its_middle_resumes_with_the_same_bits(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole = draw_null(origin_of(tmp_path / "whole", "shuffled_labels"), "test")
+        whole = draw_null(inputs_of(tmp_path / "whole", "shuffled_labels"), "test")
         steps = []
         follow_gradient = training._Trainee._follow_gradient
 
@@ -159,8 +159,8 @@ class TestShuffledLabels:
         monkeypatch.setattr(training, "STEPS_BETWEEN_CHECKS", 5)
         monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
         with pytest.raises(KeyboardInterrupt):
-            draw_null(origin_of(tmp_path / "killed", "shuffled_labels"), "test")
-        resumed = draw_null(origin_of(tmp_path / "killed", "shuffled_labels"), "test")
+            draw_null(inputs_of(tmp_path / "killed", "shuffled_labels"), "test")
+        resumed = draw_null(inputs_of(tmp_path / "killed", "shuffled_labels"), "test")
         # What was done at the first checkpoint and after it, five steps at a time, was kept.
         assert steps[2 * 31 + 14 : 2 * 31 + 16] == [14, 11]
         for column in whole:
@@ -175,7 +175,7 @@ class TestUntrained:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked = weights_asked_for(monkeypatch)
-        observed(origin_of(tmp_path, "observed"), range(3))
+        observed(inputs_of(tmp_path, "observed"), range(3))
         for seed in range(3):
             np.testing.assert_array_equal(asked[seed], initial_weights(seed))
 
@@ -186,19 +186,19 @@ class TestUntrained:
             (permuted, "permuted"),
             (shuffled_labels, "shuffled_labels"),
         ):
-            model(origin_of(tmp_path / name, name, trained=False), range(4))
+            model(inputs_of(tmp_path / name, name, trained=False), range(4))
         tensors = {tuple(np.sort(weights[: TENSORS[0]])) for weights in asked}
         assert len(asked) == len(tensors) == 12
 
     def test_what_is_not_declared_is_refused(self, tmp_path: Path) -> None:
-        origin = origin_of(tmp_path, "reinitialized", trained=False)
-        for ask in (lambda: origin.end_of(0), lambda: origin.trained_on(SAMPLES, 0)):
+        inputs = inputs_of(tmp_path, "reinitialized", trained=False)
+        for ask in (lambda: inputs.end_of(0), lambda: inputs.trained_on(SAMPLES, 0)):
             with pytest.raises(UserError, match="'reinitialized' asks for trained networks, so declare it"):
                 ask()
 
     def test_labels_are_shuffled_anew_in_each_draw(self, tmp_path: Path) -> None:
-        origin = origin_of(tmp_path, "shuffled_labels", trained=False)
-        same = Origin(**{**vars(origin), "settings": {**origin.settings, "draws": 0}})
+        inputs = inputs_of(tmp_path, "shuffled_labels", trained=False)
+        same = NullInputs(**{**vars(inputs), "settings": {**inputs.settings, "draws": 0}})
         records = shuffled_labels(same, [0, 1])
         for draw, record in enumerate(records):
             shuffled = with_shuffled_labels(SAMPLES, generator("null", "shuffled_labels", draw))

@@ -9,7 +9,7 @@ from eigendrift.errors import UserError
 from eigendrift.figures import run_times
 from eigendrift.figures.style import house_style
 from eigendrift.report.benchmarks import collect_benchmarks, log_of
-from eigendrift.stores.tables import write_sealed_table
+from eigendrift.stores.tables import write_checksummed_table
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 PATTERNS = {
@@ -87,7 +87,7 @@ def test_no_benchmark_file_at_all_is_one_sentence():
 
 
 def test_the_figure_shows_every_rule_and_job(jobs):
-    write_sealed_table(Path("benchmarks.csv"), jobs)
+    write_checksummed_table(Path("benchmarks.csv"), jobs)
     with house_style({}):
         plotted = run_times.draw(run_times.read("benchmarks.csv"))
     table = plotted.table

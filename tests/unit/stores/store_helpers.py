@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from eigendrift.stores.registry import STORES
+from eigendrift.stores.arrays import STORES
 from eigendrift.stores.specs import ArraySpec
 
 SIZES = {

@@ -7,9 +7,9 @@ import pytest
 from store_helpers import columns_of
 
 from eigendrift.errors import UserError
+from eigendrift.stores.arrays import STORES
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.reading import open_store
-from eigendrift.stores.registry import STORES
 from eigendrift.stores.writing import write_store
 
 

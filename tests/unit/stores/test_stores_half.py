@@ -10,7 +10,7 @@ import xarray as xr
 import zarr
 from store_helpers import columns_of
 
-from eigendrift.stores.half import packed, unpacked
+from eigendrift.stores.float16 import packed, unpacked
 from eigendrift.stores.reading import open_store, read_manifest
 from eigendrift.stores.writing import write_store
 

@@ -21,9 +21,9 @@ from zarr.storage import LocalStore
 
 from eigendrift.errors import UserError
 from eigendrift.stores import writing as module
+from eigendrift.stores.arrays import SCHEMA_VERSION, STORES
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.reading import open_store, read_manifest
-from eigendrift.stores.registry import SCHEMA_VERSION, STORES
 from eigendrift.stores.specs import ArraySpec
 from eigendrift.stores.writing import write_store
 

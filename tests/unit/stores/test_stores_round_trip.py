@@ -11,9 +11,9 @@ import zarr
 from store_helpers import SIZES, columns_of
 
 from eigendrift.errors import UserError
+from eigendrift.stores.arrays import SCHEMA_VERSION, STORES
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.reading import open_run, open_store, read_manifest
-from eigendrift.stores.registry import SCHEMA_VERSION, STORES
 from eigendrift.stores.writing import write_store
 
 RECORDED = [(kind, spec) for kind in STORES for spec in STORES[kind].arrays if spec.recorded]

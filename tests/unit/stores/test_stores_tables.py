@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from eigendrift.errors import UserError
-from eigendrift.stores import seals as module
-from eigendrift.stores.seals import seal_path, write_sealed
-from eigendrift.stores.tables import read_table, write_sealed_table
+from eigendrift.stores import checksums as module
+from eigendrift.stores.checksums import checksum_path, write_checksummed
+from eigendrift.stores.tables import read_table, write_checksummed_table
 
 WORKFLOW = Path(module.__file__).parents[2]
 TABLE = pd.DataFrame({"rule": ["null", "train"], "seconds": [0.1, 1e-17]})
@@ -31,19 +31,21 @@ OTHER_READERS = {
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "times of jobs.csv"
-    write_sealed_table(path, TABLE)
+    write_checksummed_table(path, TABLE)
     return path
 
 
 def test_a_table_is_read_as_it_was_written_and_its_digest_is_that_of_sha256sum(path: Path) -> None:
     pd.testing.assert_frame_equal(read_table(path, keep_default_na=False), TABLE)
-    subprocess.run(["sha256sum", "--check", "--strict", seal_path(path).name], cwd=path.parent, check=True)
+    subprocess.run(
+        ["sha256sum", "--check", "--strict", checksum_path(path).name], cwd=path.parent, check=True
+    )
 
 
 def test_no_damage_to_a_table_or_its_digest_goes_unnoticed(path: Path) -> None:
     dice = np.random.default_rng(0)
-    words = f"to rebuild it, run `rm -rf '{path}' '{seal_path(path)}'` and then snakemake again"
-    for file in (path, seal_path(path)):
+    words = f"to rebuild it, run `rm -rf '{path}' '{checksum_path(path)}'` and then snakemake again"
+    for file in (path, checksum_path(path)):
         content = file.read_bytes()
         for place in range(len(content)):
             flipped = bytes([content[place] ^ (1 << int(dice.integers(8)))])
@@ -60,8 +62,8 @@ def test_no_damage_to_a_table_or_its_digest_goes_unnoticed(path: Path) -> None:
 
 def test_a_whole_table_in_place_of_another_is_refused(path: Path) -> None:
     other = path.with_name("other.csv")
-    write_sealed(other, "rule,seconds\n")
-    for file, place in ((other, path), (seal_path(other), seal_path(path))):
+    write_checksummed(other, "rule,seconds\n")
+    for file, place in ((other, path), (checksum_path(other), checksum_path(path))):
         file.replace(place)
         with pytest.raises(UserError):
             read_table(path)
@@ -86,4 +88,4 @@ def test_stages_read_tables_and_records_in_no_other_way() -> None:
     assert found.keys() > OTHER_READERS
     for name in found.keys() - OTHER_READERS:
         for given in found[name]:
-            assert given.startswith("read_sealed(") or "schema" in given, f"{name} reads {given}"
+            assert given.startswith("read_checksummed(") or "schema" in given, f"{name} reads {given}"

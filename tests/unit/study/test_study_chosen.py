@@ -5,7 +5,7 @@ from study_helpers import CONFIG, SCHEMA, changed, merged
 
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config
-from eigendrift.study.chosen import without_unset
+from eigendrift.study.normalized import without_unset
 
 SWEEPS = [name for name in CONFIG["experiments"] if name != "main"]
 

@@ -3,8 +3,8 @@
 import pytest
 from study_helpers import CONFIG, changed
 
-from eigendrift.data.registry import DATASETS
-from eigendrift.study.facts import facts_of
+from eigendrift.data.datasets import DATASETS
+from eigendrift.study.captions import facts_of
 from eigendrift.study.runs import runs_of
 from eigendrift.training.networks import parameters_of
 

@@ -3,7 +3,7 @@
 import pytest
 from study_helpers import CONFIG, SCHEMA, changed, refusal
 
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.check import check_config
 from eigendrift.study.nulls import null_names, null_settings
 from eigendrift.study.runs import runs_of, solver_settings, training_settings

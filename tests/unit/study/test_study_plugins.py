@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from study_helpers import CONFIG, SCHEMA
 
-from eigendrift.data.registry import DATASETS
+from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError
 from eigendrift.extensions import Model, Optimizer
 from eigendrift.extensions.registry import add

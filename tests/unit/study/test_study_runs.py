@@ -5,8 +5,8 @@ import re
 
 from study_helpers import CONFIG, changed, merged
 
+from eigendrift.study.normalized import ordered
 from eigendrift.study.nulls import null_settings
-from eigendrift.study.order import ordered
 from eigendrift.study.runs import Run, all_runs, runs_of, solver_settings, storage_settings, training_settings
 
 SMALL = merged(

@@ -10,11 +10,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from study_helpers import ROOT, SCHEMA
 
-from eigendrift.data.registry import DATASETS
+from eigendrift.data.datasets import DATASETS
 from eigendrift.data.scaling import SCALINGS
-from eigendrift.null.registry import NULL_MODELS
-from eigendrift.training.models import ACTIVATIONS, INITIALIZATIONS
+from eigendrift.null.models import NULL_MODELS
 from eigendrift.training.optimizers import OPTIMIZERS
+from eigendrift.training.torch_networks import ACTIVATIONS, INITIALIZATIONS
 
 PROPERTIES = SCHEMA["properties"]
 NETWORK = PROPERTIES["models"]["properties"]["mlp-32-32"]["properties"]
@@ -82,7 +82,7 @@ def test_the_schema_knows_what_the_registries_know() -> None:
 
 def test_reading_a_study_imports_no_torch() -> None:
     code = (
-        "import sys; import eigendrift.study.check, eigendrift.study.runs, eigendrift.data.registry;"
+        "import sys; import eigendrift.study.check, eigendrift.study.runs, eigendrift.data.datasets;"
         "print({'torch', 'torchvision', 'sklearn', 'scipy', 'zarr'} & set(sys.modules))"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}

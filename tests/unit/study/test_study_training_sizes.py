@@ -6,8 +6,8 @@ import pytest
 from study_helpers import CONFIG, SCHEMA, Dataset, changed, merged, refusal
 
 from eigendrift.errors import UserError
+from eigendrift.study.captions import facts_of
 from eigendrift.study.check import check_config, check_sizes
-from eigendrift.study.facts import facts_of
 from eigendrift.study.runs import all_runs, data_settings, runs_of, training_settings
 from eigendrift.study.subsets import parts_of, subset_name, with_subsets
 from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes

@@ -13,8 +13,8 @@ from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.errors import UserError
 from eigendrift.extensions import Model
 from eigendrift.numerics import generator
-from eigendrift.training.models import build_model
 from eigendrift.training.networks import MODELS
+from eigendrift.training.torch_networks import build_model
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "mlp": {"hidden_widths": [7, 5], "activation": "tanh", "initialization": "glorot_uniform"},

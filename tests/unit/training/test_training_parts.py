@@ -15,7 +15,7 @@ from eigendrift.errors import UserError
 from eigendrift.numerics import generator, resolve_device, seed_from
 from eigendrift.training.batches import BatchOrder
 from eigendrift.training.checkpoints import checkpoint_steps
-from eigendrift.training.models import ACTIVATIONS, INITIALIZATIONS, build_model
+from eigendrift.training.torch_networks import ACTIVATIONS, INITIALIZATIONS, build_model
 
 MLP = {"hidden_widths": [400], "activation": "relu", "initialization": "glorot_uniform"}
 

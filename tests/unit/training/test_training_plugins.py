@@ -13,8 +13,8 @@ from training_helpers import run, settings_of
 from eigendrift.errors import UserError
 from eigendrift.extensions import Model, Optimizer
 from eigendrift.extensions.registry import add
-from eigendrift.training.builders import built, second_moment
-from eigendrift.training.models import build_model
+from eigendrift.training.torch_networks import build_model
+from eigendrift.training.torch_optimizers import built, second_moment
 
 pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 

@@ -26,8 +26,8 @@ from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
 from eigendrift.training.batches import BatchOrder
 from eigendrift.training.divergence import diverged_from
-from eigendrift.training.models import build_model
 from eigendrift.training.optimizers import OPTIMIZERS as OPTIMIZER_SPECS
+from eigendrift.training.torch_networks import build_model
 from eigendrift.training.trajectory import Trajectory
 
 Recorded = dict[str, np.ndarray]

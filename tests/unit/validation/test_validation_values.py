@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eigendrift.stores.arrays import STORES
 from eigendrift.stores.reading import open_store
-from eigendrift.stores.registry import STORES
 from eigendrift.stores.writing import write_store
 from eigendrift.validation.values import COLUMNS, read_values
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from eigendrift.stores.seals import read_sealed
+from eigendrift.stores.checksums import read_checksummed
 
 
 def console_table(path: Path) -> str:
@@ -19,7 +19,7 @@ def console_table(path: Path) -> str:
     Raises:
         UserError: It is missing or damaged.
     """
-    rows = [_row(claim) for claim in json.loads(read_sealed(path))["claims"]]
+    rows = [_row(claim) for claim in json.loads(read_checksummed(path))["claims"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join(["", "The paper's claims:", *(f"  {line}" for line in lines), f"Why: {path}", ""])

@@ -22,7 +22,7 @@ undecided, and the reason says where the interval lies and how many seeds could 
 needs no test: it is no discovery that several claims could yield by chance, but the finding that one was
 not made.
 
-Claims that hold runs against a null model fall with it, see `eigendrift.claims.standing`.
+Claims that hold runs against a null model fall with it, see `eigendrift.claims.null_validity`.
 """
 
 import math
@@ -196,8 +196,8 @@ def outcomes_of(
             )
             threshold = settings["smallest_effect"][claim.name]
             verdict, reason = _verdict(tested, claim, threshold, 1 - settings["confidence"], len(corrected))
-            if claim.uses_null and evidence.standing is not None:
-                verdict, reason = evidence.standing.verdict(verdict, reason, variant.ranks)
+            if claim.uses_null and evidence.validity is not None:
+                verdict, reason = evidence.validity.verdict(verdict, reason, variant.ranks)
             found[claim.name] = replace(tested, verdict=verdict, reason=reason)
     return found
 

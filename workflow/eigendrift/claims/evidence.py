@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from eigendrift.claims.standing import Standing
+from eigendrift.claims.null_validity import NullValidity
 from eigendrift.metrics.collection import Collection
 from eigendrift.metrics.sweep import SweptRuns
 
@@ -44,7 +44,7 @@ class Evidence:
         learning_rates: Those of the sweep over learning rates; likewise.
         wide: The same runs with more eigenpairs at fewer checkpoints, and a baseline with as many; None if
             no estimate asks for them.
-        standing: What the validation says of the null model; None where it was not validated.
+        validity: What the validation says of the null model; None where it was not validated.
     """
 
     runs: xr.Dataset
@@ -52,7 +52,7 @@ class Evidence:
     batch_sizes: SweptRuns | None = field(default_factory=dict)
     learning_rates: SweptRuns | None = field(default_factory=dict)
     wide: "Evidence | None" = None
-    standing: Standing | None = None
+    validity: NullValidity | None = None
 
     def at(self, variant: Variant) -> "Evidence":
         """Return the evidence that a variant is measured on."""
@@ -80,7 +80,7 @@ def gather(
     batch_sizes: Mapping[str, SweptRuns],
     learning_rates: Mapping[str, SweptRuns],
     wide: Collection | None = None,
-    standings: Mapping[str, Standing] | None = None,
+    validities: Mapping[str, NullValidity] | None = None,
 ) -> dict[str, Evidence]:
     """Put together what was measured on each data set of the main experiment.
 
@@ -89,19 +89,21 @@ def gather(
         batch_sizes: Those of the sweep over batch sizes, by data set.
         learning_rates: Those of the sweep over learning rates, by data set.
         wide: The main experiment's runs and the null model with more eigenpairs, if they are there.
-        standings: What the validation says of the null model, by data set.
+        validities: What the validation says of the null model, by data set.
     """
-    standings = standings or {}
+    validities = validities or {}
     return {
         dataset: Evidence(
             runs,
             collection.baselines[dataset],
             batch_sizes.get(dataset, {}),
             learning_rates.get(dataset, {}),
-            Evidence(wide.runs[dataset], wide.baselines[dataset], None, None, standing=standings.get(dataset))
+            Evidence(
+                wide.runs[dataset], wide.baselines[dataset], None, None, validity=validities.get(dataset)
+            )
             if wide
             else None,
-            standings.get(dataset),
+            validities.get(dataset),
         )
         for dataset, runs in collection.runs.items()
     }

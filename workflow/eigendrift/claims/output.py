@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 
 from eigendrift.claims.decide import Outcome, Verdict
 from eigendrift.claims.evidence import Variant
+from eigendrift.stores.checksums import write_checksummed
 from eigendrift.stores.files import json_text
-from eigendrift.stores.seals import write_sealed
 from eigendrift.stores.tables import write_table
 
 SCHEMA_VERSION = 3
@@ -72,7 +72,7 @@ def write_claims(
     variants = [_row({**entry, **variant}) for entry in record["claims"] for variant in entry["sensitivity"]]
     write_table(csv_path, pd.DataFrame(rows, columns=list(COLUMNS)))
     write_table(sensitivity_path, pd.DataFrame(variants, columns=list(SENSITIVITY_COLUMNS)))
-    write_sealed(json_path, json_text(record))
+    write_checksummed(json_path, json_text(record))
 
 
 def _entry(verdict: Verdict) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 
 from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK, check_request, checked_operator
-from eigendrift.eigenpairs.request import whole_number
+from eigendrift.eigenpairs.options import whole_number
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, length, random_signs
 from eigendrift.numerics import full_precision
 

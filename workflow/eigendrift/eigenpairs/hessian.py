@@ -11,7 +11,7 @@ from torch import nn
 
 from eigendrift.eigenpairs.network_checks import check_model
 from eigendrift.eigenpairs.operator_checks import check_lengths
-from eigendrift.eigenpairs.request import whole_number
+from eigendrift.eigenpairs.options import whole_number
 from eigendrift.eigenpairs.symmetric import rows_of
 from eigendrift.numerics import full_precision
 

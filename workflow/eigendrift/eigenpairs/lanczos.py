@@ -23,8 +23,8 @@ import torch
 from eigendrift.eigenpairs.completeness import Search, left_out
 from eigendrift.eigenpairs.krylov import KrylovBasis
 from eigendrift.eigenpairs.operator_checks import check_request
+from eigendrift.eigenpairs.options import SIGNS, End, checked_basis_size
 from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, orthogonality_error, relative
-from eigendrift.eigenpairs.request import SIGNS, End, checked_basis_size
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 from eigendrift.numerics import full_precision
 

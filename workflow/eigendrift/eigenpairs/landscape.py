@@ -13,18 +13,18 @@ from torch.nn.utils import vector_to_parameters
 
 from eigendrift.data.samples import Samples
 from eigendrift.data.selection import hessian_sample
+from eigendrift.eigenpairs.batched import leading_eigenpairs_together
+from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack, stack_size
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.layers import is_perceptron
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
-from eigendrift.eigenpairs.stack import PerceptronStack, stack_size
 from eigendrift.eigenpairs.symmetric import OperatorStack, SymmetricOperator
-from eigendrift.eigenpairs.together import leading_eigenpairs_together
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
-from eigendrift.training.models import build_model
 from eigendrift.training.networks import kind_of
+from eigendrift.training.torch_networks import build_model
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from eigendrift.eigenpairs.losses import check_labels
 from eigendrift.eigenpairs.operator_checks import check_lengths
-from eigendrift.training.models import ACTIVATIONS
+from eigendrift.training.torch_networks import ACTIVATIONS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eigendrift.stores import half
+from eigendrift.stores import float16
 from eigendrift.stores.records import Records
 from eigendrift.stores.writing import Column, write_store
 
@@ -44,7 +44,7 @@ def as_stored(vectors: Column, storage: Mapping[str, Any]) -> Column:
         vectors: float32 (checkpoint, rank, parameter), by record.
         storage: Of the configuration's ``storage`` what is not as by default; ``dtype`` is looked at.
     """
-    return vectors if "dtype" not in storage else _Changed(vectors, lambda _, record: half.packed(record))
+    return vectors if "dtype" not in storage else _Changed(vectors, lambda _, record: float16.packed(record))
 
 
 def kept(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK, check_request, checked_operator
-from eigendrift.eigenpairs.request import whole_number
+from eigendrift.eigenpairs.options import whole_number
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs, standard_normal
 from eigendrift.numerics import full_precision
 

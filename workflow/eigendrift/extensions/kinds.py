@@ -131,13 +131,13 @@ class NullModel(Extension):
 
     Attributes:
         draw: Returns a record of a null store for each of some draws, from an
-            `eigendrift.null.origin.Origin` and the numbers of the draws.
+            `eigendrift.null.inputs.NullInputs` and the numbers of the draws.
         draws: What its draws are, with one place, {}, for their number.
         keeps: What of a trained network they share.
         destroys: What they know nothing of.
         of_training: Whether draws belong to an optimizer of the main experiment.
         needs_ends: Whether it is made from the final weights of the main experiment's runs,
-            ``Origin.end_of``; only if draws belong to an optimizer.
+            ``NullInputs.end_of``; only if draws belong to an optimizer.
     """
 
     KIND: ClassVar[str] = "null model"

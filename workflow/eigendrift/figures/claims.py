@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from eigendrift.figures.parts import Plotted, Table, write_below
 from eigendrift.figures.sweeps import legend_of
-from eigendrift.stores.seals import read_sealed
+from eigendrift.stores.checksums import read_checksummed
 
 Entry = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ EFFECT, SEEDS, RANKS, STEP = 0.8, 0.58, 0.42, 0.14
 
 def read(verdicts: str) -> dict[str, Any]:
     """Read claims.json."""
-    content: dict[str, Any] = json.loads(read_sealed(Path(verdicts)))
+    content: dict[str, Any] = json.loads(read_checksummed(Path(verdicts)))
     return content
 
 

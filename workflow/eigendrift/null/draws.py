@@ -9,9 +9,9 @@ import numpy as np
 from eigendrift.eigenpairs.decompose import keep_records, record_columns
 from eigendrift.eigenpairs.landscape import Record, undefined_record
 from eigendrift.errors import UserError
-from eigendrift.null.models import observed
-from eigendrift.null.origin import Origin
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.inputs import NullInputs
+from eigendrift.null.models import NULL_MODELS
+from eigendrift.null.sampling import observed
 from eigendrift.stores.writing import Column
 
 logger = logging.getLogger(__name__)
@@ -19,16 +19,16 @@ logger = logging.getLogger(__name__)
 OBSERVED = "observed"
 
 
-def drawn_by(name: str) -> Callable[[Origin, Sequence[int]], list[Record]]:
+def drawn_by(name: str) -> Callable[[NullInputs, Sequence[int]], list[Record]]:
     """Return what draws from a null model, or from the observed untrained networks."""
     return observed if name == OBSERVED else NULL_MODELS[name].draw
 
 
-def draw_null(origin: Origin, label: str) -> dict[str, Column]:
-    """Draw from the null model that the origin's settings name, or of the observed untrained networks.
+def draw_null(inputs: NullInputs, label: str) -> dict[str, Column]:
+    """Draw from the null model that the inputs's settings name, or of the observed untrained networks.
 
     Args:
-        origin: What draws are made from; its progress keeps those that an interrupted job has finished.
+        inputs: What draws are made from; its progress keeps those that an interrupted job has finished.
         label: Name of the job in messages.
 
     Returns:
@@ -37,26 +37,26 @@ def draw_null(origin: Origin, label: str) -> dict[str, Column]:
     Raises:
         UserError: A plug-in's draws are no records of a null store.
     """
-    draw_from, draws = drawn_by(origin.settings["null_model"]), origin.settings["draws"]
+    draw_from, draws = drawn_by(inputs.settings["null_model"]), inputs.settings["draws"]
 
     def draw(group: range) -> list[Record]:
-        return checked(draw_from(origin, group), origin, len(group))
+        return checked(draw_from(inputs, group), inputs, len(group))
 
-    keep_records(origin.progress, draws, origin.landscape.together, draw, label)
-    return record_columns(origin.progress, draws) | {
+    keep_records(inputs.progress, draws, inputs.landscape.together, draw, label)
+    return record_columns(inputs.progress, draws) | {
         "draw": np.arange(draws),
-        "optimizer": np.array([origin.optimizer_of(draw) for draw in range(draws)]),
+        "optimizer": np.array([inputs.optimizer_of(draw) for draw in range(draws)]),
     }
 
 
-def checked(records: Any, origin: Origin, draws: int) -> list[Record]:
+def checked(records: Any, inputs: NullInputs, draws: int) -> list[Record]:
     """Return draws that are records of a null store, one for each number.
 
     Raises:
         UserError: They are something else.
     """
-    settings = origin.settings
-    expected = undefined_record(settings["eigenpairs"]["count"], origin.landscape.size)
+    settings = inputs.settings
+    expected = undefined_record(settings["eigenpairs"]["count"], inputs.landscape.size)
     sizes = {name: array.shape for name, array in expected.items()}
     wrong = None
     if not isinstance(records, list | tuple) or len(records) != draws:
@@ -69,7 +69,7 @@ def checked(records: Any, origin: Origin, draws: int) -> list[Record]:
     if wrong:
         raise UserError(
             f"The null model '{settings['null_model']}' draws {wrong}; mend its function draw, which usually "
-            "returns what origin.landscape.eigenpairs_at_each does."
+            "returns what inputs.landscape.eigenpairs_at_each does."
         )
     return list(records)
 

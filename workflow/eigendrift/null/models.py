@@ -1,136 +1,44 @@
-"""Null models: each makes leading eigenvectors that lack something of those that training makes.
+"""Null models by name: what each keeps and destroys. Knows nothing of torch before one is drawn from."""
 
-Every one is a function of an `Origin` and the numbers of the draws wanted, which returns a record of a null
-store for each. The draws of a null model of trained networks belong to the optimizers of the main experiment
-in turn; without trainings, where ``Origin.optimizers`` is 0, it is applied to untrained networks, which
-validates it.
-"""
+from eigendrift.extensions.kinds import NullModel
+from eigendrift.extensions.lazy import lazy
+from eigendrift.extensions.registry import known
 
-from collections.abc import Sequence
-from dataclasses import replace
+MODELS = "eigendrift.null.sampling"
 
-import numpy as np
-import torch
-from torch.nn.utils import parameters_to_vector
-
-from eigendrift.data.samples import Samples
-from eigendrift.eigenpairs.landscape import Landscape, Record, undefined_record
-from eigendrift.null.origin import Origin
-from eigendrift.numerics import generator
-from eigendrift.training.models import build_model
-
-
-def starts_of(draws: Sequence[int]) -> list[torch.Generator]:
-    """Return a generator of the eigensolver's start vectors for each draw, all in the same state."""
-    # The rounding of eigenpairs depends on the start vectors. If each draw had other start vectors, two draws
-    # of the same network would differ in the last bits, and `metrics.copies` would not find the copy.
-    # GPUs solve several networks in the same operations, where rounding may depend on what else is solved.
-    return [generator("null", "start") for _ in draws]
-
-
-def isotropic(origin: Origin, draws: Sequence[int]) -> list[Record]:
-    """Draw orthonormal vectors uniformly: directions without any structure, and no spectrum.
-
-    Keeps the number of parameters alone; destroys architecture, data and training.
-    """
-    count, size = origin.settings["eigenpairs"]["count"], origin.landscape.size
-    return [
-        undefined_record(count, size)
-        | {
-            "eigenvector": uniform_frame(size, count, generator("null", "isotropic", draw)),
-            "converged": np.ones(count, bool),
-        }
-        for draw in draws
-    ]
-
-
-def uniform_frame(size: int, count: int, random: torch.Generator) -> np.ndarray:
-    """Draw orthonormal rows uniformly, float32 (count, size)."""
-    frame = torch.randn(size, count, dtype=torch.float64, device="cpu", generator=random)
-    orthonormal, upper = torch.linalg.qr(frame)
-    # Without the signs of the diagonal, QR does not draw uniformly (Mezzadri 2007).
-    orthonormal *= upper.diagonal().sign()
-    return np.asarray(orthonormal.T.contiguous().numpy().astype(np.float32))
-
-
-def reinitialized(origin: Origin, draws: Sequence[int]) -> list[Record]:
-    """Draw the Hessian's leading eigenpairs at fresh draws from the initialisation.
-
-    Keeps the architecture, the data and the distribution of the initial weights; destroys all that training
-    does.
-    """
-    rows, columns = origin.samples.train_images.shape[1:]
-    weights = []
-    for draw in draws:
-        random = generator("null", "reinitialized", draw)
-        model = build_model(origin.settings["model"], (rows, columns), origin.samples.classes, random)
-        weights.append(parameters_to_vector(model.parameters()).detach().numpy())
-    return origin.landscape.eigenpairs_at_each(weights, starts_of(draws))
-
-
-def permuted(origin: Origin, draws: Sequence[int]) -> list[Record]:
-    """Draw the Hessian's leading eigenpairs at final weights of the main experiment, permuted within layers.
-
-    Keeps the architecture, the data and the set of each parameter tensor's trained values, so their scale and
-    distribution; destroys how they are arranged. Weight matrices and bias vectors are permuted each among
-    themselves. Several draws may permute the weights of one run, each in its own way.
-    """
-    sizes = [parameter.numel() for parameter in origin.landscape.model.parameters()]
-    weights = [
-        permute_within(origin.end_of(draw), sizes, generator("null", "permuted", draw)) for draw in draws
-    ]
-    return origin.landscape.eigenpairs_at_each(weights, starts_of(draws))
-
-
-def permute_within(weights: np.ndarray, sizes: Sequence[int], random: torch.Generator) -> np.ndarray:
-    """Permute flat weights within each parameter tensor.
-
-    Args:
-        weights: float32 (N,), in ``model.parameters()`` order.
-        sizes: Elements of each parameter tensor; they add up to N.
-        random: CPU generator.
-    """
-    parts = np.split(weights, np.cumsum(sizes)[:-1])
-    orders = (torch.randperm(len(part), device="cpu", generator=random).numpy() for part in parts)
-    return np.concatenate([part[order] for part, order in zip(parts, orders, strict=True)])
-
-
-def shuffled_labels(origin: Origin, draws: Sequence[int]) -> list[Record]:
-    """Draw the Hessian's leading eigenpairs at the end of a training on labels shuffled among its samples.
-
-    The Hessian is over the shuffled samples as well. Keeps architecture, initial weights, images, order of
-    the batches, class frequencies, optimizer and length of training; destroys what there is to learn about
-    the images. All optimizers of a seed start alike and see the same shuffled labels.
-    """
-    return [_at_shuffled_labels(origin, draw) for draw in draws]
-
-
-def _at_shuffled_labels(origin: Origin, draw: int) -> Record:
-    shuffle = generator("null", "shuffled_labels", origin.seed_of(draw))
-    samples = with_shuffled_labels(origin.samples, shuffle)
-    weights = origin.trained_on(samples, draw)
-    landscape = Landscape(
-        samples, origin.settings["model"], origin.settings["eigenpairs"], origin.device, together=1
-    )
-    (start,) = starts_of([draw])
-    return landscape.eigenpairs_at(weights, start)
-
-
-def with_shuffled_labels(samples: Samples, random: torch.Generator) -> Samples:
-    """Permute the labels among the training samples; images and test samples stay as they are.
-
-    Args:
-        samples: Data set.
-        random: CPU generator.
-    """
-    labels = samples.train_labels
-    return replace(samples, train_labels=labels[torch.randperm(len(labels), generator=random).numpy()])
-
-
-def observed(origin: Origin, draws: Sequence[int]) -> list[Record]:
-    """Draw the Hessian's leading eigenpairs at the weights that training starts from, seed by seed.
-
-    No null model: what the null models are compared with where there is no training yet.
-    """
-    weights = [origin.initial(draw) for draw in draws]
-    return origin.landscape.eigenpairs_at_each(weights, starts_of(draws))
+NULL_MODELS = known(
+    NullModel,
+    NullModel(
+        name="isotropic",
+        draw=lazy(MODELS, "isotropic"),
+        draws="{} draws of random directions",
+        keeps="the number of parameters",
+        destroys="architecture, data and training",
+    ),
+    NullModel(
+        name="reinitialized",
+        draw=lazy(MODELS, "reinitialized"),
+        draws="the Hessian at {} fresh initialisations",
+        keeps="architecture, data and the distribution of initial weights",
+        destroys="all that training does",
+    ),
+    NullModel(
+        name="permuted",
+        draw=lazy(MODELS, "permuted"),
+        draws="the Hessian at the final weights of the main experiment's runs, permuted within each weight "
+        "matrix and bias vector, {} draws shared among the optimizers",
+        keeps="architecture, data and each layer's trained weights as a set",
+        destroys="how they are arranged",
+        of_training=True,
+        needs_ends=True,
+    ),
+    NullModel(
+        name="shuffled_labels",
+        draw=lazy(MODELS, "shuffled_labels"),
+        draws="the Hessian at the end of {} trainings, shared among the optimizers, on labels shuffled among "
+        "the training samples, and over these samples",
+        keeps="architecture, initialisation, images, class frequencies, optimizer and length of training",
+        destroys="what there is to learn about the images",
+        of_training=True,
+    ),
+)

@@ -15,9 +15,9 @@ from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.network_checks import check_model, unwrapped
 from eigendrift.eigenpairs.operator_checks import check_generator
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.request import check_count, whole_number
+from eigendrift.eigenpairs.options import check_count, whole_number
 from eigendrift.eigenpairs.snapshot import Snapshot
-from eigendrift.null.models import permute_within, uniform_frame
+from eigendrift.null.sampling import permute_within, uniform_frame
 from eigendrift.numerics import full_precision, seeded
 
 NullModelName: TypeAlias = Literal["isotropic", "reinitialized", "permuted"]

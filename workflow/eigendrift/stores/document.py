@@ -1,6 +1,6 @@
 """The registry as a page for readers: `python -m eigendrift.stores.document > results/README.md`."""
 
-from eigendrift.stores.registry import STORES
+from eigendrift.stores.arrays import STORES
 from eigendrift.stores.specs import StoreSpec
 
 INTRODUCTION = """\

@@ -21,10 +21,10 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
 from eigendrift.errors import UserError
-from eigendrift.stores import half
+from eigendrift.stores import float16
+from eigendrift.stores.arrays import SCHEMA_VERSION, specs_for
+from eigendrift.stores.checksums import is_whole, metadata_digest
 from eigendrift.stores.files import how_to_rebuild, manifest_path
-from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
-from eigendrift.stores.seals import is_whole, metadata_digest
 from eigendrift.stores.specs import ArraySpec
 
 
@@ -156,7 +156,7 @@ class _Lazy(BackendArray):
 
     def __init__(self, array: zarr.Array[Any], store: _CheckedStore) -> None:
         self.shape = array.shape
-        self._half = array.dtype == half.DTYPE
+        self._half = array.dtype == float16.DTYPE
         self.dtype = np.dtype(np.float32) if self._half else array.dtype
         self._array = array
         self._store = store
@@ -167,7 +167,7 @@ class _Lazy(BackendArray):
     def _read(self, key: tuple[int | slice, ...]) -> np.ndarray:
         stored = np.asarray(self._array[key])
         self._store.refuse_damage()
-        return half.unpacked(stored) if self._half else stored
+        return float16.unpacked(stored) if self._half else stored
 
 
 def _variable(spec: ArraySpec, array: zarr.Array[Any], store: _CheckedStore) -> xr.Variable:

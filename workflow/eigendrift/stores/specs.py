@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from eigendrift.stores.half import DTYPE as HALF
+from eigendrift.stores.float16 import DTYPE as HALF
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ArraySpec:
         unit: Unit of the values, ``1`` for pure numbers.
         meaning: What the values are, in a sentence.
         optional: Whether a store may lack it.
-        half: Whether a store may have it in float16, see `eigendrift.stores.half`.
+        half: Whether a store may have it in float16, see `eigendrift.stores.float16`.
     """
 
     name: str

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from eigendrift.stores.checksums import read_checksummed, write_checksummed
 from eigendrift.stores.files import write_file
-from eigendrift.stores.seals import read_sealed, write_sealed
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -19,13 +19,13 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     write_file(path, table.to_csv(index=False))
 
 
-def write_sealed_table(path: Path, table: pd.DataFrame) -> None:
+def write_checksummed_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table that a later stage reads, without its index, and its digest.
 
     Raises:
         UserError: There is no room for it.
     """
-    write_sealed(path, table.to_csv(index=False))
+    write_checksummed(path, table.to_csv(index=False))
 
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
@@ -38,5 +38,5 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
     Raises:
         UserError: It is missing or damaged.
     """
-    table: pd.DataFrame = pd.read_csv(StringIO(read_sealed(path)), **options)
+    table: pd.DataFrame = pd.read_csv(StringIO(read_checksummed(path)), **options)
     return table

@@ -12,7 +12,9 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from eigendrift.errors import UserError
-from eigendrift.stores import half
+from eigendrift.stores import float16
+from eigendrift.stores.arrays import SCHEMA_VERSION, specs_for
+from eigendrift.stores.checksums import chunk_digests, digest_of, metadata_digest, sealed
 from eigendrift.stores.files import (
     manifest_path,
     package_versions,
@@ -20,8 +22,6 @@ from eigendrift.stores.files import (
     room_for,
     write_json,
 )
-from eigendrift.stores.registry import SCHEMA_VERSION, specs_for
-from eigendrift.stores.seals import chunk_digests, digest_of, metadata_digest, sealed
 from eigendrift.stores.specs import ArraySpec
 
 Column = np.ndarray | Sequence[np.ndarray]
@@ -155,7 +155,7 @@ def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict
 
 
 def _scale(dtype: np.dtype[Any]) -> dict[str, float]:
-    return {"scale_factor": half.SCALE_FACTOR} if dtype == half.DTYPE else {}
+    return {"scale_factor": float16.SCALE_FACTOR} if dtype == float16.DTYPE else {}
 
 
 def _chunks(spec: ArraySpec, shape: tuple[int, ...]) -> tuple[int, ...]:

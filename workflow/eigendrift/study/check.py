@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from eigendrift.errors import UserError
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.models import NULL_MODELS
+from eigendrift.study.captions import parameters_on
 from eigendrift.study.extensions import completed
-from eigendrift.study.facts import parameters_on
 from eigendrift.study.runs import all_runs, runs_of, steps_key, steps_of
 from eigendrift.study.schema import check_schema, listing, shown
 from eigendrift.study.subsets import WHOLE, DatasetFacts, with_subsets

@@ -4,9 +4,9 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from eigendrift.data.registry import DATASETS
+from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.models import NULL_MODELS
 from eigendrift.training.networks import MODELS, USUAL
 from eigendrift.training.optimizers import OPTIMIZERS
 

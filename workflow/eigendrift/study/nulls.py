@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.runs import runs_of, solver_settings, training_settings
 
 # What a null model's name stands behind where it is applied to networks without training.

@@ -6,12 +6,12 @@ from math import prod
 from typing import Any
 
 from eigendrift.extensions.kinds import Model
-from eigendrift.extensions.later import by_name
+from eigendrift.extensions.lazy import lazy
 from eigendrift.extensions.registry import known
 
 Settings = Mapping[str, Any]
 Shape = tuple[int, int]
-BUILDERS = "eigendrift.training.models"
+BUILDERS = "eigendrift.training.torch_networks"
 
 # What a study means that names no kind.
 USUAL = "mlp"
@@ -69,7 +69,7 @@ MODELS = known(
     Model,
     Model(
         name="mlp",
-        build=by_name(BUILDERS, "perceptron"),
+        build=lazy(BUILDERS, "perceptron"),
         settings={
             "hidden_widths": {
                 "description": (
@@ -86,7 +86,7 @@ MODELS = known(
     ),
     Model(
         name="cnn",
-        build=by_name(BUILDERS, "convolutional"),
+        build=lazy(BUILDERS, "convolutional"),
         settings={
             "channels": {
                 "description": (

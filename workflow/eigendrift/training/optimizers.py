@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from eigendrift.extensions.kinds import Optimizer
-from eigendrift.extensions.later import by_name
+from eigendrift.extensions.lazy import lazy
 from eigendrift.extensions.registry import known
 from eigendrift.training.preconditioners import of_adam, of_rmsprop
 
 Settings = Mapping[str, Any]
-BUILDERS = "eigendrift.training.builders"
+BUILDERS = "eigendrift.training.torch_optimizers"
 
 DECAY = {"$ref": "#/$defs/decay"}
 ADDED = {
@@ -47,20 +47,20 @@ OPTIMIZERS = known(
     Optimizer,
     Optimizer(
         name="sgd",
-        build=by_name(BUILDERS, "sgd"),
+        build=lazy(BUILDERS, "sgd"),
         description="Plain stochastic gradient descent.",
         threshold=_heavy_ball_threshold,
     ),
     Optimizer(
         name="momentum",
-        build=by_name(BUILDERS, "sgd"),
+        build=lazy(BUILDERS, "sgd"),
         settings={"momentum": DECAY},
         description="Stochastic gradient descent with heavy-ball momentum.",
         threshold=_heavy_ball_threshold,
     ),
     Optimizer(
         name="adam",
-        build=by_name(BUILDERS, "adam"),
+        build=lazy(BUILDERS, "adam"),
         settings={"beta1": DECAY, "beta2": DECAY, "epsilon": ADDED},
         description="Adam (Kingma & Ba 2015).",
         second_moment="exp_avg_sq",
@@ -69,7 +69,7 @@ OPTIMIZERS = known(
     ),
     Optimizer(
         name="adamw",
-        build=by_name(BUILDERS, "adamw"),
+        build=lazy(BUILDERS, "adamw"),
         settings={"beta1": DECAY, "beta2": DECAY, "epsilon": ADDED, "weight_decay": WEIGHT_DECAY},
         description="Adam with decoupled weight decay (Loshchilov & Hutter 2019).",
         second_moment="exp_avg_sq",
@@ -78,7 +78,7 @@ OPTIMIZERS = known(
     ),
     Optimizer(
         name="rmsprop",
-        build=by_name(BUILDERS, "rmsprop"),
+        build=lazy(BUILDERS, "rmsprop"),
         settings={"beta2": DECAY, "epsilon": ADDED},
         description="RMSprop (Tieleman & Hinton 2012).",
         second_moment="square_avg",
@@ -87,14 +87,14 @@ OPTIMIZERS = known(
     ),
     Optimizer(
         name="sam",
-        build=by_name(BUILDERS, "sam"),
+        build=lazy(BUILDERS, "sam"),
         settings={"momentum": DECAY, "radius": RADIUS},
         description="Sharpness-aware minimization over heavy-ball SGD (Foret et al. 2021).",
         takes_closure=True,
     ),
     Optimizer(
         name="muon",
-        build=by_name(BUILDERS, "muon"),
+        build=lazy(BUILDERS, "muon"),
         settings={"momentum": DECAY, "weight_decay": WEIGHT_DECAY},
         description=(
             "Muon (Jordan et al. 2024) for matrices, AdamW for biases and all else that is no matrix."

@@ -18,11 +18,11 @@ from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
 from eigendrift.tracking import Tracker, tracked
 from eigendrift.training.batches import BatchOrder
-from eigendrift.training.builders import built, second_moment
 from eigendrift.training.checkpoints import checkpoint_steps
 from eigendrift.training.divergence import diverged_from
-from eigendrift.training.models import check_network, initial_model
 from eigendrift.training.optimizers import OPTIMIZERS
+from eigendrift.training.torch_networks import check_network, initial_model
+from eigendrift.training.torch_optimizers import built, second_moment
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.models import NULL_MODELS
 from eigendrift.validation.samples import (
     CENTRAL,
     conformal_p,

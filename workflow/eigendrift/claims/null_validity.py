@@ -19,7 +19,7 @@ DIFFERENT, OUTSIDE, CANNOT_TELL = "different", "outside", "cannot tell"
 
 
 @dataclass(frozen=True)
-class Standing:
+class NullValidity:
     """What the validation says of the inverse participation ratio on one data set, by rank from the first.
 
     Attributes:
@@ -67,9 +67,9 @@ class Standing:
         return [f"{dataset}: the null model {self.null_model} {state}"]
 
 
-def read_standings(
+def read_null_validity(
     validation: Path, departure: Path, null_model: str, datasets: Iterable[str]
-) -> dict[str, Standing]:
+) -> dict[str, NullValidity]:
     """Read what the validation says of a null model, by data set.
 
     Args:
@@ -87,7 +87,7 @@ def read_standings(
     )
     after = after[(after["optimizer"] == OPTIMIZER) & (after["moment"] == "end")]
     return {
-        dataset: Standing(null_model, _by_rank(before, dataset), _by_rank(after, dataset))
+        dataset: NullValidity(null_model, _by_rank(before, dataset), _by_rank(after, dataset))
         for dataset in datasets
     }
 

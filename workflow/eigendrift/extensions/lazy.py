@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 
-def by_name(module: str, function: str) -> Callable[..., Any]:
+def lazy(module: str, function: str) -> Callable[..., Any]:
     """Return a function that stands for one of another module.
 
     Whatever reads a declaration with it does not depend on what that module needs, neither at run time nor in

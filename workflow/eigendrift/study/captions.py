@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eigendrift.errors import UserError
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.names import title_of
 from eigendrift.study.runs import Run, steps_of
 from eigendrift.study.subsets import DatasetFacts

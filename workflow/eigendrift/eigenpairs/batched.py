@@ -14,8 +14,8 @@ import torch
 from eigendrift.eigenpairs.krylov import PASSES, SHARE_REMOVED, KrylovBasis
 from eigendrift.eigenpairs.lanczos import Lanczos, Steps, advance
 from eigendrift.eigenpairs.operator_checks import check_generator, check_kind, other_probe
+from eigendrift.eigenpairs.options import checked_basis_size
 from eigendrift.eigenpairs.pairs import Eigenpairs
-from eigendrift.eigenpairs.request import checked_basis_size
 from eigendrift.eigenpairs.symmetric import OperatorStack, check_finite, not_finite
 from eigendrift.numerics import full_precision
 

@@ -1,4 +1,4 @@
-"""Which experiments a study has: files laid over each other merge, so one of them can only be unset."""
+"""The configuration in one form: without unset experiments, its keys in one order."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,3 +25,15 @@ def without_unset(config: Mapping[str, Any]) -> dict[str, Any]:
         )
     chosen = {name: experiment for name, experiment in experiments.items() if experiment is not None}
     return {**config, "experiments": chosen}
+
+
+def ordered(value: Any) -> Any:
+    """Return a configuration with its keys in alphabetical order at every level; lists keep theirs.
+
+    Settings become parameters of jobs and parts of manifests, where another order would look like a change.
+    """
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [ordered(item) for item in value]
+    return value

@@ -9,7 +9,7 @@ from typing import Any
 from eigendrift.errors import UserError
 from eigendrift.stores.files import how_to_rebuild, write_file
 
-SEAL = "seal"
+CHECKSUM = "seal"
 
 
 def digest_of(content: Any) -> str:
@@ -19,12 +19,14 @@ def digest_of(content: Any) -> str:
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a manifest with a digest of all of it."""
-    return {**content, SEAL: digest_of(content)}
+    return {**content, CHECKSUM: digest_of(content)}
 
 
 def is_whole(content: Mapping[str, Any]) -> bool:
     """Tell whether a manifest is what was sealed."""
-    return content.get(SEAL) == digest_of({key: value for key, value in content.items() if key != SEAL})
+    return content.get(CHECKSUM) == digest_of(
+        {key: value for key, value in content.items() if key != CHECKSUM}
+    )
 
 
 def metadata_digest(store: Path) -> str:
@@ -49,31 +51,31 @@ def chunk_digests(array: Path) -> dict[str, str]:
     }
 
 
-def seal_path(path: Path) -> Path:
+def checksum_path(path: Path) -> Path:
     """Return where the digest of a table or record that a later stage reads lies: beside it."""
     return path.with_name(f"{path.name}.sha256")
 
 
-def write_sealed(path: Path, content: str) -> None:
+def write_checksummed(path: Path, content: str) -> None:
     """Write a file, and beside it its digest, as ``sha256sum --check`` reads it.
 
     Raises:
         UserError: There is no room for it.
     """
     write_file(path, content)
-    write_file(seal_path(path), _seal_of(path, content.encode()))
+    write_file(checksum_path(path), _checksum_of(path, content.encode()))
 
 
-def read_sealed(path: Path) -> str:
-    """Return the content of a file that `write_sealed` wrote.
+def read_checksummed(path: Path) -> str:
+    """Return the content of a file that `write_checksummed` wrote.
 
     Raises:
         UserError: It or its digest is missing, or it is not what was written.
     """
-    seal = seal_path(path)
+    seal = checksum_path(path)
     try:
         content = path.read_bytes()
-        whole = seal.read_bytes() == _seal_of(path, content).encode()
+        whole = seal.read_bytes() == _checksum_of(path, content).encode()
     except OSError:
         whole = False
     if not whole:
@@ -83,5 +85,5 @@ def read_sealed(path: Path) -> str:
     return content.decode()
 
 
-def _seal_of(path: Path, content: bytes) -> str:
+def _checksum_of(path: Path, content: bytes) -> str:
     return f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"

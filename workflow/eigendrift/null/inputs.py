@@ -12,9 +12,9 @@ from torch.nn.utils import parameters_to_vector
 from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.errors import UserError
-from eigendrift.null.registry import NULL_MODELS
+from eigendrift.null.models import NULL_MODELS
 from eigendrift.stores.progress import Progress
-from eigendrift.training.models import initial_model
+from eigendrift.training.torch_networks import initial_model
 from eigendrift.training.trajectory import train
 
 # Only where a training ends matters.
@@ -22,7 +22,7 @@ CHECKPOINTS = {"count": 2, "spacing": "linear"}
 
 
 @dataclass(frozen=True)
-class Origin:
+class NullInputs:
     """What the draws of a null model are made from.
 
     Attributes:
