@@ -1,6 +1,6 @@
 """eigendrift: what an optimizer does to the curvature of a network.
 
-Data flows one way: data → training → eigenpairs → (null) → metrics → claims and figures.
+Data flows one way: data → training → eigenpairs → null models → metrics → validation and claims → figures → report.
 """
 
 from snakemake.utils import min_version
@@ -11,12 +11,7 @@ min_version("9.27")
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
-include: "workflow/rules/code.smk"
-include: "workflow/rules/plugins.smk"
-include: "workflow/rules/start.smk"
-include: "workflow/rules/storage.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/eigenpairs.smk"

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from eigendrift.study.nulls import null_settings  # noqa: E402
 from eigendrift.study.runs import all_runs  # noqa: E402
-from overlay import laid_over_default  # noqa: E402
+from runtime.configuration import merged  # noqa: E402
 
 SEED = re.compile(r"/seed\d+$")
 # By which power of which ratio of the two studies the work of a job grows.
@@ -40,7 +40,7 @@ ONE_FOR_EACH_RUN = ("train", "eigenpairs", "metrics", "wide_eigenpairs", "wide_m
 
 def complete(study: Path) -> dict[str, Any]:
     """Return config.yaml with a study laid over it."""
-    return laid_over_default([study])
+    return merged([study])
 
 
 def estimate(jobs: pd.DataFrame, measured: dict[str, Any], wanted: dict[str, Any]) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from eigendrift.study.nulls import null_names, null_settings  # noqa: E402
 from eigendrift.study.runs import Run, all_runs, runs_of  # noqa: E402
 from eigendrift.study.subsets import parts_of  # noqa: E402
 from eigendrift.training.optimizers import OPTIMIZERS  # noqa: E402
-from overlay import laid_over_default  # noqa: E402
+from runtime.configuration import merged  # noqa: E402
 
 PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"
 PAPER = ROOT / "workflow/studies/paper.yaml"
@@ -142,7 +142,7 @@ def main(desk: Path, reduced: Path) -> None:
     jobs, config = measured(desk)
     print(HEADER)
     print(row("`desk`, measured", config, len(jobs), core_hours(jobs), bytes_on_disk(desk)))
-    tenfold = laid_over_default([PAPER, TENFOLD])
+    tenfold = merged([PAPER, TENFOLD])
     studies = {"`paper`": complete(PAPER), "`paper` with ten times the seeds": tenfold}
     longest = {}
     for name, study in studies.items():

@@ -20,7 +20,7 @@ from snakemake.cli import get_argument_parser
 from eigendrift.stores.arrays import STORES
 from eigendrift.stores.writing import write_store
 from eigendrift.study.runs import all_runs, runs_of
-from overlay import laid_over_default
+from runtime.configuration import merged
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -165,7 +165,7 @@ def test_bytes_of_a_study_count_what_has_an_entry_for_each_parameter():
 
 
 def test_ten_times_the_seeds_are_ten_times_the_runs():
-    paper, tenfold = estimate.complete(scale.PAPER), laid_over_default([scale.PAPER, scale.TENFOLD])
+    paper, tenfold = estimate.complete(scale.PAPER), merged([scale.PAPER, scale.TENFOLD])
     seeds = [{name: one["seeds"] for name, one in study["experiments"].items()} for study in (paper, tenfold)]
     assert seeds[1] == {name: 10 * number for name, number in seeds[0].items()}
     assert len(all_runs(tenfold)) == 10 * len(all_runs(paper))

@@ -1,35 +1,36 @@
 """Claims.
 
-Consumes runs/<run>/metrics.zarr of the main experiment and the sweeps, and the baselines of the chosen null model; of
-the main experiment the same with more eigenpairs, where a claim's sensitivity asks for them. Also null_validation.csv
-and null_departure.csv, which say whether the null model bears a claim.
-Produces claims.json with its digest, claims.csv and claims_sensitivity.csv; at the end of a run that asked for them, a line for each verdict.
+Consumes runs/<run>/metrics.zarr of the main experiment and the sweeps, and the baselines of the configured null model;
+runs/<run>/wide/metrics.zarr and their baselines if the sensitivity of a claim needs more eigenpairs; and
+null_validation.csv and null_departure.csv, which say whether the null model supports a claim.
+Produces claims.json with its checksum, claims.csv and claims_sensitivity.csv. A run that decided the claims prints a
+line for each verdict.
 """
 
 import json
 
 from eigendrift.claims.console import console_table
 
-SWEEPS = {
-    name: [store_of(run, "metrics") for run in runs_of(config, name)]
-    for name in ("batch_sizes", "learning_rates")
-    if name in config["experiments"]
-}
 VERDICTS = "<results>/claims.json"
+DECIDED = {
+    "metrics": [store_of(run, "metrics") for run in MAIN],
+    "baselines": baselines_of(MAIN, [SHOWN_NULL]),
+}
+if max(config["claims"]["sensitivity"]["ranks"]) > config["eigenpairs"]["count"]:
+    DECIDED["wide_metrics"] = [store_of(run, "wide/metrics") for run in MAIN]
+    DECIDED["wide_baselines"] = baselines_of(MAIN, [wide_name(config)])
+for sweep in ("batch_sizes", "learning_rates"):
+    if sweep in config["experiments"]:
+        DECIDED[sweep] = [store_of(run, "metrics") for run in runs_of(config, sweep)]
 
 
 rule claims:
     input:
-        **{name: stores for name, stores in DECIDED.items() if name != "manifests"},
-        **{name: ancient(stores) for name, stores in SWEEPS.items()},
-        manifests=list(
-            dict.fromkeys(
-                DECIDED["manifests"] + manifests_of(sum(SWEEPS.values(), []))
-            )
-        ),
+        **{name: ancient(stores) for name, stores in DECIDED.items()},
+        manifests=manifests_of(dict.fromkeys(sum(DECIDED.values(), []))),
         validation=VALIDATION,
         departure=DEPARTURE,
-        seals=checksums_of(VALIDATION, DEPARTURE),
+        checksums=checksums_of(VALIDATION, DEPARTURE),
     output:
         json=report(
             VERDICTS,
@@ -49,7 +50,7 @@ rule claims:
             category="Claims",
             labels={"figure": "sensitivity", "file": "table (csv)"},
         ),
-        seals=checksums_of(VERDICTS),
+        checksums=checksums_of(VERDICTS),
     log:
         "<results>/logs/claims.log",
     benchmark:

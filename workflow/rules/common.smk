@@ -1,23 +1,43 @@
-"""What the rules share: the checked configuration and the runs of the study.
+"""What the rules share: the checked configuration, the runs of the study, and the code of jobs.
 
-Consumes config.yaml, the files laid over it, and plug-ins. Produces nothing.
+Consumes config.yaml, the files merged into it, and plug-ins. Produces logs/snakemake.lock and logs/code.json.
 """
 
 import functools
+import gc
+import logging
 import os
 import re
 import shutil
+import sys
+from pathlib import Path
 
-import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
+
+# If another workflow uses eigendrift as a module, workflow.basedir is that workflow's directory.
+WORKFLOW = Path(workflow.current_basedir.get_path_or_uri(secret_free=False)).parent
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+if not (WORKFLOW / "eigendrift").is_dir():
+    raise WorkflowError(
+        "eigendrift is a library as well as a workflow, so its Snakefile must be on this machine; clone the repository "
+        "and give the path of the clone's Snakefile."
+    )
+sys.path.insert(0, str(WORKFLOW))
 
 from eigendrift.data.datasets import DATASETS as WHOLE_DATASETS
-from eigendrift.extensions.declarations import check_declarations
-from eigendrift.extensions.plugins import load_plugins, plugin_files
+from eigendrift.errors import UserError
+from eigendrift.extensions import (
+    Dataset,
+    Figure,
+    Metric,
+    Model,
+    NullModel,
+    Optimizer,
+)
+from eigendrift.extensions.registry import known, source_of
 from eigendrift.null.models import NULL_MODELS
-from eigendrift.stores.arrays import METRICS
-from eigendrift.study.check import check_config, check_sizes
-from eigendrift.study.normalized import without_unset
-from eigendrift.study.extensions import completed
+from eigendrift.stores.checksums import checksum_path
 from eigendrift.study.captions import facts_of
 from eigendrift.study.nulls import (
     WIDE,
@@ -32,36 +52,52 @@ from eigendrift.study.runs import (
     data_settings,
     runs_of,
     solver_settings,
+    storage_settings,
     training_settings,
 )
 from eigendrift.study.subsets import parts_of, with_subsets
 from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes
-
+from eigendrift.training.networks import kind_of
 from eigendrift.training.optimizers import is_adaptive
+from runtime import code_digest, configuration, lock
+from runtime.start import start
 
-WRITTEN = config
+# The plan of a large study consists of millions of objects that stay. Looking for garbage among them as often as Python
+# does would take a tenth of the planning.
+gc.set_threshold(50_000, 20, 50)
+# For each line that Snakemake's log has no room for, Python would print a call stack; the terminal shows the line.
+logging.raiseExceptions = False
+
 try:
-    config = without_unset(WRITTEN)
-    PLUGINS = plugin_files(config.get("plugins"))
-    load_plugins(PLUGINS)
-    BARE_SCHEMA = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
-    check_declarations(
-        BARE_SCHEMA["$defs"],
-        [name for array in METRICS.arrays for name in (array.name, *array.dims)],
-    )
-    check_config(config, BARE_SCHEMA)
-    SCHEMA = completed(BARE_SCHEMA, ordered(config))
-    check_sizes(config, WHOLE_DATASETS)
-    if config["figures"]["style"]:
-        # matplotlib takes a while to import, and hardly any study changes the style.
-        from eigendrift.figures.style import check_style
-
-        check_style(config["figures"]["style"])
+    # Jobs get the configuration that the main process has checked.
+    if workflow.is_main_process and not IS_MODULE:
+        configuration.check_workflow_profile(sys.argv[1:], Path(workflow.rundir))
+        for file in [configuration.DEFAULT, *workflow.configfiles]:
+            configuration.read_config(file)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-WRITTEN, config = ordered(WRITTEN), ordered(config)
+
+configfile: f"{WORKFLOW.parent}/config.yaml"
+
+
+if (
+    IS_MODULE
+    and workflow.modifier.path_modifier.replace_prefix("results/") != "results/"
+):
+    raise WorkflowError(
+        "eigendrift's results are in results/<study>; leave out prefix and replace_prefix of the module."
+    )
+try:
+    WRITTEN = ordered(
+        configuration.merged_module_config(config) if IS_MODULE else config
+    )
+    config, PLUGINS, SCHEMA = configuration.checked(WRITTEN)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
 STUDY = config["study"]
+PLACE = Path(f"results/{STUDY}")
 DATASETS = with_subsets(config, WHOLE_DATASETS)
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
@@ -72,10 +108,14 @@ PRECONDITIONED = [
     and run.seed < config["eigenpairs"]["preconditioned_seeds"]
 ]
 NULLS = config["null_models"]["names"]
+SHOWN_NULL = config["figures"]["null_model"]
+FURTHER_NULLS = [
+    null for null in config["figures"]["further_null_models"] if null != SHOWN_NULL
+]
 SHOWN = list(dict.fromkeys(run.dataset for run in MAIN))
 
-# Where a user keeps files says nothing about their content, which is verified by digest. As a parameter it
-# would rerun the whole study when a directory moves; as a variable it reaches the jobs and reruns nothing.
+# The directory of data files does not change their content, which is verified by checksum. As a parameter, a new
+# directory would rerun the whole study; as an environment variable, it reaches the jobs and reruns nothing.
 if config["data_dir"] and not os.environ.get("EIGENDRIFT_DATA"):
     os.environ.update(
         EIGENDRIFT_DATA=str(Path(config["data_dir"]).expanduser().resolve())
@@ -93,18 +133,64 @@ wildcard_constraints:
     run=r"[^/]+/[^/]+/[^/]+/batch[^/]+/seed\d+",
 
 
+# The code of jobs. A job on a cluster is a snakemake of its own, which takes the digests of the one that submitted it.
+DIGESTS = code_digest.digests_at_start(PLUGINS, [WRITTEN, list(map(str, PLUGINS))])
+SHARES_RESULTS = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+if not workflow.is_main_process and SHARES_RESULTS and not IS_MODULE:
+    try:
+        DIGESTS = code_digest.recorded_digests(PLACE, DIGESTS)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def code(script, *modules, plugins=()):
+    """Return the digest of a script, the modules that it imports, and plug-ins: a parameter of every rule.
+
+    Files as inputs would take a third of the time in which a large study is planned.
+    """
+    if callable(plugins):
+        return of_job(
+            lambda w: cached_digest(script, modules, plugins(w)),
+            cached_digest(script, modules, ()),
+        )
+    return cached_digest(script, modules, plugins)
+
+
+@functools.cache
+def cached_digest(script, modules, plugins):
+    return code_digest.digest_of(code_digest.code_of(script, modules, plugins), DIGESTS)
+
+
+def of_job(function, otherwise=()):
+    """Return a function of wildcards if the study has plug-ins, else a constant, which is faster to plan."""
+    return function if PLUGINS else otherwise
+
+
+def plugins_of(*extensions):
+    """Return the files of plug-ins that extensions, each given by kind and name, come from."""
+    sources = dict.fromkeys(source_of(kind, name) for kind, name in extensions)
+    return tuple(str(source) for source in sources if source)
+
+
+def plugins_for_training(w):
+    run = run_of(w)
+    return plugins_of(
+        (Optimizer, run.optimizer), (Model, kind_of(config["models"][run.model]))
+    )
+
+
 def gpus():
-    """How many GPUs a job asks for: one if the study may compute on one and this machine shows one."""
+    """Return how many GPUs a job needs: one if the study may use one and this machine has one."""
     wanted = config["device"]
-    shown = shutil.which("nvidia-smi") is not None
-    return int(wanted.startswith("cuda") or (wanted == "auto" and shown))
+    present = shutil.which("nvidia-smi") is not None
+    return int(wanted.startswith("cuda") or (wanted == "auto" and present))
 
 
 def run_of(w):
-    """The run that wildcards name."""
+    """Return the run that wildcards name."""
     if w.run not in RUNS:
         raise WorkflowError(
-            f"The study {STUDY} has no run {w.run}; `snakemake --summary` lists all that it makes."
+            f"The study {STUDY} has no run {w.run}; `snakemake --summary` lists all runs."
         )
     return RUNS[w.run]
 
@@ -113,27 +199,8 @@ def store_of(run, kind):
     return f"results/{STUDY}/runs/{run.directory}/{kind}.zarr"
 
 
-def ends_of(w):
-    """The trajectories of all seeds of one optimizer in the main experiment."""
-    wanted = (w.dataset, w.model, w.optimizer)
-    return [
-        store_of(run, "trajectory")
-        for run in MAIN
-        if (run.dataset, run.model, run.optimizer) == wanted
-    ]
-
-
-def permuted_by(w):
-    """The trajectories whose final weights a null model permutes; none if it makes nothing of them."""
-    runs = [run for run in MAIN if (run.dataset, run.model) == (w.dataset, w.model)]
-    # At untrained networks there are none.
-    facts = NULL_MODELS.get(w.null.removeprefix(WIDE))
-    wanted = facts is not None and facts.needs_ends
-    return [store_of(run, "trajectory") for run in runs if wanted]
-
-
 def baselines_of(runs, nulls):
-    """The measured draws of null models for the data sets and networks of some runs."""
+    """Return the stores of measured null models for the data sets and networks of some runs."""
     return list(
         dict.fromkeys(
             f"results/{STUDY}/null/{run.dataset}/{run.model}/{null}-baseline.zarr"
@@ -144,18 +211,17 @@ def baselines_of(runs, nulls):
 
 
 def manifests_of(stores):
-    """The manifests beside stores: they decide reruns, by content, which directories cannot."""
+    """Return the manifests next to stores; their content decides reruns, which a directory's time stamp cannot."""
     return [store.removesuffix(".zarr") + ".json" for store in stores]
 
 
-# The group of figures. For each job in one Snakemake looks at all its inputs, of a figure several for each run, again
-# whenever one is made: those of large studies are in none.
-DRAWN = "drawn" if len(RUNS) <= 200 else None
+def checksums_of(*tables):
+    """Return the checksum files next to tables that a later stage reads."""
+    return [str(checksum_path(Path(table))) for table in tables]
+
+
+# Null models and runs that several rules read.
 BASELINES = baselines_of(MAIN, NULLS)
-SHOWN_NULL = config["figures"]["null_model"]
-FURTHER_NULLS = [
-    null for null in config["figures"]["further_null_models"] if null != SHOWN_NULL
-]
 
 
 def measured(runs, kind="metrics", further=()):
@@ -193,11 +259,15 @@ def together(*parts):
     return {**stores, "manifests": list(manifests)}
 
 
-MEASURED = measured(MAIN)
-# Claims about more eigenvectors than all checkpoints have rest on the checkpoints that have more.
-MOST_RANKS = max(config["claims"]["sensitivity"]["ranks"])
-DECIDED = (
-    together(MEASURED, measured_wide(MAIN))
-    if MOST_RANKS > config["eigenpairs"]["count"]
-    else MEASURED
-)
+if workflow.is_main_process:
+    if process := lock.holder(PLACE):
+        # Snakemake's own refusal follows; it advises to unlock, because it does not know that someone is working.
+        logger.warning(lock.refusal(PLACE, process))
+
+
+onstart:
+    if workflow.is_main_process:
+        try:
+            start(workflow, PLACE, DIGESTS)
+        except UserError as error:
+            raise WorkflowError(str(error)) from None

@@ -1,8 +1,12 @@
 """Data sets, whole or with fewer training samples.
 
-Consumes what installed packages ship, files of the user, or a download.
+Consumes data sets that installed packages ship, files of the user, or a download.
 Produces data/<dataset>.zarr and its manifest.
 """
+
+
+def plugins_for_data(w):
+    return plugins_of((Dataset, parts_of(w.dataset)[0]))
 
 
 rule data:

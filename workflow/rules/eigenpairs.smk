@@ -1,19 +1,36 @@
 """Leading eigenpairs of the Hessian along training.
 
 Consumes data/<dataset>.zarr and runs/<run>/trajectory.zarr.
-Produces runs/<run>/eigenpairs.zarr; with more pairs at fewer checkpoints runs/<run>/wide/eigenpairs.zarr; of the
-preconditioned Hessian runs/<run>/preconditioned/eigenpairs.zarr; and their manifests.
+Produces runs/<run>/eigenpairs.zarr; runs/<run>/wide/eigenpairs.zarr with more pairs at fewer checkpoints;
+runs/<run>/preconditioned/eigenpairs.zarr for the preconditioned Hessian; and their manifests.
 """
+
+STORAGE = storage_settings(config)
+# If `storage` keeps only some eigenvectors, all of them are in `whole/` next to the store until they are measured.
+KEEPS_SOME = not STORAGE.keys() <= {"dtype"}
+WHOLE = "whole/" if KEEPS_SOME else ""
+
+
+def whole_eigenpairs(folder):
+    """Return the temporary outputs with all eigenpairs, if `storage` keeps only some."""
+    if not KEEPS_SOME:
+        return {}
+    return {
+        "whole": temp(
+            directory(f"<results>/runs/{{run}}/{folder}whole/eigenpairs.zarr")
+        ),
+        "whole_manifest": temp(f"<results>/runs/{{run}}/{folder}whole/eigenpairs.json"),
+    }
 
 
 rule eigenpairs:
     input:
+        data=lambda w: ancient(f"<results>/data/{run_of(w).dataset}.zarr"),
+        trajectory=ancient("<results>/runs/{run}/trajectory.zarr"),
         manifests=lambda w: [
-            rules.train.output.manifest,
+            "<results>/runs/{run}/trajectory.json",
             f"<results>/data/{run_of(w).dataset}.json",
         ],
-        data=lambda w: ancient(f"<results>/data/{run_of(w).dataset}.zarr"),
-        trajectory=ancient(rules.train.output.store),
     output:
         **whole_eigenpairs(""),
         store=directory("<results>/runs/{run}/eigenpairs.zarr"),
@@ -30,9 +47,11 @@ rule eigenpairs:
     params:
         code=code("eigenpairs", plugins=plugins_for_training),
         plugins=of_job(plugins_for_training),
-        solver=solver_settings(config),
-        preconditioned=False,
-        every=1,
+        settings={
+            "eigenpairs": solver_settings(config),
+            "every": 1,
+            "preconditioned": False,
+        },
         storage=STORAGE,
         device=config["device"],
     message:
@@ -53,9 +72,11 @@ use rule eigenpairs as wide_eigenpairs with:
     params:
         code=code("eigenpairs", plugins=plugins_for_training),
         plugins=of_job(plugins_for_training),
-        solver=solver_settings(config, "wide_count"),
-        every=config["eigenpairs"]["wide_every"],
-        preconditioned=False,
+        settings={
+            "eigenpairs": solver_settings(config, "wide_count"),
+            "every": config["eigenpairs"]["wide_every"],
+            "preconditioned": False,
+        },
         storage=STORAGE,
         device=config["device"],
     message:
@@ -74,9 +95,11 @@ use rule eigenpairs as preconditioned_eigenpairs with:
     params:
         code=code("eigenpairs", plugins=plugins_for_training),
         plugins=of_job(plugins_for_training),
-        solver=solver_settings(config),
-        every=1,
-        preconditioned=True,
+        settings={
+            "eigenpairs": solver_settings(config),
+            "every": 1,
+            "preconditioned": True,
+        },
         storage=STORAGE,
         device=config["device"],
     message:

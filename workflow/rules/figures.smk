@@ -6,6 +6,32 @@ Produces figures/figNN_<name> or extNN_<name>.png, .pdf and .csv, the numbers pl
 
 from eigendrift.training.networks import USUAL
 
+# For each job in a group, Snakemake examines all of its inputs again whenever one is created. Figures of large studies
+# have several inputs per run, so they are in no group.
+DRAWN = "drawn" if len(RUNS) <= 200 else None
+MEASURED = measured(MAIN)
+# The lines of optimizers and null models that plug-ins declare depend on the whole study.
+USED = list(dict.fromkeys(run.optimizer for run in RUNS.values()))
+STYLED = {
+    "optimizers": USED if plugins_of(*((Optimizer, name) for name in USED)) else [],
+    "null_models": NULLS if NULL_PLUGINS else [],
+}
+
+
+def shown_by_plugin(figure):
+    """The same for a figure of a plug-in."""
+    stores = plugin_stores(figure.metrics)
+    own = {"manifests": manifests_of(stores)} | (
+        {"plugin_metrics": ancient(stores)} if stores else {}
+    )
+    plugins = plugins_of((Figure, figure.name))
+    return shown(figure.name, "Plug-ins", MAIN, together(MEASURED, own)) | {
+        "plugins": plugins,
+        "modules": [],
+        "caption": "plugin",
+        "text": figure.caption,
+    }
+
 
 def shown(draw, category, runs, stores=None, sample=None, nulls=(), **settings):
     """One figure: its module in eigendrift.figures, the runs it is about, what it reads, and its settings.
@@ -176,7 +202,7 @@ FIGURES = {
     ),
 }
 # Its panels are the layers of a perceptron.
-if model_of(EXAMPLES[0].model) == (Model, USUAL):
+if kind_of(config["models"][EXAMPLES[0].model]) == USUAL:
     FIGURES |= {
         "fig16_leading_eigenvector": shown(
             "leading_eigenvector",
@@ -287,6 +313,7 @@ for name, figure in FIGURES.items():
         params:
             code=code("figure", *figure["modules"], plugins=figure.get("plugins", ())),
             plugins=figure.get("plugins", ()),
+            modules=figure["modules"],
             draw=figure["draw"],
             settings=figure["settings"],
             style=config["figures"]["style"],

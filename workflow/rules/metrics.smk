@@ -2,15 +2,39 @@
 
 Consumes runs/<run>/{trajectory,eigenpairs}.zarr and null/<dataset>/<model>/<null>.zarr.
 Produces runs/<run>/metrics.zarr, also in wide/ and preconditioned/, runs/<run>/plugins/<metric>.zarr, and null/<dataset>/<model>/<null>-baseline.zarr, and their manifests.
-Where jobs are submitted, these short ones go together, as many as a profile says.
+A cluster profile may put several of these short jobs into one group.
 """
+
+# All eigenpairs that there are: metrics do not depend on how many are kept.
+WHOLE_MANIFEST = {
+    folder: {
+        "whole_manifest": ancient(
+            f"<results>/runs/{{run}}/{folder}whole/eigenpairs.json"
+        )
+    }
+    for folder in ("", "wide/", "preconditioned/")
+    if KEEPS_SOME
+}
+
+
+def plugins_for_metric(w):
+    return plugins_of((Metric, w.metric))
+
+
+def plugin_stores(metrics):
+    """Return the stores of metrics that plug-ins declare, for all runs of the main experiment."""
+    return [store_of(run, f"plugins/{metric}") for metric in metrics for run in MAIN]
 
 
 rule metrics:
     input:
-        **to_measure(rules.eigenpairs.output),
-        manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
-        trajectory=ancient(rules.train.output.store),
+        **WHOLE_MANIFEST.get("", {}),
+        trajectory=ancient("<results>/runs/{run}/trajectory.zarr"),
+        eigenpairs=ancient(f"<results>/runs/{{run}}/{WHOLE}eigenpairs.zarr"),
+        manifests=[
+            "<results>/runs/{run}/trajectory.json",
+            "<results>/runs/{run}/eigenpairs.json",
+        ],
     output:
         store=directory("<results>/runs/{run}/metrics.zarr"),
         manifest="<results>/runs/{run}/metrics.json",
@@ -32,9 +56,13 @@ rule metrics:
 
 use rule metrics as wide_metrics with:
     input:
-        **to_measure(rules.wide_eigenpairs.output),
-        manifests=[rules.train.output.manifest, rules.wide_eigenpairs.output.manifest],
-        trajectory=ancient(rules.train.output.store),
+        **WHOLE_MANIFEST.get("wide/", {}),
+        trajectory=ancient("<results>/runs/{run}/trajectory.zarr"),
+        eigenpairs=ancient(f"<results>/runs/{{run}}/wide/{WHOLE}eigenpairs.zarr"),
+        manifests=[
+            "<results>/runs/{run}/trajectory.json",
+            "<results>/runs/{run}/wide/eigenpairs.json",
+        ],
     output:
         store=directory("<results>/runs/{run}/wide/metrics.zarr"),
         manifest="<results>/runs/{run}/wide/metrics.json",
@@ -48,8 +76,11 @@ use rule metrics as wide_metrics with:
 
 rule preconditioned_metrics:
     input:
-        **to_measure(rules.preconditioned_eigenpairs.output),
-        manifest=rules.preconditioned_eigenpairs.output.manifest,
+        **WHOLE_MANIFEST.get("preconditioned/", {}),
+        eigenpairs=ancient(
+            f"<results>/runs/{{run}}/preconditioned/{WHOLE}eigenpairs.zarr"
+        ),
+        manifest="<results>/runs/{run}/preconditioned/eigenpairs.json",
     output:
         store=directory("<results>/runs/{run}/preconditioned/metrics.zarr"),
         manifest="<results>/runs/{run}/preconditioned/metrics.json",
@@ -71,9 +102,13 @@ rule preconditioned_metrics:
 
 rule plugin_metric:
     input:
-        **to_measure(rules.eigenpairs.output),
-        manifests=[rules.train.output.manifest, rules.eigenpairs.output.manifest],
-        trajectory=ancient(rules.train.output.store),
+        **WHOLE_MANIFEST.get("", {}),
+        trajectory=ancient("<results>/runs/{run}/trajectory.zarr"),
+        eigenpairs=ancient(f"<results>/runs/{{run}}/{WHOLE}eigenpairs.zarr"),
+        manifests=[
+            "<results>/runs/{run}/trajectory.json",
+            "<results>/runs/{run}/eigenpairs.json",
+        ],
     output:
         store=directory("<results>/runs/{run}/plugins/{metric}.zarr"),
         manifest="<results>/runs/{run}/plugins/{metric}.json",
@@ -96,8 +131,8 @@ rule plugin_metric:
 
 rule baseline:
     input:
-        manifest=rules.null_model.output.manifest,
-        draws=ancient(rules.null_model.output.store),
+        draws=ancient("<results>/null/{dataset}/{model}/{null}.zarr"),
+        manifest="<results>/null/{dataset}/{model}/{null}.json",
     output:
         store=directory("<results>/null/{dataset}/{model}/{null}-baseline.zarr"),
         manifest="<results>/null/{dataset}/{model}/{null}-baseline.json",

@@ -1,18 +1,32 @@
 """The best minimum of each optimizer, and the curvature there, over train and test samples together.
 
-Consumes data/<dataset>.zarr and, of the main experiment, runs/<run>/trajectory.zarr.
+Consumes data/<dataset>.zarr, and runs/<run>/trajectory.zarr of the main experiment.
 Produces minima/<dataset>/<model>/<optimizer>.zarr and its manifest.
 """
 
 
+def ends_of(w):
+    """Return the trajectories of all seeds of one optimizer in the main experiment."""
+    wanted = (w.dataset, w.model, w.optimizer)
+    return [
+        store_of(run, "trajectory")
+        for run in MAIN
+        if (run.dataset, run.model, run.optimizer) == wanted
+    ]
+
+
+def plugins_for_minimum(w):
+    return plugins_of((Model, kind_of(config["models"][w.model])))
+
+
 rule minimum:
     input:
+        data=ancient("<results>/data/{dataset}.zarr"),
+        trajectories=lambda w: ancient(ends_of(w)),
         manifests=lambda w: [
             f"<results>/data/{w.dataset}.json",
             *manifests_of(ends_of(w)),
         ],
-        data=ancient("<results>/data/{dataset}.zarr"),
-        trajectories=lambda w: ancient(ends_of(w)),
     output:
         store=directory("<results>/minima/{dataset}/{model}/{optimizer}.zarr"),
         manifest="<results>/minima/{dataset}/{model}/{optimizer}.json",

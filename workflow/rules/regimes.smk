@@ -1,22 +1,26 @@
 """Where the claims hold: over sizes of the training set, learning rates and lengths of training.
 
-Consumes runs/<run>/metrics.zarr of the experiment training_sizes, further seeds of the same settings, and the baselines
-of the chosen null model on each training set.
-Produces regimes.csv and its digest, in a study that has the experiment.
+Consumes runs/<run>/metrics.zarr of the experiment training_sizes, with more seeds of the same settings, and the
+baselines of the configured null model on each training set.
+Produces regimes.csv and its checksum, in a study with that experiment.
 """
 
 REGIMES_TABLE = "<results>/regimes.csv"
 REGIME_RUNS = (
     runs_of_regimes(config) if "training_sizes" in config["experiments"] else []
 )
-# Nobody asks for the table where there are none.
+REGIME_METRICS = [store_of(run, "metrics") for run in REGIME_RUNS]
+REGIME_BASELINES = baselines_of(REGIME_RUNS, [SHOWN_NULL])
+# Without these runs, no rule needs the table.
 REGIMES_OF = parts_of(REGIME_RUNS[0].dataset)[0] if REGIME_RUNS else None
 REGIME_SETTINGS = regimes_settings(config, DATASETS) if REGIME_RUNS else {}
 
 
 rule regimes:
     input:
-        **measured(REGIME_RUNS),
+        metrics=ancient(REGIME_METRICS),
+        baselines=ancient(REGIME_BASELINES),
+        manifests=manifests_of(REGIME_METRICS + REGIME_BASELINES),
     output:
         table=report(
             REGIMES_TABLE,
@@ -24,7 +28,7 @@ rule regimes:
             category="Claims",
             labels={"figure": "regimes", "file": "table (csv)"},
         ),
-        seals=checksums_of(REGIMES_TABLE),
+        checksums=checksums_of(REGIMES_TABLE),
     log:
         "<results>/logs/regimes.log",
     benchmark:

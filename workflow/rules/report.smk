@@ -1,4 +1,4 @@
-"""What the report shows beside figures: the verdicts as a page, run times, and the configuration.
+"""What the report shows next to figures: the verdicts as a page, run times, and the configuration.
 
 Consumes claims.json, the benchmark files of all jobs, and the configuration.
 Produces claims.html, benchmarks.csv, figures/ext09_run_times.png, .pdf and .csv, config.yaml and config.html.
@@ -6,7 +6,9 @@ Produces claims.html, benchmarks.csv, figures/ext09_run_times.png, .pdf and .csv
 
 from snakemake.io import strip_wildcard_constraints
 
-# What `rule all` asks for: whatever the study measures lies upstream of it.
+# Tables that a later stage or a reader of the results uses.
+TABLES = [VALIDATION, DEPARTURE, NULL_VALUES, *([REGIMES_TABLE] if REGIME_RUNS else [])]
+# The targets of `rule all`: everything that the study measures is upstream of them.
 RESULTS = [
     *expand(
         "<results>/figures/{name}.{ending}",
@@ -17,17 +19,16 @@ RESULTS = [
         "<results>/{name}",
         name=["claims.json", "claims.csv", "claims_sensitivity.csv"],
     ),
-    *sealed(VALIDATION, DEPARTURE, NULL_VALUES),
+    *TABLES,
+    *checksums_of(*TABLES),
     *manifests_of(BASELINES),
-    *(sealed(REGIMES_TABLE) if REGIME_RUNS else []),
-    # Those of experiments that no figure shows, too.
+    # Also of experiments that no figure shows.
     *manifests_of([f"results/{STUDY}/runs/{run}/metrics.zarr" for run in RUNS]),
     *manifests_of(plugin_stores(known(Metric))),
 ]
 
 BENCHMARKS_TABLE = "<results>/benchmarks.csv"
-# Snakemake would take a missing benchmark file for a job that has to run. As parameters they are read if they
-# are there, and reruns are decided by the results.
+# As an input, a missing benchmark file would make Snakemake run its job again. As a parameter, it is read if it exists.
 BENCHMARKS = {
     timed.name: strip_wildcard_constraints(timed.benchmark)
     for timed in workflow.rules
@@ -38,7 +39,7 @@ BENCHMARKS = {
 rule claims_page:
     input:
         verdicts=VERDICTS,
-        seals=checksums_of(VERDICTS),
+        checksums=checksums_of(VERDICTS),
     output:
         page=report(
             "<results>/claims.html",
@@ -78,8 +79,8 @@ rule configuration:
         "../../envs/analysis.yaml"
     params:
         code=code("configuration"),
-        # Where a user keeps files is nothing to publish, and no part of the study. What is null leaves an
-        # experiment out again when the file is laid over config.yaml.
+        # The directory of a user's files is private, and not a part of the study. Experiments that are null stay in the
+        # file, so that merging the file into config.yaml leaves them out again.
         config={**WRITTEN, "data_dir": None},
         schema=SCHEMA,
     message:
@@ -98,7 +99,7 @@ rule benchmarks:
             category="Run times",
             labels={"figure": "every job", "file": "table (csv)"},
         ),
-        seals=checksums_of(BENCHMARKS_TABLE),
+        checksums=checksums_of(BENCHMARKS_TABLE),
     log:
         "<results>/logs/benchmarks.log",
     conda:

@@ -7,8 +7,8 @@ Produces runs/<run>/trajectory.zarr and its manifest.
 
 rule train:
     input:
-        manifest=lambda w: f"<results>/data/{run_of(w).dataset}.json",
         data=lambda w: ancient(f"<results>/data/{run_of(w).dataset}.zarr"),
+        manifest=lambda w: f"<results>/data/{run_of(w).dataset}.json",
     output:
         store=directory("<results>/runs/{run}/trajectory.zarr"),
         manifest="<results>/runs/{run}/trajectory.json",

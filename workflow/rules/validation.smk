@@ -1,15 +1,16 @@
-"""Validation of the null models: do they hold before training, and does training leave them?
+"""Validation of the null models: do they hold before training, and does training depart from them?
 
-Consumes null/<dataset>/<model>/<null>-baseline.zarr, among them those of untrained networks, and of the main
-experiment's runs metrics.zarr and eigenpairs.zarr.
-Produces null_validation.csv, null_departure.csv and null_values.csv, the values compared, with their digests.
+Consumes null/<dataset>/<model>/<null>-baseline.zarr, also for untrained networks, and metrics.zarr and eigenpairs.zarr of
+the main experiment's runs.
+Produces null_validation.csv, null_departure.csv, and null_values.csv with the values compared, with their checksums.
 """
 
-# Rules read tables by their paths. Given `rules.validation.output.departure` among its inputs, Snakemake compares it with
-# the list of all metrics once for each of them, which takes seconds in a study of a thousand runs.
+# Other rules read these tables by path. If `rules.validation.output.departure` were among its inputs, Snakemake would
+# compare it with the list of all metrics once for each of them, which takes seconds in a study of a thousand runs.
 VALIDATION = "<results>/null_validation.csv"
 DEPARTURE = "<results>/null_departure.csv"
 NULL_VALUES = "<results>/null_values.csv"
+NULL_PLUGINS = plugins_of(*((NullModel, name) for name in NULLS))
 UNTRAINED_BASELINES = baselines_of(MAIN, untrained_names(config))
 MAIN_EIGENPAIRS = [store_of(run, "eigenpairs") for run in MAIN]
 MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
@@ -17,13 +18,13 @@ MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
 
 rule validation:
     input:
-        manifests=manifests_of(
-            BASELINES + UNTRAINED_BASELINES + MAIN_METRICS + MAIN_EIGENPAIRS
-        ),
         baselines=ancient(BASELINES),
         untrained=ancient(UNTRAINED_BASELINES),
         metrics=ancient(MAIN_METRICS),
         eigenpairs=ancient(MAIN_EIGENPAIRS),
+        manifests=manifests_of(
+            BASELINES + UNTRAINED_BASELINES + MAIN_METRICS + MAIN_EIGENPAIRS
+        ),
     output:
         validation=report(
             VALIDATION,
@@ -38,7 +39,7 @@ rule validation:
             labels={"figure": "null departure", "file": "table (csv)"},
         ),
         values_compared=NULL_VALUES,
-        seals=checksums_of(VALIDATION, DEPARTURE, NULL_VALUES),
+        checksums=checksums_of(VALIDATION, DEPARTURE, NULL_VALUES),
     log:
         "<results>/logs/validation.log",
     benchmark:

@@ -1,10 +1,12 @@
 """Decide the paper's claims."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift.claims.decide import decide_claims
     from eigendrift.claims.displacement import notes_on_lags
     from eigendrift.claims.evidence import gather
@@ -35,6 +37,7 @@ with logged(snakemake.log[0]):
             *notes_on_lags(runs, dataset, lags),
         )
     ]
+    verify_code()
     write_claims(
         record_of(decide_claims(evidence, settings), settings, collection.null_model, notes),
         snakemake.params.schema,

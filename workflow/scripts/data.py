@@ -1,10 +1,12 @@
 """Load one data set and store it, split into training and test samples."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift.data.datasets import load
     from eigendrift.data.scaling import SCALINGS
     from eigendrift.data.storage import sample_columns
@@ -19,4 +21,5 @@ with logged(snakemake.log[0]):
     samples = nested_subset(whole, settings["training_samples"])
     parts = {"train": len(samples.train_labels), "test": len(samples.test_labels)}
     summary = {**parts, "classes": samples.classes}
+    verify_code()
     write_store(Path(snakemake.output.store), "data", sample_columns(samples), settings, summary)

@@ -1,58 +1,32 @@
-"""Take the leading eigenpairs of the Hessian, preconditioned or not, along one run; a killed job resumes."""
+"""Compute the leading eigenpairs of the Hessian, preconditioned or not, along one run; a killed job resumes."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
-    from eigendrift.eigenpairs.decompose import decompose
-    from eigendrift.eigenpairs.landscape import Landscape
+    from eigendrift.eigenpairs.decompose import decompose_run
     from eigendrift.eigenpairs.storage import write_eigenpairs
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
-    from eigendrift.training.optimizers import OPTIMIZERS
-    from eigendrift.training.preconditioners import preconditioners_along
 
-    solver, every = snakemake.params.solver, snakemake.params.every
-    preconditioned = snakemake.params.preconditioned
     load_plugins(snakemake.params.plugins)
     numerics.configure(snakemake.threads)
     device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     trajectory = open_store(Path(snakemake.input.trajectory), "trajectory")
-    training = trajectory.attrs["settings"]
-    settings = {"training": training, "eigenpairs": solver, "every": every, "preconditioned": preconditioned}
-    looked_at = trajectory.isel(checkpoint=slice(None, None, every))
-    diagonals = (
-        preconditioners_along(
-            OPTIMIZERS[training["optimizer"]["name"]].preconditioner,
-            training["optimizer"],
-            looked_at["second_moment"],
-            looked_at["gradient"],
-            looked_at["step"].values,
-        )
-        if preconditioned
-        else None
-    )
-    landscape = Landscape(read_samples(Path(snakemake.input.data)), training["model"], solver, device)
-    store = Path(snakemake.output.store)
+    samples = read_samples(Path(snakemake.input.data))
+    settings = {"training": trajectory.attrs["settings"], **snakemake.params.settings}
+    store, whole = Path(snakemake.output.store), snakemake.output.get("whole")
     key = progress_key(
         {**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests
     )
     with resumable(store, key) as progress:
-        pairs = decompose(
-            landscape,
-            looked_at["weights"],
-            looked_at["step"].values,
-            progress,
-            training["seed"],
-            f"eigenpairs {snakemake.wildcards.run}",
-            diagonals,
-        )
-        summary = {**pairs.summary, "shapes": landscape.shapes}
-        whole = snakemake.output.get("whole")
-        write_eigenpairs(
-            store, Path(whole) if whole else None, pairs.columns, settings, summary, snakemake.params.storage
-        )
+        label = f"eigenpairs {snakemake.wildcards.run}"
+        pairs = decompose_run(trajectory, samples, settings, device, progress, label)
+        verify_code()
+        write_eigenpairs(store, Path(whole) if whole else None, pairs, settings, snakemake.params.storage)

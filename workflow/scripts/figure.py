@@ -1,10 +1,13 @@
 """Draw one figure: by the module of eigendrift.figures that the rule names, or by a plug-in."""
 
+import sys
 from importlib import import_module
+from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift.extensions.kinds import Figure
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.extensions.registry import known
@@ -17,6 +20,7 @@ with logged(snakemake.log[0]):
     plugged = known(Figure)[name] if snakemake.rule == f"figure_{name}" else None
     figure = None if plugged else import_module(f"eigendrift.figures.{name}")
     stores = {kind: paths for kind, paths in snakemake.input.items() if kind != "manifests"}
+    verify_code()
     produce(
         plugged.draw if plugged else figure.draw,
         collect(**stores) if plugged else figure.read(**stores),

@@ -1,10 +1,12 @@
 """Measure one run: displacement, localization and alignment of its eigenvectors."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift.metrics.run import measure_run, summarize_run
     from eigendrift.stores.reading import open_run
     from eigendrift.stores.writing import write_store
@@ -12,4 +14,5 @@ with logged(snakemake.log[0]):
     trajectory, eigenpairs = open_run(Path(snakemake.input.trajectory), Path(snakemake.input.eigenpairs))
     measured = measure_run(trajectory, eigenpairs)
     summary = summarize_run(trajectory, eigenpairs)
+    verify_code()
     write_store(Path(snakemake.output.store), "metrics", measured, eigenpairs.attrs["settings"], summary)

@@ -1,10 +1,12 @@
 """Find the best minimum of one optimizer, and measure the curvature there."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.minimum import End, best_minimum
@@ -30,4 +32,5 @@ with logged(snakemake.log[0]):
     samples = read_samples(Path(snakemake.input.data))
     minimum = best_minimum(samples, ends, training["model"], solver, device)
     settings = {"training": training, "seeds": [end.seed for end in ends], "eigenpairs": solver}
+    verify_code()
     write_store(Path(snakemake.output.store), "minimum", minimum.columns, settings, minimum.summary)

@@ -1,10 +1,12 @@
 """Draw leading eigenvectors from one null model of one network on one data set; a killed job resumes."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
     from eigendrift.eigenpairs.landscape import Landscape
@@ -31,4 +33,5 @@ with logged(snakemake.log[0]):
         inputs = NullInputs(samples, landscape, settings, device, progress, ends)
         columns = draw_null(inputs, f"null {snakemake.wildcards.null}")
         summary = {**summarize_draws(columns), "shapes": landscape.shapes}
+        verify_code()
         write_store(store, "null", columns, settings, summary)

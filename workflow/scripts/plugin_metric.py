@@ -1,10 +1,12 @@
 """Measure one run with a metric of a plug-in."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.metrics.plugins import measure_with_plugin
     from eigendrift.stores.reading import open_run
@@ -13,4 +15,5 @@ with logged(snakemake.log[0]):
     load_plugins(snakemake.params.plugins)
     trajectory, eigenpairs = open_run(Path(snakemake.input.trajectory), Path(snakemake.input.eigenpairs))
     columns, summary = measure_with_plugin(snakemake.wildcards.metric, trajectory, eigenpairs)
+    verify_code()
     write_store(Path(snakemake.output.store), "plugin_metric", columns, eigenpairs.attrs["settings"], summary)

@@ -1,10 +1,12 @@
 """Measure displacement and localization of the preconditioned Hessian's eigenvectors along one run."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift.metrics.run import measure_preconditioned
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
@@ -12,6 +14,7 @@ with logged(snakemake.log[0]):
     eigenpairs = open_store(Path(snakemake.input.eigenpairs), "eigenpairs")
     measured = measure_preconditioned(eigenpairs)
     summary = {"unconverged": int((~eigenpairs["converged"].values).sum())}
+    verify_code()
     write_store(
         Path(snakemake.output.store),
         "preconditioned_metrics",

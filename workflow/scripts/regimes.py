@@ -1,10 +1,12 @@
 """Decide the claims in every regime of training-set size, learning rate and length."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     import logging
 
     from eigendrift.claims.regimes import TrainingSet, decide_regimes
@@ -21,5 +23,6 @@ with logged(snakemake.log[0]):
     ]
     pairs = [(sgd, adam) for sgd, adam in settings["pairs"]]
     table = decide_regimes(training_sets, pairs, settings["lengths"], settings["claims"])
+    verify_code()
     write_checksummed_table(Path(snakemake.output.table), table)
     logging.info("Verdicts of %d regimes: %s", len(table), table["verdict"].value_counts().to_dict())

@@ -1,10 +1,12 @@
 """Train one run and record its trajectory; a killed job resumes from its progress."""
 
+import sys
 from pathlib import Path
 
-from stage import logged
+sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
+from runtime.job import job
 
-with logged(snakemake.log[0]):
+with job(snakemake) as verify_code:
     from eigendrift import numerics
     from eigendrift.data.storage import read_samples
     from eigendrift.extensions.plugins import load_plugins
@@ -23,4 +25,5 @@ with logged(snakemake.log[0]):
     )
     with resumable(store, key) as progress:
         run = train(samples, settings, device, progress, f"train {snakemake.wildcards.run}")
+        verify_code()
         write_store(store, "trajectory", run.columns, settings, {"diverged_at": run.diverged_at})

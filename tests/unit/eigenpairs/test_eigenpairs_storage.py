@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from eigendrift.eigenpairs.decompose import Decomposition
 from eigendrift.eigenpairs.storage import as_stored, kept, write_eigenpairs
 from eigendrift.stores.arrays import STORES
 from eigendrift.stores.float16 import packed, unpacked
@@ -53,7 +54,8 @@ def test_metrics_are_measured_of_what_is_rounded_on_disk(tmp_path):
         for spec in STORES["eigenpairs"].arrays
     } | {"eigenvector": VECTORS}
     stores = {name: tmp_path / f"{name}/eigenpairs.zarr" for name in ("store", "whole")}
-    write_eigenpairs(**stores, columns=columns, settings={"every": 1}, summary={}, storage=HALF_OF_SOME)
+    pairs = Decomposition(columns, {})
+    write_eigenpairs(**stores, pairs=pairs, settings={"every": 1}, storage=HALF_OF_SOME)
     read = {name: open_store(path, "eigenpairs")["eigenvector"].values for name, path in stores.items()}
     np.testing.assert_array_equal(read["whole"], unpacked(packed(VECTORS)))
     np.testing.assert_array_equal(read["store"][[0, 6], :2], read["whole"][[0, 6], :2])

@@ -18,7 +18,8 @@ from eigendrift.errors import UserError
 from eigendrift.extensions.registry import forget_plugins
 from eigendrift.report.progress import Job, jobs_of, seconds_left
 from eigendrift.study.runs import all_runs
-from watch import complete, main, view
+from runtime.configuration import checked, merged
+from runtime.watch import main, view
 
 ROOT = Path(__file__).resolve().parents[3]
 SMOKE = str(ROOT / "workflow/studies/smoke.yaml")
@@ -39,13 +40,15 @@ def log(results: Path, stage: str, name: str, lines: Sequence[str], written: flo
 
 def found(results: Path, stage: str = "train", name: str = RUN) -> Job:
     (job,) = [
-        job for job in jobs_of(complete([SMOKE]), results, NOW) if (job.stage, job.name) == (stage, name)
+        job
+        for job in jobs_of(checked(merged([SMOKE]))[0], results, NOW)
+        if (job.stage, job.name) == (stage, name)
     ]
     return job
 
 
 def test_before_anything_ran_all_jobs_wait(tmp_path: Path) -> None:
-    config = complete([SMOKE])
+    config = checked(merged([SMOKE]))[0]
     jobs = jobs_of(config, tmp_path / "nowhere")
     assert {job.state for job in jobs} == {"waiting"}
     assert [job.name for job in jobs if job.stage == "train"] == list(all_runs(config))
@@ -147,7 +150,7 @@ def test_a_wrong_study_is_refused_with_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="No such file"):
         main([str(tmp_path / "nowhere.yaml")])
     with pytest.raises(UserError):
-        complete([str(tmp_path / "study.yaml")])
+        checked(merged([str(tmp_path / "study.yaml")]))[0]
 
 
 @pytest.fixture
@@ -165,14 +168,14 @@ def test_plugins_of_a_study_are_known(tmp_path: Path) -> None:
         "optimizers: {signs: {learning_rate: 0.01, shrinkage: 0.1}}\n"
         "null_models: {draws: {shuffled_labels: 6}}"
     )
-    assert any("/signs/" in job.name for job in jobs_of(complete([SMOKE, str(study)]), tmp_path))
+    assert any("/signs/" in job.name for job in jobs_of(checked(merged([SMOKE, str(study)]))[0], tmp_path))
 
 
 def test_in_a_terminal_it_looks_again_until_it_is_interrupted(tmp_path: Path) -> None:
     results = tmp_path / "results/smoke"
     log(results, "train", RUN, [f"{stamp(NOW)} train {RUN}: 30 of 60 loss 0.7"], NOW)
     ours, theirs = pty.openpty()
-    command = [sys.executable, str(ROOT / "workflow/watch.py"), SMOKE]
+    command = [sys.executable, "-m", "runtime.watch", SMOKE]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "TERM": "xterm", "COLUMNS": "200"}
     shown = ""
     with subprocess.Popen(

@@ -22,9 +22,8 @@ OTHER_READERS = {
     "eigendrift/stores/reading.py",
     "eigendrift/stores/tables.py",
     "eigendrift/report/benchmarks.py",
-    "forkserver.py",
-    "overlay.py",
-    "unedited.py",
+    "runtime/code_digest.py",
+    "runtime/forkserver.py",
 }
 
 

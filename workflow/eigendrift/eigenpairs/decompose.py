@@ -1,17 +1,23 @@
 """Eigenpairs of a network's Hessian along a trajectory."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import torch
+import xarray as xr
 
+from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.lanczos import MISS_PROBABILITY
 from eigendrift.eigenpairs.landscape import Landscape, Record
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
 from eigendrift.tracking import tracked
+from eigendrift.training.optimizers import OPTIMIZERS
+from eigendrift.training.preconditioners import preconditioners_along
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +34,43 @@ class Decomposition:
     """
 
     columns: dict[str, Column]
-    summary: dict[str, int]
+    summary: dict[str, Any]
+
+
+def decompose_run(
+    trajectory: xr.Dataset,
+    samples: Samples,
+    settings: Mapping[str, Any],
+    device: torch.device,
+    progress: Progress,
+    label: str,
+) -> Decomposition:
+    """Compute the leading eigenpairs at every n-th checkpoint of a trajectory store.
+
+    Args:
+        trajectory: The store.
+        samples: The data set of the training.
+        settings: ``training``; ``eigenpairs``, the settings of the solver; ``every``, which is n; and
+            ``preconditioned``, whether the Hessian is P^(−1/2) H P^(−1/2), P the optimizer's diagonal.
+        device: Where to compute.
+        progress: Keeps the records of finished checkpoints.
+        label: Name of the run in messages.
+
+    Returns:
+        The eigenpairs; ``shapes`` in the summary are the shapes of the parameters.
+    """
+    training = settings["training"]
+    # An array of a store is read a checkpoint at a time.
+    checkpoints: Any = trajectory.isel(checkpoint=slice(None, None, settings["every"]))
+    steps = checkpoints["step"].values
+    preconditioner = OPTIMIZERS[training["optimizer"]["name"]].preconditioner
+    diagonals = None
+    if settings["preconditioned"] and preconditioner:
+        moments, gradients = checkpoints["second_moment"], checkpoints["gradient"]
+        diagonals = preconditioners_along(preconditioner, training["optimizer"], moments, gradients, steps)
+    landscape = Landscape(samples, training["model"], settings["eigenpairs"], device)
+    pairs = decompose(landscape, checkpoints["weights"], steps, progress, training["seed"], label, diagonals)
+    return replace(pairs, summary={**pairs.summary, "shapes": landscape.shapes})
 
 
 def decompose(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from eigendrift.eigenpairs.decompose import Decomposition
 from eigendrift.stores import float16
 from eigendrift.stores.records import Records
 from eigendrift.stores.writing import Column, write_store
@@ -14,27 +15,25 @@ from eigendrift.stores.writing import Column, write_store
 def write_eigenpairs(
     store: Path,
     whole: Path | None,
-    columns: Mapping[str, Column],
+    pairs: Decomposition,
     settings: Mapping[str, Any],
-    summary: Mapping[str, Any],
     storage: Mapping[str, Any],
 ) -> None:
-    """Write what is kept of a run's eigenpairs, and all of them beside it where that is asked for.
+    """Write the eigenpairs of a run that the configuration keeps, and optionally a store with all of them.
 
     Args:
-        store: Where what is kept goes.
-        whole: Where all of it goes; None if nowhere.
-        columns: The arrays of an eigenpairs store.
-        settings: That the store tells of; ``every`` says every how manieth of the run's checkpoints it has.
-        summary: Of the solver.
-        storage: Of the configuration's ``storage`` what is not as by default.
+        store: Path of the store of eigenpairs that are kept.
+        whole: Path of the store of all eigenpairs; None for no such store.
+        pairs: The eigenpairs.
+        settings: What the eigenpairs depend on; the stores have every n-th checkpoint, n being ``every``.
+        storage: The keys of the configuration's ``storage`` that differ from their defaults.
     """
-    told = {**settings, "storage": storage} if storage else settings
-    vectors = as_stored(columns["eigenvector"], storage)
+    attributes = {**settings, "storage": storage} if storage else settings
+    vectors = as_stored(pairs.columns["eigenvector"], storage)
     if whole is not None:
-        write_store(whole, "eigenpairs", {**columns, "eigenvector": vectors}, told, summary)
-    left = kept(vectors, storage, settings["every"])
-    write_store(store, "eigenpairs", {**columns, "eigenvector": left}, told, summary)
+        write_store(whole, "eigenpairs", {**pairs.columns, "eigenvector": vectors}, attributes, pairs.summary)
+    remaining = kept(vectors, storage, settings["every"])
+    write_store(store, "eigenpairs", {**pairs.columns, "eigenvector": remaining}, attributes, pairs.summary)
 
 
 def as_stored(vectors: Column, storage: Mapping[str, Any]) -> Column:

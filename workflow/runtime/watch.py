@@ -1,6 +1,6 @@
-"""A live view of a study in the terminal: `python workflow/watch.py [study.yaml …]`, where snakemake runs.
+"""A live view of a study in the terminal: `make watch`, in the directory where snakemake runs.
 
-It reads what jobs leave, also over ssh and on another machine, and writes nothing.
+It reads the files that jobs write, so it also works over ssh and on another machine, and writes nothing.
 """
 
 import argparse
@@ -10,9 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -20,78 +18,67 @@ from rich.table import Table
 from rich.text import Text
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.report.progress import Job, jobs_of, seconds_left
-from eigendrift.study.check import check_config
-from eigendrift.study.normalized import without_unset
-from overlay import laid_over_default
+from runtime.configuration import checked, merged
 
-HERE = Path(__file__).resolve().parent
-SECONDS_BETWEEN_LOOKS = 2.0
-# Lines of the view that are not jobs.
+SECONDS_BETWEEN_UPDATES = 2.0
+# Lines of the view that do not show jobs.
 OTHER_LINES = 12
-# Columns for the name of a run, which takes several lines where there are not enough.
+# Columns for the name of a run; a longer name takes several lines.
 FEWEST_COLUMNS = 20
 GAP = 2
-# Those that matter most come first.
+# The most urgent state comes first.
 STATES = {"failed": "bold red", "quiet": "yellow", "running": "green", "done": "dim", "waiting": "dim"}
 
 
-def complete(studies: Sequence[str]) -> dict[str, Any]:
-    """Return config.yaml with studies laid over it, as snakemake would have it.
-
-    Raises:
-        UserError: It is wrong.
-    """
-    config = without_unset(laid_over_default(studies))
-    load_plugins(plugin_files(config.get("plugins")))
-    check_config(config, yaml.safe_load((HERE / "schemas/config.schema.yaml").read_text("utf-8")))
-    return config
-
-
 def view(study: str, jobs: Sequence[Job], width: int, height: int) -> RenderableType:
-    """Return what the terminal shows.
+    """Return the view of a study.
 
     Args:
         study: Name of the study.
-        jobs: Its jobs.
-        width: Columns of the terminal; names of runs that are longer take several lines.
-        height: Lines of the terminal, which decide how many jobs are shown.
+        jobs: Jobs of the study.
+        width: Columns of the terminal.
+        height: Lines of the terminal, which limit how many jobs are shown.
     """
     seconds, known = seconds_left(jobs)
-    left = f", {'about' if known else 'more than'} {_spoken(seconds)} left" if seconds else ""
+    left = f", {'about' if known else 'more than'} {_in_words(seconds)} left" if seconds else ""
     if all(job.state == "done" for job in jobs):
-        left = ": all trained, solved and drawn; metrics, claims and figures follow"
+        left = ": training, eigenpairs and null models are done; metrics, claims and figures follow"
     title = Text(f"Study {study}{left}", style="bold")
     logs = [Text(job.note, overflow="fold") for job in jobs if job.state == "failed"]
     logs = logs[: max(1, (height - OTHER_LINES) // 4)]
     if logs:
-        logs.insert(0, Text("What failed says why in"))
+        logs.insert(0, Text("Reasons of failures are in"))
     room = max(1, height - OTHER_LINES - sum(_lines(log.plain, width) for log in logs))
     begun = any(job.state != "waiting" for job in jobs)
     return Group(
-        title, "", _stages(jobs), "", _table(jobs, width, room) if begun else "Nothing has begun.", *logs
+        title,
+        "",
+        _progress_by_stage(jobs),
+        "",
+        _table(jobs, width, room) if begun else "No job has started.",
+        *logs,
     )
 
 
-def _stages(jobs: Sequence[Job]) -> Table:
+def _progress_by_stage(jobs: Sequence[Job]) -> Table:
     grid = Table.grid(padding=(0, 2))
     for stage in dict.fromkeys(job.stage for job in jobs):
-        own = [job for job in jobs if job.stage == stage]
-        states = Counter(job.state for job in own)
-        told = ", ".join(
+        of_stage = [job for job in jobs if job.stage == stage]
+        states = Counter(job.state for job in of_stage)
+        counts = ", ".join(
             f"{states[state]} {state}" for state in STATES if states[state] and state != "waiting"
         )
-        bar = ProgressBar(total=len(own), completed=sum(job.share for job in own), width=30)
-        grid.add_row(stage, bar, f"{states['done']} of {len(own)}", told)
+        bar = ProgressBar(total=len(of_stage), completed=sum(job.share for job in of_stage), width=30)
+        grid.add_row(stage, bar, f"{states['done']} of {len(of_stage)}", counts)
     return grid
 
 
 def _table(jobs: Sequence[Job], width: int, room: int) -> Table:
-    """Show the jobs that are at work or failed, and as many of the others as there is room for."""
+    """Return a table of the jobs that have started, the most urgent first, as many as there is room for."""
     order = list(STATES)
-    chosen = sorted((job for job in jobs if job.state != "waiting"), key=lambda job: order.index(job.state))
-    rows = [(job.state, job.stage, _done(job), "" if job.state == "failed" else job.note) for job in chosen]
+    started = sorted((job for job in jobs if job.state != "waiting"), key=lambda job: order.index(job.state))
+    rows = [(job.state, job.stage, _done(job), "" if job.state == "failed" else job.note) for job in started]
     headings = ("state", "job", "done", "last")
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     left = max(FEWEST_COLUMNS, width - sum(widths) - len(widths) * GAP)
@@ -101,7 +88,7 @@ def _table(jobs: Sequence[Job], width: int, room: int) -> Table:
             heading, no_wrap=True, min_width=columns, justify="right" if heading == "done" else "left"
         )
     table.add_column("of", overflow="fold", max_width=left)
-    for job, row in zip(chosen, rows, strict=True):
+    for job, row in zip(started, rows, strict=True):
         room -= _lines(job.name, left)
         if room < 0:
             break
@@ -114,12 +101,12 @@ def _done(job: Job) -> str:
 
 
 def _lines(text: str, width: int) -> int:
-    """How many lines of a width a text takes."""
+    """Return how many lines a text takes."""
     return math.ceil(len(text) / width)
 
 
-def _spoken(seconds: float) -> str:
-    """Return a time span as one says it."""
+def _in_words(seconds: float) -> str:
+    """Return a duration in words."""
     minutes = seconds / 60
     if minutes < 1:
         return "a minute"
@@ -129,30 +116,30 @@ def _spoken(seconds: float) -> str:
 def main(arguments: Sequence[str]) -> None:
     """Show a study until it is interrupted."""
     parser = argparse.ArgumentParser(
-        prog="watch.py", description="Show how far a study has come, until it is interrupted."
+        prog="watch.py", description="Show the progress of a study until interrupted."
     )
-    parser.add_argument("studies", nargs="*", help="files laid over config.yaml, as snakemake was given them")
-    parser.add_argument("--once", action="store_true", help="look once and end")
+    parser.add_argument("studies", nargs="*", help="study files, as given to snakemake")
+    parser.add_argument("--once", action="store_true", help="print the view once and exit")
     options = parser.parse_args(arguments)
     try:
-        config = complete(options.studies)
+        config, _, _ = checked(merged(options.studies))
     except UserError as error:
         sys.exit(str(error))
     results, console = Path("results") / config["study"], Console()
 
-    def look() -> RenderableType:
+    def current_view() -> RenderableType:
         return view(config["study"], jobs_of(config, results), console.width, console.height)
 
     if options.once or not console.is_terminal:
-        console.print(look())
+        console.print(current_view())
         return
     try:
-        with Live(look(), console=console, screen=True, auto_refresh=False) as live:
+        with Live(current_view(), console=console, screen=True, auto_refresh=False) as live:
             while True:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-                live.update(look(), refresh=True)
+                time.sleep(SECONDS_BETWEEN_UPDATES)
+                live.update(current_view(), refresh=True)
     except KeyboardInterrupt:
-        console.print(look())
+        console.print(current_view())
 
 
 if __name__ == "__main__":

@@ -3,51 +3,65 @@
 import pytest
 
 from eigendrift.errors import UserError
-from overlay import DEFAULT, check_workflow_profile, laid_over_default, over_default, read_config
+from runtime.configuration import (
+    DEFAULT,
+    check_workflow_profile,
+    merged,
+    merged_module_config,
+    read_config,
+)
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"study: a\ntraining: {}\nstudy: b\n", "key 'study' stands twice in one group"),
-        (b"training:\n  steps: 3\n  steps: 4\n", "key 'steps' stands twice in one group"),
-        (b'{"study": "a",\n\t"study": "b"}', "key 'study' stands twice in one group"),
-        (b"study: [a\n", "is not YAML: expected ',' or ']', but got '<stream end>' in line 2, column 1."),
-        (b"study: 2026-13-45\n", "is not YAML: month must be in 1..12."),
+        (
+            b"study: a\ntraining: {}\nstudy: b\n",
+            "has the key 'study' twice in one mapping, in line 3; delete one",
+        ),
+        (
+            b"training:\n  steps: 3\n  steps: 4\n",
+            "has the key 'steps' twice in one mapping, in line 3; delete one",
+        ),
+        (b'{"study": "a",\n\t"study": "b"}', "has the key 'study' twice in one mapping, in line "),
+        (b"study: [a\n", "is not YAML: expected ',' or ']', but got '<stream end>', in line 2, column 1."),
+        (b"study: 2026-13-45\n", "is not YAML: "),
         (b"study: \xff\n", "is not UTF-8, at byte 7"),
-        (b"- study\n", "has to hold keys with values"),
-        (b"", "has to hold keys with values"),
+        (b"- study\n", "must consist of keys with values"),
+        (b"", "must consist of keys with values"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_by_name(tmp_path, content, sentence):
     path = tmp_path / "study.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError) as refused:
-        laid_over_default([path])
+        merged([path])
     assert sentence in str(refused.value)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_what_is_no_file_is_refused_by_name(tmp_path):
+def test_a_path_that_is_not_a_file_is_refused_by_name(tmp_path):
     for path, why in (tmp_path / "none.yaml", "No such file"), (tmp_path, "Is a directory"):
         with pytest.raises(UserError, match=f"{path} cannot be read: {why}"):
             read_config(path)
 
 
-def test_keys_that_yaml_merges_may_be_given_again(tmp_path):
+def test_merged_keys_may_be_overridden(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
     assert read_config(path)["b"] == {"x": 3, "y": 2}
     assert read_config(DEFAULT)["study"] == "desk"
 
 
-def test_a_configuration_is_laid_over_the_default():
-    config = over_default({"study": "mine", "training": {"steps": 7}})
+def test_a_module_config_is_merged_into_the_default():
+    config = merged_module_config({"study": "mine", "training": {"steps": 7}})
     assert (config["study"], config["training"]["steps"]) == ("mine", 7)
     assert config["optimizers"] == read_config(DEFAULT)["optimizers"]
-    with pytest.raises(UserError, match=r"^The config of the module is a list, expected keys with values"):
-        over_default(["study"])
+    with pytest.raises(
+        UserError, match=r"^The config of the module is a list; it must consist of keys with values"
+    ):
+        merged_module_config(["study"])
 
 
 @pytest.mark.parametrize(
@@ -64,7 +78,7 @@ def test_a_configuration_is_laid_over_the_default():
 def test_profiles_are_found_where_snakemake_looks_for_them(tmp_path, arguments):
     (tmp_path / "profiles/own").mkdir(parents=True)
     (tmp_path / "workflow").symlink_to(DEFAULT.parent / "workflow")
-    check_workflow_profile(arguments, tmp_path, DEFAULT.parent)
+    check_workflow_profile(arguments, tmp_path)
 
 
 @pytest.mark.parametrize("arguments", [["--workflow-profile", "slrum"], ["--workflow-profile=slrum", "-n"]])
@@ -72,4 +86,4 @@ def test_a_misspelt_profile_is_refused(tmp_path, arguments):
     with pytest.raises(
         UserError, match=r"--workflow-profile is slrum, .* profiles, default and slurm; correct"
     ):
-        check_workflow_profile(arguments, tmp_path, DEFAULT.parent)
+        check_workflow_profile(arguments, tmp_path)

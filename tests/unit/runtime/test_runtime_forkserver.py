@@ -1,4 +1,4 @@
-"""Forks of a server stand in for jobs, and nobody can tell the difference but by the clock."""
+"""Forks of a server run jobs exactly as processes of their own would."""
 
 import json
 import os
@@ -7,28 +7,33 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 
-WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
-# Starts a server, runs what is asked of it on standard input, and ends when that is closed.
+from runtime import forkserver
+
+WORKFLOW = Path(__file__).resolve().parents[3] / "workflow"
+# Starts a server, and ends when its standard input is closed.
 PARENT = f"""
 import sys
 sys.path.insert(0, {str(WORKFLOW)!r})
-import forkserver, os
+import os
+from runtime import forkserver
 forkserver.start()
 print(os.environ[forkserver.VARIABLE], flush=True)
 sys.stdin.read()
 """
-# An installed module that nothing imports by itself.
-MODULE = "colorsys"
+# A module that the server imports for this script.
+MODULE = "zarr"
+SCRIPT = "tmp1234.data.py"
 JOB = f"""
 import sys
 sys.path.insert(0, {str(WORKFLOW)!r})
-from forkserver import hand_over
-hand_over()
+from runtime.forkserver import hand_over, script_name
+hand_over(script_name())
 import json, os
 print(json.dumps({{
     "parent": os.getppid(),
@@ -38,7 +43,6 @@ print(json.dumps({{
     "directory": os.getcwd(),
     "variable": os.environ.get("ONLY_HERE"),
 }}))
-import {MODULE}
 """
 
 
@@ -87,10 +91,10 @@ def job(tmp_path, variable):
 
 
 def started(directory, variable, text, threads="1", python=sys.executable, **keywords):
-    (directory / "tmp1234.job.py").write_text(text)
+    (directory / SCRIPT).write_text(text)
     one = {f"{name}_NUM_THREADS": threads for name in ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR")}
     return subprocess.Popen(
-        [python, "tmp1234.job.py"],
+        [python, SCRIPT],
         cwd=directory,
         env={**os.environ, **one, "EIGENDRIFT_FORK_SERVER": variable, "ONLY_HERE": "yes"},
         stdout=subprocess.PIPE,
@@ -117,16 +121,31 @@ def eventually(condition, seconds=20):
         time.sleep(0.02)
 
 
-def test_the_second_job_of_a_script_is_a_fork_that_finds_its_imports_there(job, server, tmp_path):
-    first, second = told(job()), told(job())
-    assert first["parent"] == os.getpid()
-    assert not first["there"]
-    assert second["parent"] == server.pid
-    assert second["there"]
-    for seen in (first, second):
-        assert seen["argument"] == "tmp1234.job.py"
+def test_a_job_is_a_fork_that_finds_its_imports_there(job, server, tmp_path):
+    for _ in range(2):
+        seen = told(job())
+        assert seen["parent"] == server.pid
+        assert seen["there"]
+        assert seen["argument"] == SCRIPT
         assert seen["directory"] == str(tmp_path)
         assert seen["variable"] == "yes"
+
+
+def test_scripts_without_a_preload_list_run_by_themselves(tmp_path, variable):
+    (tmp_path / "tmp1234.other.py").write_text(JOB)
+    environment = {**os.environ, **forkserver.THREADS, forkserver.VARIABLE: variable}
+    command = [sys.executable, "tmp1234.other.py"]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert told(result)["parent"] == os.getpid()
+
+
+def test_what_the_server_imports_is_installed():
+    for module in set().union(*forkserver.PRELOAD.values()):
+        assert find_spec(module), module
+    scripts = {path.stem for path in (WORKFLOW / "scripts").glob("*.py")}
+    assert forkserver.PRELOAD.keys() <= scripts
 
 
 def test_each_fork_is_a_process_of_its_own(job):
@@ -144,7 +163,6 @@ def test_each_fork_is_a_process_of_its_own(job):
     ],
 )
 def test_a_fork_ends_as_its_job_ends(job, end, code, message):
-    job()
     result = job(JOB + end)
     assert (result.returncode, message in result.stderr) == (code, True), result.stderr
     assert json.loads(result.stdout)["there"]
@@ -161,13 +179,11 @@ def test_code_of_the_project_is_never_remembered(job, tmp_path):
 
 @pytest.mark.parametrize("other", [{"threads": "2"}, {"variable": json.dumps(["/other/python", "/none"])}])
 def test_what_a_fork_cannot_stand_in_for_runs_by_itself(job, tmp_path, variable, other):
-    job()
     result = finished(started(tmp_path, **{"variable": variable, "text": JOB, **other}))
     assert told(result)["parent"] == os.getpid()
 
 
 def test_without_a_server_jobs_run_by_themselves(job, parent, server):
-    job()
     parent.kill()
     parent.wait()
     server.wait(timeout=20)
@@ -188,7 +204,6 @@ WAITING = JOB + "\nimport time\nprint('', flush=True, file=sys.stderr)\ntime.sle
 @pytest.fixture
 def waiting(job, server, tmp_path, variable):
     """A client whose fork is at work."""
-    job()
     client = started(tmp_path, variable, WAITING)
     client.stderr.readline()
     yield client
@@ -206,15 +221,14 @@ def test_a_fork_dies_with_its_client(waiting, server, how):
     eventually(lambda: not fork.is_running())
 
 
-def test_a_client_tells_that_its_fork_was_killed(waiting, server):
+def test_a_client_reports_that_its_fork_was_killed(waiting, server):
     server.children()[0].kill()
     _, message = waiting.communicate(timeout=20)
     assert waiting.returncode == 1
-    assert "ended without a word" in message
+    assert "ended without an exit status" in message
 
 
 def test_a_server_outlives_clients_that_say_nothing(job, variable):
-    job()
     for said in (b"", b'{"script": "unfinished'):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(json.loads(variable)[1])
