@@ -57,7 +57,7 @@ def test_before_anything_ran_all_jobs_wait(tmp_path: Path) -> None:
     console = Console(width=80, height=30)
     with console.capture() as capture:
         console.print(view("smoke", jobs, 80, 30))
-    assert capture.get().splitlines()[-1] == "Nothing has begun."
+    assert capture.get().splitlines()[-1] == "No job has started."
 
 
 def test_a_training_says_how_far_it_is(tmp_path: Path) -> None:

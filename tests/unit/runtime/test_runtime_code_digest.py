@@ -3,6 +3,7 @@
 import json
 from modulefinder import ModuleFinder
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from clone import ROOT
@@ -12,10 +13,9 @@ from runtime import code_digest
 from runtime.code_digest import CONFIGURATION, code_of, digest_of, recorded_digests, verify, write_record
 
 WORKFLOW = ROOT / "workflow"
-SCRIPTS = sorted(path.stem for path in (WORKFLOW / "scripts").glob("*.py"))
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", ["train", "claims"])
 def test_code_is_what_the_standard_library_finds(script):
     finder = ModuleFinder(path=[str(WORKFLOW / "scripts"), str(WORKFLOW)])
     finder.import_hook(script)
@@ -78,7 +78,7 @@ def test_code_is_verified_against_what_is_on_disk(tmp_path):
 class TestRecord:
     """What a snakemake of a cluster job compares itself with."""
 
-    DIGESTS = {"../Snakefile": "1", "eigendrift/errors.py": "2", CONFIGURATION: "3"}
+    DIGESTS: ClassVar = {"../Snakefile": "1", "eigendrift/errors.py": "2", CONFIGURATION: "3"}
 
     @pytest.fixture
     def results(self, tmp_path):
