@@ -18,19 +18,18 @@ with SnakemakeApi(OutputSettings(quiet={"all"})) as api:
         snakefile=Path("Snakefile"),
     )
     study.list_rules()
-    of_code = study._workflow.globals
+    from runtime.code_digest import code_of, digest_of
+
     plugged = json.loads(sys.argv[1])
     rules = {}
     for rule in study._workflow.rules:
         if rule.script:
-            # What a plug-in draws, no module does.
-            draw = None if rule.name in plugged else rule.params.get("draw")
-            modules = (Path(rule.script).stem, *([f"eigendrift.figures.{draw}"] if draw else []))
-            code = modules, tuple(plugged.get(rule.name, []))
+            modules, plugins = rule.params.get("modules") or (), plugged.get(rule.name, ())
+            files = code_of(Path(rule.script).stem, modules, plugins)
             rules[rule.name] = {
                 "environment": rule.conda_env,
-                "files": [os.path.relpath(file) for file in of_code["files_of"](*code)],
-                "digest": of_code["digest_of"](*code),
+                "files": [os.path.relpath(file) for file in files],
+                "digest": digest_of(files),
                 "declared": rule.params.code if isinstance(rule.params.code, str) else None,
             }
 print("RULES", json.dumps(rules, default=lambda spec: str(spec.file.get_filename())))

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from eigendrift.errors import UserError
-from eigendrift.stores.files import write_json
 
 WORKFLOW = Path(__file__).resolve().parents[1]
 RECORD = Path("logs/code.json")
@@ -51,7 +50,10 @@ def digest_of(files: Iterable[Path], digests: Mapping[str, str] | None = None) -
     """
     contents = [
         # A plug-in may be in any directory.
-        (file.name if os.path.isabs(name) else name, digests.get(name, "") if digests else _content(file))
+        (
+            file.name if os.path.isabs(name) or name.startswith(os.pardir) else name,
+            digests.get(name, "") if digests else _content(file),
+        )
         for name, file in sorted((name_of(file), file) for file in files)
     ]
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
@@ -102,6 +104,9 @@ def write_record(results: Path, digests: Mapping[str, str]) -> None:
     Raises:
         UserError: If the disk is full.
     """
+    # Jobs import this module before they hand over to a fork, so it imports little.
+    from eigendrift.stores.files import write_json
+
     write_json(results / RECORD, digests)
 
 
