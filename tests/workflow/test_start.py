@@ -11,7 +11,7 @@ TRAINED = f"results/smoke/runs/{RUN}/trajectory.json"
 
 
 def test_a_fork_server_is_started_when_jobs_run_and_only_then(fresh):
-    module = fresh.path / "workflow/forkserver.py"
+    module = fresh.path / "workflow/runtime/forkserver.py"
     module.write_text(module.read_text() + "\n\ndef start():\n    Path('started').touch()\n")
     marker = fresh.path / "started"
     for arguments, starts in (["--dry-run"], False), ([], True), ([], False):

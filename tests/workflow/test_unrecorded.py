@@ -1,5 +1,6 @@
 """Jobs on a cluster that end after their snakemake was killed."""
 
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ from clone import SMOKE
 
 RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
 TARGET = f"{RUN}/trajectory.json"
-CLEAN_UP = [sys.executable, "workflow/unlock.py", "results/smoke"]
+CLEAN_UP = [sys.executable, "-m", "runtime.lock", "results/smoke"]
 MARK = (
     "from snakemake.persistence.file import FilePersistence; "
     f"FilePersistence()._mark_incomplete({TARGET!r}, '7')"
@@ -16,7 +17,12 @@ MARK = (
 
 def clean_up(clone, **environment):
     return subprocess.run(
-        CLEAN_UP, cwd=clone.path, env=environment or None, capture_output=True, text=True, check=False
+        CLEAN_UP,
+        cwd=clone.path,
+        env={**(environment or os.environ), "PYTHONPATH": "workflow"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -60,14 +66,14 @@ def test_what_jobs_make_after_their_snakemake_was_killed_counts_as_not_made(fres
     said = clean_up(fresh)
     assert said.returncode == 0
     assert said.stderr.splitlines()[-1] == (
-        f"One file that jobs made after their snakemake was killed, such as {TARGET}, removed: nothing "
-        "recorded of which parameters they are."
+        f"Deleted 1 file that jobs finished after their snakemake was killed, such as {TARGET}: there is no "
+        "record of their parameters."
     )
     assert is_planned(fresh)
     # What has a record stays; what was made anew after it was written does not.
     assert fresh.snakemake(TARGET).returncode == 0
     lock(fresh)
-    assert "removed" not in clean_up(fresh).stderr
+    assert "Deleted" not in clean_up(fresh).stderr
     assert not is_planned(fresh)
     set_steps(fresh, 30)
     begin(fresh)
@@ -84,8 +90,8 @@ def test_nothing_is_cleaned_up_while_jobs_are_in_slurm(fresh, tmp_path):
     lock(fresh)
     squeue = tmp_path / "squeue"
     for answer, sentence in (
-        ("echo 70; echo 7", "Jobs of a killed run are still in SLURM: end them with `scancel 7`, or wait"),
-        ("echo no answer >&2; exit 1", "is not to be found out: no answer"),
+        ("echo 70; echo 7", "Jobs of a killed run are still in SLURM: end them with `scancel 7` or wait"),
+        ("echo no answer >&2; exit 1", "still has jobs in SLURM (no answer)"),
         ("echo 70", "An earlier run was killed: removing its lock."),
     ):
         squeue.write_text(f"#!/bin/sh\n{answer}\n")
