@@ -1,75 +1,16 @@
-"""The architecture, held against the code."""
+"""The architecture in CONTRIBUTING.md and the schema, compared with the code."""
 
-import ast
-import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
-import pytest
 import yaml
 
 from eigendrift.stores.document import document
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "workflow/eigendrift"
-# Leftmost first: a room imports from itself and from those before it.
-ROOMS = [
-    ["errors"],
-    ["numerics", "tracking", "extensions"],
-    ["stores"],
-    ["data"],
-    ["training"],
-    ["eigenpairs"],
-    ["null"],
-    ["study"],
-    ["metrics"],
-    ["validation"],
-    ["claims", "figures"],
-    ["report"],
-    ["api"],
-]
-PLACE = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
-MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")
-
-
-def room_of(module):
-    return module.split(".")[1]
-
-
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
-def test_modules_import_only_to_the_left(path):
-    own = path.relative_to(LIBRARY).with_suffix("").parts[0]
-    for module in imported(path):
-        assert module.split(".")[0] != "snakemake"
-        if module.startswith("eigendrift."):
-            other = room_of(module)
-            assert own == other or PLACE[other] < PLACE[own], f"{own} imports {other}"
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
-def test_files_and_functions_are_short(path):
-    assert len(path.read_text().splitlines()) <= 300
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            assert not body or body[-1].end_lineno - body[0].lineno < 40, node.name
-
-
-def test_scripts_are_thin_and_the_snakefile_is_a_table_of_contents():
-    for script in (ROOT / "workflow/scripts").glob("*.py"):
-        assert len(script.read_text().splitlines()) <= 60, script.name
-    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 40
 
 
 def test_reading_the_workflow_imports_no_torch():
@@ -95,21 +36,6 @@ def test_log_and_benchmark_of_a_job_are_named_alike():
     # The run times take from the log how much of a job was start-up.
     assert len(pairs) == rules.count("benchmark:\n") > 0
     assert all(log == benchmark for log, benchmark in pairs)
-
-
-def test_no_two_modules_of_the_tests_have_one_name():
-    # Their directories are no packages, so that pytest and Python know them by base name alone.
-    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
-    assert "test_house.py" in names
-    assert [name for name, number in names.items() if number > 1] == []
-
-
-@pytest.mark.xdist_group("house")
-def test_what_is_in_one_group_stays_in_one_process(request):
-    """Apart, each process would make for itself what takes minutes, and nothing would say so."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        pytest.skip("needs several processes, as `make test` has")
-    assert request.node.nodeid.endswith("@house")
 
 
 def test_a_study_is_named_like_its_file():
