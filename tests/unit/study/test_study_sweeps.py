@@ -13,7 +13,7 @@ MAIN = CONFIG["experiments"]["main"]
 SIZES, RATES = "experiments.batch_sizes.batch_size", "experiments.learning_rates.learning_rate"
 SIZE = "full or an integer of at least 1"
 VARIED_SIZE = f"{SIZE}, or in a sweep a list of different ones"
-LISTS = "a list for each optimizer that has others than under optimizers, such as {sgd: [0.01, 0.1]}"
+LISTS = "a list for each optimizer whose learning rate varies, such as {sgd: [0.01, 0.1]}"
 LIST = "a list with 1 or more entries and without repetitions"
 SHORT = "lower it or raise"
 
