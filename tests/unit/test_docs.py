@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from docs import estimate, gallery, half, rulegraph, scale
+from docs import configuration_reference, estimate, gallery, half, rulegraph, scale
 from PIL import Image
 from snakemake.cli import get_argument_parser
 
@@ -23,6 +23,11 @@ from eigendrift.study.runs import all_runs, runs_of
 from runtime.configuration import merged
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_reference_of_configuration_keys_is_up_to_date():
+    page = (ROOT / configuration_reference.PAGE).read_text()
+    assert page == configuration_reference.with_reference(page), "run `python docs/configuration_reference.py`"
 
 
 def test_the_table_of_figures_is_up_to_date():

@@ -86,7 +86,7 @@ def _sentence(error: ValidationError) -> str:
                 f"Config key '{key}' has a name that is not allowed, expected {schema['title']}; rename it."
             )
         case _:
-            expected = _expected(schema)
+            expected = expected_values(schema)
             verb = "contains" if error.path and isinstance(error.path[-1], int) else "is"
             found = f"Config key '{_key(error)}' {verb} {shown(instance)}, expected {expected}"
             return f"{found}{_hint(instance, expected)}."
@@ -119,9 +119,10 @@ def listing(values: Any) -> str:
     return ", ".join(map(str, values))
 
 
-def _expected(schema: Mapping[str, Any]) -> str:
+def expected_values(schema: Mapping[str, Any]) -> str:
+    """Return the values that a schema allows, as a message or the reference of keys names them."""
     if "oneOf" in schema:
-        return " or ".join(_expected(alternative) for alternative in schema["oneOf"])
+        return " or ".join(expected_values(alternative) for alternative in schema["oneOf"])
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:
@@ -138,7 +139,7 @@ def _expected(schema: Mapping[str, Any]) -> str:
 def _what_to_add(schema: Mapping[str, Any]) -> str:
     """End a sentence about a missing key; single keys may be a plug-in's, which config.yaml does not have."""
     if {"oneOf", "const", "enum", "title"} & set(schema) or schema.get("type", "object") != "object":
-        return f", expected {_expected(schema)}; add it."
+        return f", expected {expected_values(schema)}; add it."
     if "$ref" in schema and "description" in schema:
         return f": {schema['description']} Add it."
     return "; add it as config.yaml shows."
