@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_reference_of_configuration_keys_is_up_to_date():
     page = (ROOT / configuration_reference.PAGE).read_text()
-    assert page == configuration_reference.with_reference(page), "run `python docs/configuration_reference.py`"
+    expected = configuration_reference.with_reference(page)
+    assert page == expected, "run `python docs/configuration_reference.py`"
 
 
 def test_the_table_of_figures_is_up_to_date():
