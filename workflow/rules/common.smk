@@ -21,7 +21,7 @@ IS_MODULE = not workflow.modifier.is_main_snakefile()
 if not (WORKFLOW / "eigendrift").is_dir():
     raise WorkflowError(
         "eigendrift is a library as well as a workflow, so its Snakefile must be on this machine; clone the repository "
-        "and give the path of the clone's Snakefile."
+        "and give the path of the clone's Snakefile, or give path='workflow/Snakefile', which fetches the repository."
     )
 sys.path.insert(0, str(WORKFLOW))
 
