@@ -11,6 +11,7 @@
 # make reruns           the tables of docs/reruns.md, from dry runs
 # make docs             the pages in docs/ as a site, docs/_build/html; warnings are errors
 # make rulegraph        the graph of the rules, docs/rulegraph.svg (Debian: graphviz)
+# make reference        the tables of keys in config/README.md, from the schema and config.yaml
 # make bench            the eigensolver timed against other libraries, on an idle machine
 # make lint             formatters, linters, the type checker and the spelling
 #
@@ -31,7 +32,7 @@ NAMED = $(lastword $(shell sed -n 's/^study: *\([^ #]*\).*/\1/p' config.yaml $(S
 RESULTS = results/$(NAMED)
 REPORT = $(RESULTS)/report.html
 
-.PHONY: figures report gallery unlock watch docs rulegraph test test-all faults reruns bench lint lock study venv
+.PHONY: figures report gallery unlock watch docs rulegraph reference test test-all faults reruns bench lint lock study venv
 
 figures: unlock
 	$(BIN)/snakemake $(CONFIGURATION)
@@ -64,6 +65,9 @@ rulegraph: venv
 	$(BIN)/snakemake --rulegraph dot 2> /dev/null | $(BIN)/python docs/rulegraph.py | dot -Tsvg \
 	    | sed '/<!-- Generated/,/-->/d' > docs/rulegraph.svg
 
+reference: venv
+	$(BIN)/python docs/configuration_reference.py
+
 test: venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not slow"
 
@@ -82,7 +86,8 @@ bench: venv
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	PYTHONPATH=workflow $(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 	$(BIN)/codespell
