@@ -13,16 +13,13 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from benchmarks.bound import computing_with
 from eigendrift.data.datasets import load
-from eigendrift.data.directory import VARIABLE, data_directory, layout
-from eigendrift.data.full_mnist import DIGESTS
-from eigendrift.data.samples import Samples
-from eigendrift.data.scaling import SCALINGS
-from eigendrift.data.selection import hessian_sample
+from eigendrift.data.mnist import DIGESTS, VARIABLE, data_directory, layout
+from eigendrift.data.samples import SCALINGS, Samples, hessian_sample
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator
-from eigendrift.training.batches import BatchOrder
 from eigendrift.training.optimizers import OPTIMIZERS
 from eigendrift.training.torch_networks import build_model
+from eigendrift.training.trajectory import BatchOrder
 
 SEED = 0
 # As in the default study: SGD, a quarter of the way through its steps.

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from eigendrift.metrics.run import measure_preconditioned, measure_run  # noqa: E402
-from eigendrift.stores.float16 import packed, unpacked  # noqa: E402
+from eigendrift.stores.arrays import from_float16, to_float16  # noqa: E402
 from eigendrift.stores.reading import open_store  # noqa: E402
 
 HEADER = (
@@ -28,7 +28,7 @@ UNTOUCHED = {"step", "rank", "layer", "eigenvalue", "gap", "weight_displacement"
 def rounded(eigenpairs: xr.Dataset) -> xr.Dataset:
     """Return the store as it is read where it was stored in float16."""
     vectors = eigenpairs["eigenvector"]
-    return eigenpairs.assign(eigenvector=vectors.copy(data=unpacked(packed(vectors.values))))
+    return eigenpairs.assign(eigenvector=vectors.copy(data=from_float16(to_float16(vectors.values))))
 
 
 def measure(path: Path, eigenpairs: xr.Dataset) -> dict[str, np.ndarray]:

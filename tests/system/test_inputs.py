@@ -30,7 +30,7 @@ def clone(tmp_path_factory):
     study = yaml.safe_load((clone.path / TINY).read_text())
     study["experiments"]["main"]["datasets"] = ["mnist"]
     (clone.path / TINY).write_text(yaml.safe_dump(study))
-    download = clone.path / "workflow/eigendrift/data/download.py"
+    download = clone.path / "workflow/eigendrift/data/mnist.py"
     before = download.read_text()
     download.write_text(before.replace("PAUSES = (2.0, 8.0)", "PAUSES = ()"))
     assert download.read_text() != before
@@ -72,9 +72,9 @@ def without_directory(**more: str) -> dict[str, str]:
 
 
 def test_a_page_in_place_of_data(clone, portal):
-    module = clone.path / "workflow/eigendrift/data/full_mnist.py"
+    module = clone.path / "workflow/eigendrift/data/mnist.py"
     before = module.read_text()
-    lookup = "getattr(torchvision.datasets, directory.TORCHVISION_CLASSES[name]).mirrors"
+    lookup = "getattr(torchvision.datasets, TORCHVISION_CLASSES[name]).mirrors"
     assert lookup in before
     module.write_text(before.replace(lookup, f"[{portal!r}]"))
     try:

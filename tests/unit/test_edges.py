@@ -1,4 +1,4 @@
-"""Data, networks and requests at the edge of what makes sense: each has a defined outcome."""
+"""Extreme data, networks and requests: each has a defined outcome."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def samples_of(train_count: int, classes: int) -> Samples:
 
 
 def measured(samples: Samples, directory: Path) -> tuple[xr.Dataset, xr.Dataset, dict[str, np.ndarray]]:
-    """Trajectory, eigenpairs and metrics of a run, as the stages make them."""
+    """Return trajectory, eigenpairs and metrics of a run, computed as in the stages."""
     parts = [directory / name for name in ("training", "solving")]
     for part in parts:
         part.mkdir(parents=True)
@@ -73,7 +73,7 @@ def measured(samples: Samples, directory: Path) -> tuple[xr.Dataset, xr.Dataset,
 def test_a_spectrum_of_zeros_has_eigenvalues_but_no_eigenvectors(
     count: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With one class the network has one output, and nothing to learn: loss and Hessian are zero."""
+    """With one class the network has one output, so loss and Hessian are zero."""
     samples = samples_of(count, 1)
     trajectory, eigenpairs, metrics = measured(samples, tmp_path)
     assert trajectory.attrs["summary"]["diverged_at"] is None
@@ -103,7 +103,7 @@ def test_more_eigenpairs_than_parameters_are_refused() -> None:
 
 
 def test_the_hessian_of_one_sample_has_the_rank_that_softmax_leaves(tmp_path: Path) -> None:
-    """Of three classes a sample's curvature in the outputs has rank 2; the network's own adds a few."""
+    """With three classes, the curvature of one sample's loss in the outputs has rank 2."""
     samples = samples_of(20, 3)
     landscape = Landscape(samples, MODEL, {**SOLVER, "samples": 1, "count": 12}, CPU)
     record = landscape.eigenpairs_at(
@@ -116,7 +116,7 @@ def test_the_hessian_of_one_sample_has_the_rank_that_softmax_leaves(tmp_path: Pa
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.Softsign], ids=lambda kind: kind.__name__)
-def test_half_precision_is_refused(dtype: torch.dtype, activation: type[nn.Module]) -> None:
+def test_16_bit_networks_are_refused(dtype: torch.dtype, activation: type[nn.Module]) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), activation(), nn.Linear(5, 3)).to(dtype)
     samples = samples_of(20, 3)
     inputs = torch.from_numpy(samples.train_images).to(dtype)
@@ -124,9 +124,9 @@ def test_half_precision_is_refused(dtype: torch.dtype, activation: type[nn.Modul
         hessian_operator(network, cross_entropy, inputs, torch.from_numpy(samples.train_labels))
 
 
-def test_pixels_that_are_no_numbers_are_refused() -> None:
+def test_pixels_of_nan_are_refused() -> None:
     images = np.ones((4, 2, 2), np.float32)
     images[2, 0, 1] = np.nan
     labels = np.arange(4)
-    with pytest.raises(UserError, match=r"train_images is not finite at \(2, 0, 1\), so repair or leave out"):
+    with pytest.raises(UserError, match=r"train_images is not finite at \(2, 0, 1\); repair or leave out"):
         Samples(images, labels, images[:1], labels[:1])

@@ -1,4 +1,4 @@
-"""Nothing that is read can run code, and nothing is installed or used that is not what was meant."""
+"""No file that is read can run code, and only verified packages and data are used."""
 
 import ast
 import io
@@ -13,18 +13,18 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("workflow", "docs", "benchmarks")
 RULES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 CODE = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))] + RULES
-# Their files can hold code that runs when they are read.
+# The files of these modules can contain code that runs when they are read.
 RUN_CODE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNPACK = {"extractall", "extract", "unpack_archive", "read_pickle", "unsafe_load", "full_load"}
-# What has to be told to read plain data only, and how.
+# Functions that read only plain data if they get this argument.
 SAFE = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
-# By no other names, under which the calls would not be seen.
+# The only names of these modules, so that the tests find all calls.
 NAMES = {"torch": None, "numpy": "np", "yaml": None}
 LOADERS = {"load", "full_load", "unsafe_load"}
 
 
 def tree_of(path: Path) -> ast.AST:
-    """The code of a module, or the Python that Snakemake makes of a file of its own."""
+    """Return the code of a module, or the Python code that Snakemake generates from a rule file."""
     text = path.read_text()
     if path in RULES:
         source = SimpleNamespace(get_path_or_uri=lambda **_: str(path))
@@ -40,12 +40,12 @@ def calls_in(path: Path):
 
 
 def trusted(path: Path) -> bool:
-    """Benchmarks read what they have just written, by numpy's own default, which is to refuse pickles."""
+    """Return whether a file is a benchmark, which reads only files that it has written itself."""
     return path.is_relative_to(ROOT / "benchmarks")
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_is_read_that_could_run_code(path):
+def test_no_file_that_is_read_can_run_code(path):
     imported = set()
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
@@ -66,15 +66,15 @@ def test_nothing_is_read_that_could_run_code(path):
             assert given.get(keyword) is value, ast.unparse(call)
 
 
-def test_what_is_looked_for_is_there():
-    """Else the test above could look for names that nobody uses any more."""
+def test_the_searched_calls_exist():
+    """Otherwise the test above could search for names that are no longer used."""
     names = {name for path in CODE for name, _ in calls_in(path)}
     assert set(SAFE) <= names
     assert "yaml.safe_load" in names
 
 
-def test_downloads_are_digested_before_anything_uses_them():
-    """The network is touched in one place, whose content goes through `idx.read`, which checks the digest."""
+def test_downloads_are_verified_before_they_are_used():
+    """One module uses the network, and `read_idx` checks the digest of its downloads."""
     network = {"urllib", "requests", "http", "ftplib", "urllib3", "httpx", "aiohttp"}
     who = {
         path.name
@@ -84,10 +84,10 @@ def test_downloads_are_digested_before_anything_uses_them():
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module])
         if name and name.split(".")[0] in network
     }
-    assert who == {"download.py"}
+    assert who == {"mnist.py"}
     assert (
-        "return idx.read(content, dimensions, DIGESTS[name][file])"
-        in (ROOT / "workflow/eigendrift/data/full_mnist.py").read_text()
+        'return read_idx(content, 3 if "-idx3-" in file else 1, DIGESTS[name][file])'
+        in (ROOT / "workflow/eigendrift/data/mnist.py").read_text()
     )
 
 
@@ -96,7 +96,7 @@ def test_every_package_of_the_lock_has_a_digest_and_pip_insists_on_them():
     pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==\S+.*(?: \\\n    --hash=sha256:[0-9a-f]{64})+", lock, re.M)
     named = [line for line in lock.splitlines() if re.match(r"[A-Za-z0-9]", line)]
     assert len(pinned) == len(named) > 100
-    # pip looks nowhere else for a package than where it is told.
+    # The lock adds no other places to get packages from.
     assert not re.search(r"^-|://|git\+", lock, re.M)
     for place in ("Makefile", ".ci/run"):
         text = (ROOT / place).read_text().replace("\\\n", " ")

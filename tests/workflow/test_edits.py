@@ -98,7 +98,7 @@ class TestJobsOnACluster:
         [
             ("workflow/rules/figures.smk", "# changed", "workflow/rules/figures.smk"),
             (
-                "workflow/eigendrift/data/storage.py",
+                "workflow/eigendrift/stores/writing.py",
                 "# changed",
                 "The code of this job (scripts/data.py and what it imports)",
             ),

@@ -191,8 +191,8 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
 @pytest.mark.parametrize(
     ("module", "touched"),
     [
-        ("eigendrift/data/shipped.py", {"data": ""}),
-        ("eigendrift/training/batches.py", {"train": "", "null_model": ""}),
+        ("eigendrift/data/mnist.py", {"data": ""}),
+        ("eigendrift/training/trajectory.py", {"train": "", "null_model": ""}),
         ("eigendrift/eigenpairs/lanczos.py", SOLVED),
         ("eigendrift/null/sampling.py", {"null_model": ""}),
         (
@@ -204,7 +204,6 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
         ("eigendrift/metrics/association.py", {"ext06": ""}),
         ("eigendrift/claims/estimators.py", {"claims": "", "regimes": ""}),
         ("eigendrift/claims/regimes.py", {"regimes": ""}),
-        ("eigendrift/data/subsets.py", {"data": ""}),
         ("eigendrift/claims/console.py", {}),
         ("eigendrift/figures/style.py", ALL_FIGURES),
         ("eigendrift/figures/accuracy.py", {"fig05": ""}),

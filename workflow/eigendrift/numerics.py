@@ -1,6 +1,5 @@
 """Precision, determinism, device and seeds: the one place that decides how numbers are computed."""
 
-import hashlib
 import logging
 import os
 import sys
@@ -11,6 +10,7 @@ from threading import Lock
 import numpy as np
 import torch
 
+from eigendrift.digests import digest
 from eigendrift.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -151,14 +151,14 @@ def configure(threads: int = 1) -> None:
 
 
 def resolve_device(name: str, gpus: int = 0) -> torch.device:
-    """Turn the config's device name into a device that is there, and log which it is.
+    """Return the device with a name of the configuration, and log it.
 
     Args:
-        name: ``auto`` (CUDA if there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:<index>``.
-        gpus: How many GPUs this process was given; a warning is logged if it uses none of them.
+        name: ``auto`` (CUDA if there is one, otherwise the CPU), ``cpu``, ``cuda`` or ``cuda:<index>``.
+        gpus: Number of GPUs that this process may use; if it uses none of them, a warning is logged.
 
     Raises:
-        UserError: If the device is not on this machine.
+        UserError: If this machine does not have the device.
     """
     if name == "auto":
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -166,13 +166,13 @@ def resolve_device(name: str, gpus: int = 0) -> torch.device:
         device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
-            f"Config key 'device' is '{name}', but this machine shows {torch.cuda.device_count()} CUDA "
+            f"Config key 'device' is '{name}', but this machine has {torch.cuda.device_count()} CUDA "
             "devices; set it to 'auto' or 'cpu'."
         )
     logger.info("Computing on %s with PyTorch %s", device, torch.__version__)
     if gpus and device.type == "cpu":
         logger.warning(
-            "This job asked for a GPU, and does not use it: config key 'device' is '%s', and PyTorch %s sees "
+            "This job requested a GPU but does not use it: config key 'device' is '%s', and PyTorch %s sees "
             "%d CUDA devices here.",
             name,
             torch.__version__,
@@ -185,10 +185,10 @@ def seed_from(*labels: object) -> int:
     """Derive a 63-bit seed from labels, so that streams with different names are independent.
 
     Args:
-        *labels: What the stream is for, such as ``("batches", 3, 17)``; compared by their ``str``.
+        *labels: Name of the stream, such as ``"batches", 3, 17``; labels are compared by their ``str``.
     """
-    digest = hashlib.sha256("\0".join(map(str, labels)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    first_64_bits = digest("\0".join(map(str, labels)).encode())[:16]
+    return int(first_64_bits, 16) >> 1
 
 
 def generator(*labels: object) -> torch.Generator:

@@ -52,7 +52,6 @@ from eigendrift.study.runs import (
     data_settings,
     runs_of,
     solver_settings,
-    storage_settings,
     training_settings,
 )
 from eigendrift.study.subsets import parts_of, with_subsets

@@ -5,9 +5,9 @@ Produces runs/<run>/eigenpairs.zarr; runs/<run>/wide/eigenpairs.zarr with more p
 runs/<run>/preconditioned/eigenpairs.zarr for the preconditioned Hessian; and their manifests.
 """
 
-STORAGE = storage_settings(config)
+STORAGE = config["storage"]
 # If `storage` keeps only some eigenvectors, all of them are in `whole/` next to the store until they are measured.
-KEEPS_SOME = not STORAGE.keys() <= {"dtype"}
+KEEPS_SOME = STORAGE["ranks"] != "all" or STORAGE["every"] != 1
 WHOLE = "whole/" if KEEPS_SOME else ""
 
 

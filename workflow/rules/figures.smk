@@ -4,7 +4,7 @@ Consumes the stores that a figure shows; most read runs/<run>/metrics.zarr and t
 Produces figures/figNN_<name> or extNN_<name>.png, .pdf and .csv, the numbers plotted.
 """
 
-from eigendrift.training.networks import USUAL
+from eigendrift.training.networks import DEFAULT_KIND
 
 # For each job in a group, Snakemake examines all of its inputs again whenever one is created. Figures of large studies
 # have several inputs per run, so they are in no group.
@@ -202,7 +202,7 @@ FIGURES = {
     ),
 }
 # Its panels are the layers of a perceptron.
-if kind_of(config["models"][EXAMPLES[0].model]) == USUAL:
+if kind_of(config["models"][EXAMPLES[0].model]) == DEFAULT_KIND:
     FIGURES |= {
         "fig16_leading_eigenvector": shown(
             "leading_eigenvector",

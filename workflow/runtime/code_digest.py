@@ -7,7 +7,6 @@ configuration again. It compares them with the record that the first snakemake l
 """
 
 import ast
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eigendrift.digests import digest, digest_json
 from eigendrift.errors import UserError
 
 WORKFLOW = Path(__file__).resolve().parents[1]
@@ -56,7 +56,7 @@ def digest_of(files: Iterable[Path], digests: Mapping[str, str] | None = None) -
         )
         for name, file in sorted((name_of(file), file) for file in files)
     ]
-    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+    return digest_json(contents)
 
 
 def verify(expected: str, script: str, modules: Iterable[str] = (), plugins: Iterable[str] = ()) -> None:
@@ -94,7 +94,7 @@ def digests_at_start(plugins: Iterable[Path], configuration: Any) -> dict[str, s
     return {
         # Editors keep hidden files next to a file that is open.
         **{name_of(file): _content(file) for file in files if not file.name.startswith(".")},
-        CONFIGURATION: hashlib.sha256(written.encode()).hexdigest(),
+        CONFIGURATION: digest(written.encode()),
     }
 
 
@@ -149,7 +149,7 @@ def _refusal(what: str) -> str:
 
 
 def _content(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return digest(file.read_bytes())
 
 
 def _imported_by(file: Path) -> Iterator[Path]:

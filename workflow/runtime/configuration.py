@@ -17,7 +17,7 @@ from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError, first_line
 from eigendrift.extensions.declarations import check_declarations
 from eigendrift.extensions.plugins import load_plugins, plugin_files
-from eigendrift.stores.measured import METRICS
+from eigendrift.stores.arrays import METRICS
 from eigendrift.study.check import check_config, check_sizes
 from eigendrift.study.extensions import completed
 from eigendrift.study.normalized import ordered, without_unset

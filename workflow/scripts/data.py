@@ -8,9 +8,7 @@ from runtime.job import job
 
 with job(snakemake) as verify_code:
     from eigendrift.data.datasets import load
-    from eigendrift.data.scaling import SCALINGS
-    from eigendrift.data.storage import sample_columns
-    from eigendrift.data.subsets import nested_subset
+    from eigendrift.data.samples import SCALINGS, nested_subset, sample_columns
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.writing import write_store
 

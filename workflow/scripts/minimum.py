@@ -8,7 +8,7 @@ from runtime.job import job
 
 with job(snakemake) as verify_code:
     from eigendrift import numerics
-    from eigendrift.data.storage import read_samples
+    from eigendrift.data.samples import read_samples
     from eigendrift.eigenpairs.minimum import End, best_minimum
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.reading import open_store

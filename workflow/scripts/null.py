@@ -8,7 +8,7 @@ from runtime.job import job
 
 with job(snakemake) as verify_code:
     from eigendrift import numerics
-    from eigendrift.data.storage import read_samples
+    from eigendrift.data.samples import read_samples
     from eigendrift.eigenpairs.landscape import Landscape
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.null.draws import draw_null, summarize_draws

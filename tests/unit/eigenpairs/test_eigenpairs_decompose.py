@@ -11,8 +11,7 @@ from eigenpairs_helpers import CPU, MODEL, SETTINGS, STEPS, columns_of, dense_he
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from eigendrift.data.samples import Samples
-from eigendrift.data.selection import hessian_sample
+from eigendrift.data.samples import Samples, hessian_sample
 from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.landscape import Landscape, Record, undefined_record
 from eigendrift.errors import UserError

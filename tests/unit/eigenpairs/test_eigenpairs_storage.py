@@ -1,17 +1,19 @@
 """Which eigenvectors stay on disk."""
 
+from typing import Any
+
 import numpy as np
 
 from eigendrift.eigenpairs.decompose import Decomposition
 from eigendrift.eigenpairs.storage import as_stored, kept, write_eigenpairs
-from eigendrift.stores.arrays import STORES
-from eigendrift.stores.float16 import packed, unpacked
+from eigendrift.stores.arrays import STORES, from_float16, to_float16
 from eigendrift.stores.reading import open_store
 
 # At 7 checkpoints, or 4 of them, 3 ranks of 2 parameters.
 VECTORS = np.arange(1, 43, dtype=np.float32).reshape(7, 3, 2) / 100
 
-HALF_OF_SOME = {"ranks": 2, "every": 6, "dtype": "float16"}
+ALL: dict[str, Any] = {"ranks": "all", "every": 1, "dtype": "float32"}
+ROUNDED_PART = {"ranks": 2, "every": 6, "dtype": "float16"}
 
 
 def there(vectors):
@@ -19,13 +21,12 @@ def there(vectors):
 
 
 def test_by_default_vectors_stay_as_they_are():
-    assert as_stored(VECTORS, {}) is VECTORS
-    assert kept(VECTORS, {}, 1) is VECTORS
-    assert kept(VECTORS, {"dtype": "float16"}, 1) is VECTORS
+    assert as_stored(VECTORS, ALL) is VECTORS
+    np.testing.assert_array_equal(list(kept(VECTORS, ALL, 1)), VECTORS)
 
 
 def test_leading_ranks_of_some_checkpoints_are_kept_to_the_bit():
-    left = kept(VECTORS, {"ranks": 2, "every": 3}, 1)
+    left = kept(VECTORS, ALL | {"ranks": 2, "every": 3}, 1)
     first_two, none = [True, True, False], [False] * 3
     assert there(left) == [first_two, none, none, first_two, none, none, first_two]
     np.testing.assert_array_equal(left[3][:2], VECTORS[3, :2])
@@ -33,18 +34,23 @@ def test_leading_ranks_of_some_checkpoints_are_kept_to_the_bit():
 
 
 def test_checkpoints_are_those_of_the_run_where_vectors_are_at_every_second_one():
-    assert there(kept(VECTORS[::2], {"every": 6}, 2)) == [[True] * 3, [False] * 3, [False] * 3, [True] * 3]
+    assert there(kept(VECTORS[::2], ALL | {"every": 6}, 2)) == [
+        [True] * 3,
+        [False] * 3,
+        [False] * 3,
+        [True] * 3,
+    ]
 
 
 def test_more_ranks_than_there_are_keep_all():
-    assert np.all(there(kept(VECTORS, {"ranks": 9}, 1)))
+    assert np.all(there(kept(VECTORS, ALL | {"ranks": 9}, 1)))
 
 
 def test_float16_is_packed_when_it_is_used():
-    stored = as_stored(VECTORS, {"dtype": "float16"})
+    stored = as_stored(VECTORS, ALL | {"dtype": "float16"})
     assert len(stored) == 7
-    np.testing.assert_array_equal(stored[2], packed(VECTORS[2]))
-    np.testing.assert_array_equal(kept(stored, {"every": 6}, 1)[6], packed(VECTORS[6]))
+    np.testing.assert_array_equal(stored[2], to_float16(VECTORS[2]))
+    np.testing.assert_array_equal(kept(stored, ALL | {"every": 6}, 1)[6], to_float16(VECTORS[6]))
 
 
 def test_metrics_are_measured_of_what_is_rounded_on_disk(tmp_path):
@@ -55,8 +61,8 @@ def test_metrics_are_measured_of_what_is_rounded_on_disk(tmp_path):
     } | {"eigenvector": VECTORS}
     stores = {name: tmp_path / f"{name}/eigenpairs.zarr" for name in ("store", "whole")}
     pairs = Decomposition(columns, {})
-    write_eigenpairs(**stores, pairs=pairs, settings={"every": 1}, storage=HALF_OF_SOME)
+    write_eigenpairs(**stores, pairs=pairs, settings={"every": 1}, storage=ROUNDED_PART)
     read = {name: open_store(path, "eigenpairs")["eigenvector"].values for name, path in stores.items()}
-    np.testing.assert_array_equal(read["whole"], unpacked(packed(VECTORS)))
+    np.testing.assert_array_equal(read["whole"], from_float16(to_float16(VECTORS)))
     np.testing.assert_array_equal(read["store"][[0, 6], :2], read["whole"][[0, 6], :2])
     assert np.isnan(read["store"][1:6]).all()

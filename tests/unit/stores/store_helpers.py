@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from eigendrift.stores.arrays import STORES
-from eigendrift.stores.specs import ArraySpec
+from eigendrift.stores.arrays import STORES, ArraySpec
 
 SIZES = {
     "checkpoint": 4,

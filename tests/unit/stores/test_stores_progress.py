@@ -1,4 +1,4 @@
-"""Progress of unfinished jobs: who owns it, how long it lives, and that one process at a time has it."""
+"""Progress of unfinished jobs: its key, lifetime and damage, and that one process at a time uses it."""
 
 import ast
 import os
@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pytest
+import torch
 
+from eigendrift.errors import UserError
 from eigendrift.stores import progress as module
 from eigendrift.stores.progress import Progress, progress_key, resumable
 
@@ -32,7 +35,7 @@ def record(value: int) -> dict[str, np.ndarray]:
 
 
 def interrupted(store: Path, key: str = "key", records: int = 3, state: bytes = b"state") -> None:
-    """A job that saves some records and a state, and fails."""
+    """Run a job that saves some records and a state, and fails."""
 
     def write_state(file: IO[bytes]) -> None:
         file.write(state)
@@ -55,7 +58,7 @@ class TestSurvival:
                     assert values.dtype == record(index)[name].dtype
                     np.testing.assert_array_equal(values, record(index)[name])
 
-    def test_a_part_is_gone_when_it_is_done_and_stays_when_it_is_interrupted(self, store: Path) -> None:
+    def test_a_part_is_deleted_when_it_is_done_and_stays_when_it_is_interrupted(self, store: Path) -> None:
         with pytest.raises(InterruptedError), resumable(store, "key") as progress:  # noqa: PT012
             with progress.part("first") as part:
                 part.save(0, record(7))
@@ -68,7 +71,8 @@ class TestSurvival:
             np.testing.assert_array_equal(part.load(0)["weights"], record(8)["weights"])
         assert not directory_of(store).exists()
 
-    def test_another_key_throws_parts_away_too(self, store: Path) -> None:
+    def test_progress_of_another_key_is_deleted_including_its_parts(self, store: Path) -> None:
+        interrupted(store, "old")
         with (  # noqa: PT012
             pytest.raises(InterruptedError),
             resumable(store, "old") as progress,
@@ -76,14 +80,11 @@ class TestSurvival:
         ):
             part.save(0, record(7))
             raise InterruptedError
-        with resumable(store, "new") as progress, progress.part("part") as part:
-            assert part.completed() == 0
-
-    def test_another_key_throws_everything_away(self, store: Path) -> None:
-        interrupted(store, "old")
         with resumable(store, "new") as progress:
             assert progress.completed() == 0
             assert not progress.state_path.exists()
+            with progress.part("part") as part:
+                assert part.completed() == 0
 
     def test_success_deletes_it(self, store: Path) -> None:
         with resumable(store, "key") as progress:
@@ -99,7 +100,7 @@ class TestSurvival:
 
     def test_a_state_that_fails_to_be_written_leaves_the_old_one(self, store: Path) -> None:
         def fail(file: IO[bytes]) -> None:
-            file.write(b"half")
+            file.write(b"a part")
             raise InterruptedError
 
         interrupted(store)
@@ -108,30 +109,14 @@ class TestSurvival:
         with resumable(store, "key") as progress:
             assert progress.read_state(lambda file: file.read()) == b"state"
 
-    @pytest.mark.parametrize("deleted", range(5))
-    def test_a_kill_while_records_are_thrown_away_leaves_none_to_the_old_key(
-        self, deleted: int, store: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("key", "deleted"),
+        [*(("new", number) for number in range(5)), *(("key", number) for number in range(7))],
+    )
+    def test_a_kill_during_deletion_leaves_all_records_or_none(
+        self, key: str, deleted: int, store: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        interrupted(store, "old")
-        unlink, calls = Path.unlink, iter(range(100))
-
-        def killed_after_some(path: Path, missing_ok: bool = False) -> None:
-            if next(calls) == deleted:
-                raise InterruptedError
-            unlink(path, missing_ok)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "unlink", killed_after_some)
-            with pytest.raises(InterruptedError), resumable(store, "new"):
-                pass
-        with resumable(store, "old") as progress:
-            assert progress.completed() in (0, 3)
-            assert progress.state_path.exists() == (progress.completed() == 3)
-
-    @pytest.mark.parametrize("deleted", range(7))
-    def test_a_kill_while_a_finished_job_cleans_up_does_not_block_the_next(
-        self, deleted: int, store: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+        """Records are deleted when the key is new, and when the job succeeds."""
         interrupted(store)
         unlink, calls = Path.unlink, iter(range(100))
 
@@ -142,7 +127,7 @@ class TestSurvival:
 
         with monkeypatch.context() as patch, pytest.raises(InterruptedError):  # noqa: PT012
             patch.setattr(Path, "unlink", killed_after_some)
-            with resumable(store, "key"):
+            with resumable(store, key):
                 pass
             raise InterruptedError
         with resumable(store, "key") as progress:
@@ -165,6 +150,92 @@ class TestColumn:
             column[4]
 
 
+KEY = "5e" * 32
+RECORD = {"weights": np.linspace(-1, 1, 23, dtype=np.float32), "loss": np.array(0.3)}
+FLIPS = 200
+
+
+def trained_state() -> dict[str, Any]:
+    """The state of a small network and its optimizer, as training keeps it."""
+    network = torch.nn.Linear(5, 3)
+    optimizer = torch.optim.Adam(network.parameters())
+    network(torch.ones(2, 5)).sum().backward()
+    optimizer.step()
+    parts = {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
+    return {"step": 7, "generator": torch.get_rng_state(), **parts}
+
+
+STATE = trained_state()
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, Mapping):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    return bool(left == right)
+
+
+def read_state(progress: Progress) -> bool:
+    return same(progress.read_state(lambda file: torch.load(file, weights_only=True)), STATE)
+
+
+def read_record(progress: Progress) -> bool:
+    record, column = progress.load(0), progress.column("weights", 1)[0]
+    return all(map(np.array_equal, (*record.values(), column), (*RECORD.values(), RECORD["weights"])))
+
+
+@pytest.fixture
+def progress(tmp_path: Path) -> Progress:
+    """The progress of an interrupted job that saved a record and a state."""
+    with pytest.raises(InterruptedError), resumable(tmp_path / "s.zarr", KEY) as progress:  # noqa: PT012
+        progress.save(0, RECORD)
+        progress.replace_state(lambda file: torch.save(STATE, file))
+        raise InterruptedError
+    return progress
+
+
+@pytest.mark.parametrize(("name", "read"), [("state", read_state), ("record-00000.npz", read_record)])
+def test_all_damage_to_state_and_records_is_noticed(
+    name: str, read: Callable[[Progress], bool], progress: Progress
+) -> None:
+    path = progress.directory / name
+    content = path.read_bytes()
+    assert read(progress)
+    random = np.random.default_rng(0)
+    for place in random.integers(len(content), size=FLIPS):
+        flipped = bytes([content[place] ^ (1 << int(random.integers(8)))])
+        for damaged in (content[:place] + flipped + content[place + 1 :], content[:place]):
+            path.write_bytes(damaged)
+            with pytest.raises(UserError, match=rf"damaged, in .*{name}; .*`rm -rf \S+-progress`"):
+                read(progress)
+    path.unlink()
+    with pytest.raises(UserError, match="damaged"):
+        read(progress)
+
+
+def test_progress_with_a_damaged_key_is_never_resumed(progress: Progress) -> None:
+    """The job starts over instead."""
+    path = progress.directory / "key.json"
+    files = {file: file.read_bytes() for file in progress.directory.iterdir()}
+    for place in range(len(files[path])):
+        for damaged in (*(flip(files[path], place, bit) for bit in range(8)), files[path][:place]):
+            for file, content in files.items():
+                file.write_bytes(content)
+            path.write_bytes(damaged)
+            with (  # noqa: PT012
+                pytest.raises(InterruptedError),
+                resumable(progress.directory.with_name("s.zarr"), KEY) as again,
+            ):
+                # White space around the key may differ.
+                assert again.completed() == 0 or f'"{KEY}"'.encode() in damaged
+                raise InterruptedError
+
+
+def flip(content: bytes, place: int, bit: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :]
+
+
 class TestKey:
     def test_depends_on_settings_and_on_the_content_of_files(self, tmp_path: Path) -> None:
         code = tmp_path / "code.py"
@@ -182,7 +253,7 @@ class TestKey:
         assert progress_key({}, []) != first
 
 
-def test_jobs_that_can_be_resumed_have_settings_device_inputs_and_code_in_their_key() -> None:
+def test_the_keys_of_resumable_jobs_depend_on_settings_device_inputs_and_code() -> None:
     found = {}
     for path in (WORKFLOW / "scripts").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -195,7 +266,7 @@ def test_jobs_that_can_be_resumed_have_settings_device_inputs_and_code_in_their_
 
 
 def start(store: Path, body: str) -> subprocess.Popen[str]:
-    """Start a process that holds the progress of ``store`` while it runs ``body``."""
+    """Start a process that runs ``body`` with the progress of ``store``."""
     code = (
         "import logging, sys, time; from pathlib import Path; import numpy as np\n"
         "from eigendrift.stores.progress import resumable\n"
@@ -215,7 +286,7 @@ def said(process: subprocess.Popen[str], words: str) -> None:
 
 
 class TestProcesses:
-    def test_a_second_process_waits_and_finds_the_first_ones_progress_gone(self, store: Path) -> None:
+    def test_a_second_process_waits_until_the_first_one_has_succeeded(self, store: Path) -> None:
         signalled = store.parent / "go"
         with start(
             store,
@@ -225,7 +296,7 @@ class TestProcesses:
         ) as first:
             said(first, "holding")
             with start(store, "print('completed', progress.completed())") as second:
-                said(second, "Another process is at work")
+                said(second, "Another process is using")
                 time.sleep(0.1)
                 assert second.poll() is None
                 signalled.touch()
@@ -234,7 +305,7 @@ class TestProcesses:
         assert first.returncode == 0
         assert list(store.parent.iterdir()) == [signalled]
 
-    def test_killed_in_the_middle_it_goes_on(self, store: Path) -> None:
+    def test_a_killed_process_leaves_its_records(self, store: Path) -> None:
         with start(
             store,
             "for index in range(10 ** 6):\n"
@@ -250,8 +321,8 @@ class TestProcesses:
             for index in range(done):
                 np.testing.assert_array_equal(progress.load(index)["a"], np.arange(1000) + index)
 
-    def test_a_crowd_takes_turns(self, store: Path) -> None:
-        """Many processes come while others delete the directory; no two are ever inside together."""
+    def test_processes_take_turns(self, store: Path) -> None:
+        """Processes arrive while others delete the directory, and no two use it at the same time."""
         inside = store.parent.parent / "inside"
         body = (
             f"Path({str(inside)!r}).open('x').close()\n"
@@ -262,7 +333,7 @@ class TestProcesses:
         code = (
             "from pathlib import Path; import numpy as np, time\n"
             "from eigendrift.stores.progress import resumable\n"
-            "for _ in range(30):\n"
+            "for _ in range(20):\n"
             f"    with resumable(Path({str(store)!r}), 'key') as progress:\n"
         ) + "".join(f"        {line}\n" for line in body.splitlines())
         environment = os.environ | {"PYTHONPATH": str(WORKFLOW)}
@@ -271,7 +342,7 @@ class TestProcesses:
         assert list(store.parent.iterdir()) == []
 
 
-def test_a_directory_that_a_finishing_job_deletes_under_our_hands_is_made_again(
+def test_a_directory_that_another_job_deletes_is_created_again(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.parent.mkdir()

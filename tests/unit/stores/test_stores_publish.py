@@ -1,4 +1,4 @@
-"""Directories change places at once: interrupted before any access to the disk, none is there in part."""
+"""Directories are replaced atomically: a kill before any access to the disk leaves none in part."""
 
 import itertools
 import sys
@@ -11,13 +11,13 @@ import pytest
 from eigendrift.stores.files import publish_directory
 
 OLD, NEW = ({f"{name}/{index}": name for index in range(3)} for name in ("old", "new"))
-# What Python tells of an access to the disk before it happens.
+# Audit events that Python raises before it accesses the disk.
 ACCESSES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink"}
 left: list[int] = []
 
 
 class Killed(BaseException):
-    """Like a kill, nothing in between takes it for an error."""
+    """No code handles this exception, just as none handles a kill."""
 
 
 def count(event: str, _: object) -> None:
@@ -52,7 +52,7 @@ def found(directory: Path) -> dict[str, str]:
 def test_a_directory_is_the_old_one_or_the_new_one_or_not_there(
     before: dict[str, str], tmp_path: Path
 ) -> None:
-    # Such a hook stays for good; without `left` it does nothing.
+    # A hook cannot be removed; if `left` is empty, this one does nothing.
     sys.addaudithook(count)
     killed = True
     for accesses in itertools.count():
@@ -64,7 +64,7 @@ def test_a_directory_is_the_old_one_or_the_new_one_or_not_there(
             killed = False
         except Killed:
             assert not final.exists() or found(final) in (before, NEW)
-            # The next job cleans up after the last, too.
+            # The next job deletes what the killed one left.
             publish_directory(fill(built, NEW), final)
         assert found(final) == NEW
         assert list(final.parent.iterdir()) == [final]

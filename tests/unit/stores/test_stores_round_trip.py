@@ -75,13 +75,12 @@ def test_second_moment_may_be_missing(tmp_path: Path) -> None:
     assert "second_moment" not in open_store(tmp_path / "trajectory.zarr", "trajectory")
 
 
-def test_reading_one_checkpoint_touches_one_chunk(tmp_path: Path) -> None:
+def test_reading_one_checkpoint_reads_only_its_chunk(tmp_path: Path) -> None:
     store = written(tmp_path, "eigenpairs")
     read = open_store(store, "eigenpairs")
-    chunks = sorted((store / "eigenvector" / "c").iterdir())
-    for index, chunk in enumerate(chunks):
+    for index, chunk in enumerate(sorted((store / "eigenvector/c").iterdir())):
         if index != 2:
-            (chunk / "0" / "0").write_bytes(b"broken")
+            (chunk / "0/0").write_bytes(b"broken")
     expected = columns_of("eigenpairs")["eigenvector"]
     np.testing.assert_array_equal(read["eigenvector"][2].values, expected[2])
     with pytest.raises(UserError, match="array 'eigenvector' does not have the content"):
@@ -144,7 +143,7 @@ def test_an_environment_without_torch_writes_a_manifest(
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_trajectory_and_eigenpairs_of_two_runs_are_not_opened_as_one(tmp_path: Path, seed: int) -> None:
+def test_trajectory_and_eigenpairs_of_different_runs_are_refused(tmp_path: Path, seed: int) -> None:
     settings = {"trajectory": {"seed": 0}, "eigenpairs": {"training": {"seed": seed}}}
     paths = []
     for kind, own in settings.items():
@@ -155,7 +154,7 @@ def test_trajectory_and_eigenpairs_of_two_runs_are_not_opened_as_one(tmp_path: P
         assert [store.attrs["settings"] for store in opened] == list(settings.values())
         return
     with pytest.raises(
-        UserError, match=r"trajectory\.zarr and .*eigenpairs\.zarr are of two runs, .* `rm -rf"
+        UserError, match=r"trajectory\.zarr and .*eigenpairs\.zarr belong to different runs; .* `rm -rf"
     ):
         open_run(*paths)
 

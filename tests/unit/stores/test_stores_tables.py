@@ -1,4 +1,4 @@
-"""Tables and records that a later stage reads: nothing but what was written is read."""
+"""Tables and records that later stages read: damaged ones are refused."""
 
 import ast
 import subprocess
@@ -15,8 +15,8 @@ from eigendrift.stores.tables import read_table, write_checksummed_table
 
 WORKFLOW = Path(module.__file__).parents[2]
 TABLE = pd.DataFrame({"rule": ["null", "train"], "seconds": [0.1, 1e-17]})
-# They read tables or JSON, but not those that a stage has written for another: the readers of this package,
-# that of Snakemake's own benchmarks, and messages between processes, as to jobs with which code to run.
+# These modules read tables or JSON that no stage has written for another: readers in this package,
+# Snakemake's own benchmarks, and messages between processes.
 OTHER_READERS = {
     "eigendrift/stores/progress.py",
     "eigendrift/stores/reading.py",
@@ -34,32 +34,32 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_table_is_read_as_it_was_written_and_its_digest_is_that_of_sha256sum(path: Path) -> None:
+def test_a_table_has_the_content_that_was_written_and_sha256sum_checks_its_digest(path: Path) -> None:
     pd.testing.assert_frame_equal(read_table(path, keep_default_na=False), TABLE)
     subprocess.run(
         ["sha256sum", "--check", "--strict", checksum_path(path).name], cwd=path.parent, check=True
     )
 
 
-def test_no_damage_to_a_table_or_its_digest_goes_unnoticed(path: Path) -> None:
-    dice = np.random.default_rng(0)
+def test_all_damage_to_a_table_or_its_digest_is_noticed(path: Path) -> None:
+    random = np.random.default_rng(0)
     words = f"to rebuild it, run `rm -rf '{path}' '{checksum_path(path)}'` and then snakemake again"
     for file in (path, checksum_path(path)):
         content = file.read_bytes()
         for place in range(len(content)):
-            flipped = bytes([content[place] ^ (1 << int(dice.integers(8)))])
-            for harmed in (content[:place] + flipped + content[place + 1 :], content[:place]):
-                file.write_bytes(harmed)
+            flipped = bytes([content[place] ^ (1 << int(random.integers(8)))])
+            for damaged in (content[:place] + flipped + content[place + 1 :], content[:place]):
+                file.write_bytes(damaged)
                 with pytest.raises(UserError, match=words):
                     read_table(path)
         file.unlink()
-        with pytest.raises(UserError, match="is damaged or missing, or its digest in"):
+        with pytest.raises(UserError, match=r"or its digest .* is damaged or missing"):
             read_table(path)
         file.write_bytes(content)
     read_table(path)
 
 
-def test_a_whole_table_in_place_of_another_is_refused(path: Path) -> None:
+def test_a_table_in_place_of_another_is_refused(path: Path) -> None:
     other = path.with_name("other.csv")
     write_checksummed(other, "rule,seconds\n")
     for file, place in ((other, path), (checksum_path(other), checksum_path(path))):
@@ -69,7 +69,7 @@ def test_a_whole_table_in_place_of_another_is_refused(path: Path) -> None:
 
 
 def parsed(tree: ast.AST) -> set[str]:
-    """What is given to the functions that read tables and JSON, as source."""
+    """Return the source of the first argument of each call that reads a table or JSON."""
     readers = ("pd.read_csv", "json.loads", "json.load", "pd.read_json", "csv.reader", "csv.DictReader")
     return {
         ast.unparse(node.args[0])
@@ -78,7 +78,7 @@ def parsed(tree: ast.AST) -> set[str]:
     }
 
 
-def test_stages_read_tables_and_records_in_no_other_way() -> None:
+def test_stages_read_only_checked_tables_and_records() -> None:
     found = {
         str(path.relative_to(WORKFLOW)): given
         for path in WORKFLOW.rglob("*.py")

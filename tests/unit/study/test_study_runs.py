@@ -7,7 +7,7 @@ from study_helpers import CONFIG, changed, merged
 
 from eigendrift.study.normalized import ordered
 from eigendrift.study.nulls import null_settings
-from eigendrift.study.runs import Run, all_runs, runs_of, solver_settings, storage_settings, training_settings
+from eigendrift.study.runs import Run, all_runs, runs_of, solver_settings, training_settings
 
 SMALL = merged(
     changed("experiments", {"main": CONFIG["experiments"]["main"]}),
@@ -81,11 +81,6 @@ def test_solver_settings_know_of_the_pairs_that_they_ask_for_only() -> None:
     expected = {key: CONFIG["eigenpairs"][key] for key in others}
     assert solver_settings(CONFIG) == expected | {"count": 3}
     assert solver_settings(CONFIG, "wide_count") == expected | {"count": 15}
-
-
-def test_storage_that_is_as_by_default_has_no_settings() -> None:
-    assert storage_settings(CONFIG) == {}
-    assert storage_settings(changed("storage.dtype", "float16")) == {"dtype": "float16"}
 
 
 def test_neither_plot_nor_claim_settings_reach_a_run() -> None:

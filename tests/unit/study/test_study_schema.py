@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from study_helpers import ROOT, SCHEMA
 
 from eigendrift.data.datasets import DATASETS
-from eigendrift.data.scaling import SCALINGS
+from eigendrift.data.samples import SCALINGS
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.training.optimizers import OPTIMIZERS
 from eigendrift.training.torch_networks import ACTIVATIONS, INITIALIZATIONS

@@ -1,4 +1,4 @@
-"""Tests of training compute as the stages do."""
+"""Tests of training use the numerical settings of the stages."""
 
 from collections.abc import Iterator
 

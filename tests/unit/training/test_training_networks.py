@@ -1,4 +1,4 @@
-"""Kinds of networks: what is said of them without torch, held against what is built."""
+"""Kinds of networks: their declarations without torch, compared with the networks that are built."""
 
 from typing import Any
 
@@ -29,23 +29,23 @@ SETTINGS: dict[str, dict[str, Any]] = {
 SHAPE = (9, 6)
 
 
-def test_every_kind_that_is_shipped_is_looked_at() -> None:
+def test_every_kind_is_tested() -> None:
     assert list(MODELS) == list(SETTINGS)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_number_of_parameters_is_known_beforehand(name: str) -> None:
+def test_the_number_of_parameters_is_known_without_torch(name: str) -> None:
     model = build_model(SETTINGS[name], SHAPE, 3, generator("test"))
     count = MODELS[name].parameters
     assert count
     assert count(SETTINGS[name], SHAPE, 3) == sum(parameter.numel() for parameter in model.parameters())
     assert model(torch.zeros(11, *SHAPE)).shape == (11, 3)
-    # Of the schema's settings none is forgotten.
+    # The tests cover all settings of the schema.
     assert set(MODELS[name].settings) == set(SETTINGS[name]) - {"kind"}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_weights_are_the_generators_and_nobody_else_draws_from_torchs(name: str) -> None:
+def test_weights_depend_on_the_generator_and_leave_the_global_one_alone(name: str) -> None:
     torch.manual_seed(7)
     before = torch.get_rng_state()
     one, same = (build_model(SETTINGS[name], SHAPE, 3, generator("test", 1)) for _ in range(2))
@@ -56,7 +56,7 @@ def test_weights_are_the_generators_and_nobody_else_draws_from_torchs(name: str)
     assert not torch.equal(flat[0], flat[2])
 
 
-def test_layers_of_a_plugin_may_initialize_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_of_plugins_may_initialize_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     own = Model(name="own", build=lambda settings, shape, classes, random: nn.Linear(4, 3))
     monkeypatch.setitem(MODELS, "own", own)
     weights = []
@@ -68,7 +68,7 @@ def test_layers_of_a_plugin_may_initialize_themselves(monkeypatch: pytest.Monkey
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_a_convolution_sees_neighbours_and_its_derivatives_are_there() -> None:
+def test_a_convolutional_network_is_right_and_twice_differentiable() -> None:
     model = build_model(SETTINGS["cnn"] | {"channels": [2]}, (4, 4), 3, generator("test")).double()
     image = torch.randn(1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     convolution = model[1]  # type: ignore[index]
@@ -87,7 +87,7 @@ def test_an_image_that_cannot_be_halved_so_often_is_refused() -> None:
         build_model(SETTINGS["cnn"] | {"channels": [1, 1, 1, 1]}, SHAPE, 3, generator("test"))
 
 
-def test_the_hessian_of_a_convolutional_network_is_taken_one_by_one_and_right() -> None:
+def test_the_hessian_of_a_convolutional_network_is_right() -> None:
     random = np.random.default_rng(0)
     images = random.normal(size=(24, 6, 6)).astype(np.float32)
     samples = Samples(images[:18], np.arange(18) % 3, images[18:], np.arange(6) % 3)
@@ -100,7 +100,7 @@ def test_the_hessian_of_a_convolutional_network_is_taken_one_by_one_and_right() 
         "basis_size": 30,
     }
     settings = SETTINGS["cnn"] | {"channels": [2], "activation": "tanh"}
-    # On a GPU perceptrons are taken several at once, which nothing else can be.
+    # Only perceptrons can be solved together.
     landscape = Landscape(samples, settings, solver, torch.device("cpu"), together=3)
     assert landscape.together == 1
     model = build_model(settings, (6, 6), 3, generator("test")).double()

@@ -1,6 +1,8 @@
-"""What a run is made of: checkpoints, batches, initial weights, seeds and devices."""
+"""Parts of a run: checkpoints, batches, initial weights, seeds, devices and progress bars."""
 
+import io
 import itertools
+import logging
 import math
 from typing import Any
 
@@ -11,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from training_helpers import CPU
 
+from eigendrift import tracking
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator, resolve_device, seed_from
-from eigendrift.training.batches import BatchOrder
-from eigendrift.training.checkpoints import checkpoint_steps
+from eigendrift.tracking import tracked
+from eigendrift.training.checkpoints import checkpoint_steps, diverged_from
 from eigendrift.training.torch_networks import ACTIVATIONS, INITIALIZATIONS, build_model
+from eigendrift.training.trajectory import BatchOrder
 
 MLP = {"hidden_widths": [400], "activation": "relu", "initialization": "glorot_uniform"}
 
@@ -29,8 +33,8 @@ def steps_and_count(draw: st.DrawFn) -> tuple[int, int]:
 class TestCheckpoints:
     @pytest.mark.parametrize("spacing", ["linear", "logarithmic"])
     @given(chosen=steps_and_count())
-    @settings(deadline=None, database=None, derandomize=True, max_examples=200)
-    def test_exactly_as_many_from_first_to_last(self, spacing: str, chosen: tuple[int, int]) -> None:
+    @settings(deadline=None, database=None, derandomize=True, max_examples=50)
+    def test_the_count_is_exact_from_first_to_last(self, spacing: str, chosen: tuple[int, int]) -> None:
         steps, count = chosen
         found = checkpoint_steps(steps, count, spacing)
         assert len(found) == count
@@ -39,7 +43,7 @@ class TestCheckpoints:
         assert {type(step) for step in found} == {int}
 
     @given(chosen=steps_and_count())
-    @settings(deadline=None, database=None, derandomize=True)
+    @settings(deadline=None, database=None, derandomize=True, max_examples=30)
     def test_linear_is_within_half_a_step_of_even(self, chosen: tuple[int, int]) -> None:
         steps, count = chosen
         even = np.linspace(0, steps, count)
@@ -59,6 +63,23 @@ class TestCheckpoints:
     def test_refuses_an_unknown_spacing(self) -> None:
         with pytest.raises(ValueError, match="unknown spacing 'log', expected 'linear' or 'logarithmic'"):
             checkpoint_steps(10, 3, "log")
+
+
+@pytest.mark.parametrize(
+    ("losses", "index"),
+    [
+        ([2.0, 1.0, 0.5], None),
+        ([2.0, 2.0, 2.0], None),
+        ([2.0, 900.0, 0.5], None),  # a catapult
+        ([2.0, 1.0, 2.1], 2),
+        ([2.0, 3.0, 1.0, 5.0, 3e15], 3),
+        ([2.0, 3.0, np.nan, np.nan], 1),
+        ([2.0, np.inf], 1),
+        ([np.nan, np.nan], 0),
+    ],
+)
+def test_what_counts_as_diverged(losses: list[float], index: int | None) -> None:
+    assert diverged_from(np.array(losses)) == index
 
 
 class TestBatches:
@@ -81,12 +102,12 @@ class TestBatches:
             left_out += set(range(26)) - set(seen)
         assert len(set(left_out)) > 10
 
-    def test_depends_on_seed_and_step_alone(self) -> None:
-        wandering, straight = BatchOrder(24, 8, 0, CPU), BatchOrder(24, 8, 0, CPU)
+    def test_depends_only_on_seed_and_step(self) -> None:
+        random_access, sequential = BatchOrder(24, 8, 0, CPU), BatchOrder(24, 8, 0, CPU)
         for step in (11, 0, 7, 1, 11):
-            wandering.indices(step)
-        assert all(torch.equal(wandering.indices(step), straight.indices(step)) for step in range(12))
-        assert not torch.equal(BatchOrder(24, 8, 1, CPU).indices(0), straight.indices(0))
+            random_access.indices(step)
+        assert all(torch.equal(random_access.indices(step), sequential.indices(step)) for step in range(12))
+        assert not torch.equal(BatchOrder(24, 8, 1, CPU).indices(0), sequential.indices(0))
 
     def test_full_is_the_whole_set_every_step(self) -> None:
         order = BatchOrder(24, "full", 0, CPU)
@@ -122,7 +143,7 @@ class TestInitialWeights:
 
     @pytest.mark.parametrize("initialization", INITIALIZATIONS)
     @pytest.mark.parametrize("activation", ACTIVATIONS)
-    def test_the_seed_alone_decides(self, initialization: str, activation: str) -> None:
+    def test_weights_depend_only_on_the_seed(self, initialization: str, activation: str) -> None:
         chosen: dict[str, Any] = MLP | {"activation": activation, "initialization": initialization}
 
         def flat(seed: int) -> torch.Tensor:
@@ -158,7 +179,7 @@ class TestSeeds:
         assert len(set(seeds)) == len(labels)
         assert all(0 <= seed < 2**63 for seed in seeds)
 
-    def test_seeds_are_the_same_for_ever(self) -> None:
+    def test_seeds_never_change(self) -> None:
         assert seed_from("weights", 0) == 7843391457542245125
 
 
@@ -167,7 +188,7 @@ class TestDevice:
         assert resolve_device("cpu") == CPU
         assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
-    def test_says_where_it_computes_and_warns_of_a_gpu_without_use(
+    def test_logs_the_device_and_warns_about_an_unused_gpu(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -179,7 +200,7 @@ class TestDevice:
             assert caplog.messages[0] == f"Computing on cpu with PyTorch {torch.__version__}"
             assert len(caplog.messages) == 1 + gpus
         assert caplog.messages[1].startswith(
-            "This job asked for a GPU, and does not use it: config key 'device' is 'auto', and PyTorch "
+            "This job requested a GPU but does not use it: config key 'device' is 'auto', and PyTorch "
         )
 
     @pytest.mark.parametrize("name", ["cuda", "cuda:0"])
@@ -188,12 +209,33 @@ class TestDevice:
         with pytest.raises(UserError) as refusal:
             resolve_device(name)
         assert str(refusal.value) == (
-            f"Config key 'device' is '{name}', but this machine shows 0 CUDA devices; set it to 'auto' or "
+            f"Config key 'device' is '{name}', but this machine has 0 CUDA devices; set it to 'auto' or "
             "'cpu'."
         )
 
-    def test_refuses_an_index_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_refuses_an_index_that_does_not_exist(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
         assert resolve_device("cuda:0") == torch.device("cuda:0")
-        with pytest.raises(UserError, match="'cuda:1', but this machine shows 1 CUDA devices"):
+        with pytest.raises(UserError, match="'cuda:1', but this machine has 1 CUDA devices"):
             resolve_device("cuda:1")
+
+
+def test_the_log_has_plain_lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    caplog.set_level(logging.INFO)
+    now = iter(range(0, 1000, 6))
+    monkeypatch.setattr(tracking.time, "monotonic", lambda: float(next(now)))
+    with tracked("train a", 4, done=1) as tracker:
+        for done in (2, 3, 4):
+            tracker.reach(done, f"loss {done}")
+    assert caplog.messages == ["train a: 3 of 4 loss 3", "train a: 4 of 4 loss 4"]
+
+
+def test_a_terminal_shows_a_bar_that_starts_where_an_earlier_job_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(tracking.sys, "__stderr__", terminal)
+    with tracked("train a", 4, done=1) as tracker:
+        tracker.reach(4, "loss 3")
+    assert "train a:  25%" in terminal.getvalue()

@@ -1,4 +1,4 @@
-"""What adaptive optimizers divide by, against torch's own steps, and stability against iterated maps."""
+"""Preconditioners compared with torch's own steps, and stability thresholds with iterated maps."""
 
 import re
 from pathlib import Path
@@ -11,27 +11,32 @@ from training_helpers import OPTIMIZERS as SETTINGS
 from training_helpers import arrays, run, settings_of
 
 from eigendrift.errors import UserError
-from eigendrift.training.optimizers import OPTIMIZERS, is_adaptive, stability_threshold
-from eigendrift.training.preconditioners import of_adam, preconditioners_along
+from eigendrift.training.optimizers import (
+    OPTIMIZERS,
+    adam_preconditioner,
+    is_adaptive,
+    preconditioners_along,
+    stability_threshold,
+)
 
 
-def test_only_adaptive_optimizers_have_one() -> None:
+def test_only_some_optimizers_are_adaptive() -> None:
     assert [name for name in OPTIMIZERS if is_adaptive(name)] == ["adam", "adamw", "rmsprop"]
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])
-def test_it_is_what_steps_are_divided_by(name: str, tmp_path: Path) -> None:
+def test_steps_are_divided_by_the_preconditioner(name: str, tmp_path: Path) -> None:
     """The running mean of gradients that the recorded updates imply follows from the recorded gradients."""
     settings = settings_of(name)
     record = arrays(run(settings, tmp_path / name))
-    # RMSprop divides the gradient itself; AdamW takes its share of the weights away first.
+    # RMSprop divides the gradient itself. AdamW first shrinks the weights.
     own = {"beta1": 0.0, "weight_decay": 0.0} | settings["optimizer"]
-    of_optimizer = OPTIMIZERS[name].preconditioner
-    assert of_optimizer
+    preconditioner = OPTIMIZERS[name].preconditioner
+    assert preconditioner
     diagonals = preconditioners_along(
-        of_optimizer, own, record["second_moment"], record["gradient"], record["step"]
+        preconditioner, own, record["second_moment"], record["gradient"], record["step"]
     )
-    # A checkpoint at every step: the running mean is known from the first on.
+    # There is a checkpoint at every step, so the running mean is known from the first step on.
     mean = np.zeros(record["weights"].shape[1])
     for index in range(len(record["step"])):
         gradient = record["gradient"][index].astype(float)
@@ -48,23 +53,23 @@ def test_it_is_what_steps_are_divided_by(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("returned", "words"),
     [
-        (None, "returns NoneType, expected an array of shape (4,) of numbers above 0; mend its function"),
+        (None, "returns NoneType, expected an array of shape (4,) of numbers above 0; correct the function"),
         (np.ones(3), "returns an array of shape (3,), expected"),
         (np.array([1.0, 2, -1, 3]), "returns numbers that are not above 0, expected"),
         (np.full(4, np.nan), "returns numbers that are not above 0, expected"),
     ],
 )
-def test_what_is_no_diagonal_is_refused(returned: object, words: str) -> None:
-    of_optimizer: Any = lambda *_: returned  # noqa: E731
+def test_an_invalid_diagonal_is_refused(returned: object, words: str) -> None:
+    preconditioner: Any = lambda *_: returned  # noqa: E731
     diagonal = preconditioners_along(
-        of_optimizer, {"name": "mine"}, [np.ones(4)], [np.ones(4)], np.array([3])
+        preconditioner, {"name": "mine"}, [np.ones(4)], [np.ones(4)], np.array([3])
     )
-    with pytest.raises(UserError, match=f"'mine' has a preconditioner that {re.escape(words)}"):
+    with pytest.raises(UserError, match=f"The preconditioner of the optimizer 'mine' {re.escape(words)}"):
         diagonal(0)
 
 
-def test_after_a_divergence_there_is_none() -> None:
-    diagonal = of_adam(SETTINGS["adam"], np.full(2, np.nan), np.full(2, np.nan), 5)
+def test_the_preconditioner_is_nan_after_a_divergence() -> None:
+    diagonal = adam_preconditioner(SETTINGS["adam"], np.full(2, np.nan), np.full(2, np.nan), 5)
     assert np.isnan(diagonal).all()
 
 
@@ -73,31 +78,31 @@ def test_after_a_divergence_there_is_none() -> None:
 def test_steps_on_a_quadratic_are_stable_up_to_the_threshold(name: str, factor: float, stable: bool) -> None:
     settings: dict[str, Any] = SETTINGS[name] | {"learning_rate": 0.01}
     if name == "adamw":
-        # So much that it changes the threshold by more than what is tried above and below it.
+        # Large enough to change the threshold by more than the factors of this test.
         settings["weight_decay"] = 10.0
     threshold = stability_threshold(settings)
     assert threshold
     curvature = factor * threshold
     parameter = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
     if is_adaptive(name):
-        # With its diagonal held fixed at 1, it is gradient descent along a running mean.
+        # With its diagonal fixed at 1, it is gradient descent along a running mean.
         mean, beta = torch.zeros(1, dtype=torch.float64), settings.get("beta1", 0)
-        for _ in range(4000):
+        for _ in range(1000):
             mean = beta * mean + (1 - beta) * curvature * parameter.data
             step = mean + settings.get("weight_decay", 0) * parameter.data
             parameter.data -= settings["learning_rate"] * step
     else:
         optimizer = OPTIMIZERS[name].build([parameter], settings)
-        for _ in range(4000):
+        for _ in range(1000):
             parameter.grad = curvature * parameter.detach()
             optimizer.step()
     assert (abs(parameter.item()) < 1) == stable
 
 
-def test_of_adam_it_is_the_known_number() -> None:
+def test_adams_threshold_is_the_published_one() -> None:
     assert stability_threshold(SETTINGS["adam"] | {"learning_rate": 1}) == pytest.approx(38)
 
 
-@pytest.mark.parametrize("name", ["sam", "muon", "of a plug-in that is not read here"])
-def test_where_none_is_declared_there_is_none_to_tell(name: str) -> None:
+@pytest.mark.parametrize("name", ["sam", "muon", "from a plug-in that is not loaded"])
+def test_optimizers_without_a_declared_threshold_have_none(name: str) -> None:
     assert stability_threshold({"name": name, "learning_rate": 0.1}) is None

@@ -1,4 +1,4 @@
-"""Interrupted at any moment and resumed, a run has the same bits as one that was left alone."""
+"""A run that is interrupted at any moment and resumed has the same bits as an uninterrupted run."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def saving_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def interrupted(settings: dict[str, Any], directory: Path, writes: int, written: bool) -> bool:
-    """Run until a write fails; False if the run ends before."""
+    """Run until a write fails; return False if the run ends before that."""
     try:
         run(settings, directory, lambda path: InterruptedProgress(path, writes, written))
     except InterruptedError:
@@ -71,54 +71,54 @@ def test_interrupted_at_every_write(
     name: str, settings_for: Callable[[str], dict[str, Any]], written: bool, tmp_path: Path
 ) -> None:
     settings = settings_for(name) | {"checkpoints": {"count": 4, "spacing": "linear"}}
-    whole = run(settings, tmp_path / "whole")
-    assert (whole.diverged_at is None) == (settings_for is settings_of)
+    complete = run(settings, tmp_path / "complete")
+    assert (complete.diverged_at is None) == (settings_for is settings_of)
     for writes in range(100):
         directory = tmp_path / str(writes)
         if not interrupted(settings, directory, writes, written):
             break
         torch.manual_seed(writes)
-        assert_same_bits(run(settings, directory), whole)
+        assert_same_bits(run(settings, directory), complete)
     assert writes >= 7
 
 
 @pytest.mark.usefixtures("saving_often")
-def test_a_network_that_draws_goes_on_drawing_where_it_was(
+def test_a_network_with_dropout_resumes_its_random_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layers = (nn.Flatten(), nn.Linear(12, 5), nn.Dropout(0.5), nn.Linear(5, 3))
     drawing = Model(name="drawing", build=lambda *_: nn.Sequential(*map(deepcopy, layers)))
     monkeypatch.setitem(MODELS, "drawing", drawing)
     settings = settings_of("sgd", model={"kind": "drawing"}, checkpoints={"count": 4, "spacing": "linear"})
-    whole = run(settings, tmp_path / "whole")
+    complete = run(settings, tmp_path / "complete")
     assert interrupted(settings, tmp_path / "cut", writes=5, written=True)
-    assert_same_bits(run(settings, tmp_path / "cut"), whole)
+    assert_same_bits(run(settings, tmp_path / "cut"), complete)
 
 
 @pytest.mark.usefixtures("saving_often")
 @pytest.mark.parametrize("name", EXPLODING)
 def test_interrupted_again_and_again(name: str, tmp_path: Path) -> None:
     settings = settings_of(name, checkpoints={"count": 4, "spacing": "linear"})
-    whole = run(settings, tmp_path / "whole")
+    complete = run(settings, tmp_path / "complete")
     moments = np.random.default_rng(0)
     times = 0
     while interrupted(settings, tmp_path / "again", int(moments.integers(1, 4)), bool(moments.integers(2))):
         times += 1
-        # More writes than there are in all; a run that always started anew would never end.
+        # This is more than all writes; a run that always started over would never end.
         assert times < 100
     assert times > 3
-    assert_same_bits(run(settings, tmp_path / "again"), whole)
+    assert_same_bits(run(settings, tmp_path / "again"), complete)
 
 
-def test_how_often_progress_is_saved_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interval_of_saves_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of("adam", checkpoints={"count": 3, "spacing": "linear"})
-    whole = run(settings, tmp_path / "seldom")
+    complete = run(settings, tmp_path / "rarely")
     for steps in (1, 7):
         monkeypatch.setattr(module, "STEPS_BETWEEN_CHECKS", steps)
-        assert_same_bits(run(settings, tmp_path / str(steps)), whole)
+        assert_same_bits(run(settings, tmp_path / str(steps)), complete)
 
 
-def test_a_resumed_run_does_not_start_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_does_not_start_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of("adam")
     interrupted(settings, tmp_path, writes=30, written=True)
     steps = []
@@ -163,5 +163,5 @@ def test_killed_at_a_random_moment(name: str, tmp_path: Path) -> None:
     assert 0 < progress.read_state(lambda file: torch.load(file, weights_only=True))["step"] < 4000
     settings = settings_of(name, **LONG)
     resumed = run(settings, tmp_path / "killed")
-    assert_same_bits(resumed, run(settings, tmp_path / "whole"))
+    assert_same_bits(resumed, run(settings, tmp_path / "complete"))
     assert len(arrays(resumed)["step"]) == 40

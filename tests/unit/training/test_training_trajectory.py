@@ -1,4 +1,4 @@
-"""A recorded run against the same run computed by hand."""
+"""A recorded run compared with the same run computed by hand."""
 
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,9 @@ from training_helpers import (
 from eigendrift.numerics import generator
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
-from eigendrift.training.batches import BatchOrder
-from eigendrift.training.divergence import diverged_from
 from eigendrift.training.optimizers import OPTIMIZERS as OPTIMIZER_SPECS
 from eigendrift.training.torch_networks import build_model
-from eigendrift.training.trajectory import Trajectory
+from eigendrift.training.trajectory import BatchOrder, Trajectory
 
 Recorded = dict[str, np.ndarray]
 
@@ -40,7 +38,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def trajectories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trajectory]:
-    """One run of each optimizer, seen at every step."""
+    """One run of each optimizer, with a checkpoint at every step."""
     return {each: run(settings_of(each), tmp_path_factory.mktemp(each)) for each in OPTIMIZERS}
 
 
@@ -75,7 +73,7 @@ def test_all_optimizers_see_the_same_batches(recorded: dict[str, Recorded]) -> N
         np.testing.assert_array_equal(gradients[0], other)
 
 
-def test_gradient_is_that_of_the_batch_at_the_recorded_weights(
+def test_gradient_belongs_to_the_batch_at_the_recorded_weights(
     recorded: dict[str, Recorded], name: str
 ) -> None:
     order = BatchOrder(50, 8, 0, CPU)
@@ -116,7 +114,7 @@ def test_update_is_what_the_optimizers_definition_says(recorded: dict[str, Recor
         np.testing.assert_allclose(recorded[name]["update"][step], expected, rtol=1e-4, atol=3e-7)
 
 
-def test_sam_follows_the_gradient_from_up_the_hill(recorded: dict[str, Recorded]) -> None:
+def test_sam_uses_the_gradient_further_uphill(recorded: dict[str, Recorded]) -> None:
     settings, record = OPTIMIZERS["sam"], recorded["sam"]
     order, mean = BatchOrder(50, 8, 0, CPU), np.zeros(record["weights"].shape[1])
     for step, (weights, gradient) in enumerate(zip(record["weights"], record["gradient"], strict=True)):
@@ -129,7 +127,7 @@ def test_sam_follows_the_gradient_from_up_the_hill(recorded: dict[str, Recorded]
         mean = settings["momentum"] * mean + flat.grad.numpy()
         expected = -settings["learning_rate"] * mean
         np.testing.assert_allclose(record["update"][step], expected, rtol=1e-3, atol=3e-7)
-        # It is another direction than the gradient's, by more than rounding.
+        # The direction differs from the gradient by more than rounding.
         assert np.abs(flat.grad.numpy() - own).max() > 1e-4
 
 
@@ -164,7 +162,7 @@ def test_second_moment_is_the_running_mean_of_squares_before_the_step(recorded: 
 
 
 @pytest.mark.parametrize("chunk", [10_000, 7])
-def test_losses_and_accuracies_are_over_the_whole_sets(
+def test_losses_and_accuracies_are_over_all_samples(
     chunk: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("eigendrift.training.trajectory.EVALUATION_CHUNK", chunk)
@@ -200,7 +198,7 @@ def test_full_batches(tmp_path: Path) -> None:
         np.testing.assert_allclose(gradient, flat.grad.numpy(), rtol=1e-4, atol=1e-7)
 
 
-def test_the_seed_decides_every_bit(trajectories: dict[str, Trajectory], name: str, tmp_path: Path) -> None:
+def test_bits_depend_only_on_the_seed(trajectories: dict[str, Trajectory], name: str, tmp_path: Path) -> None:
     torch.manual_seed(1234)
     assert_same_bits(run(settings_of(name), tmp_path / "same"), trajectories[name])
     other = arrays(run(settings_of(name, seed=1), tmp_path / "other"))
@@ -208,7 +206,7 @@ def test_the_seed_decides_every_bit(trajectories: dict[str, Trajectory], name: s
 
 
 def in_a_plain_loop(settings: dict[str, Any]) -> tuple[int | None, list[float]]:
-    """The first step whose loss is not finite, and the loss over all training samples before each step."""
+    """Return the first step whose loss is not finite, and the loss of the training set before each step."""
     model = build_model(settings["model"], (3, 4), 3, generator("weights", settings["seed"]))
     optimizer = OPTIMIZER_SPECS[settings["optimizer"]["name"]].build(
         model.parameters(), settings["optimizer"]
@@ -231,7 +229,7 @@ def in_a_plain_loop(settings: dict[str, Any]) -> tuple[int | None, list[float]]:
 
 @pytest.mark.parametrize("name", EXPLODING)
 @pytest.mark.parametrize("count", [2, 5, 61])
-def test_a_loss_that_overflows_is_told_at_its_first_step_and_leaves_nan_behind(
+def test_an_overflow_is_reported_at_its_first_step_and_followed_by_nan(
     count: int, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = exploding(name, count)
@@ -242,19 +240,19 @@ def test_a_loss_that_overflows_is_told_at_its_first_step_and_leaves_nan_behind(
     assert f"test diverged: its loss is not finite at step {overflow}." in caplog.text
     found = arrays(trajectory)
     steps = found.pop("step")
-    never_back = [step for step in steps if step < overflow and losses[step] <= losses[0]][-1] < steps
-    assert trajectory.diverged_at == min(overflow, steps[never_back][0])
+    diverged = [step for step in steps if step < overflow and losses[step] <= losses[0]][-1] < steps
+    assert trajectory.diverged_at == min(overflow, steps[diverged][0])
     for array, values in found.items():
-        assert np.isfinite(values[~never_back]).all(), array
-        assert np.isnan(values[never_back]).all(), array
+        assert np.isfinite(values[~diverged]).all(), array
+        assert np.isnan(values[diverged]).all(), array
     settled = {"diverged_at": trajectory.diverged_at}
     write_store(tmp_path / "t.zarr", "trajectory", trajectory.columns, settings, settled)
 
 
-def test_a_loss_that_stays_finite_but_never_comes_back_is_a_divergence(
+def test_a_finite_loss_that_never_returns_is_a_divergence(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As SGD's with a learning rate of 1,000, which ends with dead units and a loss of many nats."""
+    """SGD with a learning rate of 1,000 ends with dead units and a loss of many nats."""
     settings = settings_of("sgd", steps=40)
     settings["optimizer"] = OPTIMIZERS["sgd"] | {"learning_rate": 1e3}
     overflow, losses = in_a_plain_loop(settings)
@@ -270,20 +268,3 @@ def test_a_loss_that_stays_finite_but_never_comes_back_is_a_divergence(
     for array, values in found.items():
         assert np.isfinite(values[reached]).all(), array
         assert np.isnan(values[~reached]).all(), array
-
-
-@pytest.mark.parametrize(
-    ("losses", "index"),
-    [
-        ([2.0, 1.0, 0.5], None),
-        ([2.0, 2.0, 2.0], None),
-        ([2.0, 900.0, 0.5], None),  # a catapult
-        ([2.0, 1.0, 2.1], 2),
-        ([2.0, 3.0, 1.0, 5.0, 3e15], 3),
-        ([2.0, 3.0, np.nan, np.nan], 1),
-        ([2.0, np.inf], 1),
-        ([np.nan, np.nan], 0),
-    ],
-)
-def test_what_counts_as_diverged(losses: list[float], index: int | None) -> None:
-    assert diverged_from(np.array(losses)) == index

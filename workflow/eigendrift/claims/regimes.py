@@ -23,7 +23,7 @@ from eigendrift.claims.evidence import Evidence, Variant
 from eigendrift.metrics.collection import stack_optimizers
 from eigendrift.metrics.copies import copies
 from eigendrift.metrics.sweep import SweptRuns
-from eigendrift.training.divergence import diverged_from
+from eigendrift.training.checkpoints import diverged_from
 
 COMPARED = ("sgd", "adam")
 OVER_RATES = ("C7",)

@@ -1,1 +1,1 @@
-"""Data sets: where their files come from, how they are verified, and what a loaded one is."""
+"""Data sets: where their files come from, how they are verified, and how they are prepared."""

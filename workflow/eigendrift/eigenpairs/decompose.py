@@ -16,8 +16,7 @@ from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
 from eigendrift.tracking import tracked
-from eigendrift.training.optimizers import OPTIMIZERS
-from eigendrift.training.preconditioners import preconditioners_along
+from eigendrift.training.optimizers import OPTIMIZERS, preconditioners_along
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import vector_to_parameters
 
-from eigendrift.data.samples import Samples
-from eigendrift.data.selection import hessian_sample
+from eigendrift.data.samples import Samples, hessian_sample
 from eigendrift.eigenpairs.batched import leading_eigenpairs_together
 from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack, stack_size
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs

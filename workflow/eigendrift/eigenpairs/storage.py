@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from eigendrift.eigenpairs.decompose import Decomposition
-from eigendrift.stores import float16
-from eigendrift.stores.records import Records
+from eigendrift.stores.arrays import FLOAT16, to_float16
+from eigendrift.stores.progress import Records
 from eigendrift.stores.writing import Column, write_store
 
 
@@ -26,9 +26,9 @@ def write_eigenpairs(
         whole: Path of the store of all eigenpairs; None for no such store.
         pairs: The eigenpairs.
         settings: What the eigenpairs depend on; the stores have every n-th checkpoint, n being ``every``.
-        storage: The keys of the configuration's ``storage`` that differ from their defaults.
+        storage: ``storage`` of the configuration.
     """
-    attributes = {**settings, "storage": storage} if storage else settings
+    attributes = {**settings, "storage": dict(storage)}
     vectors = as_stored(pairs.columns["eigenvector"], storage)
     if whole is not None:
         write_store(whole, "eigenpairs", {**pairs.columns, "eigenvector": vectors}, attributes, pairs.summary)
@@ -41,9 +41,11 @@ def as_stored(vectors: Column, storage: Mapping[str, Any]) -> Column:
 
     Args:
         vectors: float32 (checkpoint, rank, parameter), by record.
-        storage: Of the configuration's ``storage`` what is not as by default; ``dtype`` is looked at.
+        storage: ``storage`` of the configuration, whose ``dtype`` matters here.
     """
-    return vectors if "dtype" not in storage else _Changed(vectors, lambda _, record: float16.packed(record))
+    if storage["dtype"] == FLOAT16:
+        return _Changed(vectors, lambda _, record: to_float16(record))
+    return vectors
 
 
 def kept(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:
@@ -51,13 +53,11 @@ def kept(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:
 
     Args:
         vectors: (checkpoint, rank, parameter), by record.
-        storage: Of the configuration's ``storage`` what is not as by default: of each ``every`` of a run's
-            checkpoints it keeps one, and there the first ``ranks`` eigenvectors.
-        every: Every how manieth of the run's checkpoints the vectors have.
+        storage: ``storage`` of the configuration: every n-th checkpoint of the run is kept, where n is
+            ``every``, with its first ``ranks`` eigenvectors, or ``all``.
+        every: n if the vectors are at every n-th checkpoint of the run.
     """
-    if storage.keys() <= {"dtype"}:
-        return vectors
-    interval, ranks = storage.get("every", 1), storage.get("ranks")
+    interval, ranks = storage["every"], None if storage["ranks"] == "all" else storage["ranks"]
 
     def without_others(index: int, record: np.ndarray) -> np.ndarray:
         left = np.full_like(record, np.nan)

@@ -1,6 +1,5 @@
 """Reading plug-ins: Python files with a list ``EXTENSIONS``."""
 
-import hashlib
 import importlib
 import os
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from eigendrift.digests import digest
 from eigendrift.errors import UserError
 from eigendrift.extensions.base import Extension
 from eigendrift.extensions.kinds import KINDS
@@ -121,8 +121,7 @@ def package_of(file: Path) -> str:
     So it can import what lies beside it, ``from ._helpers import …``, and its own name stands in nobody's
     way.
     """
-    digest = hashlib.sha256(str(file.resolve().parent).encode()).hexdigest()
-    return f"{PACKAGE}{digest[:12]}"
+    return f"{PACKAGE}{digest(str(file.resolve().parent).encode())[:12]}"
 
 
 def _imported(file: Path) -> ModuleType:

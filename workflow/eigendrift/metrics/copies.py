@@ -14,7 +14,6 @@ draw from the same vectors, so draws of equal networks have equal results. Draws
 are never copies, because a null model may train all optimizers from the same start.
 """
 
-import hashlib
 import json
 import logging
 from collections import defaultdict
@@ -23,6 +22,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+from eigendrift.digests import digest_parts
 from eigendrift.metrics.draws import select_draws
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def repeated(
         is equal to no other.
     """
     listed = list(arrays)
-    first: dict[tuple[Hashable, bytes], int] = {}
+    first: dict[tuple[Hashable, str], int] = {}
     found: dict[int, int] = {}
     for index, label in enumerate(labels):
         digest = _digest(array[index] for array in listed)
@@ -102,7 +102,7 @@ def distinct(runs: Iterable[xr.Dataset]) -> list[xr.Dataset]:
         runs: Runs of any settings, see `eigendrift.metrics.collection.read_run`.
     """
     kept: list[xr.Dataset] = []
-    first: dict[tuple[str, bytes], int] = {}
+    first: dict[tuple[str, str], int] = {}
     found: dict[str, dict[int, int]] = defaultdict(dict)
     for run in runs:
         setting, seed = json.dumps(run.attrs["training"], sort_keys=True), int(run["seed"])
@@ -118,16 +118,14 @@ def distinct(runs: Iterable[xr.Dataset]) -> list[xr.Dataset]:
     return kept
 
 
-def _digest(arrays: Iterable[np.ndarray]) -> bytes | None:
+def _digest(arrays: Iterable[np.ndarray]) -> str | None:
     """Return a digest of some arrays, or None if they hold no finite number."""
     parts = [np.array(array) for array in arrays]
     if not any(np.isfinite(part).any() for part in parts):
         return None
-    digest = hashlib.sha256()
-    for part in parts:
-        # There are many bit patterns of NaN, and which one a computation returns says nothing.
-        digest.update(np.where(np.isnan(part), np.asarray(np.nan, part.dtype), part).tobytes())
-    return digest.digest()
+    # There are many bit patterns of NaN, and which one a computation returns says nothing.
+    normalized = (np.where(np.isnan(part), np.asarray(np.nan, part.dtype), part) for part in parts)
+    return digest_parts(part.tobytes() for part in normalized)
 
 
 def masked(runs: xr.Dataset, found: Mapping[int, int]) -> xr.Dataset:

@@ -1,1 +1,1 @@
-"""What the stages hand to one another: zarr stores, their manifests, and the progress of unfinished ones."""
+"""Zarr stores with their manifests, checked tables, and the progress of unfinished jobs."""

@@ -1,89 +1,80 @@
-"""Digests that tell whole manifests, stores and tables from damaged ones."""
+"""Checksums that tell intact manifests, stores and tables from damaged ones."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eigendrift.digests import digest, digest_json
 from eigendrift.errors import UserError
 from eigendrift.stores.files import how_to_rebuild, write_file
 
-CHECKSUM = "seal"
+CHECKSUM = "checksum"
 
 
-def digest_of(content: Any) -> str:
-    """Digest plain JSON values; the order of keys does not matter."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a manifest together with a digest of all of it."""
+    return {**content, CHECKSUM: digest_json(content)}
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a manifest with a digest of all of it."""
-    return {**content, CHECKSUM: digest_of(content)}
-
-
-def is_whole(content: Mapping[str, Any]) -> bool:
-    """Tell whether a manifest is what was sealed."""
-    return content.get(CHECKSUM) == digest_of(
-        {key: value for key, value in content.items() if key != CHECKSUM}
-    )
+def is_intact(content: Mapping[str, Any]) -> bool:
+    """Return whether the content of a manifest matches its checksum."""
+    others = {key: value for key, value in content.items() if key != CHECKSUM}
+    return content.get(CHECKSUM) == digest_json(others)
 
 
 def metadata_digest(store: Path) -> str:
-    """Digest what a zarr store says of itself: attributes, and shape, type and codecs of every array.
+    """Return the digest of a zarr store's metadata: attributes, and shape, type and codecs of every array.
 
-    Chunks carry checksums of their own.
+    Chunks have checksums of their own.
 
     Raises:
-        OSError: There is no zarr store.
+        OSError: If there is no zarr store.
     """
-    return hashlib.sha256((store / "zarr.json").read_bytes()).hexdigest()
+    return digest((store / "zarr.json").read_bytes())
 
 
 def chunk_digests(array: Path) -> dict[str, str]:
-    """Digest the chunks of a zarr array as they lie on disk, by their keys, such as ``c/0/0``.
+    """Return the digests of a zarr array's chunks on disk, by their keys, such as ``c/0/0``.
 
-    The checksum that a chunk carries does not tell whose chunk it is.
+    The checksum inside a chunk does not say which chunk it is.
     """
     chunks = (path for path in sorted((array / "c").rglob("*")) if path.is_file())
-    return {
-        path.relative_to(array).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in chunks
-    }
+    return {path.relative_to(array).as_posix(): digest(path.read_bytes()) for path in chunks}
 
 
 def checksum_path(path: Path) -> Path:
-    """Return where the digest of a table or record that a later stage reads lies: beside it."""
+    """Return the path of the digest of a table or record that a later stage reads: next to the file."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def write_checksummed(path: Path, content: str) -> None:
-    """Write a file, and beside it its digest, as ``sha256sum --check`` reads it.
+    """Write a file, and next to it its digest in the format of ``sha256sum --check``.
 
     Raises:
-        UserError: There is no room for it.
+        UserError: If the disk is full.
     """
     write_file(path, content)
-    write_file(checksum_path(path), _checksum_of(path, content.encode()))
+    write_file(checksum_path(path), _checksum_line(path, content.encode()))
 
 
 def read_checksummed(path: Path) -> str:
     """Return the content of a file that `write_checksummed` wrote.
 
     Raises:
-        UserError: It or its digest is missing, or it is not what was written.
+        UserError: If the file or its digest is missing, or if the content has changed.
     """
-    seal = checksum_path(path)
+    checksum = checksum_path(path)
     try:
         content = path.read_bytes()
-        whole = seal.read_bytes() == _checksum_of(path, content).encode()
+        intact = checksum.read_bytes() == _checksum_line(path, content).encode()
     except OSError:
-        whole = False
-    if not whole:
+        intact = False
+    if not intact:
         raise UserError(
-            f"{path} is damaged or missing, or its digest in {seal} is; {how_to_rebuild(path, seal)}."
+            f"{path} or its digest {checksum} is damaged or missing; {how_to_rebuild(path, checksum)}."
         )
     return content.decode()
 
 
-def _checksum_of(path: Path, content: bytes) -> str:
-    return f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
+def _checksum_line(path: Path, content: bytes) -> str:
+    return f"{digest(content)}  {path.name}\n"

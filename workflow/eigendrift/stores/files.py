@@ -1,4 +1,4 @@
-"""Files and directories that appear whole or not at all."""
+"""Files and directories that are written completely or not at all."""
 
 import errno
 import json
@@ -18,17 +18,17 @@ from eigendrift.errors import UserError
 
 NUMERICAL_PACKAGES = ("numpy", "scipy", "torch", "zarr")
 FULL = (errno.ENOSPC, errno.EDQUOT)
-# What most file systems give to a directory, or to a file of a few bytes.
+# What a directory, or a file of a few bytes, takes in most file systems.
 BLOCK = 4096
 
 
 def manifest_path(store: Path) -> Path:
-    """Return where the manifest of a store lies: beside it, with the ending .json."""
+    """Return the path of a store's manifest: next to the store, ending in .json."""
     return store.with_suffix(".json")
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of what computes the numbers, as far as the stage's environment has it."""
+    """Return the versions of the packages that compute the numbers and are installed here."""
     return {
         "eigendrift": __version__,
         "python": platform.python_version(),
@@ -42,20 +42,20 @@ def json_text(content: Any) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a part."""
+    """Write a JSON file. A reader sees the old file or the new one, never a part."""
     write_file(path, json_text(content))
 
 
 def write_file(path: Path, content: str | bytes | memoryview, *, lasting: bool = True) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part.
+    """Write a file. A reader sees the old file or the new one, never a part.
 
     Args:
-        path: Where.
+        path: Path of the file.
         content: Bytes, or text, which is written in UTF-8.
-        lasting: Whether to wait until the file would survive the end of the machine, too, which takes time.
+        lasting: Whether to wait until the file would survive a crash of the machine, which takes time.
 
     Raises:
-        UserError: There is no room for it.
+        UserError: If the disk is full.
     """
     encoded = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.partial")
@@ -73,20 +73,20 @@ def write_file(path: Path, content: str | bytes | memoryview, *, lasting: bool =
 
 
 def how_to_rebuild(*paths: Path, what: str = "it") -> str:
-    """Say how to have files and stores made again, as the end of a sentence."""
+    """Return the end of a sentence that says how to rebuild files and stores."""
     return f"to rebuild {what}, run `rm -rf {shlex.join(map(str, paths))}` and then snakemake again"
 
 
 @contextmanager
 def room_for(path: Path, size: int) -> Iterator[None]:
-    """Say, if a disk is full, which file or store did not fit there.
+    """Turn the error of a full disk into one that names the file or store that did not fit.
 
     Args:
-        path: What is written.
+        path: The file or store that is written in the scope.
         size: Bytes that it takes at most.
 
     Raises:
-        UserError: The file system is full.
+        UserError: If the file system is full.
     """
     try:
         yield
@@ -96,31 +96,31 @@ def room_for(path: Path, size: int) -> Iterator[None]:
         free = shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.exists())).free
         raise UserError(
             f"There is no room for {path}, which takes up to {_amount(size)}: its file system has "
-            f"{_amount(free)} left; make room and run snakemake again, it goes on from what is finished."
+            f"{_amount(free)} left; free some space and run snakemake again to resume from what is finished."
         ) from None
 
 
 def _amount(size: int) -> str:
-    """Return a number of bytes as it is read."""
+    """Return a number of bytes for readers."""
     return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:,.1f} KiB"
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and those above it, where they are not there.
+    """Create a directory and its parents unless they exist.
 
     Raises:
-        UserError: There is no room for it.
+        UserError: If the disk is full.
     """
     with room_for(path, BLOCK):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def publish_directory(built: Path, final: Path) -> None:
-    """Move a finished directory to its final place, in place of what stood there."""
+    """Move a finished directory to its final place and replace what was there."""
     replaced = final.with_name(f".{final.name}.replaced")
     shutil.rmtree(replaced, ignore_errors=True)
     if final.exists():
-        # A directory cannot be deleted at once: a kill would leave a part of it in the final place.
+        # Deleting a directory takes several steps, and a kill would leave a part of it in the final place.
         final.rename(replaced)
     built.rename(final)
     shutil.rmtree(replaced, ignore_errors=True)

@@ -1,77 +1,94 @@
 """Progress of a long job that survives a kill at any moment.
 
-A job's progress lies in a hidden directory beside the store it builds. Snakemake does not know of it, so it
-outlives failed jobs. It belongs to one key, a digest of the job's settings and code: progress made under
-another key is thrown away, because its continuation would mix two computations.
+The progress of a job is in a hidden directory next to the store that the job builds. Snakemake does not know
+the directory, so it survives failed jobs. It belongs to one key, a digest of the job's settings and code.
+Progress made under another key is deleted, because resuming from it would mix two computations.
 """
 
 import fcntl
-import hashlib
 import io
 import json
 import logging
 import os
 import shlex
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, overload
 
 import numpy as np
 
+from eigendrift.digests import digest, digest_json
 from eigendrift.errors import UserError
 from eigendrift.stores.files import make_directory, package_versions, write_file, write_json
-from eigendrift.stores.records import Records
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DIGEST_BYTES = hashlib.sha256().digest_size
+DIGEST_LENGTH = len(digest(b""))
+
+
+class Records(Sequence[np.ndarray], ABC):
+    """Records of one array, such as the eigenvectors of every checkpoint, loaded when they are used."""
+
+    @abstractmethod
+    def record(self, index: int) -> np.ndarray:
+        """Return the record with an index from 0 to the length minus 1."""
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.record(index)
 
 
 def progress_key(settings: Mapping[str, Any], files: Iterable[str | Path]) -> str:
-    """Digest what a computation depends on: settings, code, files, and the numerical packages.
+    """Return a digest of what a computation depends on: settings, code, files, and numerical packages.
 
     Args:
         settings: The settings and a digest of the code, as plain JSON values.
         files: Input manifests whose content matters.
     """
-    digest = hashlib.sha256(json.dumps([settings, package_versions()], sort_keys=True).encode())
-    for file in files:
-        digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
-    return digest.hexdigest()
+    contents = [digest(Path(file).read_bytes()) for file in files]
+    return digest_json([settings, package_versions(), contents])
 
 
 class Progress:
-    """Records that a job has finished so far, and the state from which it goes on."""
+    """The records that a job has finished so far, and the state from which it resumes."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     @property
     def state_path(self) -> Path:
-        """Where the job keeps its state; the job writes it with `replace_state`."""
+        """Path of the job's state, which `replace_state` writes."""
         return self.directory / "state"
 
     def replace_state(self, write: Callable[[IO[bytes]], object]) -> None:
-        """Let ``write(file)`` write a new state, and put it in the place of the old one at once."""
+        """Let ``write(file)`` write a new state, and replace the old state by it atomically."""
         self._write(self.state_path, write)
 
     def read_state(self, read: Callable[[IO[bytes]], T]) -> T:
-        """Return what ``read(file)`` makes of the state.
+        """Return what ``read(file)`` returns for the state.
 
         Raises:
-            UserError: The state is damaged.
+            UserError: If the state is damaged.
         """
         return read(self._read(self.state_path))
 
     def save(self, index: int, record: Mapping[str, np.ndarray]) -> None:
-        """Keep one record; when this returns, the record survives a kill.
+        """Save one record; when this returns, the record survives a kill.
 
         Raises:
-            UserError: There is no room for it.
+            UserError: If the disk is full.
         """
         self._write(self._path(index), lambda file: np.savez(file, allow_pickle=False, **record))
 
@@ -79,24 +96,24 @@ class Progress:
         """Return one record.
 
         Raises:
-            UserError: It is damaged.
+            UserError: If the record is damaged.
         """
         with np.load(self._read(self._path(index)), allow_pickle=False) as record:
             return dict(record)
 
     def completed(self) -> int:
-        """Count the records without a gap from index 0."""
+        """Return the number of records from index 0 up to the first gap."""
         index = 0
         while self._path(index).exists():
             index += 1
         return index
 
     def column(self, name: str, length: int) -> Sequence[np.ndarray]:
-        """Return one array of all records as a sequence that loads a record when it is used."""
+        """Return one array of all records as a sequence that loads each record when it is used."""
         return _Column(self, name, length)
 
     def stacked(self, names: Iterable[str], length: int) -> dict[str, np.ndarray]:
-        """Return small arrays of all records, each as one array, by name; every record is read once."""
+        """Return small arrays of all records by name, each stacked into one; every record is read once."""
         rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for index in range(length):
             record = self.load(index)
@@ -106,12 +123,12 @@ class Progress:
 
     @contextmanager
     def part(self, name: str) -> Iterator["Progress"]:
-        """Open the progress of a part of the job, such as a training; delete it when the part is done."""
+        """Open the progress of a part of the job, such as a training, and delete it when the part is done."""
         directory = self.directory / name
         make_directory(directory)
         part = Progress(directory)
         yield part
-        # First the state: what a kill leaves of the rest then is no progress to go on from.
+        # The state goes first: without it, whatever a kill leaves is not resumed.
         part.state_path.unlink(missing_ok=True)
         shutil.rmtree(directory)
 
@@ -119,23 +136,23 @@ class Progress:
         return self.directory / f"record-{index:05d}.npz"
 
     def _write(self, path: Path, write: Callable[[IO[bytes]], object]) -> None:
-        # Into memory first: then it is known what it takes, and no library words a full disk in its own way.
+        # Memory first: then the size is known, and the error about a full disk is always ours.
         content = io.BytesIO()
         write(content)
-        # Readers of the formats within do not check all that they use, torch.load least of all.
-        digest = hashlib.sha256(content.getbuffer()).digest()
+        # The readers of the formats inside, torch.load above all, do not check everything that they use.
+        checksum = digest(content.getbuffer()).encode()
         content.seek(0, io.SEEK_END)
-        content.write(digest)
+        content.write(checksum)
         write_file(path, content.getbuffer(), lasting=False)
 
     def _read(self, path: Path) -> IO[bytes]:
-        """Return what `_write` was given, checked before anything parses it."""
-        # A file that is missing has no digest either.
+        """Return the content that `_write` wrote, checked before anything parses it."""
+        # A missing file has no checksum, so it is refused like a damaged one.
         content = path.read_bytes() if path.is_file() else b""
-        body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-        if digest != hashlib.sha256(body).digest():
+        body, checksum = content[:-DIGEST_LENGTH], content[-DIGEST_LENGTH:]
+        if checksum != digest(body).encode():
             raise UserError(
-                f"The progress of an interrupted job is damaged, in {path}; to start this job anew, run "
+                f"The progress of an interrupted job is damaged, in {path}; to start the job over, run "
                 f"`rm -rf {shlex.quote(str(self.directory))}` and then snakemake again."
             )
         return io.BytesIO(body)
@@ -158,10 +175,10 @@ class _Column(Records):
 
 @contextmanager
 def resumable(store: Path, key: str) -> Iterator[Progress]:
-    """Open the progress of the job that builds ``store``; delete it when the job succeeds.
+    """Open the progress of the job that builds ``store``, and delete it when the job succeeds.
 
-    Only one process at a time holds it: a second one waits, so that the orphan of a killed snakemake and its
-    successor do not write into each other.
+    Only one process at a time can open it and a second one waits, so that a job that outlives a killed
+    snakemake and the job that succeeds it never write to the same files.
 
     Args:
         store: The store that the job builds.
@@ -179,13 +196,13 @@ def resumable(store: Path, key: str) -> Iterator[Progress]:
         yield progress
         _clear(directory)
         (directory / "lock").unlink()
-        # A third process may have come meanwhile and made its own lock.
+        # A third process may have created its own lock in the meantime.
         with suppress(OSError):
             directory.rmdir()
 
 
 def _key_in(marker: Path) -> str | None:
-    """Return whose progress this is; None, which is nobody's, if that is not said or cannot be read."""
+    """Return the key of the progress; None, which matches no job, if it is missing or unreadable."""
     try:
         key: str | None = json.loads(marker.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
@@ -194,7 +211,7 @@ def _key_in(marker: Path) -> str | None:
 
 
 def _clear(directory: Path) -> None:
-    # First the key: what a kill leaves of the rest then belongs to nobody and is thrown away.
+    # The key goes first: without it, whatever a kill leaves belongs to no job and is deleted later.
     (directory / "key.json").unlink(missing_ok=True)
     for path in directory.iterdir():
         if path.is_dir():
@@ -207,8 +224,8 @@ def _clear(directory: Path) -> None:
 def _exclusive(directory: Path) -> Iterator[None]:
     while True:
         make_directory(directory)
-        # The holder before us deletes the directory when it succeeds: before we open the lock, or while we
-        # wait for it, and then we hold a lock on nothing.
+        # A job that succeeds deletes the directory. If that happens before this process opens the lock, or
+        # while it waits, the lock is of no use.
         try:
             lock = (directory / "lock").open("a")
         except FileNotFoundError:
@@ -224,7 +241,7 @@ def _wait_for(lock: IO[str], directory: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        logger.info("Another process is at work in %s; waiting for it to end.", directory)
+        logger.info("Another process is using %s; waiting for it to end.", directory)
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 

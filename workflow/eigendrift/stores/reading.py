@@ -1,6 +1,5 @@
-"""Reading stores: what is missing, damaged or of another kind is refused by name."""
+"""Reading stores. A store that is missing, damaged or of another kind is refused with its name."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,19 +19,18 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
+from eigendrift.digests import digest
 from eigendrift.errors import UserError
-from eigendrift.stores import float16
-from eigendrift.stores.arrays import SCHEMA_VERSION, specs_for
-from eigendrift.stores.checksums import is_whole, metadata_digest
+from eigendrift.stores.arrays import FLOAT16, SCHEMA_VERSION, ArraySpec, from_float16, specs_for
+from eigendrift.stores.checksums import is_intact, metadata_digest
 from eigendrift.stores.files import how_to_rebuild, manifest_path
-from eigendrift.stores.specs import ArraySpec
 
 
 def read_manifest(store: Path) -> dict[str, Any]:
-    """Read the manifest of a store.
+    """Return the manifest of a store.
 
     Raises:
-        UserError: There is none, or it is not JSON, or another version of eigendrift wrote it.
+        UserError: If the manifest is missing or damaged, or if another version of eigendrift wrote it.
     """
     path = manifest_path(store)
     try:
@@ -40,7 +38,7 @@ def read_manifest(store: Path) -> dict[str, Any]:
         _check_version(store, path, manifest["schema_version"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{path} is missing or damaged; {_rebuild(store)}.") from None
-    if not is_whole(manifest):
+    if not is_intact(manifest):
         raise UserError(f"{path} is damaged; {_rebuild(store)}.")
     return manifest
 
@@ -50,15 +48,15 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
 
     Args:
         path: Directory of the store.
-        kind: Name of the kind that is expected.
+        kind: Name of the expected kind.
 
     Returns:
-        The arrays under their registered names; ``attrs["settings"]`` is what they depend on, and
-        ``attrs["summary"]`` what the writer summed up. Using a damaged chunk raises UserError.
+        The arrays under their registered names. ``attrs["settings"]`` is what they depend on, and
+        ``attrs["summary"]`` is the writer's summary. Using a damaged chunk raises UserError.
 
     Raises:
-        UserError: The store or its manifest is missing or damaged, they do not belong together, the store is
-            of another kind or version, or its arrays are not as registered.
+        UserError: If the store or its manifest is missing or damaged, if they do not belong together, if the
+            store has another kind or version, or if its arrays differ from the registry.
     """
     if not path.is_dir():
         raise UserError(f"Store {path} is missing; {_rebuild(path)}.")
@@ -85,41 +83,41 @@ def open_run(trajectory: Path, eigenpairs: Path) -> tuple[xr.Dataset, xr.Dataset
     """Open the trajectory of a run and its eigenpairs.
 
     Raises:
-        UserError: One is missing or damaged, or they are of two runs, since one was put in another's place.
+        UserError: If a store is missing or damaged, or if they belong to different runs.
     """
     opened = open_store(trajectory, "trajectory"), open_store(eigenpairs, "eigenpairs")
     if opened[0].attrs["settings"] != opened[1].attrs["settings"]["training"]:
         both = (trajectory, manifest_path(trajectory), eigenpairs, manifest_path(eigenpairs))
         rebuild = how_to_rebuild(*both, what="both")
-        raise UserError(f"Stores {trajectory} and {eigenpairs} are of two runs, expected one; {rebuild}.")
+        raise UserError(f"Stores {trajectory} and {eigenpairs} belong to different runs; {rebuild}.")
     return opened
 
 
 def _check_metadata(store: Path, manifest: dict[str, Any]) -> None:
-    """Refuse a store whose metadata are not those of its manifest, before anything relies on them."""
+    """Refuse a store whose metadata do not match its manifest, before anything relies on them."""
     try:
         found = metadata_digest(store)
     except OSError:
         raise UserError(f"Store {store} is damaged: zarr.json is missing; {_rebuild(store)}.") from None
     if found != manifest["store_metadata"]:
         raise UserError(
-            f"Store {store} is not the one that {manifest_path(store)} was written with, or its zarr.json is "
-            f"damaged; {_rebuild(store)}."
+            f"Store {store} does not belong to {manifest_path(store)}, or its zarr.json is damaged; "
+            f"{_rebuild(store)}."
         )
 
 
 class _CheckedStore(WrapperStore[LocalStore]):
-    """The files of a store, whose chunks are those of its manifest or are not read.
+    """The files of a store, of which only chunks that match the manifest are read.
 
-    Zarr reads chunks at the same time, and what is raised while it reads one would leave the others
-    unfinished: so a damaged one is empty, and whoever has read calls :meth:`refuse_damage`.
+    Zarr reads chunks concurrently, and an exception from one would leave the others unfinished. So a damaged
+    chunk reads as empty, and readers call :meth:`refuse_damage` afterwards.
     """
 
     def __init__(self, path: Path, chunks: Mapping[str, Mapping[str, str]]) -> None:
         super().__init__(LocalStore(path, read_only=True))
         self._path = path
         self._digests = {
-            f"{name}/{key}": digest for name, keys in chunks.items() for key, digest in keys.items()
+            f"{name}/{key}": value for name, keys in chunks.items() for key, value in keys.items()
         }
         self._damaged: list[str] = []
         for chunk in self._digests:
@@ -133,14 +131,14 @@ class _CheckedStore(WrapperStore[LocalStore]):
             content = await super().get(key, prototype, byte_range)
         except OSError:
             content = None
-        digest = self._digests.get(key)
-        if digest and (content is None or hashlib.sha256(content.to_bytes()).hexdigest() != digest):
+        expected = self._digests.get(key)
+        if expected and (content is None or digest(content.to_bytes()) != expected):
             self._damaged.append(key)
             return None
         return content
 
     def refuse_damage(self) -> None:
-        """Raise UserError if a chunk that was read is not the one that was written."""
+        """Raise UserError if a chunk that was read is damaged."""
         if self._damaged:
             raise self._refusal(min(self._damaged), "does not have the content that was written")
 
@@ -151,13 +149,13 @@ class _CheckedStore(WrapperStore[LocalStore]):
         )
 
 
-class _Lazy(BackendArray):
-    """A zarr array that xarray loads when it is used; one of half precision is read as float32."""
+class _LazyArray(BackendArray):
+    """A zarr array that xarray loads when it is used; float16 is read as float32."""
 
     def __init__(self, array: zarr.Array[Any], store: _CheckedStore) -> None:
         self.shape = array.shape
-        self._half = array.dtype == float16.DTYPE
-        self.dtype = np.dtype(np.float32) if self._half else array.dtype
+        self._is_float16 = array.dtype == FLOAT16
+        self.dtype = np.dtype(np.float32) if self._is_float16 else array.dtype
         self._array = array
         self._store = store
 
@@ -167,7 +165,7 @@ class _Lazy(BackendArray):
     def _read(self, key: tuple[int | slice, ...]) -> np.ndarray:
         stored = np.asarray(self._array[key])
         self._store.refuse_damage()
-        return float16.unpacked(stored) if self._half else stored
+        return from_float16(stored) if self._is_float16 else stored
 
 
 def _variable(spec: ArraySpec, array: zarr.Array[Any], store: _CheckedStore) -> xr.Variable:
@@ -179,7 +177,7 @@ def _variable(spec: ArraySpec, array: zarr.Array[Any], store: _CheckedStore) -> 
         )
     attributes = array.attrs.asdict()
     attributes.pop("scale_factor", None)
-    return xr.Variable(spec.dims, LazilyIndexedArray(_Lazy(array, store)), attributes)
+    return xr.Variable(spec.dims, LazilyIndexedArray(_LazyArray(array, store)), attributes)
 
 
 def _check_version(store: Path, path: Path, found: object) -> None:

@@ -1,4 +1,4 @@
-"""Tables as CSV files, which appear whole or not at all."""
+"""Tables as CSV files. A reader finds the old table or the new one, never a part of one."""
 
 from io import StringIO
 from pathlib import Path
@@ -14,7 +14,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table for people, without its index.
 
     Raises:
-        UserError: There is no room for it.
+        UserError: If the disk is full.
     """
     write_file(path, table.to_csv(index=False))
 
@@ -23,20 +23,20 @@ def write_checksummed_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table that a later stage reads, without its index, and its digest.
 
     Raises:
-        UserError: There is no room for it.
+        UserError: If the disk is full.
     """
     write_checksummed(path, table.to_csv(index=False))
 
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
-    """Read such a table.
+    """Return a table that `write_checksummed_table` wrote.
 
     Args:
-        path: Where it lies.
-        **options: Those of `pandas.read_csv`.
+        path: Path of the table.
+        **options: Options of `pandas.read_csv`.
 
     Raises:
-        UserError: It is missing or damaged.
+        UserError: If the table is missing or damaged.
     """
     table: pd.DataFrame = pd.read_csv(StringIO(read_checksummed(path)), **options)
     return table

@@ -1,9 +1,8 @@
 """Writing stores: zarr v3 groups that ``xarray.open_zarr`` reads as they are."""
 
-import hashlib
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from eigendrift.digests import digest_json, digest_parts
 from eigendrift.errors import UserError
-from eigendrift.stores import float16
-from eigendrift.stores.arrays import SCHEMA_VERSION, specs_for
-from eigendrift.stores.checksums import chunk_digests, digest_of, metadata_digest, sealed
+from eigendrift.stores.arrays import FLOAT16, SCALE_FACTOR, SCHEMA_VERSION, ArraySpec, specs_for
+from eigendrift.stores.checksums import chunk_digests, metadata_digest, with_checksum
 from eigendrift.stores.files import (
     manifest_path,
     package_versions,
@@ -22,7 +21,6 @@ from eigendrift.stores.files import (
     room_for,
     write_json,
 )
-from eigendrift.stores.specs import ArraySpec
 
 Column = np.ndarray | Sequence[np.ndarray]
 
@@ -37,21 +35,21 @@ def write_store(
     settings: Mapping[str, Any],
     summary: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a whole store, then its manifest; each appears complete or not at all.
+    """Write a store, then its manifest; each appears completely or not at all.
 
-    What stood there before stays until the new store is complete.
+    An older store stays until the new one is complete.
 
     Args:
         path: Directory of the store, ending in .zarr.
         kind: Name of the store's kind in the registry.
-        columns: The arrays by name. Arrays that are stored one chunk per record may be any sequence of
+        columns: The arrays by name. Arrays that are stored in one chunk per record may be any sequence of
             records, so that they need not fit into memory at once.
         settings: What the content depends on, as plain JSON values.
         summary: What a reader wants to know without opening the store, as plain JSON values.
 
     Raises:
-        ValueError: An array is unknown to the registry, is missing, or has the wrong dimensions or dtype.
-        UserError: There is no room for the store.
+        ValueError: If an array is unknown to the registry, is missing, or has the wrong dimensions or dtype.
+        UserError: If the disk is full.
     """
     attributes: dict[str, Any] = {
         "kind": kind,
@@ -65,14 +63,14 @@ def write_store(
         with room_for(path, sum(map(_bytes_of, columns.values()))):
             contents = _build(building, attributes, columns)
     except UserError:
-        # Room that the next job may need.
+        # The next job may need the space.
         shutil.rmtree(building, ignore_errors=True)
         raise
     manifest = {**contents, "versions": package_versions(), "store_metadata": metadata_digest(building)}
-    # A manifest vouches for the store beside it, so there is none while the stores change places.
+    # An old manifest must never describe a new store, so it is deleted before the stores are swapped.
     manifest_path(path).unlink(missing_ok=True)
     publish_directory(building, path)
-    write_json(manifest_path(path), sealed(manifest))
+    write_json(manifest_path(path), with_checksum(manifest))
 
 
 def _bytes_of(column: Column) -> int:
@@ -80,12 +78,12 @@ def _bytes_of(column: Column) -> int:
 
 
 def _build(building: Path, attributes: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Write a store, and return its attributes and what its arrays are."""
+    """Write a store; return its attributes, and the shape, dtype and digests of its arrays."""
     specs = specs_for(attributes["kind"], columns)
     group = zarr.create_group(building, zarr_format=3, attributes={**attributes, **_coordinates(specs)})
     sizes: dict[str, int] = {}
     arrays = {spec.name: _write_array(group, spec, columns[spec.name], sizes) for spec in specs}
-    digest = digest_of(arrays)
+    digest = digest_json(arrays)
     group.attrs["digest"] = digest
     _consolidate(building)
     chunks = {name: {**array, "chunks": chunk_digests(building / name)} for name, array in arrays.items()}
@@ -93,17 +91,17 @@ def _build(building: Path, attributes: Mapping[str, Any], columns: Mapping[str, 
 
 
 def _coordinates(specs: Sequence[ArraySpec]) -> dict[str, str]:
-    """Tell xarray that the steps are a coordinate, which it sees by itself only of dimensions."""
+    """Return the attribute that makes the steps a coordinate, since they are not named like a dimension."""
     return {"coordinates": "step"} if any(spec.name == "step" for spec in specs) else {}
 
 
 def _consolidate(store: Path) -> None:
-    """Copy the arrays' metadata into the group's, so that nobody has to list the directory.
+    """Copy the arrays' metadata into the group's metadata, so that readers need not list the directory.
 
-    Listing it costs a file access per array, and zarr warns of the time stamp that Snakemake puts there.
+    Listing it costs a file access per array, and zarr warns about the time stamp that Snakemake puts there.
     """
     with warnings.catch_warnings():
-        # Other readers of zarr v3 ignore the copy, so that it is not in the specification does no harm.
+        # The copy is not in the specification of zarr v3, and other readers ignore it.
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
         zarr.consolidate_metadata(store)
 
@@ -132,30 +130,29 @@ def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict
         dtype=str(dtype),
         dimension_names=spec.dims,
         compressors=[ZstdCodec(level=3), Crc32cCodec()],
-        # What a lost chunk of floats reads as elsewhere: zeros would pass for data.
+        # What other readers see in place of a lost chunk of floats; zeros could pass for data.
         fill_value=np.nan if spec.dtype.startswith("float") else 0,
         attributes={"units": spec.unit, "long_name": spec.meaning, **_scale(dtype)},
-        # Chunks that hold nothing but the fill value are written too, so that a missing one is a lost one.
+        # Chunks of nothing but the fill value are written, too, so a missing chunk is always a lost one.
         config={"write_empty_chunks": True},
     )
-    digest = hashlib.sha256()
-    rows = range(len(column)) if spec.recorded else [slice(None)]
-    for row in rows:
-        block = np.ascontiguousarray(column[row])
-        if spec.recorded and (block.shape != shape[1:] or block.dtype != dtype):
-            raise ValueError(f"record {row} of array '{spec.name}' is not like the first one")
-        array[row] = block
-        digest.update(block.tobytes())
-    return {
-        "dims": list(spec.dims),
-        "shape": list(shape),
-        "dtype": str(dtype),
-        "sha256": digest.hexdigest(),
-    }
+
+    def written_blocks() -> Iterator[bytes]:
+        for row in range(len(column)) if spec.recorded else [slice(None)]:
+            block = np.ascontiguousarray(column[row])
+            if spec.recorded and (block.shape != shape[1:] or block.dtype != dtype):
+                raise ValueError(
+                    f"record {row} of array '{spec.name}' has another shape or dtype than record 0"
+                )
+            array[row] = block
+            yield block.tobytes()
+
+    sha256 = digest_parts(written_blocks())
+    return {"dims": list(spec.dims), "shape": list(shape), "dtype": str(dtype), "sha256": sha256}
 
 
 def _scale(dtype: np.dtype[Any]) -> dict[str, float]:
-    return {"scale_factor": float16.SCALE_FACTOR} if dtype == float16.DTYPE else {}
+    return {"scale_factor": SCALE_FACTOR} if dtype == FLOAT16 else {}
 
 
 def _chunks(spec: ArraySpec, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -116,12 +116,6 @@ def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
     }
 
 
-def storage_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of ``storage`` is not as by default, so that by default no setting speaks of it."""
-    usual = {"ranks": "all", "every": 1, "dtype": "float32"}
-    return {key: value for key, value in config["storage"].items() if value != usual[key]}
-
-
 def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str, Any]:
     """Return everything that decides leading eigenpairs, as plain values.
 

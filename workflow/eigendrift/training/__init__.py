@@ -1,1 +1,1 @@
-"""Training networks and recording where they go."""
+"""Training networks and recording their trajectories."""

@@ -1,4 +1,4 @@
-"""Kinds of networks by name. Knows nothing of torch before one is built."""
+"""Kinds of networks by name. torch is imported only to build a network."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -11,10 +11,10 @@ from eigendrift.extensions.registry import known
 
 Settings = Mapping[str, Any]
 Shape = tuple[int, int]
-BUILDERS = "eigendrift.training.torch_networks"
+TORCH_NETWORKS = "eigendrift.training.torch_networks"
 
-# What a study means that names no kind.
-USUAL = "mlp"
+# The kind of a network whose settings name none.
+DEFAULT_KIND = "mlp"
 POOLED = 2
 
 ACTIVATION = {"description": "Function after each hidden layer.", "enum": ["relu", "tanh", "gelu"]}
@@ -25,17 +25,17 @@ INITIALIZATION = {
 
 
 def kind_of(settings: Settings) -> str:
-    """Return the kind of a network of the configuration."""
-    return str(settings.get("kind", USUAL))
+    """Return the kind of a network, given its settings."""
+    return str(settings.get("kind", DEFAULT_KIND))
 
 
 def perceptron_widths(settings: Settings, image_shape: Sequence[int], classes: int) -> list[int]:
-    """Return the widths of all layers of a perceptron, its input first."""
+    """Return the widths of all layers of a perceptron, starting with the input."""
     return [prod(image_shape), *settings["hidden_widths"], classes]
 
 
 def parameters_of(widths: Sequence[int]) -> int:
-    """Count the parameters, N, of a multilayer perceptron, given the widths of all its layers."""
+    """Return the number of parameters, N, of a perceptron, given the widths of all its layers."""
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
 
 
@@ -69,7 +69,7 @@ MODELS = known(
     Model,
     Model(
         name="mlp",
-        build=lazy(BUILDERS, "perceptron"),
+        build=lazy(TORCH_NETWORKS, "perceptron"),
         settings={
             "hidden_widths": {
                 "description": (
@@ -86,13 +86,12 @@ MODELS = known(
     ),
     Model(
         name="cnn",
-        build=lazy(BUILDERS, "convolutional"),
+        build=lazy(TORCH_NETWORKS, "convolutional"),
         settings={
             "channels": {
                 "description": (
-                    "Channels of each convolution, input side first; each is followed by the activation and "
-                    "by the "
-                    "mean over 2 × 2 pixels."
+                    "Channels of each convolution, input side first; the activation and the mean over 2 × 2 "
+                    "pixels follow each convolution."
                 ),
                 "type": "array",
                 "minItems": 1,

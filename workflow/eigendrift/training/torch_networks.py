@@ -1,4 +1,4 @@
-"""Networks by configuration."""
+"""Networks made of torch modules, as declared in `eigendrift.training.networks`."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -26,7 +26,7 @@ def build_model(
     """Build a network and draw its initial weights.
 
     Args:
-        settings: Of the network, as in the configuration.
+        settings: Settings of the network, as in the configuration.
         image_shape: Rows and columns of an input image.
         classes: Number of classes.
         random: CPU generator that the weights are drawn from.
@@ -35,20 +35,19 @@ def build_model(
         The network on the CPU, float32.
 
     Raises:
-        UserError: What its kind builds is no network, or one without parameters.
+        UserError: If the result is not a network, or if it has no parameters.
     """
-    # Modules that initialize themselves draw from torch's own generator, which nobody else must notice.
+    # Modules that initialize themselves draw from torch's global generator, whose state must not change.
     with seeded(random.initial_seed()):
         model = MODELS[kind_of(settings)].build(settings, image_shape, classes, random)
     if not isinstance(model, nn.Module):
         raise UserError(
             f"The network '{kind_of(settings)}' is built as {type(model).__name__}, expected a "
-            "torch.nn.Module; mend its function build."
+            "torch.nn.Module; correct its function build."
         )
     if not any(True for _ in model.parameters()):
         raise UserError(
-            f"The network '{kind_of(settings)}' has no parameters, expected some to train; mend its function "
-            "build."
+            f"The network '{kind_of(settings)}' has no parameters to train; correct its function build."
         )
     return model
 
@@ -56,7 +55,7 @@ def build_model(
 def initial_model(
     settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, seed: int
 ) -> nn.Module:
-    """Build the network that all runs of a seed start from, see `build_model`."""
+    """Build the network from which all runs of a seed start, see `build_model`."""
     return build_model(settings, image_shape, classes, generator("weights", seed))
 
 
@@ -67,27 +66,28 @@ def check_network(
     classes: int,
     images: torch.Tensor,
 ) -> None:
-    """Check what is built on, of which plug-ins know nothing: all but the parameters is the same at any time.
+    """Check what the library assumes about a network: only its parameters change during training.
 
-    A trajectory has the parameters alone, and the Hessian is that of a network built anew.
+    A trajectory has only parameters, and the Hessian belongs to a network that is rebuilt from them.
 
     Args:
         model: The network before its first step.
-        settings: Of the network, as in the configuration.
+        settings: Settings of the network, as in the configuration.
         image_shape: Rows and columns of an input image.
         classes: Number of classes.
         images: Some images, for a forward pass.
 
     Raises:
-        UserError: Names the network and what is wrong.
+        UserError: If a parameter is frozen or not float32, if the network cannot map images to scores, or if
+            a buffer is random or changes in a forward pass.
     """
     kind = kind_of(settings)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad or parameter.dtype != torch.float32:
             found = str(parameter.dtype).removeprefix("torch.") if parameter.requires_grad else "frozen"
             raise UserError(
-                f"The network '{kind}' has the parameter '{name}', which is {found}, expected float32 "
-                "parameters that are all trained; make one that is not trained a buffer."
+                f"The parameter '{name}' of the network '{kind}' is {found}, but all parameters must be "
+                "float32 and trained; register a parameter that is not trained as a buffer."
             )
     try:
         with torch.no_grad():
@@ -95,19 +95,18 @@ def check_network(
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         what = " ".join(str(error).split())
         raise UserError(
-            f"The network '{kind}' cannot take images as float32 of shape {tuple(images.shape)} ({what}), "
-            f"expected scores of {classes} classes; mend its function build, which is told the rows and "
-            "columns of images: they have no axis of channels."
+            f"The network '{kind}' fails for images of shape {tuple(images.shape)}, float32 ({what}); "
+            "correct its function build, whose argument image_shape is the rows and columns of images, which "
+            "have no channel axis."
         ) from error
     _check_scores(scores, kind, (len(images), classes))
-    anew = dict(build_model(settings, image_shape, classes, generator("placeholder")).named_buffers())
+    rebuilt = dict(build_model(settings, image_shape, classes, generator("placeholder")).named_buffers())
     for name, buffer in model.named_buffers():
-        if name not in anew or not torch.equal(buffer.cpu(), anew[name]):
+        if name not in rebuilt or not torch.equal(buffer.cpu(), rebuilt[name]):
             raise UserError(
-                f"The network '{kind}' has the buffer '{name}', which is drawn at random or changes in a "
-                "forward pass of the training, but the parameters alone are recorded, so its Hessian would "
-                "be another network's; take LayerNorm or GroupNorm in place of batch norm, and constants for "
-                "other buffers."
+                f"The buffer '{name}' of the network '{kind}' is random or changes in a forward pass, but "
+                "only parameters are recorded, so the Hessian would belong to another network; use LayerNorm "
+                "or GroupNorm instead of batch norm, and constants for other buffers."
             )
 
 
@@ -119,7 +118,7 @@ def _check_scores(scores: object, kind: str, shape: tuple[int, int]) -> None:
         found = f"{scores.dtype} of shape {tuple(scores.shape)}".removeprefix("torch.")
     raise UserError(
         f"The network '{kind}' returns {found} for {shape[0]} images, expected scores of {shape[1]} classes, "
-        f"float32 of shape {shape}; mend its last layer."
+        f"float32 of shape {shape}; correct its last layer."
     )
 
 
@@ -135,8 +134,7 @@ def perceptron(
         random: CPU generator that the weights are drawn from.
 
     Returns:
-        The network on the CPU, float32; weights as ``initialization`` says (Glorot & Bengio 2010 by default),
-        biases zero.
+        The network on the CPU, float32, with weights as ``initialization`` says and biases of zero.
     """
     *widths, last = perceptron_widths(settings, image_shape, classes)
     layers: list[nn.Module] = [nn.Flatten()]
@@ -152,8 +150,8 @@ def convolutional(
 ) -> nn.Module:
     """Build a small convolutional network and draw its initial weights.
 
-    Convolutions keep rows and columns; means over 2 × 2 pixels halve them, whose derivatives, unlike those of
-    maxima, are smooth and deterministic on every device. A linear layer follows.
+    Convolutions keep rows and columns, means over 2 × 2 pixels halve them, and a linear layer follows. The
+    derivatives of means, unlike those of maxima, are smooth, and deterministic on every device.
 
     Args:
         settings: ``channels``, ``kernel_size``, ``activation`` and ``initialization``, as in the
@@ -163,17 +161,17 @@ def convolutional(
         random: CPU generator that the weights are drawn from.
 
     Returns:
-        The network on the CPU, float32, initialized as `perceptron` is.
+        The network on the CPU, float32, initialized like a `perceptron`.
 
     Raises:
-        UserError: Nothing is left of an image.
+        UserError: If there are more halvings than the image allows.
     """
     rows, columns = pooled_shape(settings, image_shape)
     if not rows * columns:
         raise UserError(
             f"Config key 'channels' of a network has {len(settings['channels'])} entries, each of which "
             f"halves the image, but an image of {image_shape[0]} × {image_shape[1]} pixels cannot be halved "
-            "so often; take fewer."
+            "so often; list fewer channels."
         )
     layers: list[nn.Module] = [nn.Unflatten(1, (1, image_shape[0]))]
     size = settings["kernel_size"]
@@ -190,7 +188,7 @@ def convolutional(
 
 
 def _initialize(model: nn.Module, initialization: str, random: torch.Generator) -> None:
-    """Draw all weights of ``model`` anew, in place: matrices and kernels as named, vectors zero."""
+    """Draw matrices and kernels in place, as ``initialization`` says, and set vectors to zero."""
     draw = INITIALIZATIONS[initialization]
     with torch.no_grad():
         for parameter in model.parameters():

@@ -1,6 +1,6 @@
-"""How the optimizers that are declared in `eigendrift.training.optimizers` are made of torch's."""
+"""Optimizers made of torch's, as declared in `eigendrift.training.optimizers`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any
 
@@ -10,27 +10,124 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from eigendrift.errors import UserError
 from eigendrift.extensions.kinds import Optimizer as Declared
-from eigendrift.training.muon import MuonWithAdamW
-from eigendrift.training.sam import SAM
 
 Settings = Mapping[str, Any]
-# What training asks of an optimizer.
+# The methods of an optimizer that training calls.
 METHODS = ("zero_grad", "step", "state_dict", "load_state_dict")
+MATRIX = 2
+TINY = 1e-12
+
+
+class MuonWithAdamW:
+    """Muon for matrices and AdamW for all other parameters, as in the paper about Muon.
+
+    From Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch's Muon accepts only matrices.
+    Its steps are scaled to the size of AdamW's steps (Liu et al. 2025, "Muon is scalable for LLM training"),
+    so that both use one learning rate. It orthogonalizes in bfloat16.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Parameter], lr: float, momentum: float, weight_decay: float
+    ) -> None:
+        """Create the optimizer.
+
+        Args:
+            parameters: Parameters of the network.
+            lr: Learning rate.
+            momentum: Momentum of Muon; AdamW has the settings of its authors.
+            weight_decay: Decoupled weight decay of both.
+        """
+        every = list(parameters)
+        matrices = [parameter for parameter in every if parameter.dim() == MATRIX]
+        others = [parameter for parameter in every if parameter.dim() != MATRIX]
+        self._parts: list[torch.optim.Optimizer] = []
+        if matrices:
+            self._parts.append(
+                torch.optim.Muon(
+                    matrices,
+                    lr=lr,
+                    momentum=momentum,
+                    weight_decay=weight_decay,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )
+        if others:
+            self._parts.append(torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay, fused=True))
+
+    def zero_grad(self) -> None:
+        """Reset all gradients."""
+        for part in self._parts:
+            part.zero_grad()
+
+    def step(self, closure: Callable[[], object] | None = None) -> None:
+        """Take a step from the parameters' gradients."""
+        for part in self._parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of both optimizers."""
+        return {str(index): part.state_dict() for index, part in enumerate(self._parts)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a state."""
+        for index, part in enumerate(self._parts):
+            part.load_state_dict(state[str(index)])
+
+
+class SAM(SGD):
+    r"""SGD with the gradient at :math:`\theta + \rho\, g / |g|`, where g is the gradient of the batch at θ.
+
+    From Foret, Kleiner, Mobahi & Neyshabur 2021, "Sharpness-aware minimization".
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float, momentum: float, radius: float) -> None:
+        """Create the optimizer.
+
+        Args:
+            parameters: Parameters of the network.
+            lr: Learning rate, η.
+            momentum: Momentum of heavy-ball SGD, β.
+            radius: ρ, a length in the space of all weights.
+        """
+        super().__init__(parameters, lr=lr, momentum=momentum, fused=True)
+        self._radius = radius
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], object] | None = None) -> None:  # type: ignore[override]
+        """Take a step from the parameters' gradients, which are unchanged afterwards.
+
+        Args:
+            closure: Evaluates loss and gradients of the same batch again; required.
+        """
+        assert closure
+        parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [parameter.grad for parameter in parameters]
+        weights = [parameter.clone() for parameter in parameters]
+        length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.add_(gradient * (self._radius / (length + TINY)))
+        with torch.enable_grad():
+            closure()
+        for parameter, weight in zip(parameters, weights, strict=True):
+            parameter.copy_(weight)
+        super().step()
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
 
 
 def sgd(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
-    """Make SGD, with heavy-ball momentum where the settings have it."""
+    """Build SGD, with heavy-ball momentum if the settings have it."""
     return SGD(parameters, lr=settings["learning_rate"], momentum=settings.get("momentum", 0.0), fused=True)
 
 
 def adam(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
-    """Make Adam."""
+    """Build Adam."""
     betas = (settings["beta1"], settings["beta2"])
     return Adam(parameters, lr=settings["learning_rate"], betas=betas, eps=settings["epsilon"], fused=True)
 
 
 def adamw(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
-    """Make AdamW."""
+    """Build AdamW."""
     return AdamW(
         parameters,
         lr=settings["learning_rate"],
@@ -42,28 +139,27 @@ def adamw(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
 
 
 def rmsprop(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
-    """Make RMSprop."""
+    """Build RMSprop."""
     return RMSprop(parameters, lr=settings["learning_rate"], alpha=settings["beta2"], eps=settings["epsilon"])
 
 
 def sam(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
-    """Make `SAM`."""
+    """Build `SAM`."""
     return SAM(
         parameters, lr=settings["learning_rate"], momentum=settings["momentum"], radius=settings["radius"]
     )
 
 
 def muon(parameters: Iterable[Parameter], settings: Settings) -> MuonWithAdamW:
-    """Make `MuonWithAdamW`.
+    """Build `MuonWithAdamW`.
 
     Raises:
-        UserError: This torch has no Muon.
+        UserError: If this version of torch has no Muon.
     """
     if not hasattr(torch.optim, "Muon"):
         raise UserError(
-            f"Config key 'optimizers.muon' asks for torch.optim.Muon, which torch {torch.__version__} does "
-            f"not have; "
-            "install torch 2.9 or newer, or leave it out."
+            f"Config key 'optimizers.muon' needs torch.optim.Muon, which torch {torch.__version__} does not "
+            "have; install torch 2.9 or newer, or remove the optimizer from the experiments."
         )
     return MuonWithAdamW(
         parameters,
@@ -73,24 +169,24 @@ def muon(parameters: Iterable[Parameter], settings: Settings) -> MuonWithAdamW:
     )
 
 
-def built(spec: Declared, parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
-    """Make a declared optimizer.
+def build_optimizer(spec: Declared, parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
+    """Build a declared optimizer.
 
     Args:
-        spec: What it declares.
-        parameters: Those of the network.
-        settings: Its settings, by the configuration.
+        spec: Declaration of the optimizer.
+        parameters: Parameters of the network.
+        settings: Settings of the optimizer, as in the configuration.
 
     Raises:
-        UserError: What it builds is no optimizer, or one whose steps take what they would not be given.
+        UserError: If the result is not an optimizer, or if its step takes other arguments than declared.
     """
     optimizer: Optimizer = spec.build(parameters, settings)
-    # Some are made of several, and no optimizer by class.
+    # Not by class, because an optimizer may consist of several, as `MuonWithAdamW` does.
     has_state = spec.second_moment is None or isinstance(getattr(optimizer, "state", None), Mapping)
     if not (has_state and all(callable(getattr(optimizer, method, None)) for method in METHODS)):
         raise UserError(
             f"The optimizer '{spec.name}' is built as {type(optimizer).__name__}, expected a "
-            "torch.optim.Optimizer; mend its function build."
+            "torch.optim.Optimizer; correct its function build."
         )
     step = signature(optimizer.step)
     try:
@@ -98,8 +194,8 @@ def built(spec: Declared, parameters: Iterable[Parameter], settings: Settings) -
     except TypeError:
         given = "a closure" if spec.takes_closure else "nothing"
         raise UserError(
-            f"The optimizer '{spec.name}' has a function step{step}, expected one that is given {given}, as "
-            f"takes_closure={spec.takes_closure} says; mend one of them."
+            f"The optimizer '{spec.name}' has a method step{step}, but is called with {given} because of "
+            f"takes_closure={spec.takes_closure}; correct one of them."
         ) from None
     return optimizer
 
@@ -110,21 +206,21 @@ def second_moment(
     """Return the flat second-moment estimate, zero before the first step; None if there is none.
 
     Args:
-        spec: What the optimizer declares.
-        optimizer: The optimizer, whose own groups may have the parameters in another order.
-        parameters: Those of the network, in its order.
-        steps: How many were taken.
+        spec: Declaration of the optimizer.
+        optimizer: The optimizer, which may group the parameters in another order.
+        parameters: Parameters of the network, in its order.
+        steps: Number of steps taken.
 
     Raises:
-        UserError: The optimizer's state has no such estimate.
+        UserError: If the state of the optimizer has no such estimate.
     """
     if spec.second_moment is None:
         return None
     listed = list(parameters)
     if steps and not any(optimizer.state.get(parameter) for parameter in listed):
         raise UserError(
-            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', and after "
-            f"{steps} steps none of its parameters has a state, expected one in optimizer.state; mend either."
+            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', but after "
+            f"{steps} steps optimizer.state has no state of any parameter; correct one of them."
         )
     return torch.cat([_moment_of(parameter, spec, optimizer) for parameter in listed])
 
@@ -135,16 +231,15 @@ def _moment_of(parameter: Parameter, spec: Declared, optimizer: Optimizer) -> to
         return torch.zeros_like(parameter).flatten()
     if spec.second_moment not in state:
         raise UserError(
-            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', which the state "
-            f"of its parameters does not have, expected one of {', '.join(map(str, state))}; mend its "
-            "declaration."
+            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', but the state "
+            f"of its parameters has only {', '.join(map(str, state))}; correct the declaration."
         )
     moment = state[spec.second_moment]
     if not isinstance(moment, torch.Tensor) or moment.shape != parameter.shape:
-        found = f"shape {tuple(moment.shape)}" if isinstance(moment, torch.Tensor) else type(moment).__name__
+        is_tensor = isinstance(moment, torch.Tensor)
+        found = f"of shape {tuple(moment.shape)}" if is_tensor else f"a {type(moment).__name__}"
         raise UserError(
-            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', whose state is "
-            f"of {found} for a parameter of shape {tuple(parameter.shape)}, expected the parameter's; mend "
-            "its declaration."
+            f"The optimizer '{spec.name}' declares the second_moment '{spec.second_moment}', but that state "
+            f"is {found} for a parameter of shape {tuple(parameter.shape)}; correct the declaration."
         )
     return moment.flatten()

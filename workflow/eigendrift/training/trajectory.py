@@ -13,16 +13,15 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.data.samples import Samples
-from eigendrift.numerics import seed_from
+from eigendrift.errors import UserError
+from eigendrift.numerics import generator, seed_from
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.writing import Column
 from eigendrift.tracking import Tracker, tracked
-from eigendrift.training.batches import BatchOrder
-from eigendrift.training.checkpoints import checkpoint_steps
-from eigendrift.training.divergence import diverged_from
+from eigendrift.training.checkpoints import checkpoint_steps, diverged_from
 from eigendrift.training.optimizers import OPTIMIZERS
 from eigendrift.training.torch_networks import check_network, initial_model
-from eigendrift.training.torch_optimizers import built, second_moment
+from eigendrift.training.torch_optimizers import build_optimizer, second_moment
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +30,59 @@ SECONDS_BETWEEN_SAVES = 30.0
 EVALUATION_CHUNK = 10_000
 
 
+class BatchOrder:
+    """The order in which a run visits its training samples, the same for every optimizer.
+
+    Each epoch is a new permutation, cut into batches of equal size. A remainder that does not fill a batch is
+    left out of that epoch, so every step sees the same number of samples. The order depends only on the seed
+    and the step, so a resumed run needs no state of it.
+    """
+
+    def __init__(self, samples: int, batch_size: int | str, seed: int, device: torch.device) -> None:
+        """Create the order.
+
+        Args:
+            samples: Size of the training set.
+            batch_size: Samples per step, or ``full`` for all of them without a permutation.
+            seed: Number of the initialization.
+            device: Device of the indices.
+
+        Raises:
+            UserError: If the batch is larger than the training set.
+        """
+        if isinstance(batch_size, int) and batch_size > samples:
+            raise UserError(
+                f"Config key 'batch_size' of the experiment is {batch_size}, but the training set has only "
+                f"{samples} samples; lower it or set it to full."
+            )
+        self._samples = samples
+        self._batch_size = samples if isinstance(batch_size, str) else batch_size
+        self._permuted = not isinstance(batch_size, str)
+        self._seed = seed
+        self._device = device
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64, device=device)
+
+    def indices(self, step: int) -> torch.Tensor | slice:
+        """Return the samples of one step, int64 (batch,); for a full batch a slice, which copies nothing."""
+        if not self._permuted:
+            return slice(None)
+        epoch, position = divmod(step, self._samples // self._batch_size)
+        if epoch != self._epoch:
+            draw = generator("batches", self._seed, epoch)
+            self._order = torch.randperm(self._samples, generator=draw).to(self._device)
+            self._epoch = epoch
+        return self._order[position * self._batch_size : (position + 1) * self._batch_size]
+
+
 @dataclass(frozen=True)
 class Trajectory:
     """A finished run.
 
     Attributes:
-        columns: The arrays of a trajectory store; NaN from the checkpoint on from which the run had diverged.
+        columns: The arrays of a trajectory store; NaN from the checkpoint where the run had diverged.
         diverged_at: The step of that checkpoint, or the first step whose loss is not finite, whichever comes
-            first; None if the run did not diverge, see `eigendrift.training.divergence`.
+            first; None if the run did not diverge, see `eigendrift.training.checkpoints.diverged_from`.
     """
 
     columns: dict[str, Column]
@@ -48,22 +92,22 @@ class Trajectory:
 def train(
     samples: Samples, settings: Mapping[str, Any], device: torch.device, progress: Progress, label: str
 ) -> Trajectory:
-    """Train one run from its first step, or from where an interrupted job left it.
+    """Train one run from its first step, or from the state of an interrupted job.
 
     The loss is the mean cross-entropy, without weight decay or augmentation. ``gradient`` is the mini-batch
-    gradient of the step that starts at a checkpoint and ``update`` what that step adds to the weights, so one
-    step is taken beyond the last checkpoint.
+    gradient of the step that starts at a checkpoint, and ``update`` is what that step adds to the weights. So
+    one step is taken beyond the last checkpoint.
 
     Args:
         samples: Data set.
         settings: ``model``, ``optimizer``, ``batch_size``, ``seed``, ``steps`` and ``checkpoints``, as in the
             configuration.
-        device: Where to train.
+        device: Device to train on.
         progress: Keeps records and state, so that a killed job resumes with the same bits.
         label: Name of the run in messages.
 
     Raises:
-        UserError: The batch is larger than the training set, or network or optimizer are not as they must be.
+        UserError: If the batch is larger than the training set, or if network or optimizer are unsuitable.
     """
     trainee = _Trainee(samples, settings, device)
     steps = checkpoint_steps(settings["steps"], **settings["checkpoints"])
@@ -89,9 +133,9 @@ def train(
 def _mask_divergence(
     progress: Progress, trainee: "_Trainee", steps: list[int], overflow: int | None, label: str
 ) -> int | None:
-    """Empty the records of what had diverged; return the step from which on, None if there is none.
+    """Fill the records after a divergence with NaN; return the step of the divergence, None if there is none.
 
-    A kill on the way changes nothing: empty records count as diverged, too.
+    A kill in between changes nothing, because records of NaN count as diverged, too.
     """
     index = diverged_from(np.array(list(progress.column("train_loss", len(steps)))))
     if index is None:
@@ -112,7 +156,7 @@ class _OverflowError(Exception):
 
 
 class _Trainee:
-    """A network in training: weights, optimizer, and the step that comes next."""
+    """A network in training: weights, optimizer, and the number of the next step."""
 
     def __init__(self, samples: Samples, settings: Mapping[str, Any], device: torch.device) -> None:
         self.step = 0
@@ -129,17 +173,17 @@ class _Trainee:
         network = (settings["model"], (rows, columns), samples.classes)
         self._model = initial_model(*network, seed).to(device)
         self._spec = OPTIMIZERS[settings["optimizer"]["name"]]
-        self._optimizer = built(self._spec, self._model.parameters(), settings["optimizer"])
+        self._optimizer = build_optimizer(self._spec, self._model.parameters(), settings["optimizer"])
         self._order = BatchOrder(len(samples.train_labels), settings["batch_size"], seed, device)
         check_network(self._model, *network, self._parts["train"][0][:2])
-        # Networks that draw in their forward pass, as dropout does, draw from the global generator.
+        # Networks that draw random numbers in their forward pass, as dropout does, use the global generator.
         torch.manual_seed(seed_from("forward", seed))
 
     def advance(self, target: int, progress: Progress, records: int, tracker: Tracker) -> None:
-        """Take steps up to ``target``; ``records`` lie before it.
+        """Take steps up to ``target``, before which there are ``records`` records.
 
         Raises:
-            _OverflowError: The loss is not finite at a step before ``target``.
+            _OverflowError: If the loss is not finite at a step before ``target``.
         """
         saved_at = time.monotonic()
         while self.step < target:
@@ -159,7 +203,7 @@ class _Trainee:
         """Record this checkpoint and take its step.
 
         Raises:
-            _OverflowError: The loss is not finite here, of the batch or of the whole training set.
+            _OverflowError: If the loss of the batch or of the whole training set is not finite.
         """
         weights = self._flat_weights()
         record = {"weights": weights}
@@ -180,7 +224,7 @@ class _Trainee:
         return arrays | {name: np.array(value) for name, value in measured.items()}
 
     def save(self, progress: Progress, records: int) -> None:
-        """Keep the state from which training goes on, with the number of records that lie before it."""
+        """Save the state from which training resumes, with the number of records before it."""
         state = {
             "step": self.step,
             "records": records,
@@ -192,7 +236,7 @@ class _Trainee:
         progress.replace_state(lambda file: torch.save(state, file))
 
     def resume(self, progress: Progress) -> int:
-        """Go back to the saved state if there is one; return how many records are done."""
+        """Restore the saved state if there is one; return the number of finished records."""
         if not progress.state_path.exists():
             return 0
         state = progress.read_state(lambda file: torch.load(file, map_location="cpu", weights_only=True))
@@ -205,7 +249,7 @@ class _Trainee:
         return int(state["records"])
 
     def empty_record(self) -> dict[str, np.ndarray]:
-        """Return a record of NaN, for checkpoints that a diverged run does not reach."""
+        """Return a record of NaN, for checkpoints after a divergence."""
         parameters = self._flat_weights().numel()
         names = ["weights", "gradient", "update"] + ["second_moment"] * bool(self._spec.second_moment)
         measured = [f"{part}_{name}" for part in self._parts for name in ("loss", "accuracy")]
@@ -218,7 +262,7 @@ class _Trainee:
         return loss
 
     def _find_gradient(self) -> torch.Tensor:
-        """Put the gradients of this step's batch into the parameters; return the batch's loss."""
+        """Compute the gradients of this step's batch; return the loss of the batch."""
         images, labels = self._parts["train"]
         batch = self._order.indices(self.step)
         self._optimizer.zero_grad()

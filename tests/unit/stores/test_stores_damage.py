@@ -1,4 +1,4 @@
-"""What a store does not take, and what happens to what it took until then."""
+"""Stores that are refused: wrong arrays when writing, damage and interruptions when reading."""
 
 import asyncio
 import json
@@ -21,10 +21,9 @@ from zarr.storage import LocalStore
 
 from eigendrift.errors import UserError
 from eigendrift.stores import writing as module
-from eigendrift.stores.arrays import SCHEMA_VERSION, STORES
+from eigendrift.stores.arrays import SCHEMA_VERSION, STORES, ArraySpec
 from eigendrift.stores.files import manifest_path
 from eigendrift.stores.reading import open_store, read_manifest
-from eigendrift.stores.specs import ArraySpec
 from eigendrift.stores.writing import write_store
 
 TESTS, WORKFLOW = Path(__file__).parent, Path(module.__file__).parents[2]
@@ -48,8 +47,11 @@ class TestWriting:
             (changed("eigenvalue", lambda a: a[..., None]), r"'eigenvalue' has shape \(4, 2, 1\)"),
             (changed("gap", lambda a: a[:, :1]), "'gap' has 1 along 'rank', other arrays 2"),
             (changed("eigenvector", lambda a: a[:3]), "'eigenvector' has 3 along 'checkpoint'"),
-            (changed("eigenvector", lambda a: [*a[:3], a[3].astype(np.float64)]), "record 3 of array"),
-            (changed("eigenvector", lambda a: [*a[:3], a[3][:1]]), "record 3 of array"),
+            (
+                changed("eigenvector", lambda a: [*a[:3], a[3].astype(np.float64)]),
+                "record 3 .* has another",
+            ),
+            (changed("eigenvector", lambda a: [*a[:3], a[3][:1]]), "record 3 .* has another"),
             (without("residual"), "'residual' is missing from a store of kind 'eigenpairs'"),
             (columns_of("eigenpairs") | {"colour": np.zeros(4)}, "'eigenpairs' has no array 'colour'"),
         ],
@@ -63,7 +65,7 @@ class TestWriting:
 
 
 class FailsAt:
-    """Records of which one cannot be read."""
+    """Records one of which cannot be read."""
 
     def __init__(self, records: np.ndarray, index: int) -> None:
         self._records, self._index = records, index
@@ -77,8 +79,8 @@ class FailsAt:
         return self._records[index]
 
 
-class TestWholeOrNotAtAll:
-    def test_a_failure_on_the_way_leaves_nothing(self, tmp_path: Path) -> None:
+class TestInterruptions:
+    def test_a_failure_leaves_nothing(self, tmp_path: Path) -> None:
         store = tmp_path / "e.zarr"
         with pytest.raises(InterruptedError):
             write_store(store, "eigenpairs", changed("eigenvector", lambda a: FailsAt(a, 2)), {})
@@ -87,7 +89,7 @@ class TestWholeOrNotAtAll:
         write_store(store, "eigenpairs", columns_of("eigenpairs"), {})
         assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "e.zarr"]
 
-    def test_a_failure_on_the_way_leaves_what_stood_there(self, tmp_path: Path) -> None:
+    def test_a_failure_leaves_the_old_store(self, tmp_path: Path) -> None:
         store = tmp_path / "e.zarr"
         write_store(store, "eigenpairs", columns_of("eigenpairs"), {})
         before = manifest_path(store).read_bytes()
@@ -99,7 +101,7 @@ class TestWholeOrNotAtAll:
         )
 
     @pytest.mark.parametrize("blocked", ["publish_directory", "write_json"])
-    def test_an_old_manifest_never_vouches_for_a_new_store(
+    def test_an_old_manifest_never_describes_a_new_store(
         self, blocked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = tmp_path / "e.zarr"
@@ -124,8 +126,8 @@ class TestWholeOrNotAtAll:
             "for columns in itertools.cycle(both):\n"
             f"    write_store(Path({str(store)!r}), 'eigenpairs', columns, {{}})"
         )
-        wholes = [columns_of("eigenpairs", seed) for seed in (0, 1)]
-        write_store(store, "eigenpairs", wholes[0], {})
+        both = [columns_of("eigenpairs", seed) for seed in (0, 1)]
+        write_store(store, "eigenpairs", both[0], {})
         moments = np.random.default_rng(0)
         for _ in range(3):
             writer = subprocess.Popen(
@@ -141,10 +143,10 @@ class TestWholeOrNotAtAll:
             if store.exists() and manifest_path(store).exists():
                 read = open_store(store, "eigenpairs").load()
                 assert any(
-                    all(np.array_equal(read[name].values, values) for name, values in whole.items())
-                    for whole in wholes
+                    all(np.array_equal(read[name].values, values) for name, values in columns.items())
+                    for columns in both
                 )
-            write_store(store, "eigenpairs", wholes[0], {})
+            write_store(store, "eigenpairs", both[0], {})
         assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "e.zarr"]
 
 
@@ -170,7 +172,7 @@ MANIFEST_DAMAGES: dict[str, Callable[[Path], object]] = {
     "version": lambda store: rewrite_manifest(store, schema_version=99),
     "settings": lambda store: rewrite_manifest(store, settings={"seed": 1}),
     "summary": lambda store: rewrite_manifest(store, summary={"diverged_at": 3}),
-    "no_seal": lambda store: rewrite_manifest(store, seal=None),
+    "no_checksum": lambda store: rewrite_manifest(store, checksum=None),
 }
 
 
@@ -186,23 +188,26 @@ def arrays_of(metadata: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-NOT_ITS_OWN = "is not the one that .*e.json was written with, or its zarr.json is damaged"
+MISMATCH = "does not belong to .*e.json, or its zarr.json is damaged"
 STORE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (shutil.rmtree, "is missing"),
     "empty": (lambda store: (shutil.rmtree(store), store.mkdir()), "zarr.json is missing"),
     "no_group": (lambda store: (store / "zarr.json").unlink(), "zarr.json is missing"),
-    "cut": (lambda store: (store / "zarr.json").write_text("{"), NOT_ITS_OWN),
-    "a_list": (lambda store: (store / "zarr.json").write_text("[]"), NOT_ITS_OWN),
-    "no_arrays": (lambda store: edit_group(store, lambda m: m.pop("consolidated_metadata")), NOT_ITS_OWN),
+    "cut": (lambda store: (store / "zarr.json").write_text("{"), MISMATCH),
+    "a_list": (lambda store: (store / "zarr.json").write_text("[]"), MISMATCH),
+    "no_arrays": (lambda store: edit_group(store, lambda m: m.pop("consolidated_metadata")), MISMATCH),
     "shape": (
         lambda store: edit_group(store, lambda m: arrays_of(m)["gap"].update(shape=[4, 1])),
-        NOT_ITS_OWN,
+        MISMATCH,
     ),
     "settings": (
         lambda store: edit_group(store, lambda m: m["attributes"]["settings"].update(seed=1)),
-        NOT_ITS_OWN,
+        MISMATCH,
     ),
-    "foreign": (lambda store: (shutil.rmtree(store), zarr.create_group(store, zarr_format=3)), NOT_ITS_OWN),
+    "foreign": (
+        lambda store: (shutil.rmtree(store), zarr.create_group(store, zarr_format=3)),
+        MISMATCH,
+    ),
 }
 
 
@@ -225,8 +230,8 @@ class TestReading:
 
     @pytest.mark.parametrize("damage", STORE_DAMAGES)
     def test_store_refused(self, damage: str, store: Path) -> None:
-        harm, words = STORE_DAMAGES[damage]
-        harm(store)
+        change, words = STORE_DAMAGES[damage]
+        change(store)
         with pytest.raises(UserError, match=words) as refusal:
             open_store(store, "eigenpairs")
         assert f"run `rm -rf {store} {manifest_path(store)}` and then snakemake again" in str(refusal.value)
@@ -238,8 +243,8 @@ class TestReading:
         with pytest.raises(UserError, match="is of kind 'eigenpairs', expected 'null'"):
             open_store(store, "null")
         specs = {
-            "gap": ArraySpec("gap", ("checkpoint", "pair"), "float64", "1", "Otherwise."),
-            "residual": ArraySpec("residual", ("checkpoint", "rank"), "float32", "1", "Otherwise."),
+            "gap": ArraySpec("gap", ("checkpoint", "pair"), "Another array."),
+            "residual": ArraySpec("residual", ("checkpoint", "rank"), "Another array.", dtype="float32"),
         }
         for name, other in specs.items():
             arrays = tuple(other if spec.name == name else spec for spec in STORES["eigenpairs"].arrays)
@@ -249,10 +254,10 @@ class TestReading:
             monkeypatch.undo()
 
     @pytest.mark.parametrize("name", [spec.name for spec in STORES["eigenpairs"].arrays])
-    @pytest.mark.parametrize("harm", CHUNK_DAMAGES)
-    def test_a_damaged_chunk_is_not_read(self, harm: str, name: str, store: Path) -> None:
+    @pytest.mark.parametrize("damage", CHUNK_DAMAGES)
+    def test_a_damaged_chunk_is_not_read(self, damage: str, name: str, store: Path) -> None:
         chunk = max(path for path in (store / name / "c").rglob("*") if path.is_file())
-        chunk.write_bytes(CHUNK_DAMAGES[harm](chunk.read_bytes()))
+        chunk.write_bytes(CHUNK_DAMAGES[damage](chunk.read_bytes()))
         key = chunk.relative_to(store / name)
         with pytest.raises(
             UserError, match=f"chunk {key} of array '{name}' does not have the content"
@@ -260,10 +265,10 @@ class TestReading:
             open_store(store, "eigenpairs")[name].load()
         assert f"run `rm -rf {store} {manifest_path(store)}` and then snakemake again" in str(refusal.value)
 
-    def test_what_reads_the_other_chunks_ends_before_a_refusal(
+    def test_other_chunks_are_read_before_a_refusal(
         self, store: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Else asyncio complains of them, in the words of a bug, when the process ends."""
+        """Otherwise asyncio would report them like a bug when the process ends."""
         chunk = min(path for path in (store / "eigenvector/c").rglob("*") if path.is_file())
         chunk.write_bytes(b"")
         get = LocalStore.get
@@ -286,9 +291,63 @@ class TestReading:
         ):
             open_store(store, "eigenpairs")
 
-    def test_a_store_beside_another_ones_manifest_is_refused(self, store: Path, tmp_path: Path) -> None:
+    def test_a_store_with_the_manifest_of_another_is_refused(self, store: Path, tmp_path: Path) -> None:
         other = tmp_path / "other.zarr"
         write_store(other, "eigenpairs", columns_of("eigenpairs", seed=1), {})
         manifest_path(other).replace(manifest_path(store))
-        with pytest.raises(UserError, match=NOT_ITS_OWN):
+        with pytest.raises(UserError, match=MISMATCH):
             open_store(store, "eigenpairs")
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_every_flipped_bit_is_noticed_or_damageless(kind: str, tmp_path: Path) -> None:
+    """The store is refused or has the content that was written, since some metadata have a copy."""
+    store = tmp_path / "s.zarr"
+    columns = columns_of(kind)
+    write_store(store, kind, columns, {"seed": 3}, {"diverged_at": None})
+    intact = open_store(store, kind)
+    random = np.random.default_rng(list(kind.encode()))
+    files = sorted(path for path in [manifest_path(store), *store.rglob("*")] if path.is_file())
+    refused = 0
+    for path in files:
+        content = path.read_bytes()
+        for place in random.integers(len(content), size=3):
+            damaged = bytes([content[place] ^ (1 << int(random.integers(8)))])
+            path.write_bytes(content[:place] + damaged + content[place + 1 :])
+            try:
+                read = open_store(store, kind).load()
+            except UserError:
+                refused += 1
+            else:
+                assert read.attrs == intact.attrs
+                for name, values in columns.items():
+                    np.testing.assert_array_equal(read[name].values, values)
+        path.write_bytes(content)
+    chunks = sum(path.name != "zarr.json" for path in files)
+    assert refused > 3 * chunks * 0.9
+
+
+def test_intact_chunks_in_the_wrong_place_are_refused(tmp_path: Path) -> None:
+    """The checksum inside the chunk is right, but it belongs to another checkpoint, array or store."""
+    store, other = tmp_path / "s.zarr", tmp_path / "other.zarr"
+    for path, seed in ((store, 0), (other, 1)):
+        write_store(path, "trajectory", columns_of("trajectory", seed), {"seed": 3})
+    places = ("weights/c/0/0", "weights/c/1/0", "gradient/c/0/0", "train_loss/c/0", "test_loss/c/0")
+    intact = {place: (store / place).read_bytes() for place in places}
+    damages = [
+        {"weights/c/0/0": intact["weights/c/1/0"], "weights/c/1/0": intact["weights/c/0/0"]},
+        {"weights/c/0/0": intact["gradient/c/0/0"]},
+        {"train_loss/c/0": intact["test_loss/c/0"]},
+        *({place: (other / place).read_bytes()} for place in places),
+    ]
+    for damage in damages:
+        for place, content in damage.items():
+            (store / place).write_bytes(content)
+        for place in damage:
+            name, _, chunk = place.partition("/")
+            with pytest.raises(
+                UserError, match=rf"s\.zarr is damaged: chunk {chunk} of array '{name}' does not"
+            ):
+                open_store(store, "trajectory")[name][int(chunk[2])].load()
+            (store / place).write_bytes(intact[place])
+    open_store(store, "trajectory").load()

@@ -1,6 +1,5 @@
 """Unit vectors in float16."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import xarray as xr
 import zarr
 from store_helpers import columns_of
 
-from eigendrift.stores.float16 import packed, unpacked
+from eigendrift.digests import digest
+from eigendrift.stores.arrays import from_float16, to_float16
 from eigendrift.stores.reading import open_store, read_manifest
 from eigendrift.stores.writing import write_store
 
@@ -27,32 +27,32 @@ def unit(entries: np.ndarray) -> np.ndarray:
 def test_rounding_keeps_eleven_digits_of_large_and_small_entries(size: int, spread: int) -> None:
     generator = np.random.default_rng(0)
     vector = unit(generator.standard_normal(size) * np.exp(spread * generator.standard_normal(size)))
-    after = unpacked(packed(vector))
+    after = from_float16(to_float16(vector))
     assert after.dtype == np.float32
     held = np.abs(vector) >= SMALLEST
-    # Most entries of a large vector lie where plain float16 would lose digits.
+    # Plain float16 would lose digits of most entries of a large vector.
     assert held.mean() > 0.99
     assert np.all(np.abs(after - vector)[held] <= DIGITS * np.abs(vector)[held])
     assert np.linalg.norm(after.astype(float) - vector) < 3e-4
 
 
-def test_a_vector_of_one_entry_stays_itself_and_nan_stays_nan() -> None:
+def test_powers_of_two_and_nan_stay_the_same() -> None:
     vector = np.array([0, -1, np.nan, 2.0**-20], np.float32)
-    np.testing.assert_array_equal(unpacked(packed(vector)), vector)
+    np.testing.assert_array_equal(from_float16(to_float16(vector)), vector)
 
 
 @pytest.fixture
-def halved() -> dict[str, np.ndarray]:
+def rounded() -> dict[str, np.ndarray]:
     columns = columns_of("eigenpairs")
     vectors = columns["eigenvector"] / np.linalg.norm(columns["eigenvector"], axis=-1, keepdims=True)
-    return columns | {"eigenvector": packed(vectors)}
+    return columns | {"eigenvector": to_float16(vectors)}
 
 
 def test_a_store_in_float16_reads_as_float32_here_and_scaled_by_xarray(
-    tmp_path: Path, halved: dict[str, np.ndarray]
+    tmp_path: Path, rounded: dict[str, np.ndarray]
 ) -> None:
-    write_store(tmp_path / "eigenpairs.zarr", "eigenpairs", halved, {})
-    expected = unpacked(halved["eigenvector"])
+    write_store(tmp_path / "eigenpairs.zarr", "eigenpairs", rounded, {})
+    expected = from_float16(rounded["eigenvector"])
     read = open_store(tmp_path / "eigenpairs.zarr", "eigenpairs")["eigenvector"]
     assert read.dtype == np.float32
     assert "scale_factor" not in read.attrs
@@ -61,20 +61,20 @@ def test_a_store_in_float16_reads_as_float32_here_and_scaled_by_xarray(
     np.testing.assert_array_equal(xr.open_zarr(tmp_path / "eigenpairs.zarr")["eigenvector"].values, expected)
 
 
-def test_the_digest_is_of_what_is_on_disk(tmp_path: Path, halved: dict[str, np.ndarray]) -> None:
+def test_the_digest_belongs_to_the_numbers_on_disk(tmp_path: Path, rounded: dict[str, np.ndarray]) -> None:
     store = tmp_path / "eigenpairs.zarr"
-    write_store(store, "eigenpairs", halved, {})
+    write_store(store, "eigenpairs", rounded, {})
     on_disk = np.asarray(zarr.open_group(store, mode="r")["eigenvector"][:])  # type: ignore[index]
     entry = read_manifest(store)["arrays"]["eigenvector"]
     assert on_disk.dtype == np.float16
     assert entry["dtype"] == "float16"
-    assert entry["sha256"] == hashlib.sha256(on_disk.tobytes()).hexdigest()
+    assert entry["sha256"] == digest(on_disk.tobytes())
 
 
 @pytest.mark.parametrize(("kind", "name"), [("null", "eigenvector"), ("trajectory", "weights")])
-def test_nothing_else_is_stored_in_float16(tmp_path: Path, kind: str, name: str) -> None:
+def test_other_arrays_are_refused_in_float16(tmp_path: Path, kind: str, name: str) -> None:
     columns = columns_of(kind)
-    columns[name] = packed(columns[name] / np.abs(columns[name]).max())
+    columns[name] = to_float16(columns[name] / np.abs(columns[name]).max())
     with pytest.raises(ValueError, match=rf"'{name}' has shape .* of float16, expected .* of float32"):
         write_store(tmp_path / f"{kind}.zarr", kind, columns, {})
 
