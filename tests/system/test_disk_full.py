@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("tiny")
 
 NO_ROOM = re.compile(
     r"There is no room for (results/tiny/\S+), which takes up to ([\d,.]+ [KM]iB): its file system has "
-    r"[\d.]+ [KM]iB left; make room and run snakemake again"
+    r"[\d.]+ [KM]iB left; free some space and run snakemake again"
 )
 
 

@@ -90,7 +90,7 @@ def test_no_network(clone):
     nowhere = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "HTTP", "HTTPS")}
     sentence = said(clone.snakemake(str(MNIST), study=TINY, **without_directory(**nowhere)))
     assert "could not be read" in sentence
-    assert "so connect this machine to the network, or name by EIGENDRIFT_DATA or data_dir" in sentence
+    assert "connect this machine to the network, or name by EIGENDRIFT_DATA or data_dir" in sentence
 
 
 def test_a_file_cut_short_in_a_directory_of_an_odd_name(clone, tmp_path):

@@ -109,7 +109,7 @@ def test_jobs_run_in_slurm_and_say_so(submitted, smoke):
     assert set(said) == set(logs(smoke))
     assert all(len(numbers) == 1 and numbers[0] in jobs for numbers in said.values()), said
     # The GPUs are made up.
-    warned = "This job asked for a GPU, and does not use it" in log(clone, "train")
+    warned = "This job requested a GPU but does not use it" in log(clone, "train")
     assert warned != torch.cuda.is_available()
     assert {job["JobState"] for job in jobs.values()} == {"COMPLETED"}
 

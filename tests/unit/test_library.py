@@ -1,4 +1,4 @@
-"""The library without a study: what can be imported, what that costs, and the examples in docstrings."""
+"""The library without a study: its interface, its import time, and the examples in docstrings."""
 
 import doctest
 import os
@@ -25,7 +25,7 @@ WITH_EXAMPLES = [
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
-def test_examples_in_docstrings_are_true(name: str) -> None:
+def test_examples_in_docstrings_are_correct(name: str) -> None:
     found = doctest.testmod(import_module(name))
     assert found.attempted > 0
     assert found.failed == 0
@@ -38,7 +38,7 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("name", api.__all__)
-def test_the_interface_is_there_and_documented(name: str) -> None:
+def test_the_interface_is_importable_and_documented(name: str) -> None:
     assert getattr(eigendrift, name) is getattr(api, name)
     assert name in dir(eigendrift)
     assert (getattr(eigendrift, name).__doc__ or "").strip()
@@ -102,7 +102,7 @@ def test_null_draws_leave_the_network_alone_and_follow_the_generator(
 
 
 def test_permuted_draws_are_at_permuted_weights() -> None:
-    """Of a product of two layers the Hessian depends on the weights, which can be permuted in two ways."""
+    """Two layers of two weights and one: only the two weights can be permuted, in two ways."""
     model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(1, 1, bias=False))
     targets = torch.zeros(30, 1)
     drawn = eigendrift.null_draws(
@@ -111,7 +111,7 @@ def test_permuted_draws_are_at_permuted_weights() -> None:
     assert len({round(float(value), 4) for value in drawn.eigenvalues[:, 0]}) == 2
 
 
-def test_reinitialized_draws_are_those_of_the_given_initialisation(network: nn.Module) -> None:
+def test_reinitialized_draws_use_the_given_initialization(network: nn.Module) -> None:
     def zero(model: nn.Module) -> None:
         with torch.no_grad():
             for parameter in model.parameters():
@@ -127,7 +127,7 @@ def test_reinitialized_draws_are_those_of_the_given_initialisation(network: nn.M
         generator=random(),
         initialize=zero,
     )
-    # Of two classes whose scores are alike: (diag(p) − ppᵀ) has the eigenvalue 1/2, for the last biases.
+    # With equal scores for two classes, diag(p) − ppᵀ has the eigenvalue 1/2, for the last biases.
     np.testing.assert_allclose(drawn.eigenvalues, 0.5, rtol=1e-5)
 
 
@@ -156,7 +156,7 @@ def test_a_network_that_cannot_be_reset_is_refused() -> None:
         )
 
 
-def test_metrics_take_what_the_eigensolver_returns(network: nn.Module) -> None:
+def test_metrics_accept_the_results_of_the_eigensolver(network: nn.Module) -> None:
     hessian = eigendrift.hessian_operator(network, cross_entropy, *DATA)
     vectors = eigendrift.leading_eigenpairs(hessian, 2, generator=random()).eigenvectors
     ratios = eigendrift.inverse_participation_ratio(vectors)
@@ -181,7 +181,7 @@ def test_metrics_say_which_axes_they_expect() -> None:
 
 
 @pytest.mark.parametrize("null_model", ["isotropic", "reinitialized"])
-def test_null_draws_refuse_what_is_not_there(network: nn.Module, null_model: str) -> None:
+def test_null_draws_refuse_impossible_counts(network: nn.Module, null_model: str) -> None:
     with pytest.raises(ValueError, match="count is 200, expected 1 to 42"):
         eigendrift.null_draws(
             network, cross_entropy, *DATA, null_model, count=200, draws=1, generator=random()
@@ -190,7 +190,7 @@ def test_null_draws_refuse_what_is_not_there(network: nn.Module, null_model: str
         eigendrift.null_draws(network, cross_entropy, *DATA, null_model, count=1, draws=0, generator=random())  # type: ignore[arg-type]
 
 
-def test_draws_of_an_initialisation_differ_and_are_worked_on_in_chunks(network: nn.Module) -> None:
+def test_reinitialized_draws_differ_and_are_computed_in_chunks(network: nn.Module) -> None:
     chunks: list[int] = []
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,11 @@
-"""The settings of the caller's process do not change a bit of any result, and come back as they were."""
+"""The settings of the caller's process change no bit of any result, and they are restored."""
 
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from eigendrift.eigenpairs.preconditioned import PreconditionedOperator
 from eigendrift.numerics import PRECISION_SETTINGS, full_precision
 
 CPU = torch.device("cpu")
-SETTINGS: dict[str, Callable[[], object]] = {}
+SETTINGS: dict[str, Callable[[], Any]] = {}
 
 
 def setting(change: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
@@ -29,132 +30,56 @@ def setting(change: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]
     return change
 
 
-@setting
-def medium() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
+@contextmanager
+def changed(change: Callable[[Any], object], value: object, original: object) -> Iterator[None]:
+    change(value)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        change(original)
 
 
-@setting
-def high() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+def bfloat16_products(precision: Any) -> None:
+    torch.backends.mkldnn.matmul.fp32_precision = precision
 
 
-@setting
-def bfloat16_everywhere() -> Iterator[None]:
-    torch.backends.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        torch.backends.fp32_precision = "none"
+def bfloat16_everywhere(precision: Any) -> None:
+    torch.backends.fp32_precision = precision
 
 
-@setting
-def bfloat16_products() -> Iterator[None]:
-    before = torch._C._get_fp32_precision_getter("mkldnn", "matmul")
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
+def tf32_convolutions(allowed: bool) -> None:
+    torch.backends.cudnn.conv.fp32_precision = "tf32" if allowed else CONVOLUTIONS
+    torch.backends.mkldnn.conv.fp32_precision = "bf16" if allowed else "none"
 
 
-@setting
-def tf32_convolutions() -> Iterator[None]:
-    before = torch.backends.cudnn.conv.fp32_precision
-    torch.backends.cudnn.conv.fp32_precision = "tf32"
-    torch.backends.mkldnn.conv.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.conv.fp32_precision = before
-        torch.backends.mkldnn.conv.fp32_precision = "none"
-
-
-@setting
-def autocast() -> Iterator[None]:
-    with torch.autocast("cpu", torch.bfloat16):
-        yield
-
-
-@setting
-def autocast_without_cache() -> Iterator[None]:
-    with torch.autocast("cpu", torch.float16, cache_enabled=False):
-        yield
-
-
-@setting
-def no_grad() -> Iterator[None]:
-    with torch.no_grad():
-        yield
-
-
-@setting
-def inference_mode() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@setting
-def default_dtype() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-@setting
-def half_as_default_dtype() -> Iterator[None]:
-    torch.set_default_dtype(torch.float16)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-@setting
-def default_device() -> Iterator[None]:
-    with torch.device("meta"):
-        yield
-
-
-@setting
-def flushed_denormals() -> Iterator[None]:
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
-@setting
-def deterministic() -> Iterator[None]:
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
+CONVOLUTIONS, PRODUCTS = (
+    torch.backends.cudnn.conv.fp32_precision,
+    torch._C._get_fp32_precision_getter("mkldnn", "matmul"),
+)
+SETTINGS |= {
+    "medium": lambda: changed(
+        torch.set_float32_matmul_precision, "medium", torch.get_float32_matmul_precision()
+    ),
+    "high": lambda: changed(torch.set_float32_matmul_precision, "high", torch.get_float32_matmul_precision()),
+    "bfloat16_everywhere": lambda: changed(bfloat16_everywhere, "bf16", "none"),
+    "bfloat16_products": lambda: changed(bfloat16_products, "bf16", PRODUCTS),
+    "tf32_convolutions": lambda: changed(tf32_convolutions, True, False),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "autocast_without_cache": lambda: torch.autocast("cpu", torch.float16, cache_enabled=False),
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "default_dtype": lambda: changed(torch.set_default_dtype, torch.float64, torch.float32),
+    "float16_as_default_dtype": lambda: changed(torch.set_default_dtype, torch.float16, torch.float32),
+    "default_device": lambda: torch.device("meta"),
+    "flushed_denormals": lambda: changed(torch.set_flush_denormal, True, False),
+    "deterministic": lambda: changed(torch.use_deterministic_algorithms, True, False),
+    "numpy_raises": lambda: np.errstate(all="raise"),
+}
 
 
 @setting
 def anomalies() -> Iterator[None]:
     with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
-        yield
-
-
-@setting
-def numpy_raises() -> Iterator[None]:
-    with np.errstate(all="raise"):
         yield
 
 
@@ -176,7 +101,7 @@ def rounded_saved_tensors() -> Iterator[None]:
 
 
 def rounding_hooks() -> torch.autograd.graph.saved_tensors_hooks:
-    """What saves memory, and digits with it."""
+    """Return hooks that save memory at the cost of digits."""
     return torch.autograd.graph.saved_tensors_hooks(
         lambda tensor: tensor.bfloat16() if tensor.is_floating_point() else tensor,
         lambda tensor: tensor.float() if tensor.is_floating_point() else tensor,
@@ -186,7 +111,7 @@ def rounding_hooks() -> torch.autograd.graph.saved_tensors_hooks:
 @setting
 def cached_parametrizations() -> Iterator[None]:
     with parametrize.cached():
-        # Fills the cache, with other values.
+        # This fills the cache with wrong values.
         parametrized = PARAMETRIZED[0]
         weight = parametrized.parametrizations.weight.original  # type: ignore[union-attr]
         right = weight.data
@@ -223,7 +148,7 @@ class Doubled(nn.Module):
 
 
 class Cached(nn.Sequential):
-    """Uses the cache itself, where the caller's must not be found."""
+    """A network that uses the cache itself, which must not contain the caller's values."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         with parametrize.cached():
@@ -265,7 +190,7 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
         )
         for network in (PARAMETRIZED, nn.Sequential(*PARAMETRIZED))
     },
-    # Below the normal range, as are its products with small weights.
+    # The loss is below the normal range, and so are its products with small weights.
     "product with denormal numbers": lambda: (
         eigendrift.hessian_operator(MODEL, lambda o, y: mse_loss(o, y) * 1e-37, *MEASURED) @ VECTOR
     ),
@@ -311,7 +236,7 @@ CLASSES = {"Eigenpairs", "HessianOperator", "NullDraws", "SpectralDensity", "Tra
 
 
 def bits_of(result: object) -> list[bytes]:
-    """The content of a result, in which NaN equals NaN."""
+    """Return the bits of a result; comparing them, NaN equals NaN."""
     parts = list(vars(result).values()) if hasattr(result, "__dataclass_fields__") else [result]
     return [
         part.numpy().tobytes() if isinstance(part, torch.Tensor) else np.asarray(part).tobytes()
@@ -325,7 +250,7 @@ def expected() -> dict[str, list[bytes]]:
 
 
 def state() -> list[object]:
-    """All that the settings are."""
+    """Return the values of all settings."""
     return [
         *(torch._C._get_fp32_precision_getter(*place) for place in PRECISION_SETTINGS),
         *(_of(torch.get_float32_matmul_precision), _of(lambda: torch.backends.cudnn.allow_tf32)),
@@ -378,8 +303,8 @@ def has_reduced_precision() -> bool:
 @pytest.mark.skipif(
     not has_reduced_precision(), reason="this processor has no bfloat16 to reduce precision to"
 )
-def test_reduced_precision_would_be_seen() -> None:
-    """Without its scope, a product has other bits: the test above does not pass for nothing."""
+def test_reduced_precision_changes_bits_outside_the_scope() -> None:
+    """So the test above can fail."""
     operator = PerceptronHessian(MODEL, *LABELLED)
     exact = operator @ VECTOR
     with SETTINGS["medium"]():  # type: ignore[attr-defined]
@@ -389,8 +314,8 @@ def test_reduced_precision_would_be_seen() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.* in training mode:UserWarning")
-def test_generators_of_other_devices_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch.manual_seed seeds the generators of all GPUs, whose states nobody restores."""
+def test_generators_of_gpus_are_not_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.manual_seed would seed the generators of all GPUs without restoring them."""
 
     def seed(seed: int) -> None:
         raise AssertionError("a GPU's generator was seeded")
@@ -415,7 +340,7 @@ def test_an_error_restores_the_settings() -> None:
 
 
 def test_cudnn_always_chooses_the_same_kernels() -> None:
-    """Results on a GPU show it; here is none."""
+    """Only results on a GPU depend on these settings, so the test reads the settings."""
     seen = []
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

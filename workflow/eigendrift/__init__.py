@@ -1,10 +1,9 @@
 """What an optimizer does to the curvature of a network.
 
-Data flows one way, and modules import only to the left:
+Data flows one way, and packages import only from packages to their left:
 ``data → training → eigenpairs → null → study → metrics → claims and figures``.
 
-What ``eigendrift.api`` offers can be imported from here; it is imported when it is asked for, and torch with
-it.
+You can import every name of ``eigendrift.api`` from here. The first use imports ``eigendrift.api`` and torch.
 """
 
 from importlib import import_module
@@ -15,7 +14,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    # Parts of the package are no part of the interface, and must not cost its imports.
+    # Importing a subpackage must not import the interface, and torch with it.
     is_offered = name == "__all__" or not (name.startswith("_") or find_spec(f"{__name__}.{name}"))
     api = import_module(f"{__name__}.api") if is_offered else None
     if not hasattr(api, name):

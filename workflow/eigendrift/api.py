@@ -1,4 +1,4 @@
-r"""The library, for anyone who has a network but no study.
+r"""The interface of the library for your own networks, without a study.
 
 Any PyTorch network works, with a loss that is a mean or a sum over the samples:
 
@@ -10,7 +10,7 @@ Any PyTorch network works, with a loss that is a mean or a sum over the samples:
 >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
 >>> inputs, targets = torch.randn(50, 4), torch.randn(50, 1)
 
-The Hessian of the mean loss is known by its products with vectors, which are exact:
+The Hessian of the mean loss is an operator whose products with vectors are exact:
 
 >>> hessian = hessian_operator(model, mse_loss, inputs, targets)
 >>> hessian.size
@@ -22,14 +22,13 @@ True
 >>> bool(torch.allclose(hessian @ v, pairs.eigenvalues[0].float() * v, atol=1e-3))
 True
 
-Metrics take arrays. The inverse participation ratio lies between 1/N and 1:
+Metrics take arrays. The inverse participation ratio is between 1/N and 1:
 
 >>> ratios = inverse_participation_ratio(pairs.eigenvectors.numpy())
 >>> bool((1 / 49 < ratios).all() and (ratios < 1).all())
 True
 
-The gradient lies in the directions of large curvature more than a random vector does; alignment tells how
-much:
+Alignment is the cosine between a direction, such as the gradient, and each eigenvector:
 
 >>> mse_loss(model(inputs), targets).backward()
 >>> gradient = nn.utils.parameters_to_vector(p.grad for p in model.parameters())

@@ -1,4 +1,4 @@
-"""Progress of long jobs: a bar on a terminal, plain lines in the log."""
+"""Progress of long jobs: a bar on a terminal, and plain lines in the log."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Tracker:
-    """Counts steps of one job and shows them."""
+    """Counts the steps of one job and shows them."""
 
     def __init__(self, bar: "tqdm[Any]", label: str, total: int) -> None:
         self._bar = bar
@@ -24,7 +24,7 @@ class Tracker:
         self._last_line = time.monotonic()
 
     def reach(self, done: int, note: str = "") -> None:
-        """Say that ``done`` steps are done; ``note`` is a short status such as the loss."""
+        """Show that ``done`` steps are done; ``note`` is a short status such as the loss."""
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)
         now = time.monotonic()
@@ -35,9 +35,9 @@ class Tracker:
 
 @contextmanager
 def tracked(label: str, total: int, done: int = 0) -> Iterator[Tracker]:
-    """Track a job of ``total`` steps of which ``done`` were done by an earlier, interrupted job.
+    """Track a job of ``total`` steps, of which an interrupted job has finished ``done``.
 
-    The bar goes to the terminal that started the process, if there is one, also while stderr is redirected.
+    The bar goes to the terminal from which the process was started, if any, even if stderr is redirected.
     """
     terminal = sys.__stderr__
     hidden = terminal is None or not terminal.isatty()

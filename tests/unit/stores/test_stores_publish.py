@@ -48,7 +48,7 @@ def found(directory: Path) -> dict[str, str]:
     return {str(path.relative_to(directory)): path.read_text() for path in files}
 
 
-@pytest.mark.parametrize("before", [OLD, {}], ids=["in place of another", "alone"])
+@pytest.mark.parametrize("before", [OLD, {}], ids=["replacing another", "alone"])
 def test_a_directory_is_the_old_one_or_the_new_one_or_not_there(
     before: dict[str, str], tmp_path: Path
 ) -> None:

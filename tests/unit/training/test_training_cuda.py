@@ -16,12 +16,12 @@ pytestmark = [
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_same_bits_twice_also_after_an_interruption(name: str, tmp_path: Path) -> None:
     device, settings = torch.device("cuda"), settings_of(name)
-    whole = run(settings, tmp_path / "whole", device=device)
-    assert_same_bits(run(settings, tmp_path / "again", device=device), whole)
-    # The state of a shorter run is that of this one interrupted.
+    complete = run(settings, tmp_path / "complete", device=device)
+    assert_same_bits(run(settings, tmp_path / "again", device=device), complete)
+    # A shorter run leaves the same state as an interrupted one.
     shorter = settings | {"steps": 9, "checkpoints": {"count": 10, "spacing": "linear"}}
     run(shorter, tmp_path / "resumed", device=device)
-    assert_same_bits(run(settings, tmp_path / "resumed", device=device), whole)
+    assert_same_bits(run(settings, tmp_path / "resumed", device=device), complete)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

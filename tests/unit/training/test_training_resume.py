@@ -62,20 +62,20 @@ def interrupted(settings: dict[str, Any], directory: Path, writes: int, written:
 
 
 @pytest.mark.usefixtures("saving_often")
-@pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize(
     ("settings_for", "name"),
     [*((settings_of, name) for name in OPTIMIZERS), *((exploding, name) for name in EXPLODING)],
 )
 def test_interrupted_at_every_write(
-    name: str, settings_for: Callable[[str], dict[str, Any]], written: bool, tmp_path: Path
+    name: str, settings_for: Callable[[str], dict[str, Any]], tmp_path: Path
 ) -> None:
+    """A failure after a write leaves the same files as one before the next write."""
     settings = settings_for(name) | {"checkpoints": {"count": 4, "spacing": "linear"}}
     complete = run(settings, tmp_path / "complete")
     assert (complete.diverged_at is None) == (settings_for is settings_of)
     for writes in range(100):
         directory = tmp_path / str(writes)
-        if not interrupted(settings, directory, writes, written):
+        if not interrupted(settings, directory, writes, written=False):
             break
         torch.manual_seed(writes)
         assert_same_bits(run(settings, directory), complete)
@@ -130,7 +130,7 @@ def test_a_resumed_run_does_not_start_over(tmp_path: Path, monkeypatch: pytest.M
     assert steps == list(range(15, 21))
 
 
-LONG = {"steps": 4000, "checkpoints": {"count": 40, "spacing": "logarithmic"}}
+LONG = {"steps": 2000, "checkpoints": {"count": 20, "spacing": "logarithmic"}}
 JOB = """
 import sys; from pathlib import Path
 from eigendrift import numerics; from eigendrift.training import trajectory
@@ -142,8 +142,11 @@ run(settings_of({name!r}, **{settings!r}), Path({directory!r}))
 """
 
 
-# SAM asks for gradients twice in a step; Muon is two optimizers.
-@pytest.mark.parametrize("name", [*EXPLODING, "sam", "muon"])
+# SAM computes gradients twice in a step, and Muon consists of two optimizers.
+@pytest.mark.parametrize(
+    "name",
+    ["adam", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sgd", "momentum", "sam", "muon"))],
+)
 def test_killed_at_a_random_moment(name: str, tmp_path: Path) -> None:
     job = JOB.format(name=name, settings=LONG, directory=str(tmp_path / "killed"))
     environment = os.environ | {"PYTHONPATH": f"{WORKFLOW}{os.pathsep}{TESTS}"}
@@ -157,11 +160,11 @@ def test_killed_at_a_random_moment(name: str, tmp_path: Path) -> None:
         assert process.stdout.readline() == "started\n"
         while process.poll() is None and not state.exists():
             time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.3))
+        time.sleep(moments.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    assert 0 < progress.read_state(lambda file: torch.load(file, weights_only=True))["step"] < 4000
+    assert 0 < progress.read_state(lambda file: torch.load(file, weights_only=True))["step"] < 2000
     settings = settings_of(name, **LONG)
     resumed = run(settings, tmp_path / "killed")
     assert_same_bits(resumed, run(settings, tmp_path / "complete"))
-    assert len(arrays(resumed)["step"]) == 40
+    assert len(arrays(resumed)["step"]) == 20

@@ -262,7 +262,7 @@ def test_a_finite_loss_that_never_returns_is_a_divergence(
     found = arrays(trajectory)
     steps = found.pop("step")
     assert trajectory.diverged_at == steps[np.isnan(found["train_loss"])][0]
-    assert f"its loss stays above that of step 0 from step {trajectory.diverged_at} on" in caplog.text
+    assert f"its loss stays above the loss of step 0 from step {trajectory.diverged_at} on" in caplog.text
     reached = steps < trajectory.diverged_at
     assert losses[steps[reached][-1]] <= losses[0] < min(losses[step] for step in steps[~reached])
     for array, values in found.items():

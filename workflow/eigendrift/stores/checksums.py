@@ -1,4 +1,4 @@
-"""Checksums that tell intact manifests, stores and tables from damaged ones."""
+"""Checksums by which damage to manifests, stores and tables is noticed."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -136,7 +136,7 @@ class Progress:
         return self.directory / f"record-{index:05d}.npz"
 
     def _write(self, path: Path, write: Callable[[IO[bytes]], object]) -> None:
-        # Memory first: then the size is known, and the error about a full disk is always ours.
+        # The content goes to memory first, so that its size is known if the disk is full.
         content = io.BytesIO()
         write(content)
         # The readers of the formats inside, torch.load above all, do not check everything that they use.

@@ -130,7 +130,7 @@ def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict
         dtype=str(dtype),
         dimension_names=spec.dims,
         compressors=[ZstdCodec(level=3), Crc32cCodec()],
-        # What other readers see in place of a lost chunk of floats; zeros could pass for data.
+        # Other readers see the fill value instead of a lost chunk; zeros could be mistaken for data.
         fill_value=np.nan if spec.dtype.startswith("float") else 0,
         attributes={"units": spec.unit, "long_name": spec.meaning, **_scale(dtype)},
         # Chunks of nothing but the fill value are written, too, so a missing chunk is always a lost one.

@@ -43,8 +43,8 @@ def diverged_from(losses: np.ndarray) -> int | None:
             finite where it overflowed.
 
     Returns:
-        Index of the checkpoint that follows the last one with a loss no higher than the first loss; None if
-        the last checkpoint is such a one.
+        Index of the checkpoint after the last one whose loss is no higher than the first loss; None if there
+        is no checkpoint after it.
     """
     with np.errstate(invalid="ignore"):
         sound = np.flatnonzero(losses <= losses[0])

@@ -125,16 +125,9 @@ def _check_scores(scores: object, kind: str, shape: tuple[int, int]) -> None:
 def perceptron(
     settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, random: torch.Generator
 ) -> nn.Module:
-    """Build a multilayer perceptron and draw its initial weights.
+    """Build a multilayer perceptron, see `build_model`.
 
-    Args:
-        settings: ``hidden_widths``, ``activation`` and ``initialization``, as in the configuration.
-        image_shape: Rows and columns of an input image.
-        classes: Number of classes.
-        random: CPU generator that the weights are drawn from.
-
-    Returns:
-        The network on the CPU, float32, with weights as ``initialization`` says and biases of zero.
+    Weights are drawn as ``initialization`` says, and biases are zero.
     """
     *widths, last = perceptron_widths(settings, image_shape, classes)
     layers: list[nn.Module] = [nn.Flatten()]
@@ -148,20 +141,10 @@ def perceptron(
 def convolutional(
     settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, random: torch.Generator
 ) -> nn.Module:
-    """Build a small convolutional network and draw its initial weights.
+    """Build a small convolutional network, initialized like a `perceptron`, see `build_model`.
 
-    Convolutions keep rows and columns, means over 2 × 2 pixels halve them, and a linear layer follows. The
-    derivatives of means, unlike those of maxima, are smooth, and deterministic on every device.
-
-    Args:
-        settings: ``channels``, ``kernel_size``, ``activation`` and ``initialization``, as in the
-            configuration.
-        image_shape: Rows and columns of an input image.
-        classes: Number of classes.
-        random: CPU generator that the weights are drawn from.
-
-    Returns:
-        The network on the CPU, float32, initialized like a `perceptron`.
+    Convolutions keep rows and columns, means over 2 × 2 pixels halve them, and a linear layer follows. Means
+    are smooth and their derivatives deterministic on every device, unlike maxima.
 
     Raises:
         UserError: If there are more halvings than the image allows.

@@ -143,7 +143,7 @@ def _mask_divergence(
     _fill(progress, trainee, range(index, len(steps)))
     if overflow is not None and overflow < steps[index]:
         return overflow
-    logger.warning("%s diverged: its loss stays above that of step 0 from step %d on.", label, steps[index])
+    logger.warning("%s diverged: its loss stays above the loss of step 0 from step %d on.", label, steps[index])
     return steps[index]
 
 
