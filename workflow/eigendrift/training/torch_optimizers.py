@@ -23,20 +23,13 @@ class MuonWithAdamW:
 
     From Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch's Muon accepts only matrices.
     Its steps are scaled to the size of AdamW's steps (Liu et al. 2025, "Muon is scalable for LLM training"),
-    so that both use one learning rate. It orthogonalizes in bfloat16.
+    so that both use the learning rate ``lr`` and the same decoupled weight decay. Muon orthogonalizes in
+    bfloat16 and has the given momentum, while AdamW has the settings of its authors.
     """
 
     def __init__(
         self, parameters: Iterable[Parameter], lr: float, momentum: float, weight_decay: float
     ) -> None:
-        """Create the optimizer.
-
-        Args:
-            parameters: Parameters of the network.
-            lr: Learning rate.
-            momentum: Momentum of Muon; AdamW has the settings of its authors.
-            weight_decay: Decoupled weight decay of both.
-        """
         every = list(parameters)
         matrices = [parameter for parameter in every if parameter.dim() == MATRIX]
         others = [parameter for parameter in every if parameter.dim() != MATRIX]
@@ -77,18 +70,10 @@ class MuonWithAdamW:
 class SAM(SGD):
     r"""SGD with the gradient at :math:`\theta + \rho\, g / |g|`, where g is the gradient of the batch at θ.
 
-    From Foret, Kleiner, Mobahi & Neyshabur 2021, "Sharpness-aware minimization".
+    ρ is the ``radius``, a length in the space of all weights. From Foret, Kleiner, Mobahi & Neyshabur 2021, "Sharpness-aware minimization".
     """
 
     def __init__(self, parameters: Iterable[Parameter], lr: float, momentum: float, radius: float) -> None:
-        """Create the optimizer.
-
-        Args:
-            parameters: Parameters of the network.
-            lr: Learning rate, η.
-            momentum: Momentum of heavy-ball SGD, β.
-            radius: ρ, a length in the space of all weights.
-        """
         super().__init__(parameters, lr=lr, momentum=momentum, fused=True)
         self._radius = radius
 

@@ -36,20 +36,18 @@ class BatchOrder:
     Each epoch is a new permutation, cut into batches of equal size. A remainder that does not fill a batch is
     left out of that epoch, so every step sees the same number of samples. The order depends only on the seed
     and the step, so a resumed run needs no state of it.
+
+    Args:
+        samples: Size of the training set.
+        batch_size: Samples per step, or ``full`` for all of them without a permutation.
+        seed: Number of the initialization.
+        device: Device of the indices.
+
+    Raises:
+        UserError: If the batch is larger than the training set.
     """
 
     def __init__(self, samples: int, batch_size: int | str, seed: int, device: torch.device) -> None:
-        """Create the order.
-
-        Args:
-            samples: Size of the training set.
-            batch_size: Samples per step, or ``full`` for all of them without a permutation.
-            seed: Number of the initialization.
-            device: Device of the indices.
-
-        Raises:
-            UserError: If the batch is larger than the training set.
-        """
         if isinstance(batch_size, int) and batch_size > samples:
             raise UserError(
                 f"Config key 'batch_size' of the experiment is {batch_size}, but the training set has only "
@@ -143,7 +141,9 @@ def _mask_divergence(
     _fill(progress, trainee, range(index, len(steps)))
     if overflow is not None and overflow < steps[index]:
         return overflow
-    logger.warning("%s diverged: its loss stays above the loss of step 0 from step %d on.", label, steps[index])
+    logger.warning(
+        "%s diverged: its loss stays above the loss of step 0 from step %d on.", label, steps[index]
+    )
     return steps[index]
 
 
