@@ -139,6 +139,7 @@ MODEL, CONVOLUTION = (
     perceptron(),
     nn.Sequential(nn.Conv1d(1, 2, 5), nn.Tanh(), nn.Flatten(), nn.Linear(120, 10)),
 )
+SMALL = nn.Sequential(nn.Linear(64, 3), nn.Tanh(), nn.Linear(3, 10))
 LABELLED, MEASURED = data(), data("values")
 
 
@@ -201,7 +202,7 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
     "preconditioned product": lambda: PreconditionedOperator(known(), VECTOR.abs()) @ VECTOR,  # type: ignore[arg-type]
     "leading_eigenpairs": lambda: eigendrift.leading_eigenpairs(known(), 2, generator=random()),  # type: ignore[arg-type]
     "leading_eigenpairs by automatic differentiation": lambda: eigendrift.leading_eigenpairs(
-        general(),
+        eigendrift.hessian_operator(SMALL, mse_loss, *MEASURED, 20),
         2,
         generator=random(),  # type: ignore[arg-type]
     ),

@@ -118,6 +118,7 @@ class TestInterruptions:
         with pytest.raises(UserError, match=r"e\.json is missing or damaged"):
             open_store(store, "eigenpairs")
 
+    @pytest.mark.slow
     def test_killed_at_any_moment_the_store_is_the_old_one_or_the_new_one(self, tmp_path: Path) -> None:
         store = tmp_path / "e.zarr"
         code = (
@@ -294,8 +295,16 @@ class TestReading:
             open_store(store, "eigenpairs")
 
 
-@pytest.mark.parametrize("kind", STORES)
-def test_every_flipped_bit_is_noticed_or_damageless(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    ["eigenpairs", "trajectory"]
+    + [
+        pytest.param(kind, marks=pytest.mark.slow)
+        for kind in STORES
+        if kind not in ("eigenpairs", "trajectory")
+    ],
+)
+def test_every_flipped_bit_is_noticed_or_harmless(kind: str, tmp_path: Path) -> None:
     """The store is refused or has the content that was written, since some metadata have a copy."""
     store = tmp_path / "s.zarr"
     columns = columns_of(kind)

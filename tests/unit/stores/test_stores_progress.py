@@ -333,7 +333,7 @@ class TestProcesses:
         code = (
             "from pathlib import Path; import numpy as np, time\n"
             "from eigendrift.stores.progress import resumable\n"
-            "for _ in range(20):\n"
+            "for _ in range(8):\n"
             f"    with resumable(Path({str(store)!r}), 'key') as progress:\n"
         ) + "".join(f"        {line}\n" for line in body.splitlines())
         environment = os.environ | {"PYTHONPATH": str(WORKFLOW)}

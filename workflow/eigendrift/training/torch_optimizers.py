@@ -19,7 +19,7 @@ TINY = 1e-12
 
 
 class MuonWithAdamW:
-    """Muon for matrices and AdamW for all other parameters, as in the paper about Muon.
+    """Muon for matrices and AdamW for all other parameters, as the authors of Muon recommend.
 
     From Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch's Muon accepts only matrices.
     Its steps are scaled to the size of AdamW's steps (Liu et al. 2025, "Muon is scalable for LLM training"),
@@ -70,7 +70,8 @@ class MuonWithAdamW:
 class SAM(SGD):
     r"""SGD with the gradient at :math:`\theta + \rho\, g / |g|`, where g is the gradient of the batch at θ.
 
-    ρ is the ``radius``, a length in the space of all weights. From Foret, Kleiner, Mobahi & Neyshabur 2021, "Sharpness-aware minimization".
+    ρ is the ``radius``, a length in the space of all weights. From Foret, Kleiner, Mobahi & Neyshabur 2021,
+    "Sharpness-aware minimization".
     """
 
     def __init__(self, parameters: Iterable[Parameter], lr: float, momentum: float, radius: float) -> None:
