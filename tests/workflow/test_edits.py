@@ -106,9 +106,7 @@ class TestJobsOnACluster:
         ],
         ids=["rule", "module", "configuration"],
     )
-    def test_fail_if_what_they_read_is_edited(
-        self, started: Clone, file: str, line: str, what: str
-    ) -> None:
+    def test_fail_if_what_they_read_is_edited(self, started: Clone, file: str, line: str, what: str) -> None:
         path = started.path / file
         with rewritten(path, f"{path.read_text()}\n{line}\n"):
             result = self.job(started)
