@@ -10,8 +10,8 @@ from eigenpairs_helpers import SAMPLES, dense_hessian, matrix_of
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss, nll_loss
 
+from eigendrift.eigenpairs.derivative_checks import other_chunk_size
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.partitions import other_chunk_size
 from eigendrift.null.of_network import null_draws
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

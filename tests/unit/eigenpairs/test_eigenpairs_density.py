@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from eigendrift.eigenpairs.symmetric import PRODUCTS_TO_CHECK
 from eigenpairs_helpers import DenseOperator, with_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eigendrift.eigenpairs.density import SpectralDensity, spectral_density
-from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 

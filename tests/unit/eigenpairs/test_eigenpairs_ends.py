@@ -7,8 +7,7 @@ from eigenpairs_helpers import DenseOperator, largest_angle, with_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eigendrift.eigenpairs.lanczos import End, leading_eigenpairs
-from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.lanczos import Eigenpairs, End, leading_eigenpairs
 
 TOLERANCE = 1e-9
 ENDS: tuple[End, ...] = ("largest", "smallest", "largest_magnitude")

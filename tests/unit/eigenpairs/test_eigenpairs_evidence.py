@@ -6,8 +6,7 @@ import torch
 from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spectrum
 
 from eigendrift.eigenpairs import lanczos
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
-from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 
 SIZE = 120
 

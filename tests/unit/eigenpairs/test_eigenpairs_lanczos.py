@@ -9,8 +9,7 @@ from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
-from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 TOLERANCE = 1e-9

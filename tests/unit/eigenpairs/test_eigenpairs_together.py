@@ -15,8 +15,7 @@ from torch.nn.utils import vector_to_parameters
 from eigendrift.eigenpairs.batched import leading_eigenpairs_together
 from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack
 from eigendrift.eigenpairs.krylov import KrylovBasis
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
-from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 
 SIZE = 60

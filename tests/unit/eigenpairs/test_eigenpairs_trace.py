@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from eigendrift.eigenpairs.symmetric import PRODUCTS_TO_CHECK
 from eigenpairs_helpers import DenseOperator, with_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 from eigendrift.eigenpairs.trace import Trace, trace
