@@ -9,8 +9,10 @@ from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eigendrift.eigenpairs.density import spectral_density
 from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.trace import trace
 
 TOLERANCE = 1e-9
 
@@ -42,7 +44,7 @@ def check(matrix: np.ndarray, pairs: Eigenpairs, tolerance: float = TOLERANCE) -
         assert np.isnan(pairs.next_eigenvalue)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(data=st.data(), size=st.integers(1, 40), seed=st.integers(0, 2**16))
 def test_random_spectra(data: st.DataObject, size: int, seed: int) -> None:
     count = data.draw(st.integers(1, size))
@@ -53,18 +55,15 @@ def test_random_spectra(data: st.DataObject, size: int, seed: int) -> None:
     check(matrix, solve(DenseOperator(matrix), count, seed, basis_size=capacity))
 
 
-@pytest.mark.parametrize("count", [1, 2, 28, 29, 30])
-def test_few_and_nearly_all_pairs(count: int) -> None:
-    symmetric = np.random.default_rng(0).normal(size=(30, 30))
-    matrix = symmetric + symmetric.T
-    check(matrix, solve(DenseOperator(matrix), count, basis_size=100))
-
-
-def test_size_one() -> None:
-    pairs = solve(DenseOperator(np.array([[-3.0]])), 1)
+def test_one_parameter() -> None:
+    operator = DenseOperator(np.array([[-3.0]]))
+    pairs = solve(operator, 1)
     assert pairs.eigenvalues.tolist() == [-3.0]
     assert pairs.converged.all()
     assert pairs.gaps.tolist() == [np.inf]
+    random = torch.Generator().manual_seed(0)
+    assert trace(operator, generator=random).estimate == -3
+    assert spectral_density(operator, generator=random).nodes[:, 0].tolist() == [-3] * 10
 
 
 SPECTRA = {
@@ -83,30 +82,29 @@ SPECTRA = {
 }
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("count", [1, 3, 6])
 @pytest.mark.parametrize("name", SPECTRA)
-def test_spectra_of_all_kinds(name: str, count: int, seed: int) -> None:
-    matrix = with_spectrum(SPECTRA[name], seed)
-    check(matrix, solve(DenseOperator(matrix), count, seed))
+def test_spectra_of_all_kinds(name: str, count: int) -> None:
+    matrix = with_spectrum(SPECTRA[name])
+    check(matrix, solve(DenseOperator(matrix), count))
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("name", "size"), [("twins on top", 2), ("five on top", 5), ("five near", 5)])
-def test_clusters_are_found_in_full(name: str, size: int, seed: int) -> None:
-    matrix = with_spectrum(SPECTRA[name], seed)
+def test_clusters_are_found_in_full(name: str, size: int) -> None:
+    matrix = with_spectrum(SPECTRA[name])
     for basis_size in (2 * size + 4, 60):
-        pairs = solve(DenseOperator(matrix), size, seed, basis_size=basis_size)
+        pairs = solve(DenseOperator(matrix), size, basis_size=basis_size)
         _, expected = leading(matrix, size)
         assert largest_angle(pairs.eigenvectors.numpy(), expected) < 1e-7
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_the_smallest_budget_there_is(count: int) -> None:
+def test_the_smallest_possible_budget(count: int) -> None:
     operator = DenseOperator(with_spectrum(np.linspace(-1, 1, 30)))
     pairs = solve(operator, count, max_products=2 * count + 1)
     assert pairs.products == operator.products <= 2 * count + 1
     assert not pairs.converged.any()
+    assert np.isnan(pairs.next_eigenvalue)
 
 
 def test_zero_operator() -> None:
@@ -125,14 +123,7 @@ def test_small_basis_restarts_and_agrees() -> None:
     check(matrix, small)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_counts_every_product(dtype: torch.dtype) -> None:
-    operator = DenseOperator(with_spectrum(SPECTRA["five on top"]), dtype)
-    pairs = solve(operator, 5, tolerance=1e-5)
-    assert pairs.products == operator.products
-
-
-def test_float32_meets_a_tolerance_that_it_can() -> None:
+def test_float32_meets_a_tolerance_above_rounding() -> None:
     spectrum = SPECTRA["bulk and outliers"]
     matrix = with_spectrum(spectrum)
     pairs = solve(DenseOperator(matrix, torch.float32), 4, tolerance=1e-5)
@@ -141,7 +132,7 @@ def test_float32_meets_a_tolerance_that_it_can() -> None:
     check(matrix, pairs, 1e-5)
 
 
-def test_gaps_are_to_the_nearest_neighbour_the_next_included() -> None:
+def test_gaps_are_distances_to_the_nearest_eigenvalue_returned_or_next() -> None:
     spectrum = np.concatenate([[4, 3.5, 2, 1.9], np.linspace(-1, 1, 40)])
     pairs = solve(DenseOperator(with_spectrum(spectrum)), 3)
     np.testing.assert_allclose(pairs.gaps.numpy(), np.array([0.5, 0.5, 0.1]) / 4, atol=1e-6)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from eigendrift.eigenpairs.symmetric import PRODUCTS_TO_CHECK
 from eigenpairs_helpers import DenseOperator, with_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import PRODUCTS_TO_CHECK, SymmetricOperator
 from eigendrift.eigenpairs.trace import Trace, trace
 
 Network = tuple[nn.Module, torch.Tensor, torch.Tensor]

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.losses import output_errors, subtract_mean
-from eigendrift.eigenpairs.network_checks import check_lengths
+from eigendrift.eigenpairs.network_checks import check_sample
 from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, layers_of, perceptron_layers
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
 from eigendrift.numerics import full_precision
@@ -95,7 +95,7 @@ class PerceptronStack:
         Raises:
             ValueError: If ``model`` is no perceptron, or weights, inputs or labels do not fit it.
         """
-        check_lengths(inputs, targets)
+        check_sample(inputs, targets)
         size = sum(parameter.numel() for parameter in model.parameters())
         if weights.dim() != 2 or weights.shape[1] != size or not len(weights):  # noqa: PLR2004
             raise ValueError(

@@ -97,9 +97,9 @@ def left_out(
     """Return the Ritz vectors that hide no eigenvalue if a search leaves them out.
 
     Let p be a Ritz vector with value θ and residual s d, where d has length 1 and is the same for all Ritz
-    vectors. An eigenvector with value μ has a component of at most s / (μ − θ) along p. Without p, the rest of
-    the eigenvector has a Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these losses
-    is kept within a margin. The requested vectors add at most a third of a margin each, because their
+    vectors. An eigenvector with value μ has a component of at most s / (μ − θ) along p. Without p, the rest
+    of the eigenvector has a Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these
+    losses is kept within a margin. The requested vectors add at most a third of a margin each, because their
     residuals are below the margin.
 
     Args:

@@ -15,7 +15,7 @@ import torch
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
-from eigendrift.eigenpairs.hessian import Chunk, Reduction
+from eigendrift.eigenpairs.hessian import Chunk
 from eigendrift.eigenpairs.symmetric import length
 from eigendrift.errors import warn
 from eigendrift.numerics import seeded
@@ -38,8 +38,6 @@ IDENTITY_MATTERS = ("__get__", "__set__", "__delete__", "grad", "requires_grad_"
 # change losses by at most 2e-7, and products by at most 8e-7.
 CHUNK_TOLERANCE = {torch.float32: 2.0**-15, torch.float64: 2.0**-26}
 PRODUCT_MARGIN = 10
-# A network rounds as if its weights were off by this many roundings.
-ROUNDINGS_OF_A_NETWORK = 10
 
 
 def check_reach(
@@ -246,11 +244,6 @@ def other_chunk_size(samples: int, size: int) -> int:
     return next(other for other in candidates if other != size and math.ceil(samples / other) != number)
 
 
-def rounding_of(length_of_weights: float, dtype: torch.dtype) -> float:
-    """Return the change of the weights that changes a network as much as rounding does."""
-    return ROUNDINGS_OF_A_NETWORK * torch.finfo(dtype).eps * length_of_weights
-
-
 def difference_of(
     losses: Sequence[float],
     others: Sequence[float],
@@ -275,13 +268,3 @@ def difference_of(
     if change > PRODUCT_MARGIN * allowed * length(product):
         return f"a product changes by {change / length(product):.2g} of its length in other chunks"
     return None
-
-
-def remedy_for(reduction: Reduction) -> str:
-    """Return what to do about a loss that depends on the chunks."""
-    if reduction == "sum":
-        return (
-            "if the loss is a mean, leave out reduction='sum'; if it adds something once, such as a weight "
-            "penalty, use a mean, because every chunk would add the penalty again"
-        )
-    return "if the loss weights, masks or adds up samples, make it return a sum and pass reduction='sum'"

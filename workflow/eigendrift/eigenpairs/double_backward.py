@@ -18,8 +18,6 @@ from eigendrift.eigenpairs.derivative_checks import (
     check_reach,
     difference_of,
     other_chunks,
-    remedy_for,
-    rounding_of,
     varies,
 )
 from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Reduction
@@ -47,6 +45,16 @@ CHANGED_IN_PLACE = (
 )
 # Number of samples for differences of the gradient. Of many samples, some would cross a kink at any step.
 FEW = 8
+# A network rounds as if its weights were off by this many roundings.
+ROUNDINGS_OF_A_NETWORK = 10
+# What to do about a loss that depends on the chunks.
+REMEDIES: dict[Reduction, str] = {
+    "mean": "if the loss weights, masks or adds up samples, make it return a sum and pass reduction='sum'",
+    "sum": (
+        "if the loss is a mean, leave out reduction='sum'; if it adds something once, such as a weight "
+        "penalty, use a mean, because every chunk would add the penalty again"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -224,10 +232,11 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             self._measured(chunks, probe)
             for chunks in (self._chunks, other_chunks(*self._sample, len(self._chunks[0][0])))
         )
-        nudge = rounding_of(self._length_of_weights(), self.dtype)
+        # Rounding changes a network as much as this change of the weights.
+        nudge = ROUNDINGS_OF_A_NETWORK * torch.finfo(self.dtype).eps * self._length_of_weights()
         noise = nudge * length(gradient) + nudge**2 * length(product)
         if difference := difference_of(self._losses, others, noise, product, other_product):
-            remedy = doubts or remedy_for(self._reduction)
+            remedy = doubts or REMEDIES[self._reduction]
             raise ValueError(
                 f"the Hessian depends on how the sample is cut into chunks: {difference}; {remedy}, or leave "
                 "out chunk_size"

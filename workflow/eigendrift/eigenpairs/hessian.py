@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 import torch
 from torch import nn
 
-from eigendrift.eigenpairs.network_checks import check_lengths, check_model
+from eigendrift.eigenpairs.network_checks import check_model, check_sample
 from eigendrift.eigenpairs.symmetric import rows_of, whole_number
 from eigendrift.numerics import full_precision
 
@@ -62,7 +62,7 @@ class HessianOperator(ABC, Generic[Prepared]):
                 is invalid, or the model is refused by `check_model`.
             TypeError: If the model is no module, or inputs or targets are no tensors.
         """
-        check_lengths(inputs, targets)
+        check_sample(inputs, targets)
         chunk = len(inputs) if chunk_size is None else whole_number("chunk_size", chunk_size)
         if chunk < 1:
             raise ValueError(f"chunk_size is {chunk}, expected at least 1, or None")

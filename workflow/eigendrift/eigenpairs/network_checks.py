@@ -112,12 +112,13 @@ def in_training_mode(model: nn.Module) -> str | None:
     return None
 
 
-def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
-    """Check that inputs and targets are dense tensors whose first dimension counts samples.
+def check_sample(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+    """Check that a sample is dense tensors with as many targets as inputs, and at least one of each.
 
     Raises:
         TypeError: If one is no tensor.
-        ValueError: If one is sparse, nested or a single number, or a transform of ``torch.func`` is active.
+        ValueError: If one is sparse, nested or a single number, the numbers of samples differ or are zero, or
+            a transform of ``torch.func`` is active.
     """
     check_no_transform("make the operator outside")
     for name, given in (("inputs", inputs), ("targets", targets)):
@@ -134,16 +135,6 @@ def check_tensors(inputs: torch.Tensor, targets: torch.Tensor) -> None:
             raise ValueError(f"{name} is a {kind} tensor, expected a dense one, such as {advice}")
         if not given.dim():
             raise ValueError(f"{name} is a single number, expected a tensor (n, …) of n samples")
-
-
-def check_lengths(inputs: torch.Tensor, targets: torch.Tensor) -> None:
-    """Check that there are as many targets as inputs, and at least one of each.
-
-    Raises:
-        TypeError: If one is no tensor.
-        ValueError: If the numbers differ or are zero, or as `check_tensors`.
-    """
-    check_tensors(inputs, targets)
     if not len(inputs) == len(targets) > 0:
         raise ValueError(
             f"{len(inputs)} inputs and {len(targets)} targets, expected equal numbers, at least one of each"

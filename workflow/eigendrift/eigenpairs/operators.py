@@ -6,7 +6,7 @@ from torch import nn
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.hessian import Reduction
 from eigendrift.eigenpairs.losses import are_labels, is_cross_entropy
-from eigendrift.eigenpairs.network_checks import Loss, check_model, check_tensors, unwrapped
+from eigendrift.eigenpairs.network_checks import Loss, check_model, check_sample, unwrapped
 from eigendrift.eigenpairs.perceptron import PerceptronHessian, fits_perceptron, is_perceptron
 from eigendrift.numerics import full_precision
 
@@ -52,7 +52,7 @@ def hessian_operator(
     Warns:
         UserWarning: If dropout or batch norm is in training mode, or the loss differs each time.
     """
-    check_tensors(inputs, targets)
+    check_sample(inputs, targets)
     model = unwrapped(model)
     check_model(model)
     is_plain = reduction == "mean" and is_cross_entropy(loss) and are_labels(targets)

@@ -12,7 +12,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.losses import check_labels, output_errors, subtract_mean
-from eigendrift.eigenpairs.network_checks import check_lengths
+from eigendrift.eigenpairs.network_checks import check_sample
 from eigendrift.numerics import full_precision
 from eigendrift.training.torch_networks import ACTIVATIONS
 
@@ -81,7 +81,7 @@ def perceptron_layers(
             its first layer takes, or the dtype and device of ``weights``; or the targets (n,) are not labels
             of its classes.
     """
-    check_lengths(inputs, targets)
+    check_sample(inputs, targets)
     if not is_perceptron(model):
         raise ValueError("the network is not linear layers with one activation between each two")
     layers = layers_of(model)

@@ -18,49 +18,40 @@ LARGEST_ASYMMETRY = 1e-3
 PRODUCTS_TO_CHECK = 2
 
 
-class SymmetricOperator(Protocol):
-    """A symmetric matrix of size N, known by its products with vectors.
+class _Vectors(Protocol):
+    """Attributes of operators.
 
     Attributes:
-        size: N.
+        size: N, the length of vectors.
         device: Where vectors must be.
         dtype: Dtype that vectors must have.
     """
 
     @property
-    def size(self) -> int: ...  # noqa: D102
+    def size(self) -> int: ...
     @property
-    def device(self) -> torch.device: ...  # noqa: D102
+    def device(self) -> torch.device: ...
     @property
-    def dtype(self) -> torch.dtype: ...  # noqa: D102
+    def dtype(self) -> torch.dtype: ...
+
+
+class SymmetricOperator(_Vectors, Protocol):
+    """A symmetric matrix of size N, known by its products with vectors."""
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N)."""
         ...
 
 
-class OperatorStack(Protocol):
-    """Several symmetric operators of size N that are multiplied together.
-
-    Attributes:
-        size: N.
-        device: Where vectors must be.
-        dtype: Dtype that vectors must have.
-    """
-
-    @property
-    def size(self) -> int: ...  # noqa: D102
-    @property
-    def device(self) -> torch.device: ...  # noqa: D102
-    @property
-    def dtype(self) -> torch.dtype: ...  # noqa: D102
+class OperatorStack(_Vectors, Protocol):
+    """Several symmetric operators of size N that are multiplied at once."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of operators."""
         ...
 
     def __getitem__(self, index: int) -> SymmetricOperator:
-        """Return one of them."""
+        """Return one of the operators."""
         ...
 
     def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
@@ -297,9 +288,8 @@ def checked_operator(operator: SymmetricOperator) -> tuple[SymmetricOperator, fl
     """
     vectors = standard_normal(operator, torch.Generator().manual_seed(1)), second_probe(operator)
     # The operator may write all its products to the same memory.
-    factor = check_symmetry(
-        operator, vectors, [finite_product(operator, vector).clone() for vector in vectors]
-    )
+    images = [finite_product(operator, vector).clone() for vector in vectors]
+    factor = check_symmetry(operator, vectors, images)
     return (operator if factor == 1 else ScaledOperator(operator, factor)), factor
 
 
