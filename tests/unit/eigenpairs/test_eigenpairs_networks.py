@@ -515,7 +515,7 @@ def with_function(function: type[torch.autograd.Function], dtype: torch.dtype = 
     [
         (
             SineOfResult,
-            "not those of its gradient, which goes through the torch.autograd.Function SineOfResult",
+            "do not match its gradient, which goes through the torch.autograd.Function SineOfResult",
         ),
         (SineThroughNumpy, "which goes through the torch.autograd.Function SineThroughNumpy"),
         (SineOnce, "marked with @once_differentiable; replace the Function by operations of torch"),

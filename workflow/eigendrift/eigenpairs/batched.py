@@ -33,7 +33,7 @@ def leading_eigenpairs_together(
     max_products: int = 1000,
     basis_size: int | None = None,
 ) -> list[Eigenpairs | FloatingPointError]:
-    """Return ``count`` leading eigenpairs of each operator, those of `leading_eigenpairs` up to rounding.
+    """Return ``count`` leading eigenpairs of each operator, as `leading_eigenpairs` up to rounding.
 
     The same operators in the same order give the same bits. The bits may depend on the other operators.
 

@@ -69,8 +69,8 @@ class _Networks:
 class PerceptronStack:
     """The Hessians of the mean cross-entropy of C multilayer perceptrons of one architecture on one sample.
 
-    The formulas are those of `eigendrift.eigenpairs.perceptron.PerceptronHessian`, whose docstring says why
-    the code differs. All networks have the same sample, so the first layer takes one matrix product. Later
+    `eigendrift.eigenpairs.perceptron.PerceptronHessian` has the formulas and says why this class has its own
+    code for them. All networks have the same sample, so the first layer takes one matrix product. Later
     layers take batched products. Use a stack in one thread at a time.
 
     Attributes:

@@ -113,8 +113,8 @@ def spectral_density(
     products = PRODUCTS_TO_CHECK
     for probe in range(probes):
         signs = random_signs(operator.size, generator).to(operator.device, operator.dtype)
-        diagonal, beside = _tridiagonal(operator, signs, most)
-        values, vectors = eigh_tridiagonal(diagonal, beside)
+        diagonal, off_diagonal = _tridiagonal(operator, signs, most)
+        values, vectors = eigh_tridiagonal(diagonal, off_diagonal)
         nodes[probe, : len(values)] = values / factor
         weights[probe, : len(values)] = vectors[0] ** 2
         products += len(diagonal)

@@ -138,7 +138,7 @@ def check_product(
     names = ", ".join(functions)
     if any(_are_near(one, other) for one, other in pairwise(estimates)):
         raise ValueError(
-            "the second derivatives of the network are not those of its gradient, which goes through the "
+            "the second derivatives of the network do not match its gradient, which goes through the "
             f"torch.autograd.Function {names}; let its backward method compute with torch, from saved inputs "
             "instead of results of the forward method"
         )

@@ -27,7 +27,7 @@ class HessianOperator(ABC, Generic[Prepared]):
     loss that is a sum over the samples, the factor 1/n is missing.
 
     The sample is processed in chunks, whose Hessians are added up, so the result does not depend on the chunk
-    size. Memory beyond the sample itself is that of one chunk. What a product needs besides the vector is
+    size. One chunk determines the memory beyond the sample. What a product needs besides the vector is
     prepared once if one chunk holds the whole sample, otherwise again for every chunk. Products in several
     threads wait for each other.
 

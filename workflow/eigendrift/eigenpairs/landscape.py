@@ -171,7 +171,7 @@ class Landscape:
         if isinstance(outcome, FloatingPointError):
             logger.warning("The Hessian cannot be computed here: %s.", outcome)
             return undefined_record(self._settings["count"], self.size)
-        # Every vector is an eigenvector of the zero matrix, so those of the solver say nothing.
+        # Every vector is an eigenvector of the zero matrix, so the solver's vectors say nothing.
         if outcome.scale == 0:
             logger.warning("The Hessian is zero, so it has no leading eigenvectors.")
         return {

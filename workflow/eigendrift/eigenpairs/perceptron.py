@@ -17,7 +17,7 @@ from eigendrift.numerics import full_precision
 from eigendrift.training.torch_networks import ACTIVATIONS
 
 # Vectors of a block are multiplied together while their activations in a layer have at most this many
-# columns. Wider products are no faster, and memory stays that of a few passes through the network.
+# columns. Wider products are no faster, and they take the memory of more passes through the network.
 COLUMNS = 128
 # A processor's caches hold the activations of this many rows. More rows at once run at the speed of memory.
 CACHED_ROWS = 4_096

@@ -90,7 +90,7 @@ class Snapshot:
             self._check_values()
 
     def check_unchanged(self) -> None:
-        """Check, after first use, that the values are still those of the network.
+        """Check, after first use, that the network still has the same values.
 
         Raises:
             ValueError: If the network or the loss has changed them.

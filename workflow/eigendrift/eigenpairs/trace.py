@@ -92,7 +92,7 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
 
 
 def _captured(operator: SymmetricOperator, rank: int, generator: torch.Generator) -> torch.Tensor:
-    """Return orthonormal rows (rank, N) whose span is that of H S.
+    """Return orthonormal rows (rank, N) with the span of H S.
 
     S is Gaussian, so that H S has the range of any H of no larger rank; few random signs often coincide.
     """
