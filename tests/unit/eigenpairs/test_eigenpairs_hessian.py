@@ -100,7 +100,7 @@ def test_leaves_the_model_as_it_was(
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
-@pytest.mark.parametrize("rows", [1, 2, 50])
+@pytest.mark.parametrize("rows", [1, 2, 40])
 def test_products_with_a_block_are_those_with_its_rows(
     build: Build,
     model: nn.Module,
