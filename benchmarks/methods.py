@@ -23,9 +23,8 @@ from benchmarks.problems import CHECKPOINTS, SEED
 from benchmarks.task import TOLERANCE, Answer, Task
 from eigendrift.eigenpairs.batched import leading_eigenpairs_together
 from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack, stack_size
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.errors import UserError
 from eigendrift.numerics import generator, seed_from
 

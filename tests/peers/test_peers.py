@@ -14,12 +14,12 @@ from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.numerics import generator
 from eigendrift.training.torch_networks import build_model
 
-# What other libraries warn of at import is theirs to mend.
+# Warnings of other libraries at import do not matter here.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 COUNT = 5
 MISSING = "another library is not installed: pip install '.[peers]'"
-# What a product in each dtype resolves, relative to the largest eigenvalue.
+# Accuracy of a product in each dtype, relative to the largest eigenvalue.
 ACCURACY = {torch.float64: 1e-9, torch.float32: 1e-4}
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 
@@ -89,11 +89,12 @@ def test_dense_hessian(problem, ours):
     assert error < 10 * ACCURACY[operator.dtype]
 
 
+@pytest.mark.slow
 def test_curvlinops_with_scipy(problem, ours):
     curvlinops = pytest.importorskip("curvlinops", reason=MISSING)
     model, inputs, targets = problem
     operator, pairs = ours
-    # Batches of unequal size: both libraries have to weight them.
+    # Both libraries must weight batches of unequal size.
     batches = list(zip(inputs.split(180), targets.split(180), strict=True))
     theirs = curvlinops.HessianLinearOperator(model, nn.CrossEntropyLoss(), list(model.parameters()), batches)
     probe = torch.randn(operator.size, dtype=torch.float64, generator=generator("probe")).to(operator.dtype)
@@ -108,6 +109,7 @@ def test_curvlinops_with_scipy(problem, ours):
     assert_same_pairs(pairs, *through_scipy(product, operator.size, operator.dtype))
 
 
+@pytest.mark.slow
 def test_hessian_eigenthings(problem, ours):
     eigenthings = pytest.importorskip("hessian_eigenthings", reason=MISSING)
     model, inputs, targets = problem

@@ -98,7 +98,7 @@ def test_one_sample_of_each_class_is_a_data_set(tmp_path: Path) -> None:
 
 
 def test_more_eigenpairs_than_parameters_are_refused() -> None:
-    with pytest.raises(UserError, match="100 eigenpairs are asked for, but the network has only 83 param"):
+    with pytest.raises(UserError, match="100 eigenpairs are requested, but the network has only 83 param"):
         Landscape(samples_of(20, 3), MODEL, {**SOLVER, "count": 100}, CPU)
 
 

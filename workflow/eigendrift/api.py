@@ -38,9 +38,8 @@ Alignment is the cosine between a direction, such as the gradient, and each eige
 
 from eigendrift.eigenpairs.density import SpectralDensity, spectral_density
 from eigendrift.eigenpairs.hessian import HessianOperator
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.trace import Trace, trace
 from eigendrift.metrics.alignment import alignment
 from eigendrift.metrics.displacement import (

@@ -130,9 +130,8 @@ def trained_on_digits(
 
 
 def matrix_of(operator: SymmetricOperator) -> torch.Tensor:
-    """All products with unit vectors, one at a time."""
-    identity = torch.eye(operator.size, dtype=operator.dtype)
-    return torch.stack([operator @ column for column in identity])
+    """The products with all unit vectors."""
+    return operator @ torch.eye(operator.size, dtype=operator.dtype)
 
 
 def columns_of(result: Decomposition) -> dict[str, np.ndarray]:

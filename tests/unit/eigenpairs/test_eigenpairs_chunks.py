@@ -1,4 +1,4 @@
-"""The Hessian is that of the whole sample whatever the chunks are, or there is none."""
+"""The Hessian is that of the whole sample for all chunk sizes, or it is refused."""
 
 import math
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from eigenpairs_helpers import SAMPLES, dense_hessian, matrix_of
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss, nll_loss
 
+from eigendrift.eigenpairs.derivative_checks import other_chunk_size
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.partitions import other_chunk_size
 from eigendrift.null.of_network import null_draws
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 DOUBLE = torch.float64
 WEIGHTS = torch.tensor([1.0, 2.0, 3.0], dtype=DOUBLE)
-CHUNK_SIZES = [1, 2, 5, 10]
+CHUNK_SIZES = [1, 5, 10]
 REFUSED = "the Hessian depends on how the sample is cut into chunks"
 
 
@@ -46,7 +46,7 @@ def sum_without_ignored(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Te
 
 
 def padded_tokens(outputs: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """The sum over the tokens of a sequence that are no padding, as language models have it."""
+    """The sum over the tokens of a sequence without padding, as in language models."""
     return cross_entropy(outputs.transpose(1, 2), tokens, ignore_index=0, reduction="sum")
 
 
@@ -93,7 +93,7 @@ def test_padded_sequences_are_exact_in_a_sum(chunk_size: int) -> None:
 
 
 def zero_loss(reduction: str) -> tuple[nn.Module, Loss, torch.Tensor, torch.Tensor]:
-    """A perfect fit: loss and gradient are zero in any chunk, and the Hessian is not."""
+    """A perfect fit: loss and gradient are zero in every chunk, but the Hessian is not."""
     torch.manual_seed(3)
     network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
     inputs = torch.randn(SAMPLES, 3, dtype=DOUBLE, generator=torch.Generator().manual_seed(4))
@@ -119,7 +119,7 @@ NO_MEANS: dict[str, Loss] = {
 
 @pytest.mark.parametrize("chunk_size", CHUNK_SIZES)
 @pytest.mark.parametrize("name", NO_MEANS)
-def test_what_is_no_mean_over_the_samples_is_refused(
+def test_a_loss_that_is_no_mean_over_the_samples_is_refused(
     model: nn.Module, inputs: torch.Tensor, by_class: torch.Tensor, name: str, chunk_size: int
 ) -> None:
     with pytest.raises(ValueError, match=REFUSED):
@@ -130,8 +130,8 @@ def test_what_is_no_mean_over_the_samples_is_refused(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
-@pytest.mark.parametrize("chunk_size", [1, 7, 50, 100, 130])
-def test_weights_that_are_nearly_equal_are_seen(chunk_size: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("chunk_size", [1, 50, 130])
+def test_weights_that_are_nearly_equal_are_noticed(chunk_size: int, dtype: torch.dtype) -> None:
     random = torch.Generator().manual_seed(0)
     inputs = torch.randn(150, 3, generator=random, dtype=dtype)
     labels = torch.randint(3, (150,), generator=random).sort().values
@@ -142,27 +142,25 @@ def test_weights_that_are_nearly_equal_are_seen(chunk_size: int, dtype: torch.dt
         hessian_operator(network, loss, inputs, labels, chunk_size)
 
 
-@pytest.mark.parametrize("samples", range(2, 13))
-def test_other_chunks_differ_in_size_and_number(samples: int) -> None:
-    for size in range(1, samples):
-        other = other_chunk_size(samples, size)
-        assert 0 < other <= samples
-        assert other != size
-        assert math.ceil(samples / other) != math.ceil(samples / size)
+def test_other_chunks_differ_in_size_and_number() -> None:
+    for samples in range(2, 13):
+        for size in range(1, samples):
+            other = other_chunk_size(samples, size)
+            assert 0 < other <= samples
+            assert other != size
+            assert math.ceil(samples / other) != math.ceil(samples / size)
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2, 3, 4])
-def test_what_depends_on_the_size_of_chunks_alone_is_refused(
+@pytest.mark.parametrize("chunk_size", [1, 2])
+def test_a_loss_that_depends_on_the_size_of_chunks_is_refused(
     model: nn.Module, inputs: torch.Tensor, by_class: torch.Tensor, chunk_size: int
 ) -> None:
     def sized(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return cross_entropy(outputs, labels) * len(outputs)
 
-    # So that all chunks are of one size.
-    inputs, labels = inputs[:4], by_class[:4]
-    for size in {chunk_size, 2} - {4}:
-        with pytest.raises(ValueError, match=REFUSED):
-            hessian_operator(model, sized, inputs, labels, size)
+    # With four samples, all chunks have the same size.
+    with pytest.raises(ValueError, match=REFUSED):
+        hessian_operator(model, sized, inputs[:4], by_class[:4], chunk_size)
 
 
 @pytest.mark.parametrize("chunk_size", CHUNK_SIZES)
@@ -175,15 +173,15 @@ def test_a_penalty_in_a_sum_is_refused(
         penalty = sum(parameter.square().sum() for parameter in model.parameters())
         return cross_entropy(outputs, labels, reduction="sum") + penalty  # type: ignore[no-any-return]
 
-    with pytest.raises(ValueError, match=f"{REFUSED}.*a weight penalty, which every chunk would add again"):
+    with pytest.raises(ValueError, match=f"{REFUSED}.*every chunk would add the penalty again"):
         hessian_operator(model, penalized, inputs, by_class, chunk_size, reduction="sum")
 
 
 @pytest.mark.parametrize("chunk_size", CHUNK_SIZES)
-def test_a_mean_over_what_is_not_ignored_is_refused(
+def test_a_mean_over_labels_that_are_not_ignored_is_refused(
     model: nn.Module, inputs: torch.Tensor, by_class: torch.Tensor, chunk_size: int
 ) -> None:
-    # A chunk of ignored labels alone has no mean: 0 / 0.
+    # A chunk with nothing but ignored labels has the mean 0 / 0.
     with pytest.raises((ValueError, FloatingPointError), match=f"{REFUSED}|the loss is nan"):
         hessian_operator(model, cross_entropy, inputs, some_ignored(by_class), chunk_size)
 
@@ -199,7 +197,7 @@ def test_a_sum_that_is_zero_shows_in_its_products(chunk_size: int) -> None:
 
 @pytest.mark.parametrize("chunk_size", CHUNK_SIZES)
 @pytest.mark.parametrize("loss", [cross_entropy, lambda z, y: cross_entropy(z, y)], ids=["known", "own"])
-def test_a_mean_that_is_called_a_sum_is_refused(
+def test_a_mean_declared_as_a_sum_is_refused(
     model: nn.Module, inputs: torch.Tensor, by_class: torch.Tensor, chunk_size: int, loss: Loss
 ) -> None:
     with pytest.raises(ValueError, match=REFUSED):
@@ -209,7 +207,7 @@ def test_a_mean_that_is_called_a_sum_is_refused(
 @pytest.mark.filterwarnings("ignore:module '1':UserWarning")
 @pytest.mark.parametrize("chunk_size", CHUNK_SIZES)
 @pytest.mark.parametrize("layer", [nn.Dropout(0.1), nn.BatchNorm1d(4)], ids=["dropout", "batch norm"])
-def test_networks_that_look_at_the_batch_or_draw_are_refused(
+def test_networks_that_depend_on_the_batch_or_draw_are_refused(
     inputs: torch.Tensor, by_class: torch.Tensor, layer: nn.Module, chunk_size: int
 ) -> None:
     torch.manual_seed(1)

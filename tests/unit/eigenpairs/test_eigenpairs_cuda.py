@@ -19,9 +19,8 @@ from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.density import spectral_density
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.hessian import HessianOperator
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 from eigendrift.eigenpairs.landscape import Landscape
-from eigendrift.eigenpairs.pairs import Eigenpairs
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 from eigendrift.eigenpairs.trace import trace
 from eigendrift.stores.progress import Progress

@@ -119,7 +119,7 @@ def test_start_vectors_depend_on_seed_and_step_alone(
 
 
 def test_more_pairs_than_parameters_are_refused(samples: Samples) -> None:
-    with pytest.raises(UserError, match=r"56 eigenpairs are asked for, .* only 55 parameters; ask for fewer"):
+    with pytest.raises(UserError, match=r"56 eigenpairs are requested, .* only 55 parameters; request fewer"):
         Landscape(samples, MODEL, SETTINGS | {"count": 56}, CPU)
     assert Landscape(samples, MODEL, SETTINGS | {"count": 55}, CPU).size == 55
 

@@ -1,4 +1,4 @@
-"""What the solver does to be believed: completeness, honest residuals, and a budget it keeps."""
+"""Evidence for eigenpairs: hidden eigenvectors are found, residuals are true, and the budget is kept."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,7 @@ import torch
 from eigenpairs_helpers import DenseOperator, largest_angle, leading, with_spectrum
 
 from eigendrift.eigenpairs import lanczos
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
-from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 
 SIZE = 120
 
@@ -46,8 +45,8 @@ def test_eigenvectors_that_the_start_vector_misses_are_found(
     assert largest_angle(vectors[:hidden], pairs.eigenvectors.numpy()) < 0.05
 
 
-def test_the_tightest_basis_still_explores_far_enough() -> None:
-    """With k + 4 vectors to explore in, the missing eigenvalue shows only after restarts."""
+def test_the_smallest_basis_still_searches_far_enough() -> None:
+    """With k + 4 vectors for the search, the missing eigenvalue shows only after restarts."""
     spectrum = np.concatenate([[1.02], np.linspace(-1, 1, 399)[::-1]])
     spectrum[1] = 1.015
     matrix = hidden_from_the_start(spectrum, 1)
@@ -56,8 +55,8 @@ def test_the_tightest_basis_still_explores_far_enough() -> None:
     assert pairs.eigenvalues[0].item() == pytest.approx(1.02, abs=1e-6)
 
 
-@pytest.mark.parametrize("max_products", range(7, 120, 3))
-def test_too_few_products_are_said(max_products: int) -> None:
+@pytest.mark.parametrize("max_products", range(7, 120, 8))
+def test_too_few_products_are_reported(max_products: int) -> None:
     spectrum = np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)])
     matrix = with_spectrum(spectrum)
     operator = DenseOperator(matrix)
@@ -69,14 +68,8 @@ def test_too_few_products_are_said(max_products: int) -> None:
         assert max_products < 90
 
 
-def test_smallest_budget_knows_no_next_eigenvalue() -> None:
-    pairs = solve(DenseOperator(with_spectrum(np.linspace(0, 1, SIZE))), 3, max_products=7)
-    assert not pairs.converged.any()
-    assert np.isnan(pairs.next_eigenvalue)
-
-
-def test_budget_that_ends_in_the_exploration_of_a_large_operator_ends() -> None:
-    """A direction just drawn has no meaning as a residual, however small beside λ1."""
+def test_a_budget_may_end_during_the_search() -> None:
+    """A random direction is no residual, even if it is small compared with λ1."""
     spectrum = 1e6 * np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)])
     matrix = with_spectrum(spectrum)
     needed = solve(DenseOperator(matrix), 3, tolerance=1e-3).products
@@ -86,23 +79,22 @@ def test_budget_that_ends_in_the_exploration_of_a_large_operator_ends() -> None:
         assert pairs.products <= max_products
 
 
-class LateLiar(DenseOperator):
-    """Another matrix after so many products."""
+class ChangingLate(DenseOperator):
+    """Another matrix after a number of products."""
 
-    honest = 10**9
+    unchanged = 10**9
 
     def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
         product = super().__matmul__(vector)
-        return product if self.products <= self.honest else product + 0.1 * vector.roll(1)
+        return product if self.products <= self.unchanged else product + 0.1 * vector.roll(1)
 
 
 def test_residuals_are_recomputed_with_fresh_products() -> None:
     matrix = with_spectrum(np.concatenate([[5, 4, 3], np.linspace(-1, 1, SIZE - 3)]))
-    honest = LateLiar(matrix)
-    needed = solve(honest, 3).products
-    liar = LateLiar(matrix)
-    liar.honest = needed - 3
-    pairs = solve(liar, 3, max_products=needed)
+    needed = solve(ChangingLate(matrix), 3).products
+    changing = ChangingLate(matrix)
+    changing.unchanged = needed - 3
+    pairs = solve(changing, 3, max_products=needed)
     assert (pairs.residuals > 1e-3).all()
     assert not pairs.converged.any()
 
@@ -124,7 +116,7 @@ def test_residuals_of_negative_spectra_are_relative_to_the_leading_eigenvalue() 
 
 
 @pytest.mark.parametrize("basis_size", [12, 60])
-def test_residuals_that_the_exploration_left_too_large_are_improved(
+def test_residuals_that_the_search_left_too_large_are_improved(
     monkeypatch: pytest.MonkeyPatch, basis_size: int
 ) -> None:
     monkeypatch.setattr(lanczos, "ESTIMATE_MARGIN", 20)

@@ -1,4 +1,4 @@
-"""Samples that are no tensors, and what is no operator or no generator: refused before torch would say so."""
+"""Samples, operators and generators of the wrong kind are refused in one sentence."""
 
 from collections.abc import Callable
 from functools import partial
@@ -64,7 +64,7 @@ def test_solvers_take_operators_and_generators(solve: Callable[..., object]) -> 
 
 
 class Own(DenseOperator):
-    """An operator of the caller's, symmetric, whose images may be in any form."""
+    """A symmetric operator whose products may have any form."""
 
     def __init__(self, form: Callable[[torch.Tensor, torch.Tensor], object] = lambda v, image: image) -> None:
         super().__init__(np.diag(np.arange(1.0, 7)))
@@ -100,7 +100,7 @@ def test_operators_that_return_something_else_are_refused(solve: Callable[..., o
 
 
 class ColumnsOnly(Own):
-    """As operators of SciPy, it takes a vector or columns."""
+    """Like operators of SciPy, it takes a vector or columns."""
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         return self.matrix @ vectors
@@ -131,7 +131,7 @@ class Reusing(Own):
 
 
 class Identity(Own):
-    """Returns what it was given."""
+    """Returns its argument."""
 
     def __init__(self) -> None:
         super().__init__(lambda vectors, image: vectors)

@@ -34,43 +34,23 @@ def model(request: pytest.FixtureRequest) -> nn.Module:
     return nn.Sequential(*layers).double()
 
 
-@pytest.mark.parametrize("chunk_size", [None, 1, 4, 7, SAMPLES, 100])
+@pytest.mark.parametrize("chunk_size", [None, 1, 4, 100])
+@pytest.mark.parametrize("bias", [True, False])
 def test_products_are_those_of_the_dense_hessian_whatever_the_chunks(
-    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
+    build: Build,
+    model: nn.Sequential,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int | None,
+    bias: bool,
 ) -> None:
+    if not bias:
+        for layer in (model[0], model[-1]):
+            layer.register_parameter("bias", None)
     operator = build(model, inputs, targets, chunk_size)
+    assert (operator.device, operator.dtype) == (torch.device("cpu"), torch.float64)
     expected = dense_hessian(model, cross_entropy, inputs, targets)
     torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
-
-
-def test_products_are_symmetric_and_linear(
-    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
-    operator = build(model, inputs, targets, 4)
-    u, v = torch.randn(2, operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(u @ (operator @ v), v @ (operator @ u), rtol=1e-12, atol=0)
-    combined = 2 * (operator @ u) - 3 * (operator @ v)
-    torch.testing.assert_close(operator @ (2 * u - 3 * v), combined, rtol=0, atol=1e-13)
-
-
-def test_products_are_differences_of_the_gradient(
-    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
-    operator = build(model, inputs, targets)
-    direction = torch.randn(operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
-    product = operator @ direction
-    weights = parameters_to_vector(model.parameters()).detach()
-
-    def gradient_at(point: torch.Tensor) -> torch.Tensor:
-        vector_to_parameters(point, model.parameters())
-        loss = cross_entropy(model(inputs), targets)
-        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
-
-    step = 1e-5
-    difference = (gradient_at(weights + step * direction) - gradient_at(weights - step * direction)) / (
-        2 * step
-    )
-    torch.testing.assert_close(product, difference, rtol=0, atol=1e-8)
 
 
 def test_float32_products_are_those_of_float64_rounded(
@@ -110,14 +90,6 @@ def test_parameters_that_the_loss_does_not_curve_have_zero_rows(
     assert matrix[14:, 14:].any()
 
 
-def test_knows_its_size_device_and_dtype(
-    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
-    operator = build(model, inputs, targets)
-    assert operator.size == sum(p.numel() for p in model.parameters())
-    assert (operator.device, operator.dtype) == (torch.device("cpu"), torch.float64)
-
-
 def test_leaves_the_model_as_it_was(
     build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
 ) -> None:
@@ -128,7 +100,7 @@ def test_leaves_the_model_as_it_was(
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
-@pytest.mark.parametrize("rows", [1, 2, 50])
+@pytest.mark.parametrize("rows", [1, 2, 40])
 def test_products_with_a_block_are_those_with_its_rows(
     build: Build,
     model: nn.Module,
@@ -157,35 +129,6 @@ def test_products_are_the_callers_own(
     assert torch.equal(vector, torch.ones(operator.size, dtype=torch.float64))
 
 
-def test_layers_without_biases(build: Build, inputs: torch.Tensor, targets: torch.Tensor) -> None:
-    torch.manual_seed(1)
-    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 3), nn.Tanh()).double()
-    model.append(nn.Linear(3, 3, bias=False).double())
-    expected = dense_hessian(model, cross_entropy, inputs, targets)
-    torch.testing.assert_close(matrix_of(build(model, inputs, targets, 4)), expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("chunk_size", [None, 4])
-@pytest.mark.parametrize("shared", [[0], [1, 2], [0, 1, 2]])
-def test_inputs_that_all_samples_share(
-    build: Build,
-    inputs: torch.Tensor,
-    targets: torch.Tensor,
-    shared: list[int],
-    chunk_size: int | None,
-    bias: bool,
-) -> None:
-    torch.manual_seed(1)
-    model = nn.Sequential(nn.Linear(3, 4, bias), nn.Tanh(), nn.Linear(4, 3)).double()
-    inputs[:, shared] = torch.tensor([0.0, -0.7, 2.0], dtype=torch.float64)[shared]
-    # Shared by the samples of a chunk, but not by all.
-    inputs[4:, shared[0]] = 1.0
-    expected = dense_hessian(model, cross_entropy, inputs, targets)
-    matrix = matrix_of(build(model, inputs, targets, chunk_size))
-    torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize("samples", [1, 3, 4])
 def test_a_perceptrons_samples_may_take_several_passes(
     model: nn.Module,
@@ -198,29 +141,6 @@ def test_a_perceptrons_samples_may_take_several_passes(
     expected = dense_hessian(model, cross_entropy, inputs, targets)
     matrix = matrix_of(PerceptronHessian(model, inputs, targets))
     torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-12)
-
-
-def test_a_single_product_before_a_block(build: Build, model: nn.Module, inputs: torch.Tensor) -> None:
-    operator = build(model, inputs, torch.arange(SAMPLES) % 3)
-    block = torch.randn(5, operator.size, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
-    single = operator @ block[0]
-    torch.testing.assert_close((operator @ block)[0], single, rtol=0, atol=1e-15)
-
-
-def test_one_chunk_is_prepared_once(
-    build: Build, model: nn.Module, inputs: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    operator = build(model, inputs, torch.arange(SAMPLES) % 3)
-    monkeypatch.setattr(operator, "_prepare", None)
-    assert (operator @ torch.ones(operator.size, dtype=torch.float64)).isfinite().all()
-
-
-def test_works_where_gradients_are_off(
-    build: Build, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
-    with torch.no_grad():
-        matrix = matrix_of(build(model, inputs, targets, 4))
-    torch.testing.assert_close(matrix, matrix_of(build(model, inputs, targets)), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("training", [True, False])

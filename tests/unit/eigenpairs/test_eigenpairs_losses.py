@@ -1,4 +1,4 @@
-"""Products in float32 of networks that are sure of every sample, where rounding could leave nothing."""
+"""Products in float32 at small losses, where usual formulas leave nothing but rounding."""
 
 from copy import deepcopy
 from typing import Any
@@ -77,7 +77,7 @@ def test_float32_products_keep_their_digits_at_a_small_loss(
 
 
 def test_float32_products_of_any_network_keep_their_digits(model: nn.Module, inputs: torch.Tensor) -> None:
-    """A convolution, here as wide as the input, makes it a network whose products are not written out."""
+    """A convolution as wide as the input makes the same network one whose products are not written out."""
     convolution = nn.Conv1d(1, 20, 6)
     with torch.no_grad():
         convolution.weight.copy_(model[0].weight[:, None])
@@ -96,7 +96,7 @@ def test_float32_products_of_any_network_keep_their_digits(model: nn.Module, inp
 
 
 def test_losses_that_have_lost_their_digits_are_refused(model: nn.Module, inputs: torch.Tensor) -> None:
-    """The same loss in other words holds p_y − 1, which is rounding for the most part."""
+    """Written in another way, the same loss contains p_y − 1, which is mostly rounding."""
     outputs = model(inputs).detach()
     sure = outputs.topk(2, dim=1).values.diff(dim=1)[:, 0] < -14
     inputs, targets = inputs[sure], outputs.argmax(1)[sure]
@@ -107,7 +107,7 @@ def test_losses_that_have_lost_their_digits_are_refused(model: nn.Module, inputs
 
 
 class Scalar(nn.Module):
-    """A network of one parameter, which all outputs are."""
+    """A network whose outputs all equal its only parameter."""
 
     def __init__(self, value: float, dtype: torch.dtype) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def test_saturated_functions_are_refused_in_float32(name: str, chunk_size: int |
 
 
 def test_a_few_samples_may_lose_their_digits() -> None:
-    """What counts is the whole sample: here one sample of six hundred has almost all of the curvature."""
+    """The whole sample counts: here, one sample of six hundred has almost all of the curvature."""
 
     class Logit(nn.Module):
         def __init__(self) -> None:
@@ -175,7 +175,6 @@ def test_a_few_samples_may_lose_their_digits() -> None:
         hessian_operator(Logit(), loss, inputs[:-1], torch.ones(599, 1))
 
 
-@pytest.mark.parametrize("scale", [1.0, 100.0])
 @pytest.mark.parametrize(
     "options",
     [
@@ -192,12 +191,12 @@ def test_a_few_samples_may_lose_their_digits() -> None:
     ],
     ids=lambda options: ", ".join(options) or "mean",
 )
-@pytest.mark.parametrize("shape", [(30, 4), (6, 4, 5), (2, 4, 3, 5), (4,)], ids=str)
+@pytest.mark.parametrize("shape", [(8, 4), (3, 4, 2), (1, 4, 2, 3), (4,)], ids=str)
 @pytest.mark.filterwarnings("ignore:size_average")
 def test_the_cross_entropy_and_its_derivatives_are_those_of_torch(
-    scale: float, options: dict[str, Any], shape: tuple[int, ...]
+    options: dict[str, Any], shape: tuple[int, ...]
 ) -> None:
-    outputs = scale * torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    outputs = 10 * torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     targets = torch.arange(outputs.numel() // 4).reshape(shape[:1] + shape[2:] if shape[1:] else ()) % 4
 
     def loss(outputs: torch.Tensor) -> torch.Tensor:
@@ -219,7 +218,7 @@ def test_the_cross_entropy_and_its_derivatives_are_those_of_torch(
     ids=["sum by name", "weighted", "by position", "positions"],
 )
 def test_cross_entropies_keep_their_digits_wherever_they_are_called(loss: Any) -> None:
-    """Of n outputs that are the parameters, with one class each that leads by 20."""
+    """The outputs are the parameters, and in each one class leads by 20."""
 
     class Outputs(nn.Module):
         def __init__(self) -> None:
@@ -235,13 +234,13 @@ def test_cross_entropies_keep_their_digits_wherever_they_are_called(loss: Any) -
     factor = 3.0 if loss(torch.zeros(5, 5), targets) > 2 else 1 / 5
     probabilities = (20 * torch.eye(5, dtype=torch.float64)).softmax(1)
     rows = vector.double().view(5, 5)
-    # The subtraction p_y (v_y − Σ_c p_c v_c) without what cancels in it.
+    # The difference p_y (v_y − Σ_c p_c v_c) without the terms that cancel.
     centred = rows - rows.diag()[:, None]
     expected = factor * probabilities * (centred - (probabilities * centred).sum(1, keepdim=True))
     torch.testing.assert_close(product.double().view(5, 5), expected, rtol=1e-5, atol=0)
 
 
-def test_cross_entropies_are_torchs_where_labels_cannot_be_looked_at() -> None:
+def test_cross_entropies_are_those_of_torch_where_labels_cannot_be_read() -> None:
     outputs, targets = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4
     with ExactDerivatives():
         each = torch.func.vmap(cross_entropy)(outputs, targets)
@@ -270,7 +269,7 @@ class Probabilities(nn.Module):
 def test_binary_cross_entropy_of_probabilities(
     dtype: torch.dtype, largest: float, rtol: float, reduction: Any
 ) -> None:
-    """The second derivative by a logit is s (1 − s); torch's misses a part of it."""
+    """The second derivative by a logit is s (1 − s); torch's lacks a part of it."""
     logits = torch.linspace(-largest, largest, 9, dtype=dtype).repeat(3)
     targets = torch.tensor([0.0, 0.4, 1.0], dtype=dtype).repeat_interleave(9)[:, None]
     weight = torch.tensor([2.0], dtype=dtype)
@@ -287,7 +286,7 @@ def test_probabilities_that_are_rounded_to_the_wrong_side_are_refused(logit: flo
         hessian_operator(Probabilities(torch.tensor([logit])), binary_cross_entropy, targets, targets)
 
 
-def test_probabilities_that_are_none_are_torchs_to_refuse() -> None:
+def test_invalid_probabilities_are_refused_by_torch() -> None:
     targets = torch.ones(1, 1)
     network = nn.Linear(1, 1)
     nn.init.constant_(network.weight, 3)
@@ -296,7 +295,7 @@ def test_probabilities_that_are_none_are_torchs_to_refuse() -> None:
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, binary_cross_entropy, binary_cross_entropy_with_logits])
-def test_mistakes_in_cross_entropies_are_torchs_to_refuse(loss: Any) -> None:
+def test_invalid_reductions_are_refused_by_torch(loss: Any) -> None:
     outputs = torch.zeros(3, 3)
     with ExactDerivatives(), pytest.raises(ValueError, match="average is not a valid value for reduction"):
         loss(outputs, outputs, reduction="average")
@@ -315,7 +314,7 @@ def test_mistakes_in_cross_entropies_are_torchs_to_refuse(loss: Any) -> None:
         (nn.MSELoss(), False),
     ],
 )
-def test_the_mean_cross_entropy_is_known_in_whatever_form_it_comes(loss: object, plain: bool) -> None:
+def test_all_forms_of_the_mean_cross_entropy_are_recognized(loss: object, plain: bool) -> None:
     assert is_cross_entropy(loss) == plain
 
 

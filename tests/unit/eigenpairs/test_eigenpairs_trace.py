@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import PRODUCTS_TO_CHECK, SymmetricOperator
 from eigendrift.eigenpairs.trace import Trace, trace
 
 Network = tuple[nn.Module, torch.Tensor, torch.Tensor]

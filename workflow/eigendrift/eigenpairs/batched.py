@@ -1,9 +1,8 @@
-"""Leading eigenpairs of several operators, every step of all iterations in the same few operations.
+"""Leading eigenpairs of several operators at once, which keeps a GPU busy on small problems.
 
-On a GPU the steps of a small problem cost the launches of their operations, and a rest of the GPU for each
-copy to the host. So all iterations go on to where their bases have to be expanded; then one batched product,
-one batched orthogonalization and one copy serve them all. What happens between is each iteration's own, as is
-when it ends; those that have ended are left out of what follows.
+On a GPU, a step of a small problem costs the launches of its kernels and a pause for each copy to the host.
+So every iteration runs until its basis has to be expanded. Then one batched product, one batched
+orthogonalization and one copy serve all of them. An iteration that has ended is left out of later steps.
 """
 
 import math
@@ -11,12 +10,16 @@ from collections.abc import Sequence
 
 import torch
 
-from eigendrift.eigenpairs.krylov import PASSES, SHARE_REMOVED, KrylovBasis
-from eigendrift.eigenpairs.lanczos import Lanczos, Steps, advance
-from eigendrift.eigenpairs.operator_checks import check_generator, check_kind, other_probe
-from eigendrift.eigenpairs.options import checked_basis_size
-from eigendrift.eigenpairs.pairs import Eigenpairs
-from eigendrift.eigenpairs.symmetric import OperatorStack, check_finite, not_finite
+from eigendrift.eigenpairs.krylov import KrylovBasis, split
+from eigendrift.eigenpairs.lanczos import Eigenpairs, Lanczos, Steps, advance, checked_basis_size
+from eigendrift.eigenpairs.symmetric import (
+    OperatorStack,
+    check_dtype_and_device,
+    check_finite,
+    check_generator,
+    not_finite,
+    second_probe,
+)
 from eigendrift.numerics import full_precision
 
 
@@ -30,30 +33,31 @@ def leading_eigenpairs_together(
     max_products: int = 1000,
     basis_size: int | None = None,
 ) -> list[Eigenpairs | FloatingPointError]:
-    """Return ``count`` leading eigenpairs of each operator, to rounding those of `leading_eigenpairs`.
+    """Return ``count`` leading eigenpairs of each operator, as `leading_eigenpairs` up to rounding.
 
-    The same operators in the same order have the same bits; in other company they may have others.
+    The same operators in the same order give the same bits. The bits may depend on the other operators.
 
     Args:
         operators: C symmetric operators of size N.
-        count: How many pairs of each.
+        count: Number of pairs of each operator.
         generators: CPU generators of the random start vectors, one for each operator.
-        tolerance: As of `leading_eigenpairs`.
-        max_products: As there, for each operator.
-        basis_size: As there, for each operator.
+        tolerance: See `leading_eigenpairs`.
+        max_products: See `leading_eigenpairs`; for each operator.
+        basis_size: See `leading_eigenpairs`; for each operator.
 
     Returns:
-        Of each operator its eigenpairs, or the error that ended its iteration: a product was not finite.
+        For each operator, its eigenpairs, or the error that ended its iteration because a product was not
+        finite.
 
     Raises:
-        ValueError: As `leading_eigenpairs`, or there are not as many generators as operators.
+        ValueError: As `leading_eigenpairs`, or if there are not as many generators as operators.
     """
     capacity = checked_basis_size(operators.size, count, tolerance, max_products, basis_size)
     if len(generators) != len(operators):
         raise ValueError(
             f"{len(generators)} generators and {len(operators)} operators, expected one for each"
         )
-    check_kind("the operators", operators.dtype, operators.device)
+    check_dtype_and_device("the operators", operators.dtype, operators.device)
     for generator in generators:
         check_generator(generator)
     bases = _Bases(operators, min(capacity, operators.size), generators)
@@ -72,13 +76,13 @@ def leading_eigenpairs_together(
 
 
 def _advance(iterations: dict[int, Steps[Eigenpairs]]) -> dict[int, Eigenpairs | FloatingPointError]:
-    """Let each iteration go on to its next expansion; return the outcomes of those that end instead."""
+    """Run each iteration until its next expansion; return the outcomes of the iterations that end."""
     ended: dict[int, Eigenpairs | FloatingPointError] = {}
     for index, steps in iterations.items():
         try:
             pairs = advance(steps)
         except FloatingPointError as error:
-            # Its traceback would keep the basis.
+            # The traceback would keep the basis in memory.
             ended[index] = error.with_traceback(None)
         else:
             if pairs is not None:
@@ -87,18 +91,18 @@ def _advance(iterations: dict[int, Steps[Eigenpairs]]) -> dict[int, Eigenpairs |
 
 
 class _Bases:
-    """The Krylov bases of several operators, which are expanded together.
+    """The Krylov bases of several operators, expanded together.
 
     Attributes:
-        members: By operator the bases, in the end only of those that are still expanded.
+        members: The bases that are still expanded, by index of their operator.
     """
 
     def __init__(
         self, operators: OperatorStack, capacity: int, generators: Sequence[torch.Generator]
     ) -> None:
         self._operators = operators
-        # (C, capacity, N) of those that are kept. Zero where a basis holds no vector, because the batched
-        # products read as many rows of each as the largest holds.
+        # (C, capacity, N) for the C members. Rows without a basis vector are zero, because batched products
+        # read as many rows of each basis as the largest basis has.
         self._vectors = torch.zeros(
             len(operators), capacity, operators.size, dtype=operators.dtype, device=operators.device
         )
@@ -108,9 +112,9 @@ class _Bases:
         }
 
     def start(self, tolerance: float) -> dict[int, FloatingPointError]:
-        """Start all bases; return the errors of those whose products are not finite or too small."""
-        vectors = torch.stack([basis.take_direction() for basis in self.members.values()])
-        other = other_probe(self._operators[0])
+        """Start all bases; return the errors of operators whose products are not finite or too small."""
+        vectors = torch.stack([basis.add_direction() for basis in self.members.values()])
+        other = second_probe(self._operators[0])
         indices = list(self.members)
         images = [self._operators.products(block, indices) for block in (vectors, other.expand_as(vectors))]
         errors = {}
@@ -122,53 +126,32 @@ class _Bases:
         return errors
 
     def expand(self, indices: list[int]) -> dict[int, FloatingPointError]:
-        """Expand some bases by one vector each; return the errors of those whose products are not finite."""
+        """Expand bases by one vector each; return the errors of operators whose products are not finite."""
         if not indices:
             return {}
         if indices != list(self.members):
             self._keep(indices)
-        vectors = torch.stack([basis.take_direction() for basis in self.members.values()])
+        vectors = torch.stack([basis.add_direction() for basis in self.members.values()])
         images = self._operators.products(vectors, indices)
         factors = [basis.factor for basis in self.members.values()]
         if set(factors) != {1.0}:
             images = images * torch.tensor(factors, dtype=images.dtype, device=images.device)[:, None]
         most = max(basis.size for basis in self.members.values())
-        inside, outside, lengths = _split(self._vectors[:, :most], images)
+        # The first pass removes the components that a single basis subtracts by its recurrence, so a second
+        # one is always needed.
+        inside, outside, lengths = split(self._vectors[:, :most], images, least_passes=2)
         errors = {}
         for row, (index, basis) in enumerate(self.members.items()):
             basis.products += 1
-            if math.isfinite(lengths[row]):
-                basis.take_image(inside[row, : basis.size], outside[row], lengths[row])
+            if math.isfinite(remainder := lengths[row].item()):
+                basis.record(inside[row, : basis.size], outside[row], remainder)
             else:
                 errors[index] = not_finite()
         return errors
 
     def _keep(self, indices: list[int]) -> None:
-        """Let go of all bases but some, and of their memory."""
+        """Drop all other bases and free their memory."""
         self._vectors = self._vectors[[list(self.members).index(index) for index in indices]]
         self.members = {index: self.members[index] for index in indices}
         for basis, vectors in zip(self.members.values(), self._vectors, strict=True):
             basis.move(vectors)
-
-
-def _split(bases: torch.Tensor, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
-    """Split each of C vectors (C, N) by a basis of orthonormal rows (C, m, N), some of which may be zero.
-
-    Returns:
-        Components in the basis, float64 (C, m) on the CPU; what lies outside (C, N); and its length.
-    """
-    outside = vectors[:, None]
-    inside = torch.zeros(bases.shape[:2], dtype=torch.float64, device=bases.device)
-    for passes in range(1, PASSES + 1):
-        removed = bases @ outside.mT
-        outside = torch.baddbmm(outside, removed.mT, bases, alpha=-1)
-        inside += removed[:, :, 0]
-        # The first pass removes what the operator makes of the newest vector, much more than that share.
-        if passes > 1:
-            lengths = torch.linalg.vector_norm(outside, dim=2, dtype=torch.float64)
-            # In one copy, because a GPU must come to rest for each.
-            sizes = torch.linalg.vector_norm(removed, dim=1, dtype=torch.float64)
-            numbers = torch.cat([inside, sizes, lengths], dim=1).cpu()
-            if (numbers[:, -2] <= SHARE_REMOVED * numbers[:, -1]).all():
-                break
-    return numbers[:, :-2], outside[:, 0], numbers[:, -1].tolist()

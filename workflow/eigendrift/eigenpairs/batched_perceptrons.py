@@ -1,7 +1,7 @@
-"""The Hessians of several multilayer perceptrons on one sample, multiplied in the same few operations.
+"""The Hessians of several multilayer perceptrons on one sample, multiplied at once.
 
-On a GPU the products of a small network cost the launches of their operations, not the arithmetic: those of
-many networks together take hardly longer than those of one.
+On a GPU, products of a small network cost the launches of their kernels rather than the arithmetic, so
+products of many networks take hardly longer than products of one.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,17 +11,17 @@ import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
-from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, layers_of, perceptron_layers
 from eigendrift.eigenpairs.losses import output_errors, subtract_mean
-from eigendrift.eigenpairs.operator_checks import check_lengths
+from eigendrift.eigenpairs.network_checks import check_sample
+from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, layers_of, perceptron_layers
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
 from eigendrift.numerics import full_precision
 
-# What the networks of a stack may take with their Krylov bases: in float32 4 GiB. Networks that are large for
-# that keep a GPU busy each by itself, and more small ones than these hardly spare anything.
+# Largest size of a stack with its Krylov bases: 4 GiB in float32. A network that is large compared with that
+# keeps a GPU busy by itself, and more small networks than these save hardly anything.
 MOST_NUMBERS = 2**30
 MOST_NETWORKS = 64
-# Numbers for each unit and sample: four prepared, once more of those selected, and four while multiplying.
+# Numbers for each unit and sample: four prepared, four selected, and four while multiplying.
 NUMBERS_PER_UNIT = 12
 
 
@@ -29,15 +29,15 @@ NUMBERS_PER_UNIT = 12
 class _Networks:
     """What the products of C networks need besides the vectors.
 
-    Features come before samples: every matrix product then reads and writes memory in order. The lists have
-    one entry for each hidden layer; "behind" is the layer that takes its activations.
+    Features come before samples, so that every matrix product reads and writes memory in order. The lists
+    have one entry for each hidden layer. The "next" layer is the one that takes its activations.
 
     Attributes:
         activations: (C, width, n): a = σ(z) of the hidden layer.
         slopes: (C, width, n): σ'(z).
         curvatures: (C, width, n): σ''(z) times the derivative of the mean loss by a; None where σ'' vanishes.
-        weights: (C, fan-out, width) of the layer behind.
-        errors: (C, fan-out, n) of the layer behind: δ, the derivative of the mean loss by its output.
+        weights: (C, fan-out, width) of the next layer.
+        errors: (C, fan-out, n) of the next layer: δ, the derivative of the mean loss by its output.
         probabilities: (C, classes, n), softmax of the network's output.
         shares: (C, classes, n), the probabilities over the number of samples.
         top: int64 (C, 1, n), the most probable class.
@@ -53,7 +53,7 @@ class _Networks:
     top: torch.Tensor
 
     def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "_Networks":
-        """Return the same with every tensor changed."""
+        """Return a copy in which every tensor is changed."""
         return _Networks(
             [change(activations) for activations in self.activations],
             [change(slopes) for slopes in self.slopes],
@@ -69,9 +69,9 @@ class _Networks:
 class PerceptronStack:
     """The Hessians of the mean cross-entropy of C multilayer perceptrons of one architecture on one sample.
 
-    The formulas are those of `eigendrift.eigenpairs.perceptron.PerceptronHessian`. The sample is the same for
-    all networks, so the first layer takes one matrix product for all; further layers take batched ones. It is
-    for one thread at a time.
+    `eigendrift.eigenpairs.perceptron.PerceptronHessian` has the formulas and says why this class has its own
+    code for them. All networks have the same sample, so the first layer takes one matrix product. Later
+    layers take batched products. Use a stack in one thread at a time.
 
     Attributes:
         size: N, the number of parameters of one network.
@@ -86,16 +86,16 @@ class PerceptronStack:
         """Prepare the products.
 
         Args:
-            model: A network that `is_perceptron`, of the architecture meant; its own weights do not matter.
-            weights: (C, N) flat weights of the networks, in ``model.parameters()`` order, which must not
+            model: A network that `is_perceptron`, for the architecture; its own weights do not matter.
+            weights: (C, N) flat weights of the networks, in ``model.parameters()`` order. They must not
                 change while the stack is in use.
             inputs: (n, …) on the device and in the dtype of the weights.
             targets: int64 (n,) class labels on the same device.
 
         Raises:
-            ValueError: ``model`` is no perceptron, or weights, inputs or labels do not fit it.
+            ValueError: If ``model`` is no perceptron, or weights, inputs or labels do not fit it.
         """
-        check_lengths(inputs, targets)
+        check_sample(inputs, targets)
         size = sum(parameter.numel() for parameter in model.parameters())
         if weights.dim() != 2 or weights.shape[1] != size or not len(weights):  # noqa: PLR2004
             raise ValueError(
@@ -108,7 +108,7 @@ class PerceptronStack:
         self._inputs = inputs.flatten(1)
         self._all = self._prepare(weights, layers[1::2], targets)
         self._indices = list(range(len(weights)))
-        self._chosen = self._indices, self._all
+        self._selection = self._indices, self._all
 
     def __len__(self) -> int:
         """Return C."""
@@ -116,7 +116,7 @@ class PerceptronStack:
 
     def __getitem__(self, network: int) -> SymmetricOperator:
         """Return the Hessian of one network."""
-        return _One(self, self._indices[network])
+        return _HessianInStack(self, self._indices[network])
 
     @full_precision()
     @torch.no_grad()
@@ -124,16 +124,16 @@ class PerceptronStack:
         """Return the products (r, N) of r vectors (r, N), each with the Hessian of its network.
 
         Raises:
-            ValueError: The vectors are not of the stack's size, dtype and device, or not as many as networks,
-                of which there is one at least.
-            IndexError: There is no such network.
+            ValueError: If the vectors do not have the stack's size, dtype and device, or there is not one
+                network for each vector.
+            IndexError: If there is no such network.
         """
-        block, chosen = rows_of(vectors, self), list(networks)
-        if not len(block) == len(chosen) > 0:
-            raise ValueError(f"{len(block)} vectors and {len(chosen)} networks, expected as many of each")
-        if not all(0 <= network < len(self) for network in chosen):
-            raise IndexError(f"networks {chosen} are asked for, expected some of 0 to {len(self) - 1}")
-        return self._products(self._select(chosen), block)
+        block, indices = rows_of(vectors, self), list(networks)
+        if not len(block) == len(indices) > 0:
+            raise ValueError(f"{len(block)} vectors and {len(indices)} networks, expected as many of each")
+        if not all(0 <= network < len(self) for network in indices):
+            raise IndexError(f"networks {indices} are requested, expected indices from 0 to {len(self) - 1}")
+        return self._products(self._select(indices), block)
 
     def _prepare(
         self, weights: torch.Tensor, activations: Sequence[nn.Module], targets: torch.Tensor
@@ -156,10 +156,10 @@ class PerceptronStack:
             by_activation = part.weights.mT @ errors[0]
             curvatures.insert(0, None if bend is None else bend * by_activation)
             errors.insert(0, slope * by_activation)
-        behind = [part.weights for part in parts[1:]]
+        weights_of_next = [part.weights for part in parts[1:]]
         shares = probabilities / samples
         top = probabilities.argmax(1, keepdim=True)
-        return _Networks(values, slopes, curvatures, behind, errors[1:], probabilities, shares, top)
+        return _Networks(values, slopes, curvatures, weights_of_next, errors[1:], probabilities, shares, top)
 
     def _first_layer(self, part: Part) -> torch.Tensor:
         """Return W x + b of the sample, (b, fan-out, n)."""
@@ -167,17 +167,17 @@ class PerceptronStack:
         return _with_biases((flat @ self._inputs.T).view(*part.weights.shape[:2], -1), part)
 
     def _select(self, networks: list[int]) -> _Networks:
-        """Return what belongs to each of r vectors; a selection is kept until another one is asked for."""
+        """Return what belongs to each of r vectors; a selection is kept until the next one."""
         if networks.count(networks[0]) == len(networks):
             only = slice(networks[0], networks[0] + 1)
             return self._all.each(lambda tensor: tensor[only].expand(len(networks), *tensor.shape[1:]))
-        if networks != self._chosen[0]:
-            # The old selection goes first: memory never holds two.
-            self._chosen = self._indices, self._all
+        if networks != self._selection[0]:
+            # The old selection is freed first, so that memory never holds two.
+            self._selection = self._indices, self._all
             if networks != self._indices:
                 index = torch.tensor(networks, device=self.device)
-                self._chosen = networks, self._all.each(lambda tensor: tensor.index_select(0, index))
-        return self._chosen[1]
+                self._selection = networks, self._all.each(lambda tensor: tensor.index_select(0, index))
+        return self._selection[1]
 
     def _products(self, networks: _Networks, vectors: torch.Tensor) -> torch.Tensor:
         directions = by_layer(vectors, self._linear)
@@ -189,9 +189,9 @@ class PerceptronStack:
     def _forward(
         self, networks: _Networks, directions: list[Part]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Return R{z} (r, fan-out, n) of every layer and R{a} (r, width, n) of every hidden one.
+        """Return R{z} (r, fan-out, n) of every layer and R{a} (r, width, n) of every hidden layer.
 
-        Where σ'' vanishes, R{z} is not needed again and R{a} takes its place.
+        Where σ'' vanishes, R{z} is not needed again, and R{a} overwrites it.
         """
         outputs = [self._first_layer(directions[0])]
         activations: list[torch.Tensor] = []
@@ -227,7 +227,7 @@ class PerceptronStack:
             given, behind = networks.errors[hidden], activations[hidden]
             torch.bmm(error, networks.activations[hidden].mT, out=image.weights)
             image.weights.baddbmm_(given, behind.mT)
-            # R{a} has served; R{δ} of the layer before takes its place.
+            # R{a} is not needed again, so R{δ} of the previous layer overwrites it.
             torch.bmm(networks.weights[hidden].mT, error, out=behind)
             error = behind.baddbmm_(directions[index].weights.mT, given).mul_(networks.slopes[hidden])
             curvature = networks.curvatures[hidden]
@@ -235,8 +235,8 @@ class PerceptronStack:
                 error.addcmul_(curvature, outputs[hidden])
 
 
-class _One:
-    """One network's Hessian."""
+class _HessianInStack:
+    """The Hessian of one network in a stack."""
 
     def __init__(self, stack: PerceptronStack, network: int) -> None:
         self.size, self.device, self.dtype = stack.size, stack.device, stack.dtype
@@ -247,7 +247,7 @@ class _One:
         block = rows_of(vectors, self)
         if not len(block):
             return torch.empty_like(vectors)
-        # As many rows at once as there are networks: a block takes no more memory than they do.
+        # As many rows at once as there are networks, so that a block takes no more memory.
         parts = [
             self._stack.products(rows, [self._network] * len(rows))
             for rows in torch.split(block, len(self._stack))
@@ -256,21 +256,21 @@ class _One:
 
 
 def stack_size(model: nn.Module, samples: int, basis_size: int) -> int:
-    """Return how many networks it is worth to put together; it depends on nothing but sizes.
+    """Return the best number of networks in a stack, which depends on sizes only.
 
     Args:
         model: A network that `is_perceptron`.
-        samples: That the Hessian is over.
+        samples: Number of samples in the Hessian.
         basis_size: Vectors in the Krylov basis of each network.
     """
     linear = [layer for layer in layers_of(model) if isinstance(layer, nn.Linear)]
     units = sum(layer.out_features for layer in linear)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    # Twice the basis: for a moment there are two, when those that have ended are let go of.
+    # Twice the basis, because two exist for a moment when iterations that have ended are dropped.
     numbers = NUMBERS_PER_UNIT * units * samples + 2 * basis_size * parameters
     return max(1, min(MOST_NETWORKS, MOST_NUMBERS // numbers))
 
 
 def _with_biases(output: torch.Tensor, part: Part) -> torch.Tensor:
-    """Add the biases (b, fan-out) of a layer, where it has some, to its output (b, fan-out, n), in place."""
+    """Add a layer's biases (b, fan-out), if it has any, to its output (b, fan-out, n), in place."""
     return output if part.biases is None else output.add_(part.biases[:, :, None])

@@ -27,9 +27,9 @@ class Decomposition:
 
     Attributes:
         columns: The arrays of an eigenpairs store; checkpoints without finite weights are NaN.
-        summary: ``pairs``; ``unconverged``, those that are NaN, miss the tolerance or may not be the leading
-            ones; ``uncertain``, checkpoints whose search for missing pairs ran out of products, because
-            eigenvalues lie close to the last one; ``products``, Hessian-vector products used in all.
+        summary: Numbers of ``pairs``; of ``unconverged`` pairs, which are NaN, miss the tolerance or may not
+            be the leading ones; of ``uncertain`` checkpoints, whose search for missing pairs ran out of
+            products because other eigenvalues are close to the last one; and of Hessian-vector ``products``.
     """
 
     columns: dict[str, Column]
@@ -81,20 +81,20 @@ def decompose(
     label: str,
     preconditioner_at: Callable[[int], np.ndarray] | None = None,
 ) -> Decomposition:
-    """Take the leading eigenpairs at every checkpoint of a run.
+    """Return the leading eigenpairs at every checkpoint of a run.
 
-    Each checkpoint starts from its own random vectors, so an error cannot travel along the trajectory and an
+    Each checkpoint starts from its own random vectors, so an error cannot spread along the trajectory, and an
     interrupted job resumes with the same bits.
 
     Args:
-        landscape: The loss whose Hessian is meant.
-        weights: float32 (checkpoint, N), flat weights; NaN where the run had diverged.
+        landscape: The loss whose Hessian is decomposed.
+        weights: float32 (checkpoint, N), flat weights; NaN after the run has diverged.
         steps: int64 (checkpoint,), steps taken before each checkpoint.
         progress: Keeps the records of finished checkpoints.
-        seed: Number of the initialisation; the solver's random vectors depend on it.
+        seed: Seed of the run, on which the solver's random vectors depend.
         label: Name of the run in messages.
-        preconditioner_at: Returns the diagonal P of a checkpoint, (N,), for the eigenpairs of
-            P^(−1/2) H P^(−1/2); None for those of H.
+        preconditioner_at: Returns the diagonal P at a checkpoint, (N,), for the eigenpairs of
+            P^(−1/2) H P^(−1/2); None for the eigenpairs of H.
     """
 
     def at(group: range) -> list[Record]:
@@ -132,16 +132,16 @@ def keep_records(
     label: str,
     note: Callable[[Record], str] = lambda record: "",
 ) -> None:
-    """Compute the records that an earlier, interrupted job has not kept, and keep them.
+    """Compute and keep the records that an earlier, interrupted job has not kept.
 
     Args:
         progress: Keeps the records.
-        length: How many there are in the end.
-        together: How many consecutive ones, counted from the first of all, are computed at once.
-        compute: Returns the records with given indices. Their bits may depend on which these are, so of what
-            is computed at once all is computed again if any is missing.
+        length: Number of all records.
+        together: Number of consecutive records that are computed at once.
+        compute: Returns the records with given indices. Their bits may depend on all of the indices, so a
+            whole group is computed again if any of its records is missing.
         label: Name of the job in messages.
-        note: What to show of a record.
+        note: Returns what to show of a record.
     """
     done = progress.completed()
     with tracked(label, length, done=done) as tracker:
@@ -156,7 +156,7 @@ def keep_records(
 
 
 def record_columns(progress: Progress, length: int) -> dict[str, Column]:
-    """Collect records into the arrays of a store, ``rank`` included; eigenvectors stay on disk."""
+    """Return the arrays of a store from records, with ``rank``; eigenvectors stay on disk."""
     example = progress.load(0)
     return {
         "eigenvector": progress.column("eigenvector", length),

@@ -7,13 +7,14 @@ squared first components of its eigenvectors. It is exact for polynomials up to 
 2010, Matrices, Moments and Quadrature, ch. 6; Ubaru, Chen & Saad 2017, SIAM Journal on Matrix Analysis and
 Applications 38; of networks Ghorbani, Krishnan & Xiao 2019, ICML).
 
-- Every new vector is orthogonalized against the whole basis, twice: otherwise rounding brings copies of
+- Every new vector is orthogonalized against the whole basis, twice. Otherwise rounding creates copies of
   converged nodes, and the rule is no longer Gauss's.
-- Probes advance one after the other, so memory is one basis, steps × N numbers. Together they would need one
-  each, and products in blocks save no more than a fifth of their time on a CPU.
-- Probes have random signs. Of all vectors with independent entries these make qᵀ f(H) q vary least:
-  2 (‖f(H)‖² − Σ_j f(H)_jj²) / N² with the Frobenius norm. Gaussian ones lack the second term, which counts
-  where eigenvectors are localized; normalized to the sphere they gain at most a factor N / (N + 2) on signs.
+- Probes advance one after the other, so memory is one basis, steps × N numbers. If they advanced at once,
+  each would need its own basis, and products in blocks save no more than a fifth of the time on a CPU.
+- Probes have random signs. Among vectors with independent entries, signs give qᵀ f(H) q the smallest
+  variance, 2 (‖f(H)‖² − Σ_j f(H)_jj²) / N² with the Frobenius norm. Gaussian vectors lack the second term,
+  which matters if eigenvectors are localized. Normalized to the sphere, they gain at most a factor
+  N / (N + 2) over signs.
 """
 
 import math
@@ -23,9 +24,16 @@ import numpy as np
 import torch
 from scipy.linalg import eigh_tridiagonal
 
-from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK, check_request, checked_operator
-from eigendrift.eigenpairs.options import whole_number
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, length, random_signs
+from eigendrift.eigenpairs.symmetric import (
+    PRODUCTS_TO_CHECK,
+    SymmetricOperator,
+    check_request,
+    checked_operator,
+    finite_product,
+    length,
+    random_signs,
+    whole_number,
+)
 from eigendrift.numerics import full_precision
 
 
@@ -33,13 +41,13 @@ from eigendrift.numerics import full_precision
 class SpectralDensity:
     """Quadrature of the eigenvalues' density by each of several probes.
 
-    A probe whose Krylov space is exhausted early, an invariant subspace, has fewer nodes; its rule is then
-    exact for every function. The rest of its row is NaN with weight 0. Where rounding hides the end, further
-    nodes follow, which have no weight or share that of a node to which they are equal, up to rounding.
+    A probe whose Krylov space is exhausted early, because it is an invariant subspace, has fewer nodes. Its
+    rule is then exact for every function, and the rest of its row is NaN with weight 0. If rounding hides the
+    end, more nodes follow, which have no weight or share the weight of an equal node, up to rounding.
 
     Attributes:
         nodes: float64 (probes, m), ascending; m is the number of steps, or N if that is less.
-        weights: float64 (probes, m), those of a probe add up to 1.
+        weights: float64 (probes, m), adding up to 1 for each probe.
         products: Products used, including the two that check the operator.
     """
 
@@ -54,15 +62,15 @@ class SpectralDensity:
         φ(x) = 1/probes · Σ_probe Σ_j w_j exp(−(x − θ_j)² / 2σ²) / √(2π)σ.
 
         Args:
-            grid: float64 (…), where to evaluate it.
+            grid: float64 (…), where to evaluate the density.
             width: Standard deviation σ of the Gaussian. Structure finer than the distance between nodes,
-                about the spectrum's range over the number of steps, is the quadrature's, not the operator's.
+                about the spectrum's range over the number of steps, is an artefact of the quadrature.
 
         Returns:
             float64 (…), per unit of eigenvalue.
 
         Raises:
-            ValueError: ``width`` is not a positive number.
+            ValueError: If ``width`` is not a positive number.
         """
         if not 0 < width < math.inf:
             raise ValueError(f"width is {width}, expected a positive number")
@@ -86,7 +94,7 @@ def spectral_density(
         operator: Symmetric operator of size N.
         generator: CPU generator of the probes, so that they agree on every device.
         probes: Random vectors; the error of a mean over the spectrum falls like 1 / √(N · probes).
-        steps: Products per probe, fewer where its Krylov space is exhausted; basis vectors held at once.
+        steps: Products per probe, fewer if its Krylov space is exhausted; basis vectors held at once.
 
     Raises:
         ValueError: If ``probes`` or ``steps`` is less than 1, or the operator is not symmetric or changes
@@ -105,8 +113,8 @@ def spectral_density(
     products = PRODUCTS_TO_CHECK
     for probe in range(probes):
         signs = random_signs(operator.size, generator).to(operator.device, operator.dtype)
-        diagonal, beside = _tridiagonal(operator, signs, most)
-        values, vectors = eigh_tridiagonal(diagonal, beside)
+        diagonal, off_diagonal = _tridiagonal(operator, signs, most)
+        values, vectors = eigh_tridiagonal(diagonal, off_diagonal)
         nodes[probe, : len(values)] = values / factor
         weights[probe, : len(values)] = vectors[0] ** 2
         products += len(diagonal)
@@ -128,8 +136,8 @@ def _tridiagonal(
         diagonal.append((basis[step].double() @ image.double()).item())
         direction = _outside(image, basis[: step + 1])
         norms.append(length(direction))
-        # What remains is rounding. The limit is low, because next to large outliers all of a bulk is small;
-        # rounding that passes for a direction couples to the others no more than rounding.
+        # Below this limit, the remainder is rounding. The limit is low because a whole bulk may be small next
+        # to large outliers. A direction that is mere rounding couples to the others no more than rounding.
         if norms[-1] <= 10 * torch.finfo(operator.dtype).eps * largest:
             break
     return np.array(diagonal), np.array(norms[1:-1])

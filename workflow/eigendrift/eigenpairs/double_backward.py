@@ -11,38 +11,50 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from eigendrift.eigenpairs.derivative_checks import (
+    CHUNK_TOLERANCE,
+    Float64,
     check_operations,
     check_product,
     check_reach,
-    varies,
-)
-from eigendrift.eigenpairs.evaluation import explained, loss_of
-from eigendrift.eigenpairs.float64 import Float64
-from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Loss, Reduction
-from eigendrift.eigenpairs.losses import ExactDerivatives
-from eigendrift.eigenpairs.network_checks import check_model, in_training_mode, unwrapped
-from eigendrift.eigenpairs.partitions import (
-    CHUNK_TOLERANCE,
     difference_of,
     other_chunks,
-    remedy_for,
-    rounding_of,
+    varies,
+)
+from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Reduction
+from eigendrift.eigenpairs.losses import ExactDerivatives
+from eigendrift.eigenpairs.network_checks import (
+    Loss,
+    check_model,
+    explained,
+    in_training_mode,
+    loss_of,
+    unwrapped,
 )
 from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.eigenpairs.symmetric import length, standard_normal
 from eigendrift.errors import warn
 from eigendrift.numerics import full_precision, seeded
 
-# A product in float32 may differ from the same in float64 by as much as one of the samples that are compared,
-# which may cross a kink of the network. Rounding alone was seen to change products by 7e-5 at most.
+# A product in float32 may differ from the same product in float64 by as much as one of the compared samples,
+# which may cross a kink of the network. Rounding alone was seen to change products by at most 7e-5.
 SAMPLES_FOR_DIGITS = 500
 LARGEST_LOSS_OF_DIGITS = 1 / SAMPLES_FOR_DIGITS
 CHANGED_IN_PLACE = (
     "the inputs, the targets or something else that the network or the loss reads has changed since the "
     "operator was made; make a new operator"
 )
-# Samples that differences of the gradient are taken over: with many, some cross a kink in any step.
+# Number of samples for differences of the gradient. Of many samples, some would cross a kink at any step.
 FEW = 8
+# A network rounds as if its weights were off by this many roundings.
+ROUNDINGS_OF_A_NETWORK = 10
+# What to do about a loss that depends on the chunks.
+REMEDIES: dict[Reduction, str] = {
+    "mean": "if the loss weights, masks or adds up samples, make it return a sum and pass reduction='sum'",
+    "sum": (
+        "if the loss is a mean, leave out reduction='sum'; if it adds something once, such as a weight "
+        "penalty, use a mean, because every chunk would add the penalty again"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -63,15 +75,15 @@ class _Gradient:
 class DoubleBackwardHessian(HessianOperator[_Gradient]):
     r"""The Hessian of any network and any loss.
 
-    Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994). What is prepared is the
-    gradient with its graph. The Hessian is only as accurate as torch's second derivatives. Those that are
-    known to be wrong or to lose digits are replaced by `losses`. When the operator is made in float32, a
+    Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994), from a prepared gradient
+    with its graph. The Hessian is only as accurate as torch's second derivatives. The module `losses`
+    replaces those that are known to be wrong or to lose digits. When the operator is made in float32, a
     product is compared with the same product in float64.
 
     The operator differentiates with respect to the network's own parameters, which hold the operator's values
     during a product. Anything that reads the parameters therefore counts: the loss, as with a weight penalty,
-    and code that runs during the backward pass, as with activation checkpointing. A network that draws at
-    random draws the same numbers for each product.
+    and code that runs during the backward pass, as with activation checkpointing. A network that draws random
+    numbers draws the same numbers for each product.
     """
 
     @full_precision()
@@ -87,11 +99,11 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         """Prepare the operator.
 
         Args:
-            model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
+            model: Network in the mode, in the dtype and on the device for its Hessian.
             loss: A mean or a sum over the samples, of outputs and targets.
             inputs: (n, …) on the model's device.
             targets: (n, …) on the model's device.
-            chunk_size: Samples that one pass works on; None for all at once.
+            chunk_size: Samples in one pass; None for all at once.
             reduction: Whether the loss is a mean or a sum over the samples.
 
         Raises:
@@ -120,7 +132,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
                 self._losses = [self._kept.loss.item()]
             else:
                 self._check_chunks(doubts)
-            # Random draws would be others in float64.
+            # In float64, random draws would be different.
             if self.dtype == torch.float32 and not doubts:
                 self._check_digits()
         if doubts:
@@ -128,7 +140,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        # Not around the network alone: backward passes run it, too, where there are activation checkpoints.
+        # Around backward passes as well, which run the network again if it has activation checkpoints.
         with (
             self._snapshot.restored(),
             _twice_differentiable(self._model),
@@ -181,11 +193,11 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         return products
 
     def _loss_of(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the loss of some samples, a single finite number with its graph."""
+        """Return the loss of samples, a single finite number with its graph."""
         return loss_of(self._model, self._loss, inputs, targets)
 
     def _doubts(self) -> str | None:
-        """Return what to warn of if the Hessian is not that of the network as it predicts."""
+        """Return a warning if the Hessian is not that of the network in evaluation mode."""
         if culprit := in_training_mode(self._model):
             return (
                 f"{culprit} is in training mode, so the Hessian is that of one random draw, or of samples "
@@ -199,7 +211,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         return None
 
     def _check_derivatives(self, gradient: _Gradient, parts: Sequence[torch.Tensor | None]) -> None:
-        """Check second derivatives once, given the first that were found."""
+        """Check second derivatives once, given those of the first product."""
         first, parameters = self._chunks[0], self._snapshot.parameters
         check_reach("the gradient", parts, parameters, lambda: self._prepare(*first).flat)
         if functions := check_operations(gradient.flat):
@@ -210,7 +222,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             check_product(functions, lambda: self._prepare(*few).flat, product, direction, parameters)
 
     def _check_chunks(self, doubts: str | None) -> None:
-        """Compare the loss and a product over the chunks with those over other chunks of the same sample.
+        """Compare the loss and a product over the chunks with the same over other chunks of the sample.
 
         Raises:
             ValueError: If they differ.
@@ -220,10 +232,11 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             self._measured(chunks, probe)
             for chunks in (self._chunks, other_chunks(*self._sample, len(self._chunks[0][0])))
         )
-        nudge = rounding_of(self._length_of_weights(), self.dtype)
+        # Rounding changes a network as much as this change of the weights.
+        nudge = ROUNDINGS_OF_A_NETWORK * torch.finfo(self.dtype).eps * self._length_of_weights()
         noise = nudge * length(gradient) + nudge**2 * length(product)
         if difference := difference_of(self._losses, others, noise, product, other_product):
-            remedy = doubts or remedy_for(self._reduction)
+            remedy = doubts or REMEDIES[self._reduction]
             raise ValueError(
                 f"the Hessian depends on how the sample is cut into chunks: {difference}; {remedy}, or leave "
                 "out chunk_size"
@@ -243,10 +256,10 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         return losses, gradient, product
 
     def _check_digits(self) -> None:
-        """Compare a product with the same product in float64, over few samples or, if need be, over all.
+        """Compare a product with the same product in float64, over few samples and, if they differ, over all.
 
         Raises:
-            FloatingPointError: If they differ, because too many digits are lost on the way.
+            FloatingPointError: If they differ over all samples, because too many digits are lost.
         """
         probe = standard_normal(self, torch.Generator().manual_seed(0))[None]
         for chunks in ([self._few(SAMPLES_FOR_DIGITS)], self._chunks):
@@ -255,7 +268,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
                 with Float64():
                     *_, wide = self._measured(chunks, probe)
             except ValueError:
-                # The network or the loss insists on float32.
+                # The network or the loss needs float32.
                 return
             difference, size = length(narrow - wide), max(length(wide), sys.float_info.min)
             if difference <= LARGEST_LOSS_OF_DIGITS * size:
@@ -267,7 +280,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         )
 
     def _few(self, count: int) -> Chunk:
-        """Return the first samples, or the first chunk if the loss takes nothing less."""
+        """Return the first samples, or the first chunk if the loss fails on fewer samples."""
         inputs, targets = self._chunks[0]
         few = inputs[:count], targets[:count]
         try:
@@ -282,7 +295,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
 @contextmanager
 def _twice_differentiable(model: nn.Module) -> Iterator[None]:
-    """Let torch choose implementations that have second derivatives."""
+    """Make torch choose implementations that have second derivatives."""
     with ExitStack() as undo:
         undo.enter_context(sdpa_kernel(SDPBackend.MATH))
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
@@ -292,7 +305,7 @@ def _twice_differentiable(model: nn.Module) -> Iterator[None]:
 
 
 def _filled(parts: Sequence[torch.Tensor | None], parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Return derivatives by each parameter, flat; those that do not exist are zero."""
+    """Return the flat derivatives by each parameter, zero where torch finds none."""
     return [
         (torch.zeros_like(parameter) if part is None else part).flatten()
         for part, parameter in zip(parts, parameters, strict=True)

@@ -1,7 +1,6 @@
 """The Hessian of a loss over a fixed sample, known by its exact products with vectors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Generic, Literal, TypeAlias, TypeVar, get_args
@@ -9,13 +8,10 @@ from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 import torch
 from torch import nn
 
-from eigendrift.eigenpairs.network_checks import check_model
-from eigendrift.eigenpairs.operator_checks import check_lengths
-from eigendrift.eigenpairs.options import whole_number
-from eigendrift.eigenpairs.symmetric import rows_of
+from eigendrift.eigenpairs.network_checks import check_model, check_sample
+from eigendrift.eigenpairs.symmetric import rows_of, whole_number
 from eigendrift.numerics import full_precision
 
-Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Reduction: TypeAlias = Literal["mean", "sum"]
 Chunk: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 Prepared = TypeVar("Prepared")
@@ -26,13 +22,13 @@ class HessianOperator(ABC, Generic[Prepared]):
 
     .. math::  H = \frac{1}{n} \sum_{i=1}^{n} \nabla^2_\theta \, \ell(f_\theta(x_i), y_i)
 
-    for the N parameters in ``model.parameters()`` order, at the values that they have when the operator is
-    made: it keeps a copy. Inputs and targets, which it does not copy, must not change while it is in use. For
-    a loss that is a sum over the samples, the factor 1/n is missing.
+    for the N parameters in ``model.parameters()`` order, at their values when the operator is made, of which
+    it keeps a copy. Inputs and targets are not copied and must not change while the operator is in use. For a
+    loss that is a sum over the samples, the factor 1/n is missing.
 
-    The sample is worked on in chunks, whose Hessians are added up, so the result does not depend on the chunk
-    size. Memory beyond the sample itself is that of one chunk. What a product needs besides the vector is
-    prepared once if one chunk holds the whole sample, otherwise for every chunk again. Products in several
+    The sample is processed in chunks, whose Hessians are added up, so the result does not depend on the chunk
+    size. One chunk determines the memory beyond the sample. What a product needs besides the vector is
+    prepared once if one chunk holds the whole sample, otherwise again for every chunk. Products in several
     threads wait for each other.
 
     Attributes:
@@ -55,18 +51,18 @@ class HessianOperator(ABC, Generic[Prepared]):
         """Prepare the operator.
 
         Args:
-            model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
+            model: Network in the mode, in the dtype and on the device for its Hessian.
             inputs: (n, …) on the model's device.
             targets: (n, …) on the model's device.
-            chunk_size: Samples that one pass works on; None for all at once.
+            chunk_size: Samples in one pass; None for all at once.
             reduction: Whether the loss is a mean or a sum over the samples.
 
         Raises:
-            ValueError: If inputs and targets differ in length or there are none, a chunk holds no sample, the
-                reduction is neither, or the model does not fit, see `check_model`.
+            ValueError: If inputs and targets differ in length or are empty, ``chunk_size`` or ``reduction``
+                is invalid, or the model is refused by `check_model`.
             TypeError: If the model is no module, or inputs or targets are no tensors.
         """
-        check_lengths(inputs, targets)
+        check_sample(inputs, targets)
         chunk = len(inputs) if chunk_size is None else whole_number("chunk_size", chunk_size)
         if chunk < 1:
             raise ValueError(f"chunk_size is {chunk}, expected at least 1, or None")
@@ -122,11 +118,11 @@ class HessianOperator(ABC, Generic[Prepared]):
         return samples / self._samples if self._reduction == "mean" else 1.0
 
     def _working(self) -> AbstractContextManager[object]:
-        """Return what must be entered while something is prepared or multiplied."""
+        """Return the context in which the operator prepares and multiplies."""
         return self._alone
 
     def _is_outdated(self, prepared: Prepared) -> bool:
-        """Return whether what was prepared for products cannot be used any more."""
+        """Return whether what was prepared can no longer be used."""
         return False
 
     @abstractmethod
@@ -139,7 +135,7 @@ class HessianOperator(ABC, Generic[Prepared]):
 
 
 def _constant(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor without a history of its own, fit for use in derivatives."""
+    """Return a tensor without its graph, for use in derivatives."""
     needs_gradient = tensor.requires_grad and tensor.is_leaf
     # Tensors from torch.inference_mode cannot be part of a graph.
     constant = tensor.clone() if tensor.is_inference() else tensor.detach()

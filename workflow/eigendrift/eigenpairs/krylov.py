@@ -5,34 +5,72 @@ from collections.abc import Sequence
 
 import torch
 
-from eigendrift.eigenpairs.operator_checks import examine, other_probe
 from eigendrift.eigenpairs.symmetric import (
     ScaledOperator,
     SymmetricOperator,
+    check_symmetry,
     finite_product,
     not_finite,
     product,
+    second_probe,
     standard_normal,
 )
 
-# Gram-Schmidt leaves rounding of what it removed. It is repeated while it removes more than this share of
-# what remains, three times at most: in exact arithmetic twice is enough (Parlett 1998, sec. 6.9).
+# Gram-Schmidt leaves rounding errors of what it removed. It is repeated while it removes more than this share
+# of what remains, at most three times: in exact arithmetic, twice is enough (Parlett 1998, sec. 6.9).
 SHARE_REMOVED = 0.1
 PASSES = 3
 ROUNDINGS_OF_A_PRODUCT = 10
+
+
+def split(
+    bases: torch.Tensor, vectors: torch.Tensor, least_passes: int = 1
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Split vectors into components in orthonormal bases and a remainder, by repeated Gram-Schmidt.
+
+    Args:
+        bases: (…, m, N), one basis, or one for each of C vectors; rows may be zero.
+        vectors: (…, N), one vector, or C of them.
+        least_passes: Passes to make before the first check whether another one is needed. Each check makes a
+            GPU wait, so skip those that would certainly ask for another pass.
+
+    Returns:
+        The components, float64 (…, m) on the CPU; the remainders (…, N); and their lengths, float64 (…) on
+        the CPU.
+    """
+    inside = torch.zeros(bases.shape[:-1], dtype=torch.float64, device=bases.device)
+    for passes in range(1, PASSES + 1):
+        if bases.dim() == 2:  # noqa: PLR2004
+            removed = bases @ vectors
+            vectors = torch.addmv(vectors, bases.T, removed, alpha=-1)
+        else:
+            removed = (bases @ vectors[:, None].mT)[..., 0]
+            vectors = torch.baddbmm(vectors[:, None], removed[:, None], bases, alpha=-1)[:, 0]
+        inside += removed
+        if passes >= least_passes:
+            # In float64, because a sum of a million squares in float32 is off by 1e-5.
+            sizes = [
+                torch.linalg.vector_norm(part, dim=-1, keepdim=True, dtype=torch.float64)
+                for part in (removed, vectors)
+            ]
+            # In one copy, because a GPU has to finish its work before each.
+            numbers = torch.cat([inside, *sizes], dim=-1).cpu()
+            if bool((numbers[..., -2] <= SHARE_REMOVED * numbers[..., -1]).all()):
+                break
+    return numbers[..., :-2], vectors, numbers[..., -1]
 
 
 class KrylovBasis:
     """An orthonormal basis, the projected operator, and the direction in which the basis grows next.
 
     Every new vector is orthogonalized against the whole basis (full reorthogonalization), so no spurious
-    copies of eigenvalues appear. Large vectors stay in the operator's dtype and on its device; what is
-    projected is float64 on the CPU.
+    copies of eigenvalues appear. Vectors (N,) stay in the operator's dtype and on its device. The projected
+    operator is float64 on the CPU.
 
     Attributes:
-        size: Basis vectors, m.
+        size: Number of basis vectors, m.
         products: Products with the operator so far.
-        remainder: Length of the direction. If it comes from a product, β of the Lanczos recurrence.
+        remainder: Length of the direction. For one that comes from a product, β of the recurrence.
         factor: Power of two that the operator is multiplied by, so that its products can be squared.
     """
 
@@ -47,10 +85,10 @@ class KrylovBasis:
 
         Args:
             operator: Symmetric operator of size N.
-            capacity: Basis vectors held at most.
+            capacity: Largest number of basis vectors.
             generator: CPU generator of random directions, so that they agree on every device.
-            vectors: (capacity, N) zeros to keep the basis in, which remain zero where it holds no vector; by
-                default its own memory.
+            vectors: (capacity, N) zeros to keep the basis in. Rows without a basis vector remain zero. By
+                default, the basis allocates its own memory.
         """
         self.size = 0
         self.products = 0
@@ -61,13 +99,13 @@ class KrylovBasis:
             vectors = torch.empty(capacity, operator.size, dtype=operator.dtype, device=operator.device)
         self._vectors = vectors
         self._projected = torch.zeros(capacity, capacity, dtype=torch.float64, device="cpu")
-        # Whether the direction is what remains of the newest basis vector's image.
+        # Whether the direction is the remainder of the newest basis vector's image.
         self._chained = False
         self.turn()
 
     @property
     def capacity(self) -> int:
-        """Basis vectors held at most."""
+        """Largest number of basis vectors."""
         return len(self._vectors)
 
     @property
@@ -82,7 +120,7 @@ class KrylovBasis:
 
     @property
     def spans_everything(self) -> bool:
-        """Whether nothing lies outside the basis."""
+        """Whether the basis spans the whole space."""
         return self.size == self._operator.size
 
     @property
@@ -92,12 +130,12 @@ class KrylovBasis:
 
     @property
     def smallest_remainder(self) -> float:
-        """Length up to which a remainder is rounding alone."""
+        """Length below which a remainder is nothing but rounding."""
         return self.rounding * self._scale
 
     @property
     def noise(self) -> float:
-        """A generous estimate of the rounding of a product with a unit vector."""
+        """A generous estimate of the rounding error of a product with a unit vector."""
         return ROUNDINGS_OF_A_PRODUCT * self.rounding * self._scale
 
     @property
@@ -113,7 +151,7 @@ class KrylovBasis:
         """Return fresh products with a vector (N,) or with rows (b, N).
 
         Raises:
-            FloatingPointError: A product is not finite.
+            FloatingPointError: If a product is not finite.
         """
         self.products += vectors.numel() // self._operator.size
         return finite_product(self._operator, vectors)
@@ -122,19 +160,19 @@ class KrylovBasis:
         """Check the operator, and add the first random direction to the basis.
 
         Args:
-            tolerance: How asymmetric the operator may be, see `examine`.
+            tolerance: How asymmetric the operator may be, see `check_symmetry`.
 
         Raises:
             FloatingPointError: If a product is not finite, or too small for its dtype.
             ValueError: If the operator is not symmetric, or changes from call to call.
         """
-        vector, other = self.take_direction(), other_probe(self._operator)
+        vector, other = self.add_direction(), second_probe(self._operator)
         # The operator may write all its products to the same memory.
         images = [finite_product(self._operator, one).clone() for one in (vector, other)]
         self.begin(other, images, tolerance)
 
     def begin(self, other: torch.Tensor, images: Sequence[torch.Tensor], tolerance: float) -> None:
-        """Check the operator by two products, and take the first into account.
+        """Check the operator by two products, and record the first.
 
         Args:
             other: A second random vector (N,).
@@ -146,24 +184,24 @@ class KrylovBasis:
             ValueError: If the operator is not symmetric, or changes from call to call.
         """
         self.products += 2
-        self.factor = examine(self._operator, [self._vectors[0], other], images, tolerance)
+        self.factor = check_symmetry(self._operator, [self._vectors[0], other], images, tolerance)
         if self.factor != 1:
             self._operator = ScaledOperator(self._operator, self.factor)
-        self.take_image(*self._split(images[0] * self.factor))
+        self.record(*self._split(images[0] * self.factor))
 
     def expand(self) -> None:
-        """Add the direction to the basis; what remains of the new vector's image is the next direction.
+        """Add the direction to the basis. The remainder of the new vector's image is the next direction.
 
         Raises:
-            FloatingPointError: The image is not finite.
+            FloatingPointError: If the image is not finite.
         """
-        vector = self.take_direction()
+        vector = self.add_direction()
         image = product(self._operator, vector)
         self.products += 1
         index, before = self.size - 1, self.remainder
         coefficients = torch.zeros(self.size, dtype=torch.float64, device="cpu")
         if self._chained:
-            # The recurrence knows the largest components; one pass over the basis is then enough.
+            # The recurrence gives the largest components, so one pass over the basis is usually enough.
             coefficients[index - 1] = before
             image = torch.sub(image, self._vectors[index - 1], alpha=before)
             coefficients[index] = (vector @ image).item()
@@ -171,23 +209,23 @@ class KrylovBasis:
         inside, outside, remainder = self._split(image)
         if not math.isfinite(remainder):
             raise not_finite()
-        self.take_image(coefficients + inside, outside, remainder)
+        self.record(coefficients + inside, outside, remainder)
 
-    def take_direction(self) -> torch.Tensor:
-        """Add the direction to the basis, and return it as it is there, of length 1 (N,)."""
+    def add_direction(self) -> torch.Tensor:
+        """Add the direction to the basis, and return the new basis vector (N,), of length 1."""
         if self.exhausted:
             self.turn()
         vector = torch.div(self._direction, self.remainder, out=self._vectors[self.size])
         self.size += 1
         return vector
 
-    def take_image(self, coefficients: torch.Tensor, direction: torch.Tensor, remainder: float) -> None:
-        """Take the image of the newest basis vector into account.
+    def record(self, coefficients: torch.Tensor, direction: torch.Tensor, remainder: float) -> None:
+        """Record the image of the newest basis vector.
 
         Args:
-            coefficients: (m,) float64 on the CPU, its components in the basis.
-            direction: (N,), what of it leads out of the basis.
-            remainder: Length of that.
+            coefficients: (m,) float64 on the CPU, components of the image in the basis.
+            direction: (N,), remainder of the image outside the basis.
+            remainder: Length of the direction.
         """
         self._projected[self.size - 1, : self.size] = coefficients
         self._projected[: self.size, self.size - 1] = coefficients
@@ -199,17 +237,13 @@ class KrylovBasis:
         self.steer(standard_normal(self._operator, self._generator))
 
     def steer(self, vector: torch.Tensor) -> None:
-        """Point where a vector (N,) leads out of the basis."""
+        """Point in the direction of a vector's (N,) remainder outside the basis."""
         _, self._direction, self.remainder = self._split(vector)
         self._chained = False
 
-    def ritz(self, first: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return Ritz values (m,), ascending, and in columns (m, m) the coefficients of their vectors.
-
-        Args:
-            first: Index of the first basis vector that counts; those before are projected out.
-        """
-        values, vectors = torch.linalg.eigh(self._projected[first : self.size, first : self.size])
+    def ritz(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return Ritz values (m,), ascending, and the coefficients of their vectors, in columns (m, m)."""
+        values, vectors = torch.linalg.eigh(self._projected[: self.size, : self.size])
         return values, vectors
 
     def vector(self, index: int) -> torch.Tensor:
@@ -222,7 +256,7 @@ class KrylovBasis:
         return weights @ self._vectors[: self.size]
 
     def restart(self, values: torch.Tensor, coefficients: torch.Tensor) -> None:
-        """Replace the basis by Ritz vectors, given their values (b,) and coefficients (m, b)."""
+        """Replace the basis by Ritz vectors with given values (b,) and coefficients (m, b)."""
         keep = len(values)
         self._vectors[:keep] = self.combine(coefficients)
         self._vectors[keep : self.size] = 0
@@ -232,22 +266,9 @@ class KrylovBasis:
         self._chained = False
 
     def move(self, vectors: torch.Tensor) -> None:
-        """Go on in other memory (capacity, N) that holds the same vectors."""
+        """Continue in other memory (capacity, N) that holds the same vectors."""
         self._vectors = vectors
 
     def _split(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """Return a vector's components in the basis, float64 (m,), what lies outside, and its length."""
-        basis = self._vectors[: self.size]
-        coefficients = torch.zeros(self.size, dtype=torch.float64, device="cpu")
-        for _ in range(PASSES):
-            removed = basis @ vector
-            vector = torch.addmv(vector, basis.T, removed, alpha=-1)
-            # In float64, because a sum of a million squares in float32 is off by 1e-5.
-            length = torch.linalg.vector_norm(vector, dtype=torch.float64)
-            # In one copy, because a GPU must come to rest for each.
-            numbers = torch.cat([removed.double(), length[None]]).cpu()
-            removed, remainder = numbers[:-1], numbers[-1].item()
-            coefficients += removed
-            if removed.norm().item() <= SHARE_REMOVED * remainder:
-                break
-        return coefficients, vector, remainder
+        inside, outside, length = split(self._vectors[: self.size], vector)
+        return inside, outside, length.item()

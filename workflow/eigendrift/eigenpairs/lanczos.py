@@ -1,46 +1,96 @@
 """Eigenpairs from one end of a symmetric operator's spectrum by Lanczos iteration (Lanczos 1950).
 
-How and why it differs from the textbook:
+The iteration differs from the textbook:
 
 - Every new vector is orthogonalized against the whole basis, so no spurious copies appear.
-- When the basis is full it restarts thick (Wu & Simon 2000): the best Ritz vectors stay.
-- Small residuals prove that pairs are eigenpairs, not that they are the leading ones: a start vector that
-  happens to be nearly orthogonal to an eigenvector finds it late, and one copy of a degenerate eigenvalue
-  hides the others for ever. So after convergence the pairs are locked and a fresh random vector searches
-  the complement, until the chance that a missing pair stays hidden is small; if one shows, the iteration
-  goes on with it. What else of the basis is known well enough stays, which makes the search short.
-- Residuals are recomputed with fresh products at the end; the recurrence's own estimate only decides when.
-- Before all that, the operator is checked on random vectors: symmetric, the same from call to call, and
-  at a scale that its dtype can represent accurately.
+- A full basis is restarted thickly (Wu & Simon 2000): the best Ritz vectors stay.
+- Small residuals prove that pairs are eigenpairs, not that they are the leading ones. A start vector that is
+  nearly orthogonal to an eigenvector finds it late, and one copy of a degenerate eigenvalue hides the others
+  forever. So after convergence, a fresh random vector searches the complement of the pairs until the chance
+  that a missing pair stays hidden is small. If one shows, the iteration continues with it. Other Ritz vectors
+  that are known well enough stay in the basis, which shortens the search.
+- Residuals are recomputed with fresh products at the end. The recurrence's own estimate only decides when.
+- First of all, the operator is checked on random vectors: it must be symmetric, the same from call to call,
+  and at a scale that its dtype can represent accurately.
 """
 
 import math
 from collections.abc import Generator
-from typing import TypeAlias, TypeVar
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Literal, TypeAlias, TypeVar
 
 import torch
 
 from eigendrift.eigenpairs.completeness import Search, left_out
 from eigendrift.eigenpairs.krylov import KrylovBasis
-from eigendrift.eigenpairs.operator_checks import check_request
-from eigendrift.eigenpairs.options import SIGNS, End, checked_basis_size
-from eigendrift.eigenpairs.pairs import Eigenpairs, gaps, orthogonality_error, relative
-from eigendrift.eigenpairs.symmetric import SymmetricOperator
+from eigendrift.eigenpairs.symmetric import SymmetricOperator, check_count, check_request, whole_number
 from eigendrift.numerics import full_precision
 
+End = Literal["largest", "smallest", "largest_magnitude"]
+# A score times the sign is an eigenvalue.
+SIGNS: dict[End, tuple[int, ...]] = {"largest": (1,), "smallest": (-1,), "largest_magnitude": (1, -1)}
+
+USUAL_BASIS = 80
 Result = TypeVar("Result")
-# The iteration stops whenever its basis has to be expanded, and goes on once it is: so the one who runs it
-# may expand several bases at once.
+# The iteration pauses whenever its basis has to be expanded, so that its caller can expand several bases at
+# once.
 Steps: TypeAlias = Generator[None, None, Result]
 
-# The target for estimated residuals lies below the tolerance, so that the recomputed ones meet it.
+# The target for estimated residuals is below the tolerance, so that recomputed residuals meet it.
 ESTIMATE_MARGIN = 0.8
 # The search ends once a missing pair would have shown with a probability of 99.9 %.
 MISS_PROBABILITY = 0.001
-# λ1 is taken for zero where it is so many roundings of the largest |Ritz value| or less.
+# λ1 counts as zero up to this many roundings of the largest |Ritz value|.
 ZERO_ROUNDINGS = 100
-# Inner products of the returned vectors may differ from those of orthonormal ones by so many roundings.
+# Inner products of the returned vectors may be off by this many roundings.
 ORTHOGONALITY_ROUNDINGS = 1_000
+# Columns of eigenvectors that are converted to float64 at once.
+PARAMETERS_AT_ONCE = 2**16
+
+
+@dataclass(frozen=True)
+class Eigenpairs:
+    """Eigenpairs from one end of the spectrum, the outermost first, and the evidence for them.
+
+    Attributes:
+        eigenvalues: (k,) float64 on the CPU; leading ones are descending.
+        eigenvectors: (k, N) unit rows, in the operator's dtype and on its device; any sign.
+        residuals: (k,) float64, ‖Hv − λv‖ from fresh products over ``scale``.
+        converged: (k,) bool, whether the residual meets the tolerance, the vectors are orthonormal up to
+            rounding, and the search for missing pairs ended with a miss probability of 0.1 % or less.
+        gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over ``scale``.
+        next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none
+            or the products ran out before one was seen.
+        miss_probability: Chance that an eigenvalue further out than the k-th, by twice the tolerance, stayed
+            hidden from the search. Above 0.1 % if the products ran out in the search, and NaN if they ran out
+            before it.
+        scale: What residuals and gaps are relative to: |λ1|; where that is zero to rounding, and for the
+            smallest eigenvalues, the largest |Ritz value|.
+        products: Products used in all, including the two that check the operator. The first of these is also
+            the first of the iteration.
+        search_products: Products among these that the search for missing pairs used.
+    """
+
+    eigenvalues: torch.Tensor
+    eigenvectors: torch.Tensor
+    residuals: torch.Tensor
+    converged: torch.Tensor
+    gaps: torch.Tensor
+    next_eigenvalue: float
+    miss_probability: float
+    scale: float
+    products: int
+    search_products: int
+
+    def divided_by(self, factor: float) -> "Eigenpairs":
+        """Return the eigenpairs of the operator before it was multiplied by a factor."""
+        return replace(
+            self,
+            eigenvalues=self.eigenvalues / factor,
+            next_eigenvalue=self.next_eigenvalue / factor,
+            scale=self.scale / factor,
+        )
 
 
 @full_precision()
@@ -58,19 +108,19 @@ def leading_eigenpairs(
 
     Args:
         operator: Symmetric operator of size N.
-        count: How many pairs, k, from 1 to N.
+        count: Number of pairs, k, from 1 to N.
         generator: CPU generator of the random start vectors, so that they agree on every device.
-        tolerance: Largest accepted residual ‖Hv − λv‖ / |λ1|, below 1. It cannot be met where λ1 is so small
-            beside the rest of the spectrum that rounding exceeds it: such pairs come back as not converged.
-            Where λ1 is zero to rounding, and for the smallest eigenvalues, |λ1| is replaced by the largest
-            |Ritz value|.
-        max_products: Products allowed; pairs that need more come back marked as not converged.
-        basis_size: Basis vectors held at once, at least 2k + 4 where N allows it; None for 80, or 3k where
-            that is more.
-        end: The algebraically largest eigenvalues, the smallest, or those of largest magnitude.
+        tolerance: Largest accepted residual ‖Hv − λv‖ / |λ1|, below 1. If λ1 is so small compared with the
+            rest of the spectrum that rounding exceeds the tolerance, the pairs come back as not converged.
+            |λ1| is replaced by the largest |Ritz value| if λ1 is zero up to rounding, and for the smallest
+            eigenvalues.
+        max_products: Products allowed; pairs that need more come back as not converged.
+        basis_size: Basis vectors held at once, at least 2k + 4 if N allows it; None for 80 or 3k, whichever
+            is larger.
+        end: "largest" and "smallest" are algebraic; "largest_magnitude" is by absolute value.
 
     Raises:
-        ValueError: If ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` does not fit, or
+        ValueError: If ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` is invalid, or
             the operator is not symmetric or changes from call to call.
         TypeError: If ``operator`` or ``generator`` is of another type.
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
@@ -85,8 +135,44 @@ def leading_eigenpairs(
     return pairs
 
 
+def checked_basis_size(
+    size: int,
+    count: int,
+    tolerance: float,
+    max_products: int,
+    basis_size: int | None,
+    end: End = "largest",
+) -> int:
+    """Check the arguments of `leading_eigenpairs` for operators of a given size.
+
+    Returns:
+        The number of basis vectors to hold, which is ``basis_size`` unless that is None.
+
+    Raises:
+        ValueError: If an argument is invalid.
+    """
+    count = whole_number("count", count)
+    if basis_size is None:
+        basis_size = max(USUAL_BASIS, 3 * count)
+    basis_size = whole_number("basis_size", basis_size)
+    check_count(count, size)
+    if basis_size < min(2 * count + 4, size):
+        least = min(2 * count + 4, size)
+        raise ValueError(
+            f"basis_size is {basis_size}, expected at least {least}, the lesser of 2 × count + 4 and the size"
+        )
+    # One product for each basis vector and each residual, and one that checks the operator.
+    if whole_number("max_products", max_products) < (least := 2 * count + 1):
+        raise ValueError(f"max_products is {max_products}, expected at least 2 × count + 1 = {least}")
+    if not (isinstance(tolerance, Real) and 0 < tolerance < 1):
+        raise ValueError(f"tolerance is {tolerance!r}, expected a number between 0 and 1")
+    if end not in list(SIGNS):
+        raise ValueError(f"end is '{end}', expected one of {', '.join(SIGNS)}")
+    return basis_size
+
+
 def advance(steps: Steps[Eigenpairs]) -> Eigenpairs | None:
-    """Go on until the basis has to be expanded; return the eigenpairs if it has not."""
+    """Run until the basis has to be expanded; return the eigenpairs if the iteration ends instead."""
     try:
         next(steps)
     except StopIteration as end:
@@ -96,9 +182,9 @@ def advance(steps: Steps[Eigenpairs]) -> Eigenpairs | None:
 
 
 class Lanczos:
-    """The iteration: converge, search for what is missing, certify.
+    """The iteration: converge, search for missing pairs, certify.
 
-    Everything is ordered by score, which grows towards the wanted end of the spectrum.
+    Everything is ordered by score, which grows towards the requested end of the spectrum.
     """
 
     def __init__(
@@ -116,7 +202,7 @@ class Lanczos:
         self._search_products = 0
 
     def solve(self) -> Steps[Eigenpairs]:
-        """Find the pairs, given a basis that has started; whenever this yields, it has to be expanded."""
+        """Find the pairs, given a started basis, which must be expanded whenever this yields."""
         complete = False
         while not complete and (yield from self._converge()):
             before = self._basis.products
@@ -132,31 +218,31 @@ class Lanczos:
         return pairs.divided_by(self._basis.factor)
 
     def _converge(self) -> Steps[bool]:
-        """Grow the basis until the wanted pairs look converged; False if the products run out."""
-        look_at = self._count
+        """Grow the basis until the requested pairs look converged; return False if the products run out."""
+        next_check = self._count
         while True:
             last = self._basis.spans_everything or not self._afford(1)
-            if self._basis.size >= self._count and (last or self._basis.products >= look_at):
+            if self._basis.size >= self._count and (last or self._basis.products >= next_check):
                 values, vectors = self._ritz()
                 missing = self._missing(vectors)
                 if missing == 0:
                     self._note_following(values[self._count :])
                     return True
-                # A product seldom brings more than two pairs to the tolerance, and a look costs time as well.
-                look_at = self._basis.products + (missing + 1) // 2
+                # A product seldom brings more than two pairs to the tolerance, and checks cost time as well.
+                next_check = self._basis.products + (missing + 1) // 2
             if last:
                 return False
             yield from self._grow()
 
     def _missing(self, vectors: torch.Tensor) -> int:
-        """Count the wanted pairs that miss the tolerance."""
+        """Return how many of the requested pairs miss the tolerance."""
         if self._basis.spans_everything:
             return 0
         estimates = self._basis.remainder * vectors[-1, : self._count].abs()
         return int((estimates > ESTIMATE_MARGIN * self._tolerance * self._scale).sum())
 
     def _search(self) -> Steps[bool]:
-        """Look for pairs that the iteration missed; False if one shows or the products run out."""
+        """Search for missing pairs; return False if one shows or the products run out."""
         if self._basis.spans_everything:
             self._miss_probability = 0.0
             return True
@@ -179,33 +265,33 @@ class Lanczos:
                 search.restart(self._restart())
             if self._basis.exhausted:
                 self._basis.turn()
-                search.begin_again(self._basis.remainder, self._basis.size)
+                search.restart_chain(self._basis.remainder, self._basis.size)
             yield
             values, vectors = self._ritz()
             if bool((self._score(values[:k]) > shown).any()):
                 self._miss_probability = math.nan
-                self._take_up(values, vectors)
+                self._include_found(values, vectors)
                 return False
             self._note_following(values[k:])
-            # Shorter remainders end the chain. How much shorter they are depends on the component of a hidden
-            # eigenvector, and must not count: the chances of several chains would not be independent.
+            # Shorter remainders end the chain. How short they are depends on the component of a hidden
+            # eigenvector and must not count, because the chances of several chains must be independent.
             remainder = max(self._basis.remainder, self._basis.smallest_remainder)
             search.advance(self._basis.newest_image, remainder, self._basis.noise)
 
     def _keep_resolved(
         self, beyond: float, margin: float, values: torch.Tensor, vectors: torch.Tensor
     ) -> None:
-        """Keep the wanted Ritz vectors, and those that can be left out of the search."""
+        """Keep the requested Ritz vectors and those that can be left out of the search."""
         residuals = self._basis.remainder * vectors[-1].abs()
         limit = max(self._count, self._basis.capacity // 2)
         kept = left_out(self._score(values), residuals, self._count, beyond, margin)[:limit].sort().values
         self._basis.restart(values[kept], vectors[:, kept])
 
-    def _take_up(self, values: torch.Tensor, vectors: torch.Tensor) -> None:
-        """Go on with the pair that the search found, alone with the others that are wanted.
+    def _include_found(self, values: torch.Tensor, vectors: torch.Tensor) -> None:
+        """Continue with the requested pairs, among them the pair that the search has found.
 
-        What else is in the basis leads out of it in directions that the search has dropped. The pair that was
-        found is the one with the largest residual. Its rank may be any: it moves the others down.
+        The images of other basis vectors have components that the search has dropped. The pair that was found
+        has the largest residual. It may have any rank and moves later pairs down.
         """
         rank = int(vectors[-1, : self._count].abs().argmax())
         self._basis.restart(values[: self._count], vectors[:, : self._count])
@@ -222,13 +308,13 @@ class Lanczos:
         eigenvalues = torch.stack([v.double() @ w.double() for v, w in zip(vectors, images, strict=True)])
         remainders = images - eigenvalues.to(images.dtype)[:, None] * vectors
         residuals = torch.linalg.vector_norm(remainders, dim=1, dtype=torch.float64)
-        # Rayleigh quotients of fresh products, of all vectors at once, against those of the iteration.
+        # Compare Rayleigh quotients from fresh products, with all vectors at once, with the iteration's.
         allowed = self._tolerance * self._scale + self._basis.noise
         is_consistent = (eigenvalues.cpu() - values[:k]).abs().max().item() <= allowed
         is_complete = self._miss_probability <= MISS_PROBABILITY
         is_orthonormal = orthogonality_error(vectors) <= ORTHOGONALITY_ROUNDINGS * self._basis.rounding
         certain = is_complete and is_consistent and is_orthonormal
-        # Rounding can turn the order of equal eigenvalues.
+        # Rounding can change the order of equal eigenvalues.
         order = self._score(eigenvalues).argsort(descending=True, stable=True)
         eigenvalues, residuals = eigenvalues[order].cpu(), residuals[order].cpu()
         scale = self._scale_for(eigenvalues[0].item())
@@ -247,11 +333,11 @@ class Lanczos:
         )
 
     def _improvable(self, pairs: Eigenpairs) -> bool:
-        """A basis of the whole space has nothing to gain; what remains is rounding."""
+        """Return whether more products may help. A basis of the whole space leaves nothing but rounding."""
         return not pairs.converged.all() and not self._basis.spans_everything and self._afford(2)
 
     def _improve(self, pairs: Eigenpairs) -> Steps[None]:
-        """Go on in the direction of the worst residual, which the search had dropped."""
+        """Continue in the direction of the largest residual, which the search had dropped."""
         worst = int(pairs.residuals.argmax())
         self._basis.steer(self._basis.apply(pairs.eigenvectors[worst]))
         yield from self._grow()
@@ -260,20 +346,20 @@ class Lanczos:
         return self._basis.products + products + self._count <= self._budget
 
     def _grow(self) -> Steps[None]:
-        """Have the basis expanded, restarted if it is full."""
+        """Have the basis expanded, after a restart if it is full."""
         if self._basis.full:
             self._restart()
         yield
 
     def _restart(self) -> torch.Tensor:
-        """Keep the wanted Ritz vectors and the better half of the others; return their coefficients."""
+        """Keep the requested Ritz vectors and the better half of the others; return their coefficients."""
         keep = (self._count + self._basis.size) // 2
         values, vectors = self._ritz()
         self._basis.restart(values[:keep], vectors[:, :keep])
         return vectors[:, :keep]
 
     def _ritz(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return Ritz values, the best score first, and the coefficients of their vectors, in columns."""
+        """Return Ritz values, best score first, and the coefficients of their vectors, in columns."""
         values, vectors = self._basis.ritz()
         order = self._score(values).argsort(descending=True, stable=True)
         values, vectors = values[order], vectors[:, order]
@@ -282,12 +368,12 @@ class Lanczos:
         return values, vectors
 
     def _scale_for(self, first: float) -> float:
-        """Return what residuals are relative to, given λ1 or what is known of it."""
+        """Return what residuals are relative to, given λ1 or an estimate of it."""
         zero = abs(first) <= ZERO_ROUNDINGS * self._basis.rounding * self._largest
         return self._largest if zero or self._end == "smallest" else abs(first)
 
     def _note_following(self, values: torch.Tensor) -> None:
-        """Keep the outermost estimate of the eigenvalue after the k-th: Ritz values lie inside of it."""
+        """Keep the outermost estimate of the eigenvalue after the k-th, which Ritz values do not exceed."""
         if len(values) and not self._score(values[0]) <= self._score(self._following):
             self._following = values[0]
 
@@ -295,3 +381,30 @@ class Lanczos:
         if self._end == "largest_magnitude":
             return values.abs()
         return values if self._end == "largest" else -values
+
+
+def gaps(eigenvalues: torch.Tensor, following: float) -> torch.Tensor:
+    """Return the distance (k,) of each eigenvalue to its nearest neighbour; the next eigenvalue counts."""
+    known = (
+        eigenvalues
+        if math.isnan(following)
+        else torch.cat([eigenvalues, eigenvalues.new_tensor([following])])
+    )
+    distances = (eigenvalues[:, None] - known[None, :]).abs()
+    distances.fill_diagonal_(math.inf)
+    return distances.min(1).values
+
+
+def relative(values: torch.Tensor, scale: float) -> torch.Tensor:
+    """Return values over the scale. Exact zeros remain zero, because a zero operator has scale zero."""
+    return torch.where(values == 0, values, values / scale)
+
+
+def orthogonality_error(vectors: torch.Tensor) -> float:
+    """Return the largest entry of V Vᵀ − 1 in magnitude, in float64, for rows V (k, N)."""
+    gram = torch.zeros(len(vectors), len(vectors), dtype=torch.float64, device=vectors.device)
+    # In parts, because a float64 copy of all vectors would be the largest tensor in memory.
+    for part in torch.split(vectors, PARAMETERS_AT_ONCE, dim=1):
+        gram += part.double() @ part.double().T
+    gram.diagonal().sub_(1)
+    return gram.abs().max().item()

@@ -14,10 +14,9 @@ from torch.nn.utils import vector_to_parameters
 from eigendrift.data.samples import Samples, hessian_sample
 from eigendrift.eigenpairs.batched import leading_eigenpairs_together
 from eigendrift.eigenpairs.batched_perceptrons import PerceptronStack, stack_size
-from eigendrift.eigenpairs.lanczos import leading_eigenpairs
-from eigendrift.eigenpairs.layers import is_perceptron
+from eigendrift.eigenpairs.lanczos import Eigenpairs, leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.pairs import Eigenpairs
+from eigendrift.eigenpairs.perceptron import is_perceptron
 from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
 from eigendrift.eigenpairs.symmetric import OperatorStack, SymmetricOperator
 from eigendrift.errors import UserError
@@ -31,13 +30,13 @@ Record = dict[str, np.ndarray]
 
 
 class Landscape:
-    """The loss of one network on one fixed sample, whose Hessian can be taken at any weights.
+    """The loss of one network on one fixed sample, which gives the Hessian and its eigenpairs at any weights.
 
     Attributes:
         model: The network.
-        size: N, its parameters.
+        size: N, the number of its parameters.
         shapes: The shape of each of its parameter tensors, in order.
-        together: How many weights it is best asked for at once.
+        together: Best number of weights for one call of `eigenpairs_at_each`.
     """
 
     def __init__(
@@ -56,16 +55,16 @@ class Landscape:
             settings: ``count``, ``samples``, ``chunk_size``, ``tolerance``, ``max_products`` and
                 ``basis_size``, as in the configuration.
             device: Where to compute.
-            together: Weights whose eigenpairs are computed in the same few operations. By default as many as
-                are worth it on a GPU, and one on a CPU, which gains little. Always one if a chunk is smaller
-                than the sample, because memory is short then, and for networks that are no perceptrons.
+            together: Number of weights whose eigenpairs are computed at once. By default, as many as pay on a
+                GPU, and one on a CPU, which gains little. Always one for networks that are no perceptrons,
+                and if a chunk is smaller than the sample, because memory is short then.
 
         Raises:
-            UserError: More samples or eigenpairs are asked for than there are.
+            UserError: If there are fewer samples or eigenpairs than requested.
         """
-        chosen = hessian_sample(samples.train_labels, settings["samples"])
-        self._inputs = torch.from_numpy(samples.train_images[chosen]).to(device)
-        self._targets = torch.from_numpy(samples.train_labels[chosen]).to(device)
+        indices = hessian_sample(samples.train_labels, settings["samples"])
+        self._inputs = torch.from_numpy(samples.train_images[indices]).to(device)
+        self._targets = torch.from_numpy(samples.train_labels[indices]).to(device)
         rows, columns = samples.train_images.shape[1:]
         unused = generator("placeholder")
         self.model: nn.Module = build_model(model_settings, (rows, columns), samples.classes, unused).to(
@@ -76,12 +75,11 @@ class Landscape:
         self.size = sum(parameter.numel() for parameter in self.model.parameters())
         self._kind = kind_of(model_settings)
         self._settings = settings
-        asked = ("count", "tolerance", "max_products", "basis_size")
-        self._request = {key: settings[key] for key in asked}
+        self._request = {key: settings[key] for key in ("count", "tolerance", "max_products", "basis_size")}
         if settings["count"] > self.size:
             raise UserError(
-                f"{settings['count']} eigenpairs are asked for, but the network has only {self.size} "
-                "parameters; ask for fewer."
+                f"{settings['count']} eigenpairs are requested, but the network has only {self.size} "
+                "parameters; request fewer."
             )
         samples_used = len(self._targets)
         if settings["chunk_size"] < samples_used or not is_perceptron(self.model):
@@ -92,8 +90,8 @@ class Landscape:
         self.together = together
 
     def hessian_at(self, weights: np.ndarray) -> SymmetricOperator:
-        """Return the Hessian at float32 (N,) weights; it is the network's, until asked for at others."""
-        # A copy: the network's parameters become views of it.
+        """Return the Hessian at float32 weights (N,), which become the network's weights."""
+        # A copy, because the network's parameters become views of it.
         flat = torch.tensor(weights, device=self._inputs.device)
         vector_to_parameters(flat, self.model.parameters())
         return hessian_operator(
@@ -108,13 +106,12 @@ class Landscape:
         Args:
             weights: float32 (N,) flat weights, in ``model.parameters()`` order.
             start: Generator of the solver's random vectors.
-            preconditioner: (N,), the diagonal P for the eigenpairs of P^(−1/2) H P^(−1/2); None for those of
-                H.
+            preconditioner: (N,), the diagonal P for the eigenpairs of P^(−1/2) H P^(−1/2); None for the
+                eigenpairs of H.
 
         Returns:
-            The record; that of `undefined_record` where the weights or the Hessian are not finite, or the
-            Hessian is too small or loses its digits in float32. Where the Hessian is zero no pair counts as
-            converged.
+            The record. It is `undefined_record` if the weights or the Hessian are not finite, or the Hessian
+            is too small or loses its digits in float32. If the Hessian is zero, no pair counts as converged.
 
         Raises:
             UserError: If the network has no second derivatives, or its Hessian changes from call to call.
@@ -139,9 +136,9 @@ class Landscape:
         starts: Sequence[torch.Generator],
         preconditioners: Sequence[np.ndarray] | None = None,
     ) -> list[Record]:
-        """Return the same at several weights, all at once if ``together`` is more than one.
+        """Return the records of `eigenpairs_at` at several weights, computed at once if ``together`` > 1.
 
-        The bits of a record then depend on what else is asked for at the same time.
+        The bits of a record then depend on the other weights in the call.
         """
         if self.together == 1:
             each = repeat(None, len(weights)) if preconditioners is None else preconditioners
@@ -154,8 +151,8 @@ class Landscape:
                 self.model, stacked.to(self._inputs.device), self._inputs, self._targets
             )
             if preconditioners is not None:
-                chosen = np.stack([preconditioners[index] for index in finite])
-                stack = PreconditionedStack(stack, self._inverse_root(chosen))
+                diagonals = np.stack([preconditioners[index] for index in finite])
+                stack = PreconditionedStack(stack, self._inverse_root(diagonals))
             outcomes = leading_eigenpairs_together(
                 stack, generators=[starts[index] for index in finite], **self._request
             )
@@ -164,7 +161,7 @@ class Landscape:
         return records
 
     def _inverse_root(self, diagonals: np.ndarray) -> torch.Tensor:
-        # The root is taken before rounding: P may lie below the smallest number of float32.
+        # The root is taken before rounding, because P may be below the smallest number of float32.
         with np.errstate(over="ignore"):
             roots = (diagonals.astype(np.float64) ** -0.5).astype(np.float32)
         return torch.from_numpy(roots).to(self._inputs.device)
@@ -173,7 +170,7 @@ class Landscape:
         if isinstance(outcome, FloatingPointError):
             logger.warning("The Hessian cannot be computed here: %s.", outcome)
             return undefined_record(self._settings["count"], self.size)
-        # Every vector is an eigenvector of zero, so those that the solver came upon say nothing.
+        # Every vector is an eigenvector of the zero matrix, so the solver's vectors say nothing.
         if outcome.scale == 0:
             logger.warning("The Hessian is zero, so it has no leading eigenvectors.")
         return {
@@ -190,7 +187,7 @@ class Landscape:
 
 
 def undefined_record(count: int, size: int) -> Record:
-    """Return the record of weights that have no Hessian: NaN, not converged, no products."""
+    """Return the record for weights without a Hessian: NaN, not converged, no products."""
     return {
         **{name: np.full(count, np.nan) for name in ("eigenvalue", "residual", "gap")},
         "eigenvector": np.full((count, size), np.nan, np.float32),

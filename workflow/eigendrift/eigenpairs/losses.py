@@ -1,8 +1,10 @@
-"""Functions whose derivatives stay exact where torch's do not, above all losses that are small.
+"""Functions whose derivatives stay exact where torch's lose digits or are wrong, above all at small losses.
 
 Once a network is confident of a sample, the derivatives come from small probabilities. The usual formulas
-subtract numbers close to 1, so mostly rounding error is left: at a loss of 1e-6, in float32, a thousandth of
-the Hessian's largest eigenvalue.
+subtract numbers close to 1, which leaves mostly rounding error: in float32, at a loss of 1e-6, a thousandth
+of the Hessian's largest eigenvalue.
+
+Each replacement takes the arguments of torch's function. It returns None if torch's function must be used.
 """
 
 from collections.abc import Callable
@@ -23,14 +25,14 @@ REDUCTIONS = ("none", "mean", "sum")
 
 
 def is_cross_entropy(loss: object) -> bool:
-    """Return whether a loss is torch's mean cross-entropy, as a function or a module, without any options."""
+    """Return whether a loss is torch's mean cross-entropy, as a function or a module, without options."""
     if type(loss) is nn.CrossEntropyLoss:
         return vars(loss) == vars(nn.CrossEntropyLoss().train(loss.training))
     return loss is cross_entropy
 
 
 def are_labels(targets: torch.Tensor) -> bool:
-    """Return whether targets are one class label for each sample, none of them ignored."""
+    """Return whether targets are one class label for each sample, and none is ignored."""
     return targets.dim() == 1 and targets.dtype == torch.int64 and bool((targets >= 0).all())
 
 
@@ -68,7 +70,7 @@ class ExactDerivatives(TorchFunctionMode):
         """Call a function of torch, or its exact replacement."""
         options = kwargs or {}
         result = None
-        # The transforms of torch.func, such as vmap, do not let anyone look at labels.
+        # Inside transforms of torch.func, such as vmap, labels cannot be read.
         if (exact := EXACT.get(function)) and torch._C._functorch.maybe_current_level() is None:
             result = exact(*args, **options)
         return function(*args, **options) if result is None else result
@@ -84,19 +86,10 @@ def exact_cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0,
 ) -> torch.Tensor | None:
-    """Return w_y log Σ_c exp(z_c − z_y), the cross-entropy, or None if torch's own function must be used.
+    """Return w_y log Σ_c exp(z_c − z_y), the cross-entropy of z (n, classes, …) and labels y, int64 (n, …).
 
-    The label's own term is a constant, so no derivative ever holds p_y − 1.
-
-    Args:
-        input: z, (n, classes, …) or (classes,).
-        target: y, int64 (n, …) or (); None is returned for probabilities.
-        weight: w, (classes,).
-        size_average: None is returned if this has a value.
-        ignore_index: Label of what does not count.
-        reduce: None is returned if this has a value.
-        reduction: "mean", of what counts, divided by its weight; "sum" or "none".
-        label_smoothing: None is returned if this is not 0.
+    The label's own term is a constant, so no derivative contains p_y − 1. Torch's function must be used for
+    class probabilities, label smoothing, and the deprecated ``size_average`` and ``reduce``.
 
     Raises:
         ValueError: If a label is not a valid class.
@@ -129,21 +122,13 @@ def exact_binary_cross_entropy(
     reduction: str = "mean",
     pos_weight: torch.Tensor | None = None,
 ) -> torch.Tensor | None:
-    r"""Return the binary cross-entropy with logits, or None if torch's own function must be used.
+    r"""Return the binary cross-entropy of logits z and targets y with weights w and p = ``pos_weight``.
 
     .. math::  w \, [\, p \, y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z}) \,]
 
     Torch computes the second derivative of a confident positive logit as s(1 − s), whose second factor is
-    zero in float32 from z = 17 on.
-
-    Args:
-        input: z, of any shape.
-        target: y; None is returned unless it is of the same shape.
-        weight: w, of a shape that broadcasts with it.
-        size_average: None is returned if this has a value.
-        reduce: None is returned if this has a value.
-        reduction: "mean", "sum" or "none".
-        pos_weight: p, the weight of the positive ones, of a shape that broadcasts with it.
+    zero in float32 from z = 17 on. Torch's function must be used if the shapes of z and y differ, and for the
+    deprecated ``size_average`` and ``reduce``.
     """
     if not _is_plain(size_average, reduce, reduction) or input.shape != target.shape:
         return None
@@ -160,19 +145,13 @@ def exact_binary_cross_entropy_of_probabilities(
     reduce: object = None,
     reduction: str = "mean",
 ) -> torch.Tensor | None:
-    r"""Return the binary cross-entropy of probabilities, or None if torch's own function must be used.
+    r"""Return the binary cross-entropy of probabilities p and targets y with weights w.
 
     .. math::  -w \, [\, y \log p + (1 - y) \log(1 - p) \,]
 
     Torch's second derivative is wrong near 0 and 1, and its loss is cut off at 100, which has no derivative.
-
-    Args:
-        input: p, of any shape; None is returned unless all are from 0 to 1.
-        target: y; None is returned unless it is of the same shape.
-        weight: w, of a shape that broadcasts with it.
-        size_average: None is returned if this has a value.
-        reduce: None is returned if this has a value.
-        reduction: "mean", "sum" or "none".
+    Torch's function must be used if the shapes of p and y differ, if a p is not from 0 to 1, and for the
+    deprecated ``size_average`` and ``reduce``.
 
     Raises:
         FloatingPointError: If a probability is 0 where y > 0, or 1 where y < 1.
@@ -194,7 +173,7 @@ def exact_binary_cross_entropy_of_probabilities(
 
 
 def exact_softplus(input: torch.Tensor, beta: float = 1, threshold: float = 20) -> torch.Tensor | None:
-    """Return log(1 + eᶻ), or None if ``beta`` is not 1. Torch's has no curvature above the threshold."""
+    """Return log(1 + eᶻ) if ``beta`` is 1. Torch's softplus has no curvature above the threshold."""
     return _log_one_plus_exp(input) if beta == 1 else None
 
 
@@ -208,8 +187,8 @@ def exact_weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> torch.T
 
     Args:
         v: Directions, of any shape.
-        g: Lengths, of a shape that broadcasts with it.
-        dim: The dimension that keeps a norm for each entry; −1 for one norm of all.
+        g: Lengths, of a shape that broadcasts with v.
+        dim: The dimension with a norm for each entry; −1 for one norm of all entries.
     """
     others = [other for other in range(v.dim()) if dim == -1 or other != dim % v.dim()]
     return v * (g / v.square().sum(others, keepdim=dim != -1).sqrt())
@@ -226,7 +205,7 @@ EXACT: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
 
 
 def _is_plain(size_average: object, reduce: object, reduction: str) -> bool:
-    """Return whether the arguments that say how losses are reduced are today's, and right."""
+    """Return whether the reduction is valid and given without deprecated arguments."""
     return size_average is None and reduce is None and reduction in REDUCTIONS
 
 
@@ -238,7 +217,7 @@ def _reduced(losses: torch.Tensor, reduction: str) -> torch.Tensor:
 
 def _log_one_plus_exp(values: torch.Tensor) -> torch.Tensor:
     """Return log(1 + eᶻ), with second derivatives that keep their digits on both sides of zero."""
-    # Those of softplus do for z ≤ 0. The branch that is not chosen has to be finite as well.
+    # Those of softplus do so for z ≤ 0. The branch that is not selected must be finite as well.
     zero = torch.zeros_like(values)
     below, above = torch.where(values > 0, zero, values), torch.where(values > 0, values, zero)
     return torch.where(values > 0, above + softplus(-above), softplus(below))
@@ -251,22 +230,22 @@ def output_errors(probabilities: torch.Tensor, at_label: torch.Tensor) -> torch.
 
     Args:
         probabilities: (…, classes, …), softmax of the output, classes in dimension 1.
-        at_label: bool, of a shape that broadcasts with it; True at the labels.
+        at_label: bool, of a shape that broadcasts with ``probabilities``; True at the labels.
     """
     others = probabilities.masked_fill(at_label, 0)
     return torch.where(at_label, -others.sum(1, keepdim=True), others)
 
 
 def subtract_mean(outputs: torch.Tensor, probabilities: torch.Tensor, top: torch.Tensor, dim: int) -> None:
-    """Subtract from R{z} its mean under p, in place; times p, that is the second derivative along R{z}.
+    """Subtract the mean of R{z} under p, in place. Times p, the result is the second derivative along R{z}.
 
-    The most probable class is the zero from which R{z} is measured: the result is the same, and near that
-    class nothing is left to subtract.
+    R{z} is measured from its value at the most probable class. The result is the same, and little is left to
+    subtract for a confident network.
 
     Args:
         outputs: R{z}, with classes in dimension ``dim``.
-        probabilities: Softmax of the output, of a shape that broadcasts with it.
-        top: int64, the most probable class, of the shape of ``outputs`` but for one class.
+        probabilities: Softmax of the output, of a shape that broadcasts with ``outputs``.
+        top: int64, the most probable class, of the shape of ``outputs`` but with one class.
         dim: Dimension of the classes.
     """
     outputs -= outputs.gather(dim, top)

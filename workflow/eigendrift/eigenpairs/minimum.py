@@ -1,4 +1,4 @@
-"""The best minimum of an optimizer, and the curvature there, on training and test samples together."""
+"""The best minimum of an optimizer, and the curvature there, over training and test samples."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from eigendrift.numerics import generator
 
 logger = logging.getLogger(__name__)
 
-# Quadrature cannot tell apart what lies closer than its nodes, about the spectrum's range over the steps, so
-# the density is smoothed by that much. A single eigenvalue stands at its place with weight 1/N on average, of
-# relative standard deviation √(2 / probes), which a logarithmic axis forgives.
+# Quadrature cannot resolve structure finer than the distance of its nodes, about the spectrum's range over
+# the steps, so the density is smoothed by that much. A single eigenvalue has weight 1/N on average, with a
+# relative standard deviation of √(2 / probes), which hardly shows on a logarithmic axis.
 PROBES = 10
 STEPS = 100
-# Where the density is given: from five smoothing widths below the spectrum to five above it.
+# The density is given from five smoothing widths below the spectrum to five above it.
 POINTS_PER_WIDTH = 4
 MARGIN = 5
 POINTS = POINTS_PER_WIDTH * (STEPS + 2 * MARGIN) + 1
@@ -29,15 +29,15 @@ POINTS = POINTS_PER_WIDTH * (STEPS + 2 * MARGIN) + 1
 
 @dataclass(frozen=True)
 class End:
-    """Where a run ended; NaN if it diverged.
+    """The end of a run; NaN if it diverged.
 
     Attributes:
-        seed: Number of the initialisation.
+        seed: Seed of the run.
         weights: float32 (N,), flat weights in ``model.parameters()`` order.
         train_loss: Mean cross-entropy over the training samples, in nat.
-        test_loss: The same over the test samples.
+        test_loss: Mean cross-entropy over the test samples, in nat.
         train_accuracy: Share of the training samples classified correctly.
-        test_accuracy: The same of the test samples.
+        test_accuracy: Share of the test samples classified correctly.
     """
 
     seed: int
@@ -53,11 +53,10 @@ class Minimum:
     """The best of several minima.
 
     Attributes:
-        columns: The arrays of a minimum store; NaN where every run diverged or the Hessian overflows.
+        columns: The arrays of a minimum store; NaN if every run diverged or the Hessian overflows.
         summary: ``best_seed``; ``parameters``, N; ``samples`` in the Hessian; its ``trace`` and
-            ``trace_standard_error``, in nat; ``smoothing``, the standard deviation of the Gaussian that the
-            density is smoothed by, in nat; ``products``, Hessian-vector products used in all. None where
-            there is nothing to say.
+            ``trace_standard_error``, in nat; ``smoothing``, the standard deviation of the Gaussian that
+            smooths the density, in nat; ``products``, Hessian-vector products used in all. None if undefined.
     """
 
     columns: dict[str, np.ndarray]
@@ -71,11 +70,11 @@ def best_minimum(
     solver: Mapping[str, Any],
     device: torch.device,
 ) -> Minimum:
-    """Find the end of lowest loss, and measure the curvature there; both over training and test samples.
+    """Return the curvature at the end with the lowest loss, both over training and test samples.
 
     Args:
         samples: Data set.
-        ends: Where the runs of one optimizer ended.
+        ends: Ends of the runs of one optimizer.
         model_settings: The network, as in the configuration.
         solver: Settings of the eigenpairs, as in the configuration; ``samples`` counts both parts.
         device: Where to compute.
@@ -89,7 +88,7 @@ def best_minimum(
     seeds = np.array([end.seed for end in ends])
     best = finite & (seeds == seeds[winner])
     best_seed = int(seeds[winner]) if finite.any() else None
-    logger.info("The best of %d runs is that of seed %s: loss %.4g.", len(ends), best_seed, loss[winner])
+    logger.info("The best of %d runs has seed %s and loss %.4g.", len(ends), best_seed, loss[winner])
     weights = ends[winner].weights if finite.any() else np.full(landscape.size, np.nan)
     columns, summary = _curvature(landscape, weights, ends[winner].seed)
     runs = {"seed": seeds, "loss": loss, "accuracy": accuracy, "best": best}
@@ -110,7 +109,7 @@ def _both_parts(samples: Samples) -> Samples:
 def _curvature(
     landscape: Landscape, weights: np.ndarray, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, float | None]]:
-    """Return eigenvalues and spectral density of the Hessian at some weights, and its part of the summary."""
+    """Return eigenvalues and spectral density of the Hessian at given weights, and summary entries."""
     pairs = landscape.eigenpairs_at(weights, generator("minimum", "eigenpairs", seed))
     columns = {name: pairs[name] for name in ("eigenvalue", "residual", "converged")}
     columns["rank"] = np.arange(1, len(columns["eigenvalue"]) + 1)
@@ -124,7 +123,7 @@ def _curvature(
         hessian, generator=generator("minimum", "density", seed), probes=PROBES, steps=STEPS
     )
     low, high = np.nanmin(spectrum.nodes), np.nanmax(spectrum.nodes)
-    # Of a Hessian that is zero everything lies at one point, which has no width.
+    # If the Hessian is zero, the spectrum is a single point without width.
     if (smoothing := float(high - low) / STEPS) > 0:
         columns["curvature"] = np.linspace(low - MARGIN * smoothing, high + MARGIN * smoothing, POINTS)
         columns["density"] = spectrum.density(columns["curvature"], smoothing)

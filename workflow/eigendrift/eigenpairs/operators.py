@@ -4,12 +4,10 @@ import torch
 from torch import nn
 
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
-from eigendrift.eigenpairs.hessian import Loss, Reduction
-from eigendrift.eigenpairs.layers import fits_perceptron, is_perceptron
+from eigendrift.eigenpairs.hessian import Reduction
 from eigendrift.eigenpairs.losses import are_labels, is_cross_entropy
-from eigendrift.eigenpairs.network_checks import check_model, unwrapped
-from eigendrift.eigenpairs.operator_checks import check_tensors
-from eigendrift.eigenpairs.perceptron import PerceptronHessian
+from eigendrift.eigenpairs.network_checks import Loss, check_model, check_sample, unwrapped
+from eigendrift.eigenpairs.perceptron import PerceptronHessian, fits_perceptron, is_perceptron
 from eigendrift.numerics import full_precision
 
 
@@ -23,26 +21,26 @@ def hessian_operator(
     *,
     reduction: Reduction = "mean",
 ) -> DoubleBackwardHessian | PerceptronHessian:
-    """Return the Hessian of a loss over a fixed sample, as fast as the network allows.
+    """Return the Hessian of a loss over a fixed sample, by the fastest operator that fits the network.
 
     The loss may read the model's parameters: a weight penalty ``wd / 2 * sum(p.square().sum() for p in
     model.parameters())`` raises every eigenvalue by ``wd``.
 
     Args:
-        model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
+        model: Network in the mode, in the dtype and on the device for its Hessian.
         loss: Returns one number from outputs and targets, such as ``torch.nn.functional.cross_entropy``.
         inputs: (n, …) on the model's device.
         targets: (n, …) on the model's device.
-        chunk_size: Samples that one pass works on; None for all at once.
+        chunk_size: Samples in one pass; None for all at once.
         reduction: Whether the loss is a mean or a sum over the samples, which decides how chunks are added
-            up. A loss that weights, masks or ignores samples is no plain mean: with several chunks, let it
+            up. A loss that weights, masks or ignores samples is no plain mean. With several chunks, let it
             return the sum, divided by a constant of your choice, and pass "sum".
 
     Returns:
         `PerceptronHessian` for the cross-entropy of a multilayer perceptron with class labels, otherwise
-        `DoubleBackwardHessian`: the same matrix, to rounding. Torch's cross-entropies, ``logsigmoid`` and
-        ``softplus`` keep their digits where they are small. Other losses are refused in float32 where they
-        lose them.
+        `DoubleBackwardHessian`, which is the same matrix up to rounding. Torch's cross-entropies,
+        ``logsigmoid`` and ``softplus`` keep their digits where they are small. Other losses are refused in
+        float32 if they lose digits.
 
     Raises:
         ValueError: If inputs, targets and parameters do not fit each other, or there are none; a parameter is
@@ -54,7 +52,7 @@ def hessian_operator(
     Warns:
         UserWarning: If dropout or batch norm is in training mode, or the loss differs each time.
     """
-    check_tensors(inputs, targets)
+    check_sample(inputs, targets)
     model = unwrapped(model)
     check_model(model)
     is_plain = reduction == "mean" and is_cross_entropy(loss) and are_labels(targets)

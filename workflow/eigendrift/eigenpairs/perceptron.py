@@ -1,27 +1,138 @@
-"""The Hessian of a multilayer perceptron's cross-entropy, its products written out."""
+"""Multilayer perceptrons: their layers, and the Hessian of the cross-entropy with products written out."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
+from torch.nn.modules.module import _has_any_global_hook
 
 from eigendrift.eigenpairs.hessian import HessianOperator
-from eigendrift.eigenpairs.layers import Part, by_layer, derivatives, perceptron_layers
-from eigendrift.eigenpairs.losses import output_errors, subtract_mean
+from eigendrift.eigenpairs.losses import check_labels, output_errors, subtract_mean
+from eigendrift.eigenpairs.network_checks import check_sample
 from eigendrift.numerics import full_precision
+from eigendrift.training.torch_networks import ACTIVATIONS
 
-# Vectors of a block are worked on together while their activations in a layer have at most so many columns:
-# wider products are no faster, and memory stays that of a few passes through the network.
+# Vectors of a block are multiplied together while their activations in a layer have at most this many
+# columns. Wider products are no faster, and they take the memory of more passes through the network.
 COLUMNS = 128
-# A processor's caches hold the activations of so many rows; more at once run at the speed of its memory.
+# A processor's caches hold the activations of this many rows. More rows at once run at the speed of memory.
 CACHED_ROWS = 4_096
 
 
 @dataclass(frozen=True)
+class Part:
+    """The part of one layer in a block of b flat vectors, as views, so that writing to them fills the block.
+
+    Attributes:
+        weights: (b, fan-out, fan-in).
+        biases: (b, fan-out); None for a layer without.
+    """
+
+    weights: torch.Tensor
+    biases: torch.Tensor | None
+
+
+def is_perceptron(model: nn.Module) -> bool:
+    """Return whether a network is linear layers with one known elementwise activation between each two.
+
+    Anything that could make a layer compute something else, such as a hook or a parametrization, rules it
+    out.
+    """
+    layers = layers_of(model)
+    if _has_any_global_hook():  # type: ignore[no-untyped-call]
+        return False
+    linear, between = layers[::2], layers[1::2]
+    own = [parameter for layer in linear for parameter in layer.parameters()]
+    return (
+        len(layers) % 2 == 1
+        and all(type(layer) is nn.Linear for layer in linear)
+        and all(type(layer) in ACTIVATIONS.values() for layer in between)
+        and not any(getattr(layer, "inplace", False) for layer in between)
+        and all(_is_plain(module) for module in model.modules())
+        and all(one is other for one, other in zip_longest(own, model.parameters()))
+    )
+
+
+def fits_perceptron(model: nn.Module, inputs: torch.Tensor) -> bool:
+    """Return whether samples reach the first layer of a perceptron as vectors."""
+    return inputs.dim() == 2 or (inputs.dim() > 2 and isinstance(next(model.children()), nn.Flatten))  # noqa: PLR2004
+
+
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """Return the layers of an nn.Sequential without a leading nn.Flatten; for other networks, no layers."""
+    layers = list(model) if type(model) is nn.Sequential else []
+    first = layers[0] if layers else None
+    flattens = type(first) is nn.Flatten and first.start_dim == 1 and first.end_dim == -1
+    return layers[1:] if flattens else layers
+
+
+def perceptron_layers(
+    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> list[nn.Module]:
+    """Return the layers of a network that `is_perceptron`, after checking that the sample fits it.
+
+    Raises:
+        TypeError: If inputs or targets are no tensors.
+        ValueError: If the network is no perceptron; the inputs (n, …) do not have the number of features that
+            its first layer takes, or the dtype and device of ``weights``; or the targets (n,) are not labels
+            of its classes.
+    """
+    check_sample(inputs, targets)
+    if not is_perceptron(model):
+        raise ValueError("the network is not linear layers with one activation between each two")
+    layers = layers_of(model)
+    first = next(layers[0].parameters())
+    if not fits_perceptron(model, inputs) or inputs[:1].numel() != first.shape[1]:
+        raise ValueError(
+            f"the inputs have shape {tuple(inputs.shape)}, "
+            f"the first layer takes {first.shape[1]} features of each sample"
+        )
+    if inputs.dtype != weights.dtype or inputs.device != weights.device:
+        raise ValueError(
+            f"the inputs are {inputs.dtype} on {inputs.device}, "
+            f"the weights are {weights.dtype} on {weights.device}"
+        )
+    check_labels(targets, next(layers[-1].parameters()).shape[0])
+    return layers
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Return whether a module computes exactly what its class does."""
+    hooks = (value for name, value in vars(module).items() if name.endswith("_hooks"))
+    plain = {"weight", "bias"} if isinstance(module, nn.Linear) else set()
+    return not any(hooks) and "forward" not in vars(module) and set(module._parameters) <= plain
+
+
+def by_layer(block: torch.Tensor, layers: Sequence[nn.Linear]) -> list[Part]:
+    """Return the part of each layer in a block (b, N) of flat vectors."""
+    own = [(layer.weight, layer.bias) for layer in layers]
+    sizes = [tensor.numel() for pair in own for tensor in pair if tensor is not None]
+    pieces = iter(torch.split(block, sizes, dim=1))
+    return [
+        Part(next(pieces).view(-1, *weight.shape), None if bias is None else next(pieces))
+        for weight, bias in own
+    ]
+
+
+def derivatives(
+    activation: nn.Module, at: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Return σ, σ' and σ'' of an elementwise activation at z; None for σ'' if it is zero everywhere."""
+    with torch.enable_grad():
+        at = at.detach().requires_grad_()
+        value = activation(at)
+        (slope,) = torch.autograd.grad(value.sum(), at, create_graph=True)
+        (bend,) = torch.autograd.grad(slope.sum(), at, materialize_grads=True)
+    return value.detach(), slope.detach(), bend if bend.any() else None
+
+
+@dataclass(frozen=True)
 class _Pass:
-    """One pass of n rows through the network; the lists of hidden layers are one shorter than those of all.
+    """What products over n rows need besides the vectors, in lists with one entry for each layer.
 
     Attributes:
         inputs: (n, fan-in) of every layer: the sample, then a = σ(z) of each hidden layer.
@@ -45,7 +156,7 @@ class _Pass:
 
 @dataclass(frozen=True)
 class _Direction:
-    """What belongs to one layer of a block of b vectors, as the matrix products take it.
+    """The part of one layer in a block of b vectors, in the shapes that the matrix products take.
 
     Attributes:
         onward: (fan-in, b × fan-out), every V transposed.
@@ -60,9 +171,9 @@ class _Direction:
 
 @dataclass(frozen=True)
 class _Memory:
-    """One memory for a layer's n rows and b vectors, in the shapes in which it is worked on.
+    """Memory for a layer's n rows and b vectors, in the shapes that are used.
 
-    Views take a processor longer than some of the work on small networks, so they are made once.
+    On small networks, making a view takes longer than some of the work, so views are made once.
 
     Attributes:
         whole: (n, b, fan-out).
@@ -93,7 +204,13 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
         R\{\partial L/\partial W_l\} = R\{\delta_l\} a_{l-1}^T + \delta_l R\{a_{l-1}\}^T, \quad
         R\{\partial L/\partial b_l\} = R\{\delta_l\}
 
-    All that does not depend on v is prepared; a block of vectors shares the matrix products with it.
+    Whatever does not depend on v is prepared, and a block of vectors shares the matrix products.
+
+    `eigendrift.eigenpairs.batched_perceptrons.PerceptronStack` has the same formulas for several networks.
+    The two classes do not share their products because they need different layouts. All b vectors of a block
+    share the network's weights, so here they make one wide product, (n, fan-in) with (fan-in, b × fan-out).
+    Several networks have different weights, so there every product is a batch of small ones, which has to
+    have features before samples to read memory in order.
     """
 
     @full_precision()
@@ -107,11 +224,10 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
         """Prepare the operator.
 
         Args:
-            model: A network that `is_perceptron`, on the device and in the dtype that its Hessian is wanted
-                for.
+            model: A network that `is_perceptron`, in the dtype and on the device for its Hessian.
             inputs: (n, …) on the model's device.
             targets: int64 (n,) class labels on the model's device.
-            chunk_size: Samples that one pass works on; None for all at once.
+            chunk_size: Samples in one pass; None for all at once.
 
         Raises:
             ValueError: If ``model`` is no perceptron, or inputs or labels do not fit it; or as
@@ -181,9 +297,9 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
     def _forward(
         self, prepared: _Pass, directions: list[_Direction], vectors: int
     ) -> tuple[list[_Memory], list[_Memory]]:
-        """Return R{z} of every layer and R{a} of every hidden one.
+        """Return R{z} of every layer and R{a} of every hidden layer.
 
-        Where σ'' vanishes, R{z} is not needed again and R{a} takes its place.
+        Where σ'' vanishes, R{z} is not needed again, and R{a} overwrites it.
         """
         outputs: list[_Memory] = []
         activations: list[_Memory] = []
@@ -226,7 +342,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             given, behind = prepared.errors[index], activations[index - 1]
             mixed = given.T @ behind.wide
             weights.add_(mixed.view(len(mixed), len(weights), -1).transpose(0, 1))
-            # R{a} has served; R{δ} of the layer before takes its place.
+            # R{a} is not needed again, so R{δ} of the previous layer overwrites it.
             torch.mm(error.tall, self._linear[index].weight, out=behind.tall)
             behind.wide.addmm_(given, directions[index].back)
             behind.whole.mul_(prepared.slopes[index - 1])
@@ -236,7 +352,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             error = behind
 
     def _memory_of(self, purpose: str, index: int, rows: int, vectors: int) -> _Memory:
-        """Return memory for a layer's rows, kept because fresh memory is slow to touch."""
+        """Return memory for a layer's rows, which is kept because fresh memory is slow to touch."""
         key = (purpose, index, rows, vectors)
         if key not in self._views:
             width = self._linear[index].out_features
@@ -251,7 +367,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
 
 def _direction(part: Part) -> _Direction:
     return _Direction(
-        # In order of memory: that is faster for a layer with few units.
+        # Contiguous, which is faster for a layer with few units.
         onward=part.weights.permute(2, 0, 1).flatten(1).contiguous(),
         back=part.weights.transpose(0, 1).flatten(1),
         biases=None if part.biases is None else part.biases.flatten(),

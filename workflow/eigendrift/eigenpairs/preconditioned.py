@@ -1,7 +1,7 @@
 """A Hessian as an adaptive optimizer sees it: P^(−1/2) H P^(−1/2), for a diagonal P.
 
-In the coordinates φ = P^(1/2) θ the preconditioned step −η P⁻¹ ∂L/∂θ is a plain one, −η ∂L/∂φ, and this is
-the Hessian. It has the eigenvalues of P⁻¹H, and is symmetric.
+In the coordinates φ = P^(1/2) θ, the preconditioned step −η P⁻¹ ∂L/∂θ is the plain step −η ∂L/∂φ, and this is
+the Hessian. The matrix is symmetric and has the eigenvalues of P⁻¹H.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from eigendrift.numerics import full_precision
 
 
 class PreconditionedOperator:
-    """S H S of a symmetric operator H and a diagonal S.
+    """S H S for a symmetric operator H and a diagonal S.
 
     Attributes:
         size: N.
@@ -29,28 +29,25 @@ class PreconditionedOperator:
             scale: The diagonal of S, (N,): P^(−1/2), on the operator's device and in its dtype.
 
         Raises:
-            ValueError: The diagonal is not of length N, or not of the operator's dtype and device.
+            ValueError: If the diagonal does not have length N or the operator's dtype and device.
         """
         self.size, self.device, self.dtype = operator.size, operator.device, operator.dtype
-        if scale.shape != (self.size,):
-            raise ValueError(f"the diagonal has shape {tuple(scale.shape)}, expected ({self.size},)")
-        _check_kind(scale, operator)
         self._operator = operator
-        self._scale = scale.detach()
+        self._scale = _checked(scale, operator, (self.size,))
 
     @full_precision()
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the product with a vector (N,), or the products (b, N) with each of b rows (b, N).
 
         Raises:
-            ValueError: The vectors are not of the operator's size, dtype and device.
+            ValueError: If the vectors do not have the operator's size, dtype and device.
         """
         block = rows_of(vectors, self)
         return (self._scale * (self._operator @ (self._scale * block))).view_as(vectors)
 
 
 class PreconditionedStack:
-    """The same of several operators that are multiplied together.
+    """S H S for each of several operators H with a diagonal S of its own, multiplied at once.
 
     Attributes:
         size: N.
@@ -66,21 +63,18 @@ class PreconditionedStack:
             scales: (C, N), the diagonal of each S.
 
         Raises:
-            ValueError: There are not as many diagonals of that length, dtype and device.
+            ValueError: If the diagonals do not have this shape or the operators' dtype and device.
         """
         self.size, self.device, self.dtype = operators.size, operators.device, operators.dtype
-        if scales.shape != (expected := (len(operators), self.size)):
-            raise ValueError(f"the diagonals have shape {tuple(scales.shape)}, expected {expected}")
-        _check_kind(scales, operators)
         self._operators = operators
-        self._scales = scales.detach()
+        self._scales = _checked(scales, operators, (len(operators), self.size))
 
     def __len__(self) -> int:
         """Return C."""
         return len(self._operators)
 
     def __getitem__(self, index: int) -> SymmetricOperator:
-        """Return one of them."""
+        """Return one of the operators."""
         return PreconditionedOperator(self._operators[index], self._scales[index])
 
     @full_precision()
@@ -90,9 +84,14 @@ class PreconditionedStack:
         return scales * self._operators.products(scales * vectors, indices)
 
 
-def _check_kind(diagonals: torch.Tensor, operator: SymmetricOperator | OperatorStack) -> None:
+def _checked(
+    diagonals: torch.Tensor, operator: SymmetricOperator | OperatorStack, shape: tuple[int, ...]
+) -> torch.Tensor:
+    if diagonals.shape != shape:
+        raise ValueError(f"the diagonal has shape {tuple(diagonals.shape)}, expected {shape}")
     if diagonals.dtype != operator.dtype or diagonals.device != operator.device:
         raise ValueError(
             f"the diagonal is {diagonals.dtype} on {diagonals.device}, "
             f"expected {operator.dtype} on {operator.device}"
         )
+    return diagonals.detach()

@@ -1,9 +1,9 @@
 """The state of a network and its loss at one moment, which can be restored while something is computed.
 
-An operator must not follow a network that goes on training, so it keeps a copy of the weights. But it must
-differentiate by the network's own parameters: the loss may read them, as a weight penalty does, and so may
-whatever runs during the backward pass, as activation checkpointing does. So the operator works on the network
-itself. It exchanges the current values for its own, and exchanges them back when it is done.
+An operator must not change while its network goes on training, so it keeps a copy of the weights. But it must
+differentiate by the network's own parameters, which the loss may read, for example in a weight penalty, and
+code that runs during the backward pass, for example activation checkpointing. So the operator works on the
+network itself. It swaps in its own values, and swaps the current values back when it is done.
 """
 
 from collections import OrderedDict
@@ -16,16 +16,16 @@ from typing import Any
 import torch
 from torch import nn
 
-# Two operators of one network, or of two that share layers, must not exchange its values at the same time.
+# Two operators of one network, or of networks that share layers, must not swap values at the same time.
 _ONE_AT_A_TIME = RLock()
 
 
 class Snapshot:
-    """The parameters, buffers, attributes and modes of a network and its loss, as they are at one moment.
+    """The parameters, buffers, attributes and modes of a network and its loss at one moment.
 
     Attributes:
         parameters: The network's own parameters by name, in ``model.parameters()`` order.
-        values: Their values.
+        values: The values of the parameters.
     """
 
     def __init__(self, model: nn.Module, loss: object = None, values: nn.Module | None = None) -> None:
@@ -33,7 +33,7 @@ class Snapshot:
 
         Args:
             model: The network.
-            loss: The loss; if it is a module or the method of one, that module's state is kept as well.
+            loss: The loss. If it is a module or a module's method, the module's state is kept as well.
             values: Network of the same architecture to copy parameters and buffers from; None for ``model``.
         """
         values = model if values is None else values
@@ -61,13 +61,13 @@ class Snapshot:
         """Restore the saved state, and return to the current state on exit, even after an error.
 
         Raises:
-            ValueError: If a parameter is changed in place meanwhile.
+            ValueError: If the network or the loss changes a parameter in place.
         """
         with _ONE_AT_A_TIME, ExitStack() as undo:
             self._check_values()
             for module, attributes in self._attributes.items():
                 undo.callback(object.__setattr__, module, "__dict__", vars(module))
-                # A copy, because a network may count its calls, or batch norm average over them.
+                # A copy, because a network may count its calls, and batch norm may average over calls.
                 fresh = {**_copied(attributes), "_buffers": _cloned(attributes["_buffers"])}
                 object.__setattr__(module, "__dict__", fresh)
             for parameter, value in self._exchanged():
@@ -76,7 +76,7 @@ class Snapshot:
             for parameter in self.parameters.values():
                 undo.callback(parameter.requires_grad_, parameter.requires_grad)
                 parameter.requires_grad_()
-                # Hooks on parameters change gradients for the optimizer, such as by clipping.
+                # Hooks on parameters change gradients for the optimizer, for example by clipping.
                 if hooks := parameter._backward_hooks:
                     undo.callback(setattr, parameter, "_backward_hooks", hooks)
                     parameter._backward_hooks = None
@@ -90,7 +90,7 @@ class Snapshot:
             self._check_values()
 
     def check_unchanged(self) -> None:
-        """Check that the values are those of the network now, right after they were copied and used.
+        """Check, after first use, that the network still has the same values.
 
         Raises:
             ValueError: If the network or the loss has changed them.
@@ -101,10 +101,10 @@ class Snapshot:
         self._check_values()
 
     def state(self) -> list[object]:
-        """Return what decides whether a graph of the parameters can still be used, while they are restored.
+        """Return a state that changes when a graph of the restored parameters can no longer be used.
 
-        A graph refers to a parameter by a node, which changes when the parameter is converted, and checks its
-        version, which changes when it is updated in place. Neither depends on the parameter's current values.
+        A graph refers to a parameter by a node, which changes when the parameter is converted, and checks the
+        parameter's version, which changes with updates in place. Neither depends on current values.
         """
         parameters = self.parameters.values()
         nodes = [torch.autograd.graph.get_gradient_edge(parameter).node for parameter in parameters]
@@ -126,7 +126,7 @@ class Snapshot:
 
 
 def _modules_of(loss: object) -> list[nn.Module]:
-    """Return the modules of a loss that is a module or a method of one."""
+    """Return the modules of a loss that is a module or a module's method; for other losses, none."""
     owner = loss if isinstance(loss, nn.Module) else getattr(loss, "__self__", None)
     if not isinstance(owner, nn.Module):
         return []
@@ -135,7 +135,7 @@ def _modules_of(loss: object) -> list[nn.Module]:
 
 
 def _copied(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return attributes, with copies of dictionaries (of submodules, hooks, …), lists and sets."""
+    """Return attributes with copies of dictionaries (of submodules, hooks, …), lists and sets."""
     return {
         name: copy(value) if type(value) in (dict, OrderedDict, list, set) else value
         for name, value in attributes.items()

@@ -1,4 +1,4 @@
-"""Which eigenvectors stay on disk, and in which precision."""
+"""Eigenpairs on disk: which eigenvectors are kept, and in which precision."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,12 +32,12 @@ def write_eigenpairs(
     vectors = as_stored(pairs.columns["eigenvector"], storage)
     if whole is not None:
         write_store(whole, "eigenpairs", {**pairs.columns, "eigenvector": vectors}, attributes, pairs.summary)
-    remaining = kept(vectors, storage, settings["every"])
+    remaining = thinned(vectors, storage, settings["every"])
     write_store(store, "eigenpairs", {**pairs.columns, "eigenvector": remaining}, attributes, pairs.summary)
 
 
 def as_stored(vectors: Column, storage: Mapping[str, Any]) -> Column:
-    """Return eigenvectors in the precision in which they are stored.
+    """Return eigenvectors in the precision of the store.
 
     Args:
         vectors: float32 (checkpoint, rank, parameter), by record.
@@ -48,28 +48,28 @@ def as_stored(vectors: Column, storage: Mapping[str, Any]) -> Column:
     return vectors
 
 
-def kept(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:
-    """Return eigenvectors with NaN, which takes no space on disk, in place of those that are not kept.
+def thinned(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:
+    """Return eigenvectors with NaN, which takes no space on disk, instead of those that are not kept.
 
     Args:
         vectors: (checkpoint, rank, parameter), by record.
         storage: ``storage`` of the configuration: every n-th checkpoint of the run is kept, where n is
             ``every``, with its first ``ranks`` eigenvectors, or ``all``.
-        every: n if the vectors are at every n-th checkpoint of the run.
+        every: m if the vectors are from every m-th checkpoint of the run.
     """
     interval, ranks = storage["every"], None if storage["ranks"] == "all" else storage["ranks"]
 
-    def without_others(index: int, record: np.ndarray) -> np.ndarray:
-        left = np.full_like(record, np.nan)
+    def thinned_record(index: int, record: np.ndarray) -> np.ndarray:
+        kept = np.full_like(record, np.nan)
         if index * every % interval == 0:
-            left[:ranks] = record[:ranks]
-        return left
+            kept[:ranks] = record[:ranks]
+        return kept
 
-    return _Changed(vectors, without_others)
+    return _Changed(vectors, thinned_record)
 
 
 class _Changed(Records):
-    """Records that are changed when they are used."""
+    """Records that are changed when they are read."""
 
     def __init__(self, records: Column, change: Callable[[int, np.ndarray], np.ndarray]) -> None:
         self._records = records

@@ -1,56 +1,57 @@
-"""Symmetric operators, known by their products with vectors."""
+"""Symmetric operators, known by their products with vectors, and checks of what solvers are given."""
 
+import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Protocol
 
 import torch
 
 from eigendrift.errors import first_line
 
+# Products whose largest entry is beyond 2^±100 are rescaled: squares of float64 numbers over- or underflow
+# beyond 2^±511.
+SAFE_EXPONENT = 100
+# No operator may be more asymmetric than this, however large a solver's tolerance is.
+LARGEST_ASYMMETRY = 1e-3
+# Number of products that `checked_operator` uses.
+PRODUCTS_TO_CHECK = 2
 
-class SymmetricOperator(Protocol):
-    """A symmetric matrix of size N, known by its products with vectors.
+
+class _Vectors(Protocol):
+    """Attributes of operators.
 
     Attributes:
-        size: N.
+        size: N, the length of vectors.
         device: Where vectors must be.
         dtype: Dtype that vectors must have.
     """
 
     @property
-    def size(self) -> int: ...  # noqa: D102
+    def size(self) -> int: ...
     @property
-    def device(self) -> torch.device: ...  # noqa: D102
+    def device(self) -> torch.device: ...
     @property
-    def dtype(self) -> torch.dtype: ...  # noqa: D102
+    def dtype(self) -> torch.dtype: ...
+
+
+class SymmetricOperator(_Vectors, Protocol):
+    """A symmetric matrix of size N, known by its products with vectors."""
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return Hv for a vector (N,), or the products (b, N) with each of b rows (b, N)."""
         ...
 
 
-class OperatorStack(Protocol):
-    """Several symmetric operators of size N that are multiplied together.
-
-    Attributes:
-        size: N.
-        device: Where vectors must be.
-        dtype: Dtype that vectors must have.
-    """
-
-    @property
-    def size(self) -> int: ...  # noqa: D102
-    @property
-    def device(self) -> torch.device: ...  # noqa: D102
-    @property
-    def dtype(self) -> torch.dtype: ...  # noqa: D102
+class OperatorStack(_Vectors, Protocol):
+    """Several symmetric operators of size N that are multiplied at once."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of operators."""
         ...
 
     def __getitem__(self, index: int) -> SymmetricOperator:
-        """Return one of them."""
+        """Return one of the operators."""
         ...
 
     def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
@@ -84,7 +85,7 @@ class ScaledOperator:
 
 
 def length(vector: torch.Tensor) -> float:
-    """Return ‖v‖, summed in float64: on a CPU, float32 would lose 1e-5 of it over a million entries."""
+    """Return ‖v‖, summed in float64: in float32, a CPU would be off by 1e-5 over a million entries."""
     return float(torch.linalg.vector_norm(vector, dtype=torch.float64))
 
 
@@ -95,7 +96,7 @@ def standard_normal(operator: SymmetricOperator, generator: torch.Generator) -> 
 
 
 def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) -> torch.Tensor:
-    """Return a vector (N,) as one row (1, N), rows (b, N) as they are.
+    """Return a vector (N,) as one row (1, N), and rows (b, N) unchanged.
 
     Raises:
         TypeError: If the vectors are no tensor.
@@ -205,3 +206,158 @@ def not_finite() -> FloatingPointError:
 def random_signs(size: int, generator: torch.Generator) -> torch.Tensor:
     """Draw int8 (N,), entries 1 or −1 with equal probability, on the CPU."""
     return 2 * torch.randint(2, (size,), dtype=torch.int8, device="cpu", generator=generator) - 1
+
+
+def whole_number(name: str, value: object) -> int:
+    """Return a whole number of any type as an int.
+
+    Raises:
+        ValueError: If the value is not a whole number.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, expected a whole number")
+    return int(value)
+
+
+def check_count(count: int, size: int) -> None:
+    """Check that an operator of a given size has ``count`` eigenpairs.
+
+    Raises:
+        ValueError: If ``count`` is not a whole number from 1 to ``size``.
+    """
+    if not 1 <= whole_number("count", count) <= size:
+        raise ValueError(f"count is {count}, expected 1 to {size}, the size of the operator")
+
+
+def check_request(operator: SymmetricOperator, generator: torch.Generator) -> None:
+    """Check the arguments that all solvers share.
+
+    Raises:
+        TypeError: If the operator or the generator is of another type.
+        ValueError: If the operator or the generator is on a device that solvers cannot use.
+    """
+    kinds = {"size": Integral, "device": torch.device, "dtype": torch.dtype}
+    for name, kind in kinds.items():
+        if not isinstance(getattr(operator, name, None), kind):
+            expected = "whole number" if name == "size" else f"torch.{name}"
+            raise TypeError(
+                f"the operator, a {type(operator).__name__}, has no {name} that is a {expected}, expected an "
+                "object with size, device and dtype, such as hessian_operator returns"
+            )
+    if operator.size < 1:
+        raise ValueError(f"the operator has size {operator.size}, expected at least 1")
+    check_dtype_and_device("the operator", operator.dtype, operator.device)
+    check_generator(generator)
+
+
+def check_dtype_and_device(name: str, dtype: torch.dtype, device: torch.device) -> None:
+    """Check that the library can compute with a dtype and on a device.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if dtype not in (torch.float32, torch.float64):
+        advice = "use real numbers" if dtype.is_complex else "convert network and inputs with .float()"
+        raise ValueError(f"{name} is {dtype}, expected float32 or float64; {advice}")
+    if device.type in ("mps", "meta"):
+        lacks = "which has no float64" if device.type == "mps" else "which holds no numbers"
+        raise ValueError(f"{name} is on {device}, {lacks}; move the network and its inputs with .to('cpu')")
+
+
+def check_generator(generator: torch.Generator) -> None:
+    """Check a generator. For None, torch would use its global generator.
+
+    Raises:
+        TypeError: If it is no generator.
+        ValueError: If it is not on the CPU.
+    """
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator is {generator!r}, expected one such as torch.Generator().manual_seed(0)")
+    if generator.device.type != "cpu":
+        raise ValueError(
+            f"generator is on {generator.device}, expected one on the CPU, such as "
+            "torch.Generator().manual_seed(0)"
+        )
+
+
+def checked_operator(operator: SymmetricOperator) -> tuple[SymmetricOperator, float]:
+    """Check an operator on two random vectors, see `check_symmetry`.
+
+    Returns:
+        The operator, rescaled if its products need it, and the power of two that it is multiplied by.
+    """
+    vectors = standard_normal(operator, torch.Generator().manual_seed(1)), second_probe(operator)
+    # The operator may write all its products to the same memory.
+    images = [finite_product(operator, vector).clone() for vector in vectors]
+    factor = check_symmetry(operator, vectors, images)
+    return (operator if factor == 1 else ScaledOperator(operator, factor)), factor
+
+
+def check_symmetry(
+    operator: SymmetricOperator,
+    vectors: Sequence[torch.Tensor],
+    images: Sequence[torch.Tensor],
+    tolerance: float = LARGEST_ASYMMETRY,
+) -> float:
+    """Check that an operator is symmetric, repeats its products, and is not too small for its dtype.
+
+    For random vectors v and w, ⟨w, Hv⟩ = ⟨v, Hw⟩. The two sides come from two separate products, so they also
+    differ if H changes from call to call. Relative to their typical size ‖w‖ ‖Hv‖ / √N, well-conditioned
+    products differ by a few roundings ε. They may differ by √ε or by the tolerance, whichever is larger.
+
+    Args:
+        operator: H, of size N.
+        vectors: v and w, random (N,).
+        images: Hv and Hw (N,), finite, from separate calls.
+        tolerance: Relative error that the solver accepts in its results.
+
+    Returns:
+        The power of two to multiply the operator by before its products are squared; usually 1.
+
+    Raises:
+        FloatingPointError: If products are so small that their dtype holds few digits of them.
+        ValueError: If the operator is not symmetric, or changes from call to call.
+    """
+    limits = torch.finfo(operator.dtype)
+    largest = max(image.abs().max().item() for image in images)
+    if 0 < largest < limits.tiny / limits.eps:
+        advice = ", or use float64" if operator.dtype == torch.float32 else ""
+        raise FloatingPointError(
+            f"products with the operator are about {largest:.1g}, too small for {operator.dtype} to hold "
+            f"their digits; multiply the loss by a large number{advice}"
+        )
+    exponent = math.frexp(largest)[1]
+    factor = 2.0**-exponent if abs(exponent) > SAFE_EXPONENT else 1.0
+    (v, w), (image_of_v, image_of_w) = vectors, (images[0] * factor, images[1] * factor)
+    allowed = max(limits.eps**0.5, min(tolerance, LARGEST_ASYMMETRY))
+    difference = abs(w.double() @ image_of_v.double() - v.double() @ image_of_w.double()).item()
+    usual = (length(w) * length(image_of_v) + length(v) * length(image_of_w)) / math.sqrt(operator.size)
+    if difference > allowed * usual:
+        again = finite_product(operator, v) * factor
+        repeats = length(again - image_of_v) <= allowed * length(image_of_v)
+        raise ValueError(_why_not(difference / usual, repeats))
+    return factor
+
+
+def second_probe(operator: SymmetricOperator) -> torch.Tensor:
+    """Return the second random vector (N,) of the check; the first is the start vector of an iteration.
+
+    This vector is always the same, so that the check draws nothing from the caller's generator.
+    """
+    return standard_normal(operator, torch.Generator().manual_seed(2))
+
+
+def _why_not(difference: float, repeats: bool) -> str:
+    """Return what is wrong with an operator, given its relative asymmetry and whether products repeat."""
+    if not repeats:
+        return (
+            "the operator returns a different product each time it is applied to the same vector; usual "
+            "causes are dropout or batch norm in training mode (call model.eval()), nondeterministic kernels "
+            "(call torch.use_deterministic_algorithms(True)) and reduced precision"
+        )
+    return (
+        "the operator is not symmetric: for random vectors, ⟨w, Hv⟩ and ⟨v, Hw⟩ differ by "
+        f"{difference:.1g}, relative to their typical size; usual causes are reduced precision (use float64 "
+        "throughout), an operation whose second derivative is wrong, and dropout or batch norm in training "
+        "mode (call model.eval())"
+    )

@@ -1,12 +1,12 @@
 """The trace of a symmetric operator by Hutch++ (Meyer, Musco, Musco & Woodruff 2021, SOSA).
 
-An orthonormal basis Q of H S, S random, captures the eigenvalues of largest magnitude. Their share of the
-trace is computed, and only that of the rest is estimated (Hutchinson 1989):
+An orthonormal basis Q of H S, with S random, captures the eigenvalues of largest magnitude. Their share of
+the trace is computed exactly, and only the rest is estimated (Hutchinson 1989):
 
     tr H ≈ tr(Qᵀ H Q) + mean over random signs g of gᵀ (1 − Q Qᵀ) H (1 − Q Qᵀ) g
 
-which is right on average for any Q. To a relative error ε of a semidefinite operator it needs of order 1/ε
-products, where Hutchinson's estimator alone needs 1/ε².
+which is right on average for any Q. For a relative error ε, a semidefinite operator needs of order 1/ε
+products, compared with 1/ε² for Hutchinson's estimator alone.
 """
 
 import math
@@ -15,12 +15,19 @@ from dataclasses import dataclass
 
 import torch
 
-from eigendrift.eigenpairs.operator_checks import PRODUCTS_TO_CHECK, check_request, checked_operator
-from eigendrift.eigenpairs.options import whole_number
-from eigendrift.eigenpairs.symmetric import SymmetricOperator, finite_product, random_signs, standard_normal
+from eigendrift.eigenpairs.symmetric import (
+    PRODUCTS_TO_CHECK,
+    SymmetricOperator,
+    check_request,
+    checked_operator,
+    finite_product,
+    random_signs,
+    standard_normal,
+    whole_number,
+)
 from eigendrift.numerics import full_precision
 
-# One for the sketch, one for its share, and two random vectors, without which there is no standard error.
+# One for the sketch, one for its share, and two random vectors, which a standard error needs.
 FEWEST_PRODUCTS = 4
 
 
@@ -30,9 +37,9 @@ class Trace:
 
     Attributes:
         estimate: The trace, right on average.
-        standard_error: Standard deviation of the estimate over the random signs, the sketch being given, from
-            the spread over the signs drawn. Zero up to rounding where the sketch captured the whole range of
-            the operator, and zero where the trace is exact.
+        standard_error: Standard deviation of the estimate over the random signs for a given sketch, from the
+            spread over the drawn signs. Zero up to rounding if the sketch captured the whole range of the
+            operator, and zero if the trace is exact.
         products: Products used, including the two that check the operator.
     """
 
@@ -45,8 +52,8 @@ class Trace:
 def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: int = 90) -> Trace:
     """Estimate the trace of ``operator``.
 
-    A third of the products, rounded down, makes the sketch H S, as many compute the share of its span, and
-    those that remain estimate the rest. If N products are allowed, N unit vectors yield the trace exactly.
+    A third of the products, rounded down, make the sketch H S, another third computes the share of its span,
+    and the remaining ones estimate the rest. If N products are allowed, N unit vectors give the exact trace.
 
     Memory is about five blocks of products / 3 vectors of size N.
 
@@ -56,8 +63,8 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
         products: Products for the estimate; all are used, or N if that is less. Two more check the operator.
 
     Raises:
-        ValueError: If ``products`` is less than 4 and than N, or the operator is not symmetric or changes
-            from call to call.
+        ValueError: If ``products`` is less than 4 and less than N, or the operator is not symmetric or
+            changes from call to call.
         TypeError: If ``operator`` or ``generator`` is of another type.
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
@@ -73,7 +80,7 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
     basis = _captured(operator, rank, generator)
     captured = _quadratic_forms(operator, basis).sum().item()
     count = products - 2 * rank
-    # Signs vary the estimate less than Gaussian vectors do; they are exact on a diagonal.
+    # Signs give the estimate a smaller variance than Gaussian vectors; they are exact for a diagonal matrix.
     probes = _block(operator, (random_signs(operator.size, generator) for _ in range(count)), count)
     probes -= (probes @ basis.T) @ basis
     rest = _quadratic_forms(operator, probes)
@@ -85,9 +92,9 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
 
 
 def _captured(operator: SymmetricOperator, rank: int, generator: torch.Generator) -> torch.Tensor:
-    """Return orthonormal rows (rank, N) whose span is that of H S.
+    """Return orthonormal rows (rank, N) with the span of H S.
 
-    S is Gaussian: then H S has the range of any H of no larger rank, while few random signs often coincide.
+    S is Gaussian, so that H S has the range of any H of no larger rank; few random signs often coincide.
     """
     normal = (standard_normal(operator, generator) for _ in range(rank))
     sketch = finite_product(operator, _block(operator, normal, rank))
@@ -106,6 +113,6 @@ def _block(operator: SymmetricOperator, vectors: Iterator[torch.Tensor], count: 
 def _quadratic_forms(operator: SymmetricOperator, block: torch.Tensor) -> torch.Tensor:
     """Return vᵀHv of each row (b, N), float64 (b,) on the CPU."""
     images = finite_product(operator, block)
-    # Row by row, because float64 copies of both blocks would be the largest tensors here.
+    # Row by row, because float64 copies of both blocks would be the largest tensors in memory.
     forms = [row.double() @ image.double() for row, image in zip(block, images, strict=True)]
     return torch.stack(forms).cpu()

@@ -10,13 +10,12 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from eigendrift.eigenpairs.hessian import Loss, Reduction
+from eigendrift.eigenpairs.hessian import Reduction
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
-from eigendrift.eigenpairs.network_checks import check_model, unwrapped
-from eigendrift.eigenpairs.operator_checks import check_generator
+from eigendrift.eigenpairs.network_checks import Loss, check_model, unwrapped
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.eigenpairs.options import check_count, whole_number
 from eigendrift.eigenpairs.snapshot import Snapshot
+from eigendrift.eigenpairs.symmetric import check_count, check_generator, whole_number
 from eigendrift.null.sampling import permute_within, uniform_frame
 from eigendrift.numerics import full_precision, seeded
 

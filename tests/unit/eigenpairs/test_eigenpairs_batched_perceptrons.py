@@ -71,14 +71,6 @@ def test_products_are_those_of_each_network(name: str, networks: list[int]) -> N
     assert torch.equal(vectors, kept)
 
 
-def test_selections_in_any_order() -> None:
-    stack, each = stack_and_each(NETWORKS["tanh"])
-    for networks in ([0, 1, 2, 3], [1, 3], [0, 2], [1], [1, 3], [0, 1, 2, 3]):
-        vectors = random_rows(NETWORKS["tanh"], len(networks), 3)
-        expected = torch.stack([each[index] @ row for index, row in zip(networks, vectors, strict=True)])
-        torch.testing.assert_close(stack.products(vectors, networks), expected, rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_network_has_its_own_operator(name: str) -> None:
     stack, each = stack_and_each(NETWORKS[name])

@@ -1,8 +1,7 @@
-"""Networks, losses and vectors as people bring them: each works, or one sentence says what to do."""
+"""Networks, losses and vectors of many kinds: each works, or one sentence says what to do."""
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch.nn.functional import (
 from torch.nn.utils import parametrizations
 
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
+from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
@@ -38,9 +38,24 @@ def perceptron() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
 
 
+class Around(nn.Module):
+    """A network around a perceptron."""
+
+    def __init__(self, compute: Callable[[nn.Module, torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.inner, self.compute = perceptron(), compute
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        return self.compute(self.inner, inputs)
+
+
+def check(operator: HessianOperator[Any], expected: torch.Tensor, atol: float = 1e-12) -> None:
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=atol)
+
+
 @pytest.fixture
 def compiler() -> Iterator[None]:
-    # What the compiler says of itself at import is not this test's.
+    # The compiler's own warnings at import do not matter here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -74,17 +89,15 @@ def test_compiled_networks(
     loss: Callable[..., torch.Tensor],
 ) -> None:
     expected = dense_hessian(perceptron(), cross_entropy, inputs, targets)
-    operator = hessian_operator(make(), loss, inputs, targets, chunk_size)
-    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    check(hessian_operator(make(), loss, inputs, targets, chunk_size), expected)
 
 
 @pytest.mark.usefixtures("compiler")
-def test_a_compiled_perceptron_is_one(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_a_compiled_perceptron_gets_the_fast_operator(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     operator = hessian_operator(wholly_compiled(), cross_entropy, inputs, targets)
     assert isinstance(operator, PerceptronHessian)
     loss = torch.compile(lambda z, y: cross_entropy(z, y))
-    other = hessian_operator(wholly_compiled(), loss, inputs, targets)
-    torch.testing.assert_close(matrix_of(other), matrix_of(operator), rtol=0, atol=1e-12)
+    check(hessian_operator(wholly_compiled(), loss, inputs, targets), matrix_of(operator))
 
 
 def test_data_parallel_networks(inputs: torch.Tensor, targets: torch.Tensor) -> None:
@@ -104,7 +117,7 @@ def test_data_parallel_networks(inputs: torch.Tensor, targets: torch.Tensor) -> 
 
 
 class Delegating(nn.Module):
-    """As wrappers of other libraries, it has the attributes of what it wraps."""
+    """Like wrappers of other libraries, it has the attributes of the wrapped network."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -123,25 +136,18 @@ class Delegating(nn.Module):
 @pytest.mark.usefixtures("compiler")
 def test_wrappers_around_compiled_networks_count(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     operator = hessian_operator(Delegating(wholly_compiled()), cross_entropy, inputs, targets)
-    expected = dense_hessian(Delegating(perceptron()), cross_entropy, inputs, targets)
-    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    check(operator, dense_hessian(Delegating(perceptron()), cross_entropy, inputs, targets))
 
 
-class Derivative(nn.Module):
-    """As networks of physics, its output is a derivative by its input."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = perceptron()
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        inputs = inputs.detach().clone().requires_grad_()
-        return torch.autograd.grad(self.inner(inputs).sum(), inputs, create_graph=True)[0]
+def derivative(inner: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """The derivative by the inputs, as in networks of physics."""
+    inputs = inputs.detach().clone().requires_grad_()
+    return torch.autograd.grad(inner(inputs).sum(), inputs, create_graph=True)[0]
 
 
-@pytest.mark.parametrize("chunk_size", [None, 1, 4])
+@pytest.mark.parametrize("chunk_size", [None, 4])
 def test_networks_that_differentiate(inputs: torch.Tensor, chunk_size: int | None) -> None:
-    model = Derivative()
+    model = Around(derivative)
     operator = hessian_operator(model, mse_loss, inputs, inputs, chunk_size)
     with torch.no_grad():
         product = operator @ torch.ones(operator.size, dtype=DOUBLE)
@@ -149,17 +155,9 @@ def test_networks_that_differentiate(inputs: torch.Tensor, chunk_size: int | Non
     gradients = []
     for shift in (1e-5, -1e-5):
         nn.utils.vector_to_parameters(flat + shift, model.parameters())
-        parts = torch.autograd.grad(
-            mse_loss(model(inputs), inputs), list(model.parameters()), allow_unused=True
-        )
-        gradients.append(
-            torch.cat(
-                [
-                    (torch.zeros_like(p) if g is None else g).flatten()
-                    for g, p in zip(parts, model.parameters(), strict=True)
-                ]
-            )
-        )
+        loss, parameters = mse_loss(model(inputs), inputs), list(model.parameters())
+        parts = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        gradients.append(nn.utils.parameters_to_vector(parts))
     torch.testing.assert_close(product, (gradients[0] - gradients[1]) / 2e-5, rtol=1e-6, atol=1e-8)
 
 
@@ -174,102 +172,44 @@ def test_recurrent_networks(targets: torch.Tensor, kind: type[nn.RNNBase], chunk
             self.double()
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            # cuDNN, where it is, must be off: its recurrent layers have no second derivative.
+            # cuDNN must be off, because its recurrent layers have no second derivative.
             assert not torch.backends.cudnn.enabled
             return self.readout(self.recurrent(inputs)[0][:, -1])
 
     assert torch.backends.cudnn.enabled
     inputs = torch.randn(SAMPLES, 4, 2, dtype=DOUBLE, generator=random())
-    matrix = matrix_of(hessian_operator(Last(), cross_entropy, inputs, targets, chunk_size))
+    operator = hessian_operator(Last(), cross_entropy, inputs, targets, chunk_size)
     assert torch.backends.cudnn.enabled
-    torch.backends.cudnn.enabled = False
-    try:
+    with torch.backends.cudnn.flags(enabled=False):
         expected = dense_hessian(Last(), cross_entropy, inputs, targets)
-    finally:
-        torch.backends.cudnn.enabled = True
-    torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-13)
-
-
-@dataclass
-class Output:
-    logits: torch.Tensor
-
-
-class Wrapped(nn.Module):
-    """As networks of `transformers`, it returns an object."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = perceptron()
-
-    def forward(self, inputs: torch.Tensor) -> Output:
-        return Output(self.inner(inputs))
+    check(operator, expected, 1e-13)
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
-def test_networks_that_return_an_object(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
-) -> None:
-    with pytest.raises(
-        ValueError, match=r"the loss fails on the network's output, a Output, .* loss\(o\.logits, y\)"
-    ):
-        hessian_operator(Wrapped(), cross_entropy, inputs, targets, chunk_size)
-    operator = hessian_operator(
-        Wrapped(), lambda o, y: cross_entropy(o.logits, y), inputs, targets, chunk_size
-    )
-    expected = dense_hessian(perceptron(), cross_entropy, inputs, targets)
-    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize(
-    ("make", "advice"),
-    [(lambda z: {"logits": z}, r"loss\(o\['logits'\], y\)"), (lambda z: (z, None), r"loss\(o\[0\], y\)")],
-    ids=["dictionary", "tuple"],
+    ("wrap", "take", "advice"),
+    [
+        (lambda z: SimpleNamespace(logits=z), lambda o: o.logits, r"loss\(o\.logits, y\)"),
+        (lambda z: {"logits": z}, lambda o: o["logits"], r"loss\(o\['logits'\], y\)"),
+        (lambda z: (z, None), lambda o: o[0], r"loss\(o\[0\], y\)"),
+    ],
+    ids=["object", "dictionary", "tuple"],
 )
-def test_networks_that_return_several_tensors(
-    inputs: torch.Tensor, targets: torch.Tensor, make: Callable[[torch.Tensor], object], advice: str
+def test_networks_that_return_no_tensor(
+    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None, wrap: Any, take: Any, advice: str
 ) -> None:
-    class Several(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = perceptron()
-
-        def forward(self, inputs: torch.Tensor) -> object:
-            return make(self.inner(inputs))
-
+    model = Around(lambda inner, x: wrap(inner(x)))
     with pytest.raises(ValueError, match=f"the loss fails on the network's output, a .*{advice}"):
-        hessian_operator(Several(), cross_entropy, inputs, targets)
-
-
-def sparse() -> nn.Module:
-    return nn.Sequential(nn.Embedding(3, 2, sparse=True), nn.Linear(2, 3))
-
-
-def scaled_by_frequency() -> nn.Module:
-    return nn.Sequential(nn.Embedding(3, 2, scale_grad_by_freq=True), nn.Linear(2, 3))
-
-
-def renormalized() -> nn.Module:
-    return nn.Sequential(nn.EmbeddingBag(3, 2, max_norm=1.0), nn.Linear(2, 3))
+        hessian_operator(model, cross_entropy, inputs, targets, chunk_size)
+    operator = hessian_operator(model, lambda o, y: cross_entropy(take(o), y), inputs, targets, chunk_size)
+    check(operator, dense_hessian(perceptron(), cross_entropy, inputs, targets))
 
 
 def scripted() -> nn.Module:
     with warnings.catch_warnings():
-        # torch is about to give it up, and networks of the kind are still about.
+        # TorchScript is deprecated but still in use.
         warnings.simplefilter("ignore", FutureWarning)
         return nn.Sequential(nn.Linear(3, 3), torch.jit.trace(nn.Linear(3, 3), torch.ones(1, 3)))
-
-
-def lazy() -> nn.Module:
-    return nn.LazyLinear(3)
-
-
-def mixed() -> nn.Module:
-    return nn.Sequential(nn.Linear(3, 4).double(), nn.Linear(4, 3))
-
-
-def on_two_devices() -> nn.Module:
-    return nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 3, device="meta"))
 
 
 def from_inference_mode() -> nn.Module:
@@ -281,30 +221,38 @@ REFUSED_NETWORKS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a function": (lambda: lambda x: x, TypeError, "the model is a function, expected a torch.nn.Module"),
     "a name": (lambda: "resnet", TypeError, "the model is a str, expected a torch.nn.Module"),
     "sparse": (
-        sparse,
+        lambda: nn.Sequential(nn.Embedding(3, 2, sparse=True)),
         ValueError,
         r"'0' \(Embedding\) has sparse gradients.* set its attribute sparse to False",
     ),
     "scaled by frequency": (
-        scaled_by_frequency,
+        lambda: nn.Sequential(nn.Embedding(3, 2, scale_grad_by_freq=True)),
         ValueError,
         r"'0' \(Embedding\) rescales its gradients, .* set its attribute scale_grad_by_freq to",
     ),
     "renormalized": (
-        renormalized,
+        lambda: nn.Sequential(nn.EmbeddingBag(3, 2, max_norm=1.0)),
         ValueError,
         r"'0' \(EmbeddingBag\) changes its weight .* set its attribute max_norm to None",
     ),
     "scripted": (scripted, ValueError, r"'1' \(TopLevelTracedModule\) is TorchScript, .* from Python"),
     "complex": (lambda: nn.Linear(3, 3, dtype=torch.complex64), ValueError, "complex64, .* use real numbers"),
     "mixed": (
-        mixed,
+        lambda: nn.Sequential(nn.Linear(3, 4).double(), nn.Linear(4, 3)),
         ValueError,
         r"'1\.weight' is torch\.float32 on cpu, and '0\.weight' torch\.float64 on cpu",
     ),
     "on meta": (lambda: nn.Linear(3, 3, device="meta"), ValueError, "is on meta, which holds no numbers"),
-    "on two devices": (on_two_devices, ValueError, r"'1\.weight' is on meta, which holds no numbers"),
-    "lazy": (lazy, ValueError, "'weight' has no values yet; apply the network to a sample once"),
+    "on two devices": (
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 3, device="meta")),
+        ValueError,
+        r"'1\.weight' is on meta, which holds no numbers",
+    ),
+    "lazy": (
+        lambda: nn.LazyLinear(3),
+        ValueError,
+        "'weight' has no values yet; apply the network",
+    ),
     "inference": (from_inference_mode, ValueError, r"was made in torch\.inference_mode"),
     "half": (lambda: nn.Linear(3, 3).half(), ValueError, "float16, expected float32 or float64; convert"),
 }
@@ -328,10 +276,10 @@ def test_networks_that_are_refused(name: str, inputs: torch.Tensor, targets: tor
 def test_weight_normalized_networks(
     inputs: torch.Tensor, targets: torch.Tensor, dim: int | None, chunk_size: int | None
 ) -> None:
-    """Torch's second derivative of the norm over some of the dimensions is not symmetric."""
+    """Torch's second derivative of the norm over some dimensions is not symmetric."""
 
-    class ByHand(nn.Module):
-        """The same network, with the norm written out."""
+    class WrittenOut(nn.Module):
+        """The same network with its norm written out."""
 
         def __init__(self, layer: nn.Linear) -> None:
             super().__init__()
@@ -348,12 +296,11 @@ def test_weight_normalized_networks(
     torch.manual_seed(1)
     layer = parametrizations.weight_norm(nn.Linear(3, 3), dim=dim).double()
     operator = hessian_operator(nn.Sequential(layer, nn.Tanh()), cross_entropy, inputs, targets, chunk_size)
-    expected = dense_hessian(ByHand(layer), cross_entropy, inputs, targets)
-    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+    check(operator, dense_hessian(WrittenOut(layer), cross_entropy, inputs, targets))
 
 
 class Assorted(nn.Module):
-    """Does in float32 what is easily done wrong in float64: constants, changes in place, conversions."""
+    """Has float32 operations that easily fail in float64: constants, changes in place, conversions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -398,7 +345,7 @@ def test_ordinary_networks_have_their_digits_in_float32(
 
 
 class Tokens(nn.Module):
-    """The dense reference takes numbers of one dtype alone."""
+    """Converts numbers to indices, because the dense reference takes one dtype only."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return inputs.long()
@@ -411,11 +358,10 @@ def test_padding_is_a_constant(targets: torch.Tensor, chunk_size: int | None) ->
     model = nn.Sequential(*layers).double()
     tokens = torch.randint(4, (SAMPLES, 3), generator=random()).double()
     assert (tokens == 0).any()
-    matrix = matrix_of(hessian_operator(model, cross_entropy, tokens, targets, chunk_size))
     expected = dense_hessian(model, cross_entropy, tokens, targets)
-    padding = torch.arange(len(matrix)) < 2
+    padding = torch.arange(len(expected)) < 2
     expected[padding], expected[:, padding] = 0, 0
-    torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-12)
+    check(hessian_operator(model, cross_entropy, tokens, targets, chunk_size), expected)
 
 
 def test_apples_devices_are_refused() -> None:
@@ -455,25 +401,18 @@ def test_inputs_that_do_not_fit(inputs: torch.Tensor, targets: torch.Tensor) -> 
         hessian_operator(model, lambda z, y: cross_entropy(z, y).item(), inputs, targets)
 
 
-class InPlace(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = perceptron()
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.inner(inputs.sub_(1))
-
-
 @pytest.mark.parametrize("chunk_size", [None, 4])
 def test_networks_that_change_their_inputs_are_refused(
     inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
 ) -> None:
     with pytest.raises(ValueError, match=r"changes its inputs in place, .* make it work on a copy"):
-        hessian_operator(InPlace(), cross_entropy, inputs, targets, chunk_size)
+        hessian_operator(
+            Around(lambda inner, x: inner(x.sub_(1))), cross_entropy, inputs, targets, chunk_size
+        )
 
 
 class Detached(nn.Module):
-    """A part of the network that torch does not see."""
+    """A network with a part that torch does not see."""
 
     def __init__(self, cut: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
@@ -531,7 +470,7 @@ class SineOfInput(torch.autograd.Function):
 
 
 class SineOfResult(SineOfInput):
-    """Saves the derivative, which hides from torch what it is the derivative of."""
+    """Saves the derivative, so that torch cannot differentiate it again."""
 
     @staticmethod
     def forward(ctx: Any, z: torch.Tensor) -> torch.Tensor:
@@ -576,7 +515,7 @@ def with_function(function: type[torch.autograd.Function], dtype: torch.dtype = 
     [
         (
             SineOfResult,
-            "not those of its gradient, which goes through the torch.autograd.Function SineOfResult",
+            "do not match its gradient, which goes through the torch.autograd.Function SineOfResult",
         ),
         (SineThroughNumpy, "which goes through the torch.autograd.Function SineThroughNumpy"),
         (SineOnce, "marked with @once_differentiable; replace the Function by operations of torch"),
@@ -624,22 +563,13 @@ def test_operations_without_second_derivative_are_named(inputs: torch.Tensor) ->
         leading_eigenpairs(operator, 1, generator=random())
 
 
-class FunctionalDropout(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = perceptron()
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return dropout(self.inner(inputs), 0.5, self.training)
-
-
 IN_TRAINING: dict[str, Callable[[], nn.Module]] = {
     "dropout": lambda: nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1)),
     "batch norm": lambda: nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)),
     "attention": lambda: nn.Sequential(
         nn.Unflatten(1, (1, 3)), nn.TransformerEncoderLayer(3, 1, 4, 0.1, batch_first=True), nn.Flatten()
     ),
-    "functional dropout": FunctionalDropout,
+    "functional dropout": lambda: Around(lambda inner, x: dropout(inner(x), 0.5, inner.training)),
 }
 
 
@@ -650,25 +580,18 @@ def test_training_mode_is_warned_of(name: str, inputs: torch.Tensor, targets: to
     with pytest.warns(UserWarning, match=r"(is in training mode|differs each time).*call model\.eval\(\)"):
         operator = hessian_operator(model.train(), cross_entropy, inputs, targets)
     assert isinstance(operator, DoubleBackwardHessian)
-    # What is drawn, is drawn once.
+    # Random numbers are drawn once.
     assert leading_eigenpairs(operator, 1, generator=random()).converged.all()
     hessian_operator(model.eval(), cross_entropy, inputs, targets)
     torch.set_rng_state(state)
 
 
-class Noisy(nn.Module):
-    """Draws in whatever mode it is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = perceptron()
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.inner(inputs + torch.randn_like(inputs))
+def noisy() -> nn.Module:
+    return Around(lambda inner, x: inner(x + torch.randn_like(x)))
 
 
 def counting() -> nn.Module:
-    """Depends on how often its hook was called, which is not kept in the network."""
+    """Depends on how often its hook was called, which is not a state of the network."""
     model, calls = perceptron(), []
 
     def louder(module: nn.Module, given: object, output: torch.Tensor) -> torch.Tensor:
@@ -679,7 +602,7 @@ def counting() -> nn.Module:
     return nn.Sequential(model)
 
 
-@pytest.mark.parametrize("make", [Noisy, counting])
+@pytest.mark.parametrize("make", [noisy, counting])
 def test_losses_that_differ_each_time_are_warned_of(
     make: Callable[[], nn.Module], inputs: torch.Tensor, targets: torch.Tensor
 ) -> None:
@@ -691,7 +614,7 @@ def test_losses_that_differ_each_time_are_warned_of(
 
 
 class Averaging(nn.Module):
-    """Keeps a running average in a buffer and a count in an attribute, which it reads itself."""
+    """Reads its own running average and count of calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -720,7 +643,7 @@ def test_the_state_of_a_network_is_the_same_for_every_product(
 
 
 def test_no_warning_of_rounding(inputs: torch.Tensor, targets: torch.Tensor) -> None:
-    """As on a GPU, where the order of a sum may differ each time."""
+    """On a GPU, the order of a sum may differ each time."""
     model, calls = perceptron(), []
 
     def rounded(module: nn.Module, given: object, output: torch.Tensor) -> torch.Tensor:
@@ -737,7 +660,7 @@ def test_no_warning_where_nothing_is_drawn(inputs: torch.Tensor, targets: torch.
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
-@pytest.mark.parametrize("logit", [-200, -20, -0.5, 0, 0.5, 20, 200])
+@pytest.mark.parametrize("logit", [-200, -20, 0.5, 20])
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize(
     "make",
@@ -752,7 +675,7 @@ def test_no_warning_where_nothing_is_drawn(inputs: torch.Tensor, targets: torch.
 def test_binary_cross_entropy_keeps_its_digits_on_both_sides(
     make: Callable[[], Callable[..., torch.Tensor]], logit: float, target: float, dtype: torch.dtype
 ) -> None:
-    """Of a constant, a network of one parameter, the second derivative is s (1 − s), times the weights."""
+    """The second derivative of a network of one parameter, a constant, is s (1 − s) times the weights."""
 
     class Constant(nn.Module):
         def __init__(self) -> None:
@@ -776,7 +699,7 @@ def test_binary_cross_entropy_keeps_its_digits_on_both_sides(
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_binary_cross_entropy_is_torchs(inputs: torch.Tensor, reduction: str) -> None:
+def test_binary_cross_entropy_is_the_function_of_torch(inputs: torch.Tensor, reduction: str) -> None:
     labels = one_hot(torch.arange(SAMPLES) % 3, 3).double()
     loss = nn.BCEWithLogitsLoss(
         weight=torch.rand(3, dtype=DOUBLE, generator=random()),
@@ -792,8 +715,7 @@ def test_binary_cross_entropy_is_torchs(inputs: torch.Tensor, reduction: str) ->
             chunk_size,
             reduction=reduction,  # type: ignore[arg-type]
         )
-        expected = dense_hessian(perceptron(), loss, inputs, labels)
-        torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
+        check(operator, dense_hessian(perceptron(), loss, inputs, labels))
     with pytest.raises(
         ValueError, match=r"the loss fails on outputs of shape \(11, 3\) and targets of shape \(11, 2\)"
     ):
