@@ -7,7 +7,7 @@ import pytest
 from eigendrift.errors import UserError
 from eigendrift.extensions import Optimizer
 from eigendrift.extensions.declarations import check_declarations
-from eigendrift.extensions.plugins import load_plugins, told_of_plugin
+from eigendrift.extensions.plugins import load_plugins, error_in_plugin
 from eigendrift.training.optimizers import OPTIMIZERS
 
 START = """from eigendrift.extensions import Dataset, Figure, Metric, Model, NullModel, Optimizer
@@ -152,10 +152,10 @@ def test_an_error_in_a_plugin_is_told_with_its_place(tmp_path: Path) -> None:
     path = checked(tmp_path, "opt()")
     with pytest.raises(ZeroDivisionError) as error:
         OPTIMIZERS["mine"].build((), {})
-    assert told_of_plugin(error.value) == (
+    assert error_in_plugin(error.value) == (
         f"Plug-in {path}, line 3: ZeroDivisionError: division by zero; mend it and run the same command "
         "again."
     )
     with pytest.raises(ZeroDivisionError) as error:
         1 / 0  # noqa: B018
-    assert told_of_plugin(error.value) is None
+    assert error_in_plugin(error.value) is None

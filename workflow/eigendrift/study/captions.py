@@ -1,9 +1,13 @@
-"""What a caption must say of the runs that a figure shows, filled from the configuration."""
+"""Captions and settings of figures, filled from the configuration and the runs that a figure shows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
+from jinja2 import Environment, StrictUndefined, TemplateError
+
 from eigendrift.errors import UserError
+from eigendrift.extensions.kinds import Figure
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.names import title_of
 from eigendrift.study.runs import Run, steps_of
@@ -12,6 +16,49 @@ from eigendrift.training.networks import MODELS, kind_of
 
 # The paper shows three leading ranks where it shows several.
 RANKS = ("one", "two", "three")
+
+
+def settings_of(figure: Figure, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a figure's settings in a study.
+
+    Raises:
+        UserError: If a setting names a key that the configuration does not have.
+    """
+    return {name: _setting(figure, name, where, config) for name, where in figure.settings.items()}
+
+
+def _setting(figure: Figure, name: str, where: Any, config: Mapping[str, Any]) -> Any:
+    if callable(where):
+        return where(config)
+    try:
+        return reduce(lambda group, key: group[key], where.split("."), config)
+    except (KeyError, TypeError):
+        raise UserError(
+            f"The figure '{figure.name}' takes its setting '{name}' from the key '{where}', which the "
+            "configuration does not have; fix its settings."
+        ) from None
+
+
+def caption_of(
+    name: str, caption: str, facts: Mapping[str, str], settings: Mapping[str, Any], config: Mapping[str, Any]
+) -> str:
+    """Return a caption with its placeholders filled in.
+
+    Args:
+        name: Name of the figure.
+        caption: The caption with Jinja placeholders, such as ``{{ runs }}``.
+        facts: See `facts_of`.
+        settings: See `settings_of`.
+        config: The configuration.
+
+    Raises:
+        UserError: If a placeholder cannot be filled in.
+    """
+    try:
+        template = Environment(undefined=StrictUndefined).from_string(caption)
+        return template.render(**facts, settings=settings, config=config)
+    except TemplateError as error:
+        raise UserError(f"The caption of the figure '{name}' cannot be filled in: {error}; fix it.") from None
 
 
 def parameters_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> int | None:
@@ -49,7 +96,6 @@ def facts_of(
     config: Mapping[str, Any],
     runs: Sequence[Run],
     datasets: Mapping[str, DatasetFacts],
-    sample: str | None = None,
     null_models: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return what captions say of some runs.
@@ -63,13 +109,12 @@ def facts_of(
         config: The configuration.
         runs: Runs that a figure shows.
         datasets: What is known of each data set.
-        sample: What the Hessian is over, where it is not the training samples that the configuration sets.
         null_models: The null models that the figure shows; by default the one that all figures show.
     """
     names = list(dict.fromkeys(run.dataset for run in runs))
     own = {name: [run for run in runs if run.dataset == name] for name in names}
     trainings = {name: f"{name}: {_training(config, own[name], datasets[name])}" for name in names}
-    hessians = {name: f"Hessian over {sample or _samples(config, datasets[name])}" for name in names}
+    hessians = {name: f"Hessian over {_samples(config, datasets[name])}" for name in names}
     nulls = null_models or [config["figures"]["null_model"]]
     draws = config["null_models"]["draws"]
     told = "; ".join(f"'{null}' ({NULL_MODELS[null].sentence(draws[null])})" for null in nulls)
