@@ -1,7 +1,7 @@
 """Write docs/gallery.md from the figures of a report, and the table of figures in docs/figures.md.
 
-`make gallery` builds the report of `desk` and runs this script on it. Without a report, the script writes only
-the table, from the declarations of figures.
+`make gallery` builds the report of `desk` and runs this script on it. Without a report, only the table is
+written, from the declarations of figures.
 """
 
 import base64
