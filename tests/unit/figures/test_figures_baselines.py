@@ -12,7 +12,7 @@ import pytest
 from figures_helpers import collection, sweep
 from matplotlib.testing.compare import compare_images
 
-from eigendrift.figures.output import produce
+from eigendrift.figures.parts import produce
 
 BASELINES = Path(__file__).parent / "baselines"
 RUNS = collection(("sgd", "momentum", "adam"), seeds=3, checkpoints=9)

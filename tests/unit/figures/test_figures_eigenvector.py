@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.nn.utils import parameters_to_vector
-
 from eigendrift.figures.layers import layers_of
 from eigendrift.figures.leading_eigenvector import draw, read
+from torch.nn.utils import parameters_to_vector
+
 from eigendrift.stores.arrays import EIGENPAIRS
 from eigendrift.stores.writing import write_store
 from eigendrift.training.torch_networks import build_model

@@ -5,9 +5,9 @@ import importlib
 import numpy as np
 import pytest
 import xarray as xr
+from eigendrift.figures.over_lag import Collections
 
 from eigendrift.errors import UserError
-from eigendrift.figures.over_lag import Collections
 from eigendrift.figures.style import check_style
 from eigendrift.metrics.collection import Collection
 from eigendrift.stores.arrays import BASELINE, METRICS

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import xarray as xr
-
 from eigendrift.figures.minima import draw, read
+
 from eigendrift.stores.writing import write_store
 
 POINTS = 50

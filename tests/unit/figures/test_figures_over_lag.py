@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from eigendrift.figures.over_lag import Collections
 from figure_checks import check_labels, check_legend
 from figures_helpers import collection
 
 from eigendrift.figures import subspace_displacement, tracked_displacement
-from eigendrift.figures.over_lag import Collections
 from eigendrift.figures.style import house_style
 
 # Of 41 checkpoints 10 steps apart every fifth has more eigenpairs; a lag of an eighth is one of those.

@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from eigendrift.figures.regimes import draw
 from figure_checks import check_labels
 from matplotlib.colors import to_rgb
-
-from eigendrift.figures.regimes import draw
 
 SIZES, PAIRS, LENGTHS = (500, 4000), ((0.01, 0.001), (0.1, 0.002), (0.5, 0.004)), (100, 200)
 EQUIVALENCE = {"C1": False, "C7": True}

@@ -42,9 +42,8 @@ TYPES: dict[Any, str] = {
 class lazy:  # noqa: N801 - used like a function, as functools.partial is
     """A function of another module that is imported when it is called.
 
-    A module that declares such a function does not depend on that other module, neither at run time nor in the
-    workflow, which looks for import statements. Code that calls the function has to import the module for the
-    workflow to see it.
+    A module that declares such a function does not depend on the other module, neither at run time nor for
+    the workflow, which looks for import statements. What calls the function names or imports its module.
 
     Attributes:
         module: Name of the module.
@@ -54,7 +53,7 @@ class lazy:  # noqa: N801 - used like a function, as functools.partial is
     module: str
     function: str
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:  # noqa: D102
         return getattr(import_module(self.module), self.function)(*arguments, **keywords)
 
 
@@ -63,8 +62,8 @@ class Extension:
     """What all kinds have in common.
 
     Attributes:
-        name: The name in a study: lower-case letters, digits, '-' and '_'. Data sets, metrics and figures take
-            no '-'. Names of what the package ships are taken.
+        name: The name in a study: lower-case letters, digits, '-' and '_'. Names of data sets, metrics and
+            figures have no '-'. Names that the package uses are taken.
 
     Raises:
         ValueError: If anything declared is not allowed; the message says what.
@@ -122,8 +121,8 @@ class Extension:
         for setting, schema in settings.items():
             if not isinstance(setting, str) or setting in self.SHARED_SETTINGS:
                 raise ValueError(
-                    f"the {self.KIND} '{self.name}' declares the setting {setting!r}, expected text, and none "
-                    f"of {', '.join(self.SHARED_SETTINGS)}, which every {self.KIND} has"
+                    f"the {self.KIND} '{self.name}' declares the setting {setting!r}, expected text, and "
+                    f"none of {', '.join(self.SHARED_SETTINGS)}, which every {self.KIND} has"
                 )
             if not isinstance(schema, Mapping) or not {"description", "$ref"} & set(schema):
                 raise ValueError(

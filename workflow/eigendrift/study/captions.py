@@ -10,11 +10,10 @@ from eigendrift.errors import UserError
 from eigendrift.extensions.kinds import Figure
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.names import title_of
-from eigendrift.study.runs import Run, steps_of
-from eigendrift.study.subsets import DatasetFacts
+from eigendrift.study.runs import DatasetFacts, Run, steps_of
 from eigendrift.training.networks import MODELS, kind_of
 
-# The paper shows three leading ranks where it shows several.
+# Figures show three leading ranks at most.
 RANKS = ("one", "two", "three")
 
 
@@ -62,23 +61,23 @@ def caption_of(
 
 
 def parameters_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> int | None:
-    """Return the number of parameters, N, of a network on a data set; None if its kind does not tell.
+    """Return the number of parameters, N, of a network on a data set; None if its kind does not count them.
 
     Raises:
-        UserError: Its kind is a plug-in's, whose function fails.
+        UserError: If the function of a plug-in's network fails.
     """
-    number: int | None = _told(config, model, dataset, "parameters", int)
+    number: int | None = _declared(config, model, dataset, "parameters", int)
     return number
 
 
 def network_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> str:
-    """Return what captions say of a network on a data set, such as ``784-32-10 perceptron, N = …``."""
-    title = _told(config, model, dataset, "title", str) or f"{kind_of(config['models'][model])} {model}"
+    """Return the name of a network on a data set in captions, such as ``784-32-10 perceptron, N = …``."""
+    title = _declared(config, model, dataset, "title", str) or f"{kind_of(config['models'][model])} {model}"
     number = parameters_on(config, model, dataset)
     return title if number is None else f"{title}, N = {number:,} parameters"
 
 
-def _told(
+def _declared(
     config: Mapping[str, Any], model: str, dataset: DatasetFacts, what: str, kind: Callable[[Any], Any]
 ) -> Any:
     settings = config["models"][model]
@@ -88,7 +87,7 @@ def _told(
     except Exception as error:
         raise UserError(
             f"The function {what} of the network '{kind_of(settings)}' fails with {type(error).__name__}: "
-            f"{error}; mend it."
+            f"{error}; fix it."
         ) from error
 
 
@@ -98,18 +97,18 @@ def facts_of(
     datasets: Mapping[str, DatasetFacts],
     null_models: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return what captions say of some runs.
+    """Return the facts on some runs that captions state.
 
     ``training``: data, network, N, seeds, steps and learning rates. ``runs``: the same, and the Hessian.
-    ``null``: the null models. ``ranks``: how many leading eigenvectors figures show at most, in letters.
-    ``full_batch``: the end of a sentence about the samples that full batches see, if these are not as many as
-    with other batches.
+    ``null``: the null models. ``ranks``: the largest number of leading eigenvectors in a figure, as a word.
+    ``full_batch``: the end of a sentence that compares the number of samples seen by full batches with other
+    batches; empty if the numbers are equal.
 
     Args:
         config: The configuration.
         runs: Runs that a figure shows.
-        datasets: What is known of each data set.
-        null_models: The null models that the figure shows; by default the one that all figures show.
+        datasets: The facts on each data set.
+        null_models: The null models that the figure shows; by default only the one of ``figures.null_model``.
     """
     names = list(dict.fromkeys(run.dataset for run in runs))
     own = {name: [run for run in runs if run.dataset == name] for name in names}
@@ -146,7 +145,7 @@ def _samples(config: Mapping[str, Any], dataset: DatasetFacts) -> str:
 
 
 def _learning_rates(runs: Sequence[Run]) -> list[str]:
-    """Return what is said of learning rates: nothing where they vary, because the figure shows which."""
+    """Return the learning rates; nothing where they vary, because the figure shows them."""
     rates = dict.fromkeys((run.optimizer, run.learning_rate) for run in runs)
     if len(rates) > len({optimizer for optimizer, _ in rates}):
         return []
@@ -155,7 +154,7 @@ def _learning_rates(runs: Sequence[Run]) -> list[str]:
 
 
 def _full_batch(config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, DatasetFacts]) -> str:
-    """Say how many times as many samples full batches see as others, whose steps make for as many each."""
+    """Return how many times as many samples full batches see as other batches."""
     full = [run for run in runs if run.batch_size == "full"]
     others = [run for run in runs if run.batch_size != "full"]
     if not full or not others:
