@@ -152,8 +152,7 @@ def test_an_error_in_a_plugin_is_told_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError) as error:
         OPTIMIZERS["mine"].build((), {})
     assert error_in_plugin(error.value) == (
-        f"Plug-in {path}, line 3: ZeroDivisionError: division by zero; fix it and run the same command "
-        "again."
+        f"Plug-in {path}, line 3: ZeroDivisionError: division by zero; fix it and run the same command again."
     )
     with pytest.raises(ZeroDivisionError) as error:
         1 / 0  # noqa: B018

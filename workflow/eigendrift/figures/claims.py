@@ -140,14 +140,8 @@ def _heading(entry: Entry) -> str:
 
 def _finish_row(row: Sequence[Axes], entries: Sequence[Entry]) -> None:
     first = entries[0]
-    row[0].set_ylabel(
-        fill(f"{first['claim']}  {first['statement']}", FOREST_CHARACTERS),
-        rotation=0,
-        ha="left",
-        va="center",
-        fontsize=6.5,
-        labelpad=LABEL_WIDTH * 66,
-    )
+    name = fill(f"{first['claim']}  {first['statement']}", FOREST_CHARACTERS)
+    row[0].set_ylabel(name, **ROW_NAME | {"labelpad": FOREST_LABEL_WIDTH * 66})
     row[0].margins(x=0.08)
     low, high = row[0].get_xlim()
     for panel in row:
