@@ -143,14 +143,14 @@ def test_displacement_is_the_mean_over_seeds_at_shares_of_training(name, diverge
     for row in curves.to_dict("records"):
         runs = source.runs[row["optimizer"]][row[source.varied]]
         start, end = (round(4 * share) for share in (row["waiting_time"], row["waiting_time"] + row["lag"]))
-        cells = runs["fig01_displacement"].values[:, start, end, 0]
+        cells = runs["displacement"].values[:, start, end, 0]
         assert end > start
         assert row["mean"] == pytest.approx(np.nanmean(cells))
         assert row["seeds"] == np.isfinite(cells).sum()
     assert set(curves["waiting_time"]) == {0, 0.5, 0.75}
     settings = sum(map(len, source.runs.values()))
     assert len(curves) == settings * (4 + 2 + 1)
-    median = np.median(source.baseline["fig01_displacement"].values[:, 0])
+    median = np.median(source.baseline["displacement"].values[:, 0])
     assert table["median"].dropna().tolist() == pytest.approx(settings * [median])
 
 
