@@ -48,10 +48,9 @@ def collection(value: float, checkpoints: int = 3) -> Collection:
 
 @pytest.mark.parametrize(("name", "settings"), FIGURES.items())
 @pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_nothing_to_show_is_an_empty_panel(tmp_path, name, settings, value):
+def test_nothing_to_show_is_an_empty_panel(name, settings, value):
     draw = DECLARED[name].draw
-    draw(collection(value), **settings).figure.savefig(tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size > 1000
+    draw(collection(value), **settings).figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize(
@@ -59,11 +58,10 @@ def test_nothing_to_show_is_an_empty_panel(tmp_path, name, settings, value):
     [("ext01_tracked_displacement", {}), ("ext02_subspace_displacement", {"ranks": [1, 2, 5]})],
 )
 @pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_nothing_that_moves_over_a_lag_is_an_empty_panel(tmp_path, name, settings, value):
+def test_nothing_that_moves_over_a_lag_is_an_empty_panel(name, settings, value):
     draw = DECLARED[name].draw
     both = Collections(collection(value, 9), collection(value))
-    draw(both, lag=0.25, **settings).figure.savefig(tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size > 1000
+    draw(both, lag=0.25, **settings).figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize("checkpoints", [2, 3, 5, 9])

@@ -204,7 +204,7 @@ def test_equal_lengths_are_said_once():
 
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("kept", ["one seed", "one value", "nothing"])
-def test_little_to_show_is_a_picture(tmp_path, name, kept):
+def test_little_to_show_is_a_picture(name, kept):
     if kept == "one value":
         source = source_of(name, {"sgd": ("full",) if "batch" in name else (0.05,)})
     else:
@@ -215,8 +215,7 @@ def test_little_to_show_is_a_picture(tmp_path, name, kept):
                 measured = {name: values * np.nan for name, values in runs.items() if values.ndim > 1}
                 by_value[value] = runs.assign(measured)
     plotted = drawn(name, source)
-    plotted.figure.savefig(tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size > 1000
+    plotted.figure.draw_without_rendering()
 
 
 def test_values_have_lines_that_no_optimizer_has():

@@ -274,12 +274,7 @@ def regimes_settings(config: Mapping[str, Any], datasets: Mapping[str, DatasetFa
     """
     runs, own = runs_of_regimes(config), runs_of(config, TRAINING_SIZES)
     rates = [
-        list(
-            dict.fromkeys(
-                run.learning_rate for run in runs_of(config, TRAINING_SIZES) if run.optimizer == name
-            )
-        )
-        for name in COMPARED
+        list(dict.fromkeys(run.learning_rate for run in own if run.optimizer == name)) for name in COMPARED
     ]
     return {
         "sets": {
