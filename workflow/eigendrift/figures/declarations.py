@@ -5,7 +5,7 @@ The workflow makes a rule from each declaration, the report takes categories and
 redraws at most one figure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from eigendrift.data.datasets import DATASETS
@@ -15,6 +15,7 @@ from eigendrift.training.networks import USUAL, kind_of
 from eigendrift.training.optimizers import is_adaptive
 
 Config = Mapping[str, Any]
+Setting = str | Callable[[Config], Any]
 
 ALIGNMENT = "eigendrift.figures.alignment"
 CLAIMS = "eigendrift.figures.claims"
@@ -39,8 +40,8 @@ def _second_dataset(config: Config) -> str:
     return str(config["experiments"]["main"]["datasets"][1])
 
 
-FIRST_OVER_TIME = {"dataset": _first_dataset, "waiting_times": "figures.waiting_times"}
-SECOND_OVER_TIME = FIRST_OVER_TIME | {"dataset": _second_dataset}
+FIRST_OVER_TIME: dict[str, Setting] = {"dataset": _first_dataset, "waiting_times": "figures.waiting_times"}
+SECOND_OVER_TIME: dict[str, Setting] = FIRST_OVER_TIME | {"dataset": _second_dataset}
 
 
 def _has_perceptrons(config: Config) -> bool:
