@@ -68,7 +68,7 @@ def test_the_gallery_is_made_of_what_the_report_embeds(tmp_path, monkeypatch):
 def test_what_is_no_report_is_refused_with_one_sentence(tmp_path):
     page = tmp_path / "page.html"
     page.write_text("<p>var results</p>")
-    with pytest.raises(SystemExit, match="is no report of Snakemake; build it with `make report`"):
+    with pytest.raises(SystemExit, match="is not a report of Snakemake; build it with `make report`"):
         gallery.results_of(page)
 
 
