@@ -50,7 +50,7 @@ SECTION = """
 
 
 def figures() -> list[Figure]:
-    """Return the declarations of the package's figures: by number, ours last, without run times of a machine."""
+    """Return the declarations of the package's figures, except run times: by number, ours last."""
     shipped = [
         figure
         for figure in FIGURES.values()
