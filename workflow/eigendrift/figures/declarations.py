@@ -11,7 +11,7 @@ from typing import Any
 from eigendrift.data.datasets import DATASETS
 from eigendrift.extensions.kinds import MEASURED, Figure, lazy
 from eigendrift.extensions.registry import known
-from eigendrift.training.networks import USUAL, kind_of
+from eigendrift.training.networks import DEFAULT_KIND, kind_of
 from eigendrift.training.optimizers import is_adaptive
 
 Config = Mapping[str, Any]
@@ -45,7 +45,7 @@ SECOND_OVER_TIME: dict[str, Setting] = FIRST_OVER_TIME | {"dataset": _second_dat
 
 
 def _has_perceptrons(config: Config) -> bool:
-    return kind_of(config["models"][config["experiments"]["main"]["model"]]) == USUAL
+    return kind_of(config["models"][config["experiments"]["main"]["model"]]) == DEFAULT_KIND
 
 
 def _has_preconditioned_runs(config: Config) -> bool:

@@ -14,7 +14,7 @@ from jsonschema.validators import extend
 from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError
 from eigendrift.null.models import NULL_MODELS
-from eigendrift.training.networks import MODELS, USUAL
+from eigendrift.training.networks import DEFAULT_KIND, MODELS
 from eigendrift.training.optimizers import OPTIMIZERS
 
 RATE = {"learning_rate": {"$ref": "#/$defs/learning_rate"}}
@@ -52,13 +52,13 @@ def _networks(models: Any) -> dict[str, Any]:
     """Return the settings of each network of a configuration."""
     found = {}
     for name, settings in models.items() if isinstance(models, Mapping) else ():
-        kind = settings.get("kind", USUAL) if isinstance(settings, Mapping) else USUAL
+        kind = settings.get("kind", DEFAULT_KIND) if isinstance(settings, Mapping) else DEFAULT_KIND
         if not isinstance(kind, str) or kind not in MODELS:
             raise UserError(
                 f"Config key 'models.{name}.kind' is {kind!r}, expected one of {', '.join(MODELS)}; add a "
                 "plug-in that declares it to 'plugins', or choose another."
             )
-        chosen = {"kind": {"description": f"Kind of the network, by default {USUAL}.", "const": kind}}
+        chosen = {"kind": {"description": f"Kind of the network, by default {DEFAULT_KIND}.", "const": kind}}
         group = _group(chosen | dict(MODELS[kind].settings), "A network.")
         group["required"].remove("kind")
         found[str(name)] = group
