@@ -14,8 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from eigendrift.study.extensions import completed  # noqa: E402
-from eigendrift.study.schema import expected_values  # noqa: E402
+from eigendrift.study.schema import completed, expected_values  # noqa: E402
 from eigendrift.training.networks import MODELS  # noqa: E402
 
 PAGE = Path("config/README.md")

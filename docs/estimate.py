@@ -19,8 +19,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from eigendrift.study.nulls import null_settings  # noqa: E402
-from eigendrift.study.runs import all_runs  # noqa: E402
+from eigendrift.study.runs import all_runs, null_settings  # noqa: E402
 from runtime.configuration import merged  # noqa: E402
 
 SEED = re.compile(r"/seed\d+$")

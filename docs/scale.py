@@ -25,9 +25,14 @@ from docs.estimate import complete, estimate  # noqa: E402
 
 from eigendrift.data.datasets import DATASETS  # noqa: E402
 from eigendrift.study.captions import parameters_on  # noqa: E402
-from eigendrift.study.nulls import null_names, null_settings  # noqa: E402
-from eigendrift.study.runs import Run, all_runs, runs_of  # noqa: E402
-from eigendrift.study.subsets import parts_of  # noqa: E402
+from eigendrift.study.runs import (  # noqa: E402
+    Run,
+    all_runs,
+    null_names,
+    null_settings,
+    parts_of,
+    runs_of,
+)
 from eigendrift.training.optimizers import OPTIMIZERS  # noqa: E402
 from runtime.configuration import merged  # noqa: E402
 

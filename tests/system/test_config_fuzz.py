@@ -21,10 +21,9 @@ from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError
 from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.figures.style import check_style
-from eigendrift.study.check import check_config, check_sizes
-from eigendrift.study.extensions import completed
-from eigendrift.study.normalized import without_unset
+from eigendrift.study.check import check_config, check_sizes, without_unset
 from eigendrift.study.runs import all_runs, solver_settings, training_settings
+from eigendrift.study.schema import completed
 
 pytestmark = pytest.mark.xdist_group("fuzz")
 

@@ -12,7 +12,7 @@ from rerun_study import LAID_OVER, PLUGIN, dry_runs, merged, overlay, planned, w
 from rerun_table import CHANGES, STAGES, markdown, modules, row_of_key, row_of_module
 from tiny_study import TINY
 
-from eigendrift.study.extensions import completed
+from eigendrift.study.schema import completed
 
 pytestmark = pytest.mark.xdist_group("planned")
 

@@ -13,7 +13,7 @@ import zarr
 from clone import Clone
 from figure_checks import check_labels, check_picture
 
-from eigendrift.figures import minima
+from eigendrift.figures.curvature import draw_minima, read_minima
 from eigendrift.figures.style import house_style
 
 pytestmark = pytest.mark.xdist_group("smoke")
@@ -129,7 +129,7 @@ def test_the_file_is_what_the_module_draws_with_all_axes_labelled(results: Path,
         for dataset, optimizer in product(("digits", "mnist5k"), USUAL)
     ]
     with house_style({}):
-        plotted = minima.draw(minima.read(minima=stores))
+        plotted = draw_minima(read_minima(minima=stores))
     again = pd.read_csv(StringIO(plotted.table.to_csv(index=False)))
     pd.testing.assert_frame_equal(again, table, check_dtype=False)
     check_labels(plotted.figure)

@@ -1,6 +1,5 @@
 """Figures 1 to 7 and 9 of the smoke study, against their numbers computed anew from the stores."""
 
-import importlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import xarray as xr
 from clone import Clone
 from figure_checks import check_labels, check_legend
 
+from eigendrift.figures.declarations import FIGURES as DECLARED
 from eigendrift.figures.parts import Plotted
 from eigendrift.figures.style import house_style
 from eigendrift.metrics.collection import collect
@@ -30,16 +30,16 @@ SEEDS = (0, 1)
 STEPS = (0, 10, 20, 30, 40, 50, 60)
 RANKS = (1, 2, 3)
 WAITING_TIMES = (0, 20, 50)
-# Name, module that draws it, and its settings.
-FIGURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "fig01_displacement": ("displacement", {"dataset": "digits", "waiting_times": 3}),
-    "fig02_alignment": ("alignment", {}),
-    "fig03_localization": ("localization", {}),
-    "fig04_training_loss": ("training_loss", {}),
-    "fig05_test_accuracy": ("accuracy", {}),
-    "fig06_eigenvalues": ("eigenvalues", {}),
-    "fig07_convergence": ("convergence", {}),
-    "fig09_displacement": ("displacement", {"dataset": "mnist5k", "waiting_times": 3}),
+# Name and settings.
+FIGURES: dict[str, dict[str, Any]] = {
+    "fig01_displacement": {"dataset": "digits", "waiting_times": 3},
+    "fig02_alignment": {},
+    "fig03_localization": {},
+    "fig04_training_loss": {},
+    "fig05_test_accuracy": {},
+    "fig06_eigenvalues": {},
+    "fig07_convergence": {},
+    "fig09_displacement": {"dataset": "mnist5k", "waiting_times": 3},
 }
 
 Rows = dict[tuple[Any, ...], dict[str, float]]
@@ -252,15 +252,13 @@ def test_fig07_shows_the_overlap_with_the_last_eigenvectors(results: Path, runs:
 
 @pytest.fixture(params=FIGURES)
 def drawn(request: pytest.FixtureRequest, results: Path) -> Iterator[tuple[str, Plotted]]:
-    module, settings = FIGURES[request.param]
     paths = [
         results / f"runs/{dataset}/mlp-8/{optimizer}/{SETTINGS[optimizer]}/seed{seed}/metrics.zarr"
         for dataset, optimizer, seed in product(DATASETS, SETTINGS, SEEDS)
     ]
     baselines = [results / f"null/{dataset}/mlp-8/reinitialized-baseline.zarr" for dataset in DATASETS]
-    draw = importlib.import_module(f"eigendrift.figures.{module}").draw
     with house_style({}):
-        yield request.param, draw(collect(paths, baselines), **settings)
+        yield request.param, DECLARED[request.param].draw(collect(paths, baselines), **FIGURES[request.param])
     plt.close("all")
 
 

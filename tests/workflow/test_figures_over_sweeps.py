@@ -1,6 +1,5 @@
 """Figures 17 to 21 of the smoke study, against their numbers computed anew from the stores."""
 
-import importlib
 import math
 from io import StringIO
 from itertools import combinations
@@ -15,6 +14,7 @@ import zarr
 from clone import Clone
 from figure_checks import check_labels, check_legend, check_picture
 
+from eigendrift.figures.declarations import FIGURES as DECLARED
 from eigendrift.figures.parts import Plotted
 from eigendrift.figures.style import house_style
 
@@ -30,18 +30,16 @@ SHARES = [index / 6 for index in range(7)]
 WAITING = (0, 2, 5)
 PARAMETERS = 64 * 8 + 8 + 8 * 10 + 10
 # Name, module that draws it, its settings, what varies, and its values.
-SWEEPS: dict[str, tuple[str, dict[str, Any], str, dict[str, tuple[Any, ...]]]] = {
-    "fig17_learning_rate_alignment": ("learning_rate_alignment", {}, "learning_rate", LEARNING_RATES),
-    "fig18_batch_size_localization": ("batch_size_localization", {}, "batch_size", BATCH_SIZES),
-    "fig19_learning_rate_localization": ("learning_rate_localization", {}, "learning_rate", LEARNING_RATES),
+SWEEPS: dict[str, tuple[dict[str, Any], str, dict[str, tuple[Any, ...]]]] = {
+    "fig17_learning_rate_alignment": ({}, "learning_rate", LEARNING_RATES),
+    "fig18_batch_size_localization": ({}, "batch_size", BATCH_SIZES),
+    "fig19_learning_rate_localization": ({}, "learning_rate", LEARNING_RATES),
     "fig20_batch_size_displacement": (
-        "batch_size_displacement",
         {"waiting_times": 3},
         "batch_size",
         BATCH_SIZES,
     ),
     "fig21_learning_rate_displacement": (
-        "learning_rate_displacement",
         {"waiting_times": 3},
         "learning_rate",
         LEARNING_RATES,
@@ -125,7 +123,7 @@ def test_fig17_shows_mean_alignments_with_stored_eigenvectors(results: Path) -> 
 
 @pytest.mark.parametrize("name", LOCALIZATION)
 def test_fig18_and_fig19_show_the_localization_of_stored_eigenvectors(results: Path, name: str) -> None:
-    _, _, varied, values = SWEEPS[name]
+    _, varied, values = SWEEPS[name]
     shown = table(results, name)
     for optimizer, value in settings_of(values):
         run = directory(results, optimizer, varied, value)
@@ -148,7 +146,7 @@ def test_fig18_and_fig19_show_the_localization_of_stored_eigenvectors(results: P
 
 @pytest.mark.parametrize("name", DISPLACEMENT)
 def test_fig20_and_fig21_show_the_displacement_of_stored_eigenvectors(results: Path, name: str) -> None:
-    _, _, varied, values = SWEEPS[name]
+    _, varied, values = SWEEPS[name]
     shown = table(results, name)
     curves = shown[shown["quantity"] == "displacement"]
     expected = 0
@@ -175,7 +173,7 @@ def test_fig20_and_fig21_show_the_displacement_of_stored_eigenvectors(results: P
 
 def drawn(results: Path, name: str) -> Plotted:
     """The figure, drawn again from its stores."""
-    module, settings, varied, values = SWEEPS[name]
+    settings, varied, values = SWEEPS[name]
     stores = {
         "metrics": [
             directory(results, optimizer, varied, value) / "metrics.zarr"
@@ -183,7 +181,7 @@ def drawn(results: Path, name: str) -> Plotted:
         ],
         "baselines": [results / "null/digits/mlp-8/reinitialized-baseline.zarr"],
     }
-    figure = importlib.import_module(f"eigendrift.figures.{module}")
+    figure = DECLARED[name]
     with house_style({}):
         return figure.draw(figure.read(**stores), **settings)
 

@@ -1,6 +1,5 @@
 """Figures 10 to 16 of the smoke study, against the stores of the runs with plain numpy."""
 
-import importlib
 from io import StringIO
 from math import gamma, pi, sqrt
 
@@ -10,6 +9,8 @@ import pandas as pd
 import pytest
 import zarr
 from figure_checks import check_picture
+
+from eigendrift.figures.declarations import FIGURES as DECLARED
 
 pytestmark = pytest.mark.xdist_group("smoke")
 
@@ -81,8 +82,7 @@ def test_axes_are_labelled_and_legends_name_what_is_drawn(results, name):
     ]
     baseline = results / f"null/{dataset}/mlp-8/reinitialized-baseline.zarr"
     stores = {"eigenpairs": paths} if kind == "eigenpairs" else {"metrics": paths, "baselines": [baseline]}
-    module = importlib.import_module(f"eigendrift.figures.{name[6:]}")
-    plotted = module.draw(module.read(**stores), **FIGURES[name])
+    plotted = DECLARED[name].draw(DECLARED[name].read(**stores), **FIGURES[name])
     figure = plotted.figure
     # It is the figure that the workflow drew.
     again = pd.read_csv(StringIO(plotted.table.to_csv(index=False)))

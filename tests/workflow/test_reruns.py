@@ -12,10 +12,9 @@ from clone import Clone, Output, rewritten
 pytestmark = pytest.mark.xdist_group("smoke")
 
 # What a change touches first: rules, and what is in the paths of their outputs, both as patterns. Whatever is
-# made from that follows, so the figures in the table of workflow/rules/figures.smk are counted by themselves.
+# made from that follows, so figures are counted by themselves.
 Outputs = Mapping[str, Output]
 Touched = Mapping[str, str]
-FIGURES = {r"fig\d\d": ""}
 ALL_FIGURES = {r"(fig|ext)\d\d": ""}
 # Of trained networks, so that training is part of them.
 TRAINED_NULL = r"/(permuted|shuffled_labels)\."
@@ -100,7 +99,7 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
         ({"claims__lag": 0.25}, {"claims": "", "regimes": "", "ext0[1256]": ""}),
         ({"claims__sensitivity__ranks": [1, 5]}, {"claims": "", "ext02": ""}),
         ({"experiments__training_sizes__training_lengths": [1]}, {"regimes": ""}),
-        ({"null_models__draws__reinitialized": 11}, {"null_model": "/reinitialized", **ALL_FIGURES}),
+        ({"null_models__draws__reinitialized": 11}, {"null_model": "/reinitialized"}),
         ({"null_models__draws__wide": 7}, {"null_model": "/wide-"}),
         ({"null_models__validation__draws": 11}, {"null_model": "/untrained-"}),
         ({"null_models__validation__largest_shift": 2.0}, {"validation": ""}),
@@ -166,8 +165,8 @@ def test_other_runs_are_made_and_redraw_what_shows_them(
     made_of = {"null_model", "baseline"} if made and "/null/" in made else {"train", "eigenpairs", "metrics"}
     assert made_of <= rules_of(outputs, missing) or not made
     assert shown_by <= rules_of(outputs, rewired)
-    # What shows a null model says so also where it draws none.
-    named = touched_by(outputs, FIGURES | {"ext0[46]": ""}) if "figures__null_model" in changes else set()
+    # This caption lists all null models, the chosen one first.
+    named = touched_by(outputs, {"ext04": ""}) if "figures__null_model" in changes else set()
     # Trainings on shuffled labels have the settings of the main experiment's.
     set_anew = "optimizers__sgd__learning_rate" in changes
     shuffled = touched_by(outputs, {"null_model": "/shuffled_labels"}) if set_anew else set()
@@ -206,8 +205,9 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
         ("eigendrift/claims/regimes.py", {"regimes": ""}),
         ("eigendrift/claims/console.py", {}),
         ("eigendrift/figures/style.py", ALL_FIGURES),
-        ("eigendrift/figures/accuracy.py", {"fig05": ""}),
-        ("eigendrift/figures/training_loss.py", {"fig04": ""}),
+        ("eigendrift/figures/training.py", {"fig0[4-7]": ""}),
+        ("eigendrift/figures/nulls.py", {"ext08": ""}),
+        ("eigendrift/figures/declarations.py", {}),
         ("scripts/figure.py", ALL_FIGURES),
         ("scripts/claims.py", {"claims": ""}),
     ],

@@ -28,7 +28,7 @@ def results(smoke: Clone) -> Path:
 
 @pytest.fixture(scope="module")
 def figures(smoke: Clone) -> list[str]:
-    """Names of the figures in the table of workflow/rules/figures.smk."""
+    """Names of the figures of the study, except run times."""
     outputs = smoke.outputs()
     made = (path for path, output in outputs.items() if output.rule.startswith(("fig", "ext")))
     return sorted({Path(path).stem for path in made})

@@ -39,23 +39,23 @@ from eigendrift.extensions.registry import known, source_of
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.stores.checksums import checksum_path
 from eigendrift.study.captions import facts_of
-from eigendrift.study.nulls import (
-    WIDE,
-    null_names,
-    null_settings,
-    untrained_names,
-    wide_name,
-)
-from eigendrift.study.normalized import ordered
+from eigendrift.study.check import ordered
 from eigendrift.study.runs import (
+    WIDE,
     all_runs,
     data_settings,
+    null_names,
+    null_settings,
+    parts_of,
+    regimes_settings,
     runs_of,
+    runs_of_regimes,
     solver_settings,
     training_settings,
+    untrained_names,
+    wide_name,
+    with_subsets,
 )
-from eigendrift.study.subsets import parts_of, with_subsets
-from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes
 from eigendrift.training.networks import kind_of
 from eigendrift.training.optimizers import is_adaptive
 from runtime import code_digest, configuration, lock

@@ -12,7 +12,7 @@ TABLES = [VALIDATION, DEPARTURE, NULL_VALUES, *([REGIMES_TABLE] if REGIME_RUNS e
 RESULTS = [
     *expand(
         "<results>/figures/{name}.{ending}",
-        name=FIGURES,
+        name=FIGURES_DRAWN,
         ending=["png", "pdf", "csv"],
     ),
     *expand(
@@ -122,19 +122,15 @@ rule benchmarks:
 
 rule ext09:
     input:
-        manifests=checksums_of(BENCHMARKS_TABLE),
-        benchmarks=BENCHMARKS_TABLE,
+        **files_read(FIGURES["ext09_run_times"]),
     output:
-        **picture("ext09_run_times", "Run times"),
+        **pictures_of(FIGURES["ext09_run_times"]),
     log:
         "<results>/logs/figures/ext09_run_times.log",
     conda:
         "../../envs/figures.yaml"
     params:
-        code=code("figure", "eigendrift.figures.run_times"),
-        draw="run_times",
-        settings={},
-        style=config["figures"]["style"],
+        **drawing(FIGURES["ext09_run_times"]),
     message:
         "Drawing ext09_run_times"
     script:

@@ -111,7 +111,7 @@ def _log_unexpected(log: IO[str], error: BaseException) -> None:
     """
     # Jobs that have loaded plug-ins have imported the module.
     plugins = sys.modules.get("eigendrift.extensions.plugins")
-    sentence = plugins.told_of_plugin(error) if plugins else None
+    sentence = plugins.error_in_plugin(error) if plugins else None
     loaded = plugins.files_read() if plugins else []
     if isinstance(error, SystemExit) and not sentence:
         raise error

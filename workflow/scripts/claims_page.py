@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
 from runtime.job import job
 
 with job(snakemake) as verify_code:
-    from eigendrift.report.claims import claims_page
+    from eigendrift.report.pages import claims_page
     from eigendrift.stores.checksums import read_checksummed
     from eigendrift.stores.files import write_file
 

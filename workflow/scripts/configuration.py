@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
 from runtime.job import job
 
 with job(snakemake) as verify_code:
-    from eigendrift.report.configuration import configuration_file, configuration_page
+    from eigendrift.report.pages import configuration_file, configuration_page
     from eigendrift.stores.files import write_file
 
     config = snakemake.params.config

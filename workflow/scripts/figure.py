@@ -1,31 +1,30 @@
-"""Draw one figure: by the module of eigendrift.figures that the rule names, or by a plug-in."""
+"""Draw one figure, with functions of the library that the rule names or with those of a plug-in."""
 
 import sys
-from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
 from runtime.job import job
 
 with job(snakemake) as verify_code:
-    from eigendrift.extensions.kinds import Figure
+    from eigendrift.extensions.kinds import Figure, lazy
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.extensions.registry import known
-    from eigendrift.figures.output import produce
-    from eigendrift.metrics.collection import collect
+    from eigendrift.figures.parts import produce
 
-    name = snakemake.params.draw
-    load_plugins(snakemake.params.get("plugins", []))
-    # A plug-in of an optimizer that the figure shows may have a figure of that name as well.
-    plugged = known(Figure)[name] if snakemake.rule == f"figure_{name}" else None
-    figure = None if plugged else import_module(f"eigendrift.figures.{name}")
-    stores = {kind: paths for kind, paths in snakemake.input.items() if kind != "manifests"}
+    load_plugins(snakemake.params.plugins)
+    if snakemake.params.plugin_figure:
+        figure = known(Figure)[snakemake.params.plugin_figure]
+        read, draw = figure.read, figure.draw
+    else:
+        read, draw = (lazy(*snakemake.params.functions[name]) for name in ("read", "draw"))
+    source = read(**{name: paths for name, paths in snakemake.input.items() if name != "manifests"})
     verify_code()
     produce(
-        plugged.draw if plugged else figure.draw,
-        collect(**stores) if plugged else figure.read(**stores),
+        draw,
+        source,
         snakemake.params.settings,
         snakemake.params.style,
         dict(snakemake.output.items()),
-        snakemake.params.get("study"),
+        snakemake.params.study,
     )

@@ -6,12 +6,11 @@ import pytest
 
 from eigendrift.errors import UserError
 from eigendrift.extensions import Optimizer
-from eigendrift.extensions.declarations import check_declarations
-from eigendrift.extensions.plugins import load_plugins, told_of_plugin
+from eigendrift.extensions.plugins import check_declarations, error_in_plugin, load_plugins
 from eigendrift.training.optimizers import OPTIMIZERS
 
 START = """from eigendrift.extensions import Dataset, Figure, Metric, Model, NullModel, Optimizer
-from eigendrift.extensions.base import Extension
+from eigendrift.extensions.kinds import Extension
 def f(*_): return 1 / 0
 NULL = {"draw": f, "draws": "{} draws", "keeps": "this", "destroys": "that"}
 def opt(**settings): return Optimizer(name="mine", build=f, settings=settings)
@@ -35,18 +34,18 @@ def checked(directory: Path, *declared: str) -> Path:
     ("declared", "sentence"),
     [
         # Not what is expected.
-        ("Optimizer(name='a', build='x')", "the optimizer 'a' has build='x', expected a function; mend it."),
+        ("Optimizer(name='a', build='x')", "the optimizer 'a' has build='x', expected a function; fix it."),
         ("Optimizer(name='a', build=f, threshold=3)", "has threshold=3, expected a function or None"),
         ("Extension(name='a')", "expected objects of the classes of eigendrift.extensions."),
         ("Figure(name='a', draw=f, caption='A.', metrics='abc')", "has metrics='abc', expected a tuple"),
         ("Figure(name='a', draw=f, caption='A.', metrics=(3,))", "has metrics=(3,), expected names"),
         (
             "Figure(name='a', draw=f, caption='An *emphasis.')",
-            "declares the figure 'a', whose caption is no reStructuredText: Inline emphasis start-string "
-            "without end-string. Mend it.",
+            "declares the figure 'a', whose caption is not reStructuredText: Inline emphasis start-string "
+            "without end-string. Fix it.",
         ),
-        ("Figure(name='a', draw=f, caption='|a) b|')", "is no reStructuredText: Undefined substitution"),
-        ("Figure(name='a', draw=f, caption=' ')", "has caption=' ', expected a sentence; mend it."),
+        ("Figure(name='a', draw=f, caption='|a) b|')", "is not reStructuredText: Undefined substitution"),
+        ("Figure(name='a', draw=f, caption=' ')", "has caption=' ', expected a sentence; fix it."),
         ("Figure(name='a', draw=f, caption=None)", "has caption=None, expected text"),
         (
             "Dataset(name='a', load=f, training_samples='10')",
@@ -108,7 +107,7 @@ def checked(directory: Path, *declared: str) -> Path:
         ("opt(a={'type': 'number'})", "as {'type': 'number'}, expected a JSON schema, a dict with a descr"),
         (
             "opt(a=A | {'type': 'nummer'})",
-            "whose setting 'a' has a schema that is none: 'nummer' is not valid",
+            "whose setting 'a' has an invalid schema: 'nummer' is not valid",
         ),
         (
             "opt(a=A | {'items': {'$ref': '#/$defs/no'}})",
@@ -144,7 +143,7 @@ def test_a_class_of_ones_own_is_one_of_its_kind(tmp_path: Path) -> None:
 
 
 def test_leaving_is_no_way_to_refuse(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"mine.py cannot be read: SystemExit: 3; mend it\."):
+    with pytest.raises(UserError, match=r"mine.py cannot be read: SystemExit: 3; fix it\."):
         checked(tmp_path, "exit(3)")
 
 
@@ -152,10 +151,9 @@ def test_an_error_in_a_plugin_is_told_with_its_place(tmp_path: Path) -> None:
     path = checked(tmp_path, "opt()")
     with pytest.raises(ZeroDivisionError) as error:
         OPTIMIZERS["mine"].build((), {})
-    assert told_of_plugin(error.value) == (
-        f"Plug-in {path}, line 3: ZeroDivisionError: division by zero; mend it and run the same command "
-        "again."
+    assert error_in_plugin(error.value) == (
+        f"Plug-in {path}, line 3: ZeroDivisionError: division by zero; fix it and run the same command again."
     )
     with pytest.raises(ZeroDivisionError) as error:
         1 / 0  # noqa: B018
-    assert told_of_plugin(error.value) is None
+    assert error_in_plugin(error.value) is None

@@ -64,10 +64,10 @@ def test_paths_are_the_same_however_they_are_written(tmp_path: Path, monkeypatch
         ("mine", "Config key 'plugins' is 'mine', expected a list of files and directories; write it as"),
         ([3], r"Config key 'plugins' is \[3\], expected a list"),
         (["nowhere"], "Config key 'plugins' names 'nowhere', which does not exist; paths start at "),
-        (["mine.txt"], "Config key 'plugins' names 'mine.txt', which is no .py file; paths start at "),
+        (["mine.txt"], "Config key 'plugins' names 'mine.txt', which is not a .py file; paths start at "),
         (
             ["empty"],
-            "Config key 'plugins' names the directory 'empty', which holds no plug-in; put a .py file",
+            "Config key 'plugins' names the directory 'empty', which holds no plug-in; add a .py file",
         ),
     ],
 )
@@ -87,23 +87,23 @@ def test_what_is_not_there_is_refused(
     [
         ("", "has no list EXTENSIONS; write EXTENSIONS = "),
         ("EXTENSIONS = []", "has no list EXTENSIONS"),
-        ("EXTENSIONS = 3", "has 3 in place of a list EXTENSIONS; write EXTENSIONS = ["),
+        ("EXTENSIONS = 3", "has 3 instead of a list EXTENSIONS; write EXTENSIONS = ["),
         ("EXTENSIONS = [3]", "has 3 in EXTENSIONS, expected objects of the classes of "),
         (
             "import no_such_package",
-            "cannot be imported here (No module named 'no_such_package'); mend the name",
+            "cannot be imported here (No module named 'no_such_package'); fix the name",
         ),
-        ("1 / 0", "cannot be read: ZeroDivisionError: division by zero; mend it."),
+        ("1 / 0", "cannot be read: ZeroDivisionError: division by zero; fix it."),
         ("def", "cannot be read: SyntaxError: "),
         (START + "EXTENSIONS = [Optimizer(name='a')]", "missing 1 required keyword-only argument: 'build'"),
         (
             START + "EXTENSIONS = [Optimizer(name='a', build=lambda p: p)]",
-            "the optimizer 'a' has a function build(p), expected one that takes (parameters, settings); mend",
+            "the optimizer 'a' has a function build(p), expected one that takes (parameters, settings); fix",
         ),
         (
             "from eigendrift.extensions import Figure\n"
             "EXTENSIONS = [Figure(name='a', caption='An *emphasis.', draw=lambda: 0)]",
-            "the figure 'a' has a function draw(), expected one that takes (collection); mend it.",
+            "the figure 'a' has a function draw(), expected one that takes (collection); fix it.",
         ),
         (
             START + "EXTENSIONS = [Optimizer(name='A b', build=print)]",

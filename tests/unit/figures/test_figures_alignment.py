@@ -6,7 +6,7 @@ import xarray as xr
 from figures_helpers import PARAMETERS, collection
 from scipy.special import gamma
 
-from eigendrift.figures import alignment_means, raw_alignment
+from eigendrift.figures.alignment import draw_alignment_means, draw_signed_alignment
 
 
 def with_signs(source):
@@ -25,7 +25,7 @@ def labels_of(figure):
 
 def test_the_gradient_decides_the_sign():
     source = with_signs(collection())
-    table = raw_alignment.draw(source, dataset="digits").table
+    table = draw_signed_alignment(source, dataset="digits").table
     runs = source.runs["digits"].isel(seed=0)
     assert len(table) == 2 * 3 * 5
     for row in table.itertuples():
@@ -47,12 +47,12 @@ def test_turning_an_eigenvector_round_changes_nothing():
     for name in ("gradient_alignment", "update_alignment"):
         values = turned.runs["digits"][name]
         turned.runs["digits"][name] = (values * flips).transpose(*values.dims)
-    tables = [raw_alignment.draw(each, dataset="digits").table for each in (source, turned)]
+    tables = [draw_signed_alignment(each, dataset="digits").table for each in (source, turned)]
     assert tables[0].equals(tables[1])
 
 
 def test_a_row_for_each_rank_and_a_column_for_each_optimizer():
-    plotted = raw_alignment.draw(with_signs(collection()), dataset="digits")
+    plotted = draw_signed_alignment(with_signs(collection()), dataset="digits")
     titles = [panel.get_title() for panel in plotted.figure.axes]
     assert titles == [f"{name}, $i = {rank}$" for rank in (1, 2, 3) for name in ("SGD", "Adam")]
     assert labels_of(plotted.figure) == ["gradient", "update of\nSGD", "update of\nAdam"]
@@ -68,20 +68,20 @@ def test_a_row_for_each_rank_and_a_column_for_each_optimizer():
 def test_no_gradient_leaves_no_sign_to_the_update():
     source = with_signs(collection(("adam",), seeds=1, ranks=1))
     source.runs["digits"]["gradient_alignment"][0, 0, 2] = np.nan
-    assert raw_alignment.draw(source, dataset="digits").table["step"].tolist() == [0, 10, 30, 40]
+    assert draw_signed_alignment(source, dataset="digits").table["step"].tolist() == [0, 10, 30, 40]
 
 
 def test_an_update_of_zero_leaves_the_gradient():
     source = with_signs(collection(("adam",), seeds=1, ranks=1))
     source.runs["digits"]["update_alignment"][0, 0, 2] = np.nan
-    table = raw_alignment.draw(source, dataset="digits").table
+    table = draw_signed_alignment(source, dataset="digits").table
     assert table["step"].tolist() == [0, 10, 20, 30, 40]
     assert table["update_alignment"].isna().tolist() == [False, False, True, False, False]
 
 
 def test_a_diverged_run_ends_where_it_diverged():
     source = with_signs(collection(seeds=1, diverged=("adam", 0)))
-    plotted = raw_alignment.draw(source, dataset="digits")
+    plotted = draw_signed_alignment(source, dataset="digits")
     adam = plotted.table[plotted.table["optimizer"] == "adam"]
     assert adam["step"].tolist() == 3 * [0, 10]
     assert "seed 0 diverged at step 15" in plotted.figure.get_supxlabel()
@@ -91,7 +91,7 @@ def test_a_diverged_run_ends_where_it_diverged():
 def test_points_are_means_of_absolute_values_over_checkpoints(diverged):
     source = with_signs(collection(diverged=diverged))
     runs = source.runs["digits"]
-    table = alignment_means.draw(source, dataset="digits").table
+    table = draw_alignment_means(source, dataset="digits").table
     points = table[table["quantity"].isin(["gradient_alignment", "update_alignment"]) & table["rank"].notna()]
     assert len(points) == 2 * 2 * 2 * 3
     for row in points.itertuples():
@@ -101,7 +101,7 @@ def test_points_are_means_of_absolute_values_over_checkpoints(diverged):
 
 
 def test_points_of_a_rank_stand_side_by_side():
-    plotted = alignment_means.draw(with_signs(collection()), dataset="digits")
+    plotted = draw_alignment_means(with_signs(collection()), dataset="digits")
     assert [panel.get_title() for panel in plotted.figure.axes] == ["gradient, digits", "update, digits"]
     for panel in plotted.figure.axes:
         *points, isotropic = panel.lines
@@ -114,5 +114,5 @@ def test_points_of_a_rank_stand_side_by_side():
 
 
 def test_one_run_of_one_optimizer_stands_at_its_rank():
-    plotted = alignment_means.draw(with_signs(collection(("adam",), seeds=1)), dataset="digits")
+    plotted = draw_alignment_means(with_signs(collection(("adam",), seeds=1)), dataset="digits")
     np.testing.assert_array_equal(plotted.figure.axes[0].lines[0].get_xdata(), [1, 2, 3])

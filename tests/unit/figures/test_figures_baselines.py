@@ -4,7 +4,6 @@ After a change that is meant to be seen, look at what `python tests/unit/figures
 draws into tests/unit/figures/baselines, with workflow/ on the PYTHONPATH, and commit it.
 """
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,25 @@ import pytest
 from figures_helpers import collection, sweep
 from matplotlib.testing.compare import compare_images
 
-from eigendrift.figures.output import produce
+from eigendrift.figures.declarations import FIGURES as DECLARED
+from eigendrift.figures.parts import produce
 
 BASELINES = Path(__file__).parent / "baselines"
 RUNS = collection(("sgd", "momentum", "adam"), seeds=3, checkpoints=9)
 SWEEP = sweep("batch_size", {"sgd": (32, 64, "full"), "adam": (32, 64, "full")}, checkpoints=9)
-# What each module draws, and its settings.
+# What each figure draws, and its settings.
 FIGURES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "displacement": (RUNS, {"dataset": "digits", "waiting_times": 3}),
-    "localization": (RUNS, {}),
-    "batch_size_displacement": (SWEEP, {"waiting_times": 3}),
+    "fig01_displacement": (RUNS, {"dataset": "digits", "waiting_times": 3}),
+    "fig03_localization": (RUNS, {}),
+    "fig20_batch_size_displacement": (SWEEP, {"waiting_times": 3}),
 }
 # Root mean square over all pixels, from 0 to 255. Thinner lines make 3, another colour of one line makes 5.
 TOLERANCE = 2.0
 
 
 def draw_into(directory: Path, name: str) -> Path:
-    figure = importlib.import_module(f"eigendrift.figures.{name}")
     files = {ending: directory / f"{name}.{ending}" for ending in ("png", "pdf", "csv")}
-    produce(figure.draw, *FIGURES[name], {}, files)
+    produce(DECLARED[name].draw, *FIGURES[name], {}, files)
     return files["png"]
 
 

@@ -4,12 +4,12 @@ import numpy as np
 from figures_helpers import collection
 from matplotlib.colors import to_hex
 
-from eigendrift.figures import eigenvalues
+from eigendrift.figures.training import draw_eigenvalues
 
 
 def test_the_band_of_a_rank_has_edges_like_its_line():
     source = collection(optimizers=("sgd",))
-    (panel,) = eigenvalues.draw(source).figure.axes
+    (panel,) = draw_eigenvalues(source).figure.axes
     assert len(panel.lines) == 3 * 3
     for rank in (1, 2, 3):
         line, low, high = panel.lines[3 * rank - 3 : 3 * rank]

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch.nn.utils import parameters_to_vector
 
-from eigendrift.figures.layers import layers_of
-from eigendrift.figures.leading_eigenvector import draw, read
+from eigendrift.figures.eigenvector import draw_leading_eigenvector, layers_of, read_last_eigenvectors
 from eigendrift.stores.arrays import EIGENPAIRS
 from eigendrift.stores.writing import write_store
 from eigendrift.training.torch_networks import build_model
@@ -87,13 +86,15 @@ def test_only_the_last_checkpoint_is_read(tmp_path):
     path = write(tmp_path, "sgd", vector())
     for index in (0, 1):
         (path / f"eigenvector/c/{index}/0/0").write_bytes(b"damaged")
-    (run,) = read([path])
+    (run,) = read_last_eigenvectors([path])
     np.testing.assert_array_equal(run.vector, vector())
     assert (run.step, run.seed, run.dataset, run.optimizer) == (20, 0, "digits", "sgd")
 
 
 def test_the_table_is_the_vector_and_the_picture_the_table(tmp_path):
-    plotted = draw(read([write(tmp_path, "sgd", vector())]), IMAGE, CLASSES)
+    plotted = draw_leading_eigenvector(
+        read_last_eigenvectors([write(tmp_path, "sgd", vector())]), IMAGE, CLASSES
+    )
     table = plotted.table
     expected = vector() * np.sign(vector()[np.abs(vector()).argmax()])
     np.testing.assert_array_equal(table["value"], expected)
@@ -115,7 +116,7 @@ def test_signs_can_be_compared_and_scales_are_shared(tmp_path):
     for layer in layers_of(other, WIDTHS):
         other[layer.first] = np.copysign(0.5, first[layer.first])
     paths = [write(tmp_path, "sgd", first), write(tmp_path, "adam", -other)]
-    plotted = draw(read(paths), IMAGE, CLASSES)
+    plotted = draw_leading_eigenvector(read_last_eigenvectors(paths), IMAGE, CLASSES)
     values = {name: rows["value"].values for name, rows in plotted.table.groupby("optimizer")}
     assert values["sgd"][np.abs(first).argmax()] > 0
     assert values["sgd"] @ values["adam"] > 0
@@ -138,8 +139,8 @@ def test_what_is_not_there_is_said(tmp_path, alone):
         write(tmp_path, "adam", np.full(N, np.nan), converged=False),
     ]
     paths += [] if alone else [write(tmp_path, "sgd", vector())]
-    plotted = draw(read(paths), IMAGE, CLASSES)
-    plotted.figure.savefig(tmp_path / "figure.png")
+    plotted = draw_leading_eigenvector(read_last_eigenvectors(paths), IMAGE, CLASSES)
+    plotted.figure.draw_without_rendering()
     first, second = (panel.texts[0].get_text() for panel in plotted.figure.axes[:2])
     assert first == "eigenvector not converged\nat step 20"
     assert second == "run had diverged\nby step 20"

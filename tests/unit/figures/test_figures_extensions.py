@@ -9,7 +9,8 @@ from figure_checks import check_labels, check_legend
 from figures_helpers import PARAMETERS, collection
 from scipy.stats import spearmanr
 
-from eigendrift.figures import anatomy, flatness, preconditioned
+from eigendrift.figures import curvature
+from eigendrift.figures.localization import draw_anatomy
 from eigendrift.metrics.anatomy import GRAINS
 
 LAG = 0.25
@@ -29,7 +30,7 @@ def test_the_anatomy_has_a_bar_for_every_optimizer_and_null_model_and_parts_that
     trained = source.baselines["digits"].assign(optimizer=("draw", [0, 1, 0, 1]))
     trained.attrs["settings"] = {"trainings": [{"optimizer": {"name": n}} for n in ("sgd", "adam")]}
     source = replace(source, further={"permuted": {"digits": trained}})
-    plotted = anatomy.draw(source)
+    plotted = draw_anatomy(source)
     check_labels(plotted.figure)
     names = [text.get_text() for text in plotted.figure.axes[0].get_yticklabels()]
     assert names == [
@@ -55,7 +56,7 @@ def test_the_anatomy_has_a_bar_for_every_optimizer_and_null_model_and_parts_that
 
 
 def test_bars_end_at_the_effective_numbers():
-    plotted = anatomy.draw(consistent(collection()))
+    plotted = draw_anatomy(consistent(collection()))
     totals = plotted.table.query("quantity == 'log10 of N × IPR'")["value"]
     ends = {round(patch.get_x() + patch.get_width(), 6) for patch in plotted.figure.axes[0].patches}
     assert {round(10**total, 6) for total in totals} <= ends
@@ -68,12 +69,12 @@ def preconditioned_source(seeds=2):
     own = source.runs["digits"].sel(optimizer="adam").isel(seed=slice(seeds)).drop_vars("optimizer")
     own = own.assign(eigenvalue=10 * own["eigenvalue"])
     thresholds = {"digits": {"sgd": 40.0, "adam": 380.0}}
-    return preconditioned.Source(source, {"digits": {"adam": own}}, thresholds, {"digits": 0})
+    return curvature.PreconditionedRuns(source, {"digits": {"adam": own}}, thresholds, {"digits": 0})
 
 
 def test_the_preconditioned_hessian_has_a_line_of_its_own_and_eigenvalues_their_thresholds():
     source = preconditioned_source()
-    plotted = preconditioned.draw(source, LAG)
+    plotted = curvature.draw_preconditioned(source, LAG)
     check_labels(plotted.figure)
     check_legend(plotted.figure)
     assert {panel.get_title() for panel in plotted.figure.axes} == {f"digits (N = {PARAMETERS})"}
@@ -95,7 +96,7 @@ def test_the_preconditioned_hessian_has_a_line_of_its_own_and_eigenvalues_their_
 
 def test_it_says_of_how_many_seeds_it_is_and_what_is_masked():
     source = replace(preconditioned_source(1), unconverged={"digits": 3})
-    below = preconditioned.draw(source, LAG).figure.get_supxlabel()
+    below = curvature.draw_preconditioned(source, LAG).figure.get_supxlabel()
     assert "preconditioned Hessian of Adam: 1 seed; without 3 unconverged eigenpairs of it" in below
 
 
@@ -128,7 +129,7 @@ def flat_runs(relation, seeds=5, settings=4, datasets=("digits", "mnist5k")):
 
 
 def drawn(runs):
-    plotted = flatness.draw(flatness.Source(runs), LAG, 0.95, 499)
+    plotted = curvature.draw_flatness(curvature.DistinctRuns(runs), LAG, 0.95, 499)
     table = plotted.table
     found = table[table["quantity"] == "correlation"].set_index(["x", "y", "runs_compared"])
     return plotted, found
@@ -158,7 +159,7 @@ def test_relations_of_settings_and_of_seeds_are_told_apart():
     assert unrelated["low"] < 0 < unrelated["high"]
     points = plotted.table[plotted.table["quantity"] == "run"]
     assert len(points) == len(runs)
-    pooled = found.loc[("displacement", "eigenvalue", flatness.POOLED), "coefficient"]
+    pooled = found.loc[("displacement", "eigenvalue", curvature.POOLED), "coefficient"]
     assert pooled == pytest.approx(spearmanr(points["displacement"], points["eigenvalue"]).statistic)
     shown = sum(len(line.get_xdata()) for panel in plotted.figure.axes[:6] for line in panel.lines)
     assert shown == 3 * len(runs)
@@ -177,10 +178,10 @@ def test_runs_that_diverged_or_lack_a_pair_are_left_out_and_counted():
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3])
-def test_too_few_runs_have_no_correlation(tmp_path, kept):
+def test_too_few_runs_have_no_correlation(kept):
     runs = flat_runs(lambda place, setting, seed: (setting + seed + 1, 0.5, seed))
     runs = [run.assign(diverged_at=np.nan if index < kept else 5.0) for index, run in enumerate(runs)]
     plotted, found = drawn(runs)
-    assert found.drop(flatness.POOLED, level="runs_compared")["coefficient"].isna().all()
+    assert found.drop(curvature.POOLED, level="runs_compared")["coefficient"].isna().all()
     assert found["corrected_p"].isna().all()
-    plotted.figure.savefig(tmp_path / "figure.png")
+    plotted.figure.draw_without_rendering()

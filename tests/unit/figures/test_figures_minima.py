@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eigendrift.figures.minima import draw, read
+from eigendrift.figures.curvature import draw_minima, read_minima
 from eigendrift.stores.writing import write_store
 
 POINTS = 50
@@ -54,7 +54,7 @@ def minima(**settings) -> dict[str, dict[str, xr.Dataset]]:
 
 def test_the_table_holds_the_stores_numbers():
     source = minima()
-    shown = draw(source).table.groupby(["dataset", "optimizer"])
+    shown = draw_minima(source).table.groupby(["dataset", "optimizer"])
     for dataset, by_optimizer in source.items():
         for optimizer, store in by_optimizer.items():
             rows = shown.get_group((dataset, optimizer)).groupby("quantity")
@@ -71,7 +71,7 @@ def test_the_table_holds_the_stores_numbers():
 
 
 def test_a_row_for_each_data_set_and_lines_that_are_the_table():
-    plotted = draw(minima())
+    plotted = draw_minima(minima())
     axes = np.reshape(plotted.figure.axes, (2, 3))
     titles = ["all eigenvalues", "all runs", "leading eigenvalues, and trace"]
     for row, dataset in zip(axes, ("mnist5k", "digits"), strict=True):
@@ -92,12 +92,12 @@ def test_a_row_for_each_data_set_and_lines_that_are_the_table():
 
 def test_an_eigenvalue_alone_is_visible():
     """The axis reaches below the height that one of N eigenvalues has, smoothed."""
-    panel = draw(minima()).figure.axes[0]
+    panel = draw_minima(minima()).figure.axes[0]
     assert panel.get_ylim()[0] < 0.1 / (1000 * np.sqrt(2 * np.pi) * 0.1)
 
 
 def test_the_legend_names_optimizers_and_kinds_of_runs():
-    legend = draw(minima()).figure.legends[0]
+    legend = draw_minima(minima()).figure.legends[0]
     assert [text.get_text() for text in legend.get_texts()] == ["SGD", "Adam", "best run", "other run"]
 
 
@@ -111,11 +111,11 @@ def test_the_legend_names_optimizers_and_kinds_of_runs():
         ({"unconverged": 1}, ["digits, sgd: without 1 unconverged eigenvalue"]),
     ],
 )
-def test_what_a_reader_must_know_stands_below(tmp_path, settings, sentences):
-    plotted = draw(minima(**settings))
+def test_what_a_reader_must_know_stands_below(settings, sentences):
+    plotted = draw_minima(minima(**settings))
     for sentence in sentences:
         assert sentence in plotted.figure.get_supxlabel()
-    plotted.figure.savefig(tmp_path / "figure.png")
+    plotted.figure.draw_without_rendering()
     runs = [row for row in plotted.table.to_dict("records") if row["quantity"] == "run"]
     assert len(runs) == 4 * (settings.get("seeds", 3) - len(settings.get("diverged", ())))
 
@@ -128,7 +128,7 @@ def test_copies_are_no_runs_and_are_noted():
         store[name][2] = 0.1
         store[name][3] = 0.1
     store["best"][:] = np.arange(5) == 2
-    plotted = draw(source)
+    plotted = draw_minima(source)
     runs = plotted.table.query("quantity == 'run' and optimizer == 'sgd'")
     assert runs["seed"].tolist() == [2, 4]
     below = plotted.figure.get_supxlabel()
@@ -138,26 +138,26 @@ def test_copies_are_no_runs_and_are_noted():
 
 
 @pytest.mark.parametrize("lost", ["sgd", "adam"])
-def test_one_optimizer_that_diverged_leaves_the_other_as_it_is(tmp_path, lost):
+def test_one_optimizer_that_diverged_leaves_the_other_as_it_is(lost):
     whole, source = minima(), minima()
     source["digits"][lost] = minimum(diverged=(0, 1, 2))
-    plotted = draw(source)
-    plotted.figure.savefig(tmp_path / "figure.png")
+    plotted = draw_minima(source)
+    plotted.figure.draw_without_rendering()
     rows = plotted.table.query("dataset == 'digits'")
     assert set(rows["optimizer"]) == {"sgd", "adam"} - {lost}
-    expected = draw(whole).table.query("dataset == 'digits' and optimizer != @lost")
+    expected = draw_minima(whole).table.query("dataset == 'digits' and optimizer != @lost")
     np.testing.assert_array_equal(rows["value"], expected["value"])
     assert plotted.figure.axes[3].get_yscale() == "log"
 
 
 def test_a_table_without_rows_still_has_a_header():
-    plotted = draw(minima(diverged=(0, 1, 2)))
+    plotted = draw_minima(minima(diverged=(0, 1, 2)))
     assert plotted.table.empty
-    assert list(plotted.table.columns) == list(draw(minima()).table.columns)
+    assert list(plotted.table.columns) == list(draw_minima(minima()).table.columns)
 
 
 def test_unconverged_eigenvalues_are_left_out():
-    table = draw(minima(unconverged=2)).table.query("quantity == 'eigenvalue'")
+    table = draw_minima(minima(unconverged=2)).table.query("quantity == 'eigenvalue'")
     assert set(table["rank"]) == {1, 2, 3, 4}
 
 
@@ -169,7 +169,7 @@ def test_stores_are_found_by_data_set_and_optimizer(tmp_path):
             training = {"dataset": dataset, "optimizer": {"name": optimizer}}
             columns = {name: values.values for name, values in store.variables.items()}
             write_store(paths[-1], "minimum", columns, {"training": training}, store.attrs["summary"])
-    found = read(paths)
+    found = read_minima(paths)
     for dataset, by_optimizer in minima().items():
         assert list(found[dataset]) == ["sgd", "adam"]
         for optimizer, store in by_optimizer.items():
@@ -178,12 +178,12 @@ def test_stores_are_found_by_data_set_and_optimizer(tmp_path):
 
 
 @pytest.mark.parametrize("smallest", [1e-5, 1e10, 2.9e15])
-def test_eigenvalues_of_any_size_have_labels_beside_them(tmp_path, smallest):
+def test_eigenvalues_of_any_size_have_labels_beside_them(smallest):
     store = minimum(seeds=1)
     store["eigenvalue"] = "rank", np.geomspace(3e15, smallest, 6)
     store.attrs["summary"] |= {"trace": None, "trace_standard_error": None}
-    figure = draw({"digits": {"sgd": store}}).figure
-    figure.savefig(tmp_path / "figure.png")
+    figure = draw_minima({"digits": {"sgd": store}}).figure
+    figure.draw_without_rendering()
     axis = figure.axes[2].yaxis
     low, high = axis.get_view_interval()
     shown = [tick.label1.get_text() for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]

@@ -6,7 +6,9 @@ import pytest
 import xarray as xr
 from figures_helpers import collection
 
-from eigendrift.figures import displacement, localization, null_models
+from eigendrift.figures import nulls
+from eigendrift.figures.displacement import draw_displacement
+from eigendrift.figures.localization import draw_localization
 from eigendrift.metrics.collection import Collection
 from eigendrift.stores.tables import write_checksummed_table
 
@@ -38,7 +40,7 @@ def medians(table: pd.DataFrame, *by: str) -> dict[object, float]:
 
 
 def test_each_optimizer_has_its_own_null_displacements():
-    plotted = displacement.draw(with_permuted(), "digits", 3)
+    plotted = draw_displacement(with_permuted(), "digits", 3)
     found = medians(plotted.table, "null_model", "optimizer")
     assert found["permuted", "sgd"] == 0.5
     assert found["permuted", "adam"] == 0.7
@@ -46,7 +48,7 @@ def test_each_optimizer_has_its_own_null_displacements():
 
 
 def test_null_models_have_lines_of_their_own_and_the_legend_names_them():
-    plotted = displacement.draw(with_permuted(), "digits", 3)
+    plotted = draw_displacement(with_permuted(), "digits", 3)
     (legend,) = plotted.figure.legends
     names = [text.get_text().partition("\n")[0] for text in legend.get_texts()]
     shown = [names.index(f"{null} null") for null in ("reinitialized", "permuted")]
@@ -56,13 +58,13 @@ def test_null_models_have_lines_of_their_own_and_the_legend_names_them():
 
 
 def test_localizations_of_all_optimizers_are_pooled_and_the_note_says_so():
-    plotted = localization.draw(with_permuted())
+    plotted = draw_localization(with_permuted())
     assert medians(plotted.table, "null_model")["permuted"] == pytest.approx(0.25)
     assert "draws of all optimizers together" in plotted.figure.get_supxlabel()
-    assert "draws of all optimizers" not in localization.draw(collection()).figure.get_supxlabel()
+    assert "draws of all optimizers" not in draw_localization(collection()).figure.get_supxlabel()
 
 
-def source() -> null_models.Source:
+def source() -> nulls.Validation:
     """Untrained networks, three null models without training, and two optimizers."""
     random = np.random.default_rng(0)
     networks = [("observed", "", 8), *((null, "", 8) for null in NULLS[:2]), ("untrained permuted", "", 8)]
@@ -72,7 +74,7 @@ def source() -> null_models.Source:
         (dataset, name, optimizer, number, statistic, rank, random.normal())
         for dataset in ("digits", "mnist5k")
         for name, optimizer, count in networks
-        for statistic, (rank, *_) in null_models.SHOWN.items()
+        for statistic, (rank, *_) in nulls.SHOWN.items()
         for number in range(count)
         # Random directions have no spectrum.
         if (name, statistic) != ("isotropic", "log10 eigenvalue")
@@ -82,9 +84,9 @@ def source() -> null_models.Source:
         (dataset, null, statistic, rank, verdict)
         for dataset in ("digits", "mnist5k")
         for null, verdict in zip(NULLS, ("different", "alike", "cannot tell"), strict=True)
-        for statistic, (rank, *_) in null_models.SHOWN.items()
+        for statistic, (rank, *_) in nulls.SHOWN.items()
     ]
-    return null_models.Source(
+    return nulls.Validation(
         pd.DataFrame(values, columns=columns),
         pd.DataFrame(verdicts, columns=["dataset", "null_model", "statistic", "rank", "verdict"]),
     )
@@ -92,7 +94,7 @@ def source() -> null_models.Source:
 
 def test_every_value_is_a_point_and_a_row_of_the_table():
     given = source()
-    plotted = null_models.draw(given)
+    plotted = nulls.draw_null_models(given)
     rows = plotted.table.dropna(subset="value")
     assert len(rows) == len(given.values)
     drawn = sum(len(line.get_xdata()) for panel in plotted.figure.axes for line in panel.get_lines())
@@ -105,7 +107,7 @@ def test_every_value_is_a_point_and_a_row_of_the_table():
 
 
 def test_rows_are_named_once_and_panels_carry_the_verdicts():
-    plotted = null_models.draw(source())
+    plotted = nulls.draw_null_models(source())
     first = plotted.figure.axes[0]
     labels = [text.get_text() for text in first.get_yticklabels()]
     assert labels == [
@@ -124,14 +126,14 @@ def test_rows_are_named_once_and_panels_carry_the_verdicts():
 
 def test_the_band_is_the_central_95_percent_of_the_reinitialized_draws():
     given = source()
-    table = null_models.draw(given).table
+    table = nulls.draw_null_models(given).table
     band = table.dropna(subset="low").set_index(["dataset", "statistic"])
     own = given.values[given.values["networks"] == "reinitialized"]
     for (dataset, statistic), row in band.iterrows():
         values = own.loc[(own["dataset"] == dataset) & (own["statistic"] == statistic), "value"]
         values = 10**values if statistic.startswith("log10") else values
         assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
-    assert len(band) == 2 * len(null_models.SHOWN)
+    assert len(band) == 2 * len(nulls.SHOWN)
 
 
 def test_tables_are_read_with_optimizers_that_are_missing(tmp_path):
@@ -139,6 +141,6 @@ def test_tables_are_read_with_optimizers_that_are_missing(tmp_path):
     paths = [tmp_path / name for name in ("values.csv", "verdicts.csv")]
     for table, path in zip((given.values, given.verdicts), paths, strict=True):
         write_checksummed_table(path, table)
-    again = null_models.read(*map(str, paths))
+    again = nulls.read_null_models(*map(str, paths))
     pd.testing.assert_frame_equal(again.values, given.values)
     pd.testing.assert_frame_equal(again.verdicts, given.verdicts)

@@ -5,8 +5,11 @@ import pytest
 from figure_checks import check_labels, check_legend
 from figures_helpers import collection
 
-from eigendrift.figures import subspace_displacement, tracked_displacement
-from eigendrift.figures.over_lag import Collections
+from eigendrift.figures.displacement import (
+    Collections,
+    draw_subspace_displacement,
+    draw_tracked_displacement,
+)
 from eigendrift.figures.style import house_style
 
 # Of 41 checkpoints 10 steps apart every fifth has more eigenpairs; a lag of an eighth is one of those.
@@ -32,7 +35,7 @@ def ranks_swap(both):
 
 def test_the_displacements_are_means_over_the_leading_ranks_at_the_lag(both):
     with house_style({}):
-        plotted = tracked_displacement.draw(both, LAG)
+        plotted = draw_tracked_displacement(both, LAG)
     check_labels(plotted.figure)
     check_legend(plotted.figure)
     for kind in ("displacement", "tracked_displacement"):
@@ -55,7 +58,7 @@ def test_the_displacements_are_means_over_the_leading_ranks_at_the_lag(both):
 
 
 def test_shares_are_all_where_ranks_swap_and_none_where_they_do_not(ranks_swap):
-    table = tracked_displacement.draw(ranks_swap, LAG).table
+    table = draw_tracked_displacement(ranks_swap, LAG).table
     for quantity in ("share of swaps", "share of swaps, among 12"):
         shares = table[table["quantity"] == quantity].groupby("optimizer")["share"]
         assert shares.min().to_dict() == {"adam": 1, "sgd": 0}
@@ -74,7 +77,7 @@ def test_spans_are_of_the_most_ranks_and_the_rest_is_within(both):
         runs["displacement"] = runs["displacement"] * 0 + 2.0
         runs["subspace_displacement"] = runs["subspace_displacement"] * 0 + 0.25
     with house_style({}):
-        plotted = subspace_displacement.draw(both, LAG, [1, 3, 10, 20])
+        plotted = draw_subspace_displacement(both, LAG, [1, 3, 10, 20])
     check_labels(plotted.figure)
     check_legend(plotted.figure)
     table = plotted.table
@@ -96,17 +99,17 @@ def test_spans_are_of_the_most_ranks_and_the_rest_is_within(both):
 
 def test_what_few_checkpoints_cannot_tell_is_not_drawn(both):
     """They have no lag of a tenth: it would be another one."""
-    tracked = tracked_displacement.draw(both, 0.1)
+    tracked = draw_tracked_displacement(both, 0.1)
     assert not tracked.table["quantity"].str.contains("among").any()
     assert "symbols" not in tracked.figure.get_supxlabel()
-    spans = subspace_displacement.draw(both, 0.1, [3, 10]).table
+    spans = draw_subspace_displacement(both, 0.1, [3, 10]).table
     assert set(spans["ranks"].dropna()) == {3}
 
 
 def test_a_diverged_run_is_left_out_from_there_and_written_below():
     source = collection(checkpoints=9, diverged=("adam", 1))
     both = Collections(source, source)
-    plotted = tracked_displacement.draw(both, LAG)
+    plotted = draw_tracked_displacement(both, LAG)
     rows = plotted.table[(plotted.table["quantity"] == "displacement")].set_index(
         ["optimizer", "waiting_time"]
     )

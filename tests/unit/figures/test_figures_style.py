@@ -3,7 +3,7 @@
 import pytest
 
 from eigendrift.errors import UserError
-from eigendrift.figures.output import produce
+from eigendrift.figures.parts import produce
 from eigendrift.figures.style import LINES, NULL_LINES, house_style, null_line, optimizer_lines
 
 SHIPPED = ["sgd", "adam", "sam"]

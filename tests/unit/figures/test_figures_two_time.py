@@ -1,16 +1,21 @@
 """Figures 10 and 11: what is drawn at which lag, of which runs, against what."""
 
-import importlib
-
 import numpy as np
 import pytest
 from figures_helpers import PARAMETERS, collection
 from scipy.special import gamma
 
+from eigendrift.figures.alignment import draw_weight_change_alignment
+from eigendrift.figures.displacement import draw_weight_displacement
+
+DRAW = {
+    "weight_displacement": draw_weight_displacement,
+    "weight_change_alignment": draw_weight_change_alignment,
+}
+
 
 def drawn(name, source, waiting_times=3):
-    draw = importlib.import_module(f"eigendrift.figures.{name}").draw
-    return draw(source, dataset="digits", waiting_times=waiting_times)
+    return DRAW[name](source, dataset="digits", waiting_times=waiting_times)
 
 
 def leading(source, quantity):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from figures_helpers import PARAMETERS, collection
 
-from eigendrift.figures import wide_localization
+from eigendrift.figures.localization import draw_wide_localization
 from eigendrift.figures.style import SEQUENTIAL
 
 RATIO = "inverse_participation_ratio"
@@ -12,7 +12,7 @@ RATIO = "inverse_participation_ratio"
 
 def test_lines_are_the_ratios_of_the_first_run():
     source = collection(ranks=15)
-    plotted = wide_localization.draw(source, dataset="digits")
+    plotted = draw_wide_localization(source, dataset="digits")
     ratios = source.runs["digits"][RATIO].isel(seed=0)
     rows = plotted.table[plotted.table["quantity"] == RATIO]
     assert len(rows) == 2 * 15 * 5
@@ -28,7 +28,7 @@ def test_lines_are_the_ratios_of_the_first_run():
 
 
 def test_the_scale_names_every_rank_and_the_right_axis_counts_parameters():
-    figure = wide_localization.draw(collection(ranks=5), dataset="digits").figure
+    figure = draw_wide_localization(collection(ranks=5), dataset="digits").figure
     scale = next(axes for axes in figure.axes if axes.get_xlabel() == "rank $i$")
     assert [text.get_text() for text in scale.get_xticklabels()] == ["1", "2", "3", "4", "5"]
     figure.draw_without_rendering()
@@ -40,7 +40,7 @@ def test_the_scale_names_every_rank_and_the_right_axis_counts_parameters():
 
 def test_the_null_model_is_that_of_the_leading_eigenvector():
     source = collection(ranks=3)
-    table = wide_localization.draw(source, dataset="digits").table
+    table = draw_wide_localization(source, dataset="digits").table
     draws = source.baselines["digits"][RATIO].sel(rank=1)
     null = table[table["quantity"] == "baseline"]
     assert null["median"].tolist() == pytest.approx(2 * [np.median(draws)])
@@ -49,7 +49,7 @@ def test_the_null_model_is_that_of_the_leading_eigenvector():
 
 
 def test_a_diverged_run_ends_and_one_optimizer_is_enough():
-    plotted = wide_localization.draw(collection(("adam",), seeds=1, diverged=("adam", 0)), dataset="digits")
+    plotted = draw_wide_localization(collection(("adam",), seeds=1, diverged=("adam", 0)), dataset="digits")
     rows = plotted.table[plotted.table["quantity"] == RATIO]
     assert rows["step"].tolist() == 3 * [0, 10]
     assert "diverged at step 15" in plotted.figure.get_supxlabel()

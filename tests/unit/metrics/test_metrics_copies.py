@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from metrics_helpers import SHAPES, columns, write_baseline, write_run
 
-from eigendrift.figures import flatness, preconditioned
+from eigendrift.figures import curvature
 from eigendrift.metrics.collection import collect, notes_on, one_optimizer, read_run
 from eigendrift.metrics.copies import (
     FROM_TRAINING,
@@ -164,7 +164,7 @@ def test_figures_note_copies_and_average_over_the_others(stores: list[Path], tmp
         "digits: without 1 draw of the null model isotropic equal to another to the bit",
     ]
     assert collection.baselines["digits"].sizes["draw"] == 2
-    source = flatness.read(map(str, stores))
+    source = curvature.read_flatness(map(str, stores))
     assert (len(source.runs), source.copies) == (2, 1)
 
 
@@ -214,7 +214,7 @@ def test_flatness_leaves_copies_out_and_counts_them(tmp_path: Path) -> None:
     paths = [write_run(tmp_path / f"{seed}.zarr", seed=seed) for seed in range(2)]
     paths.append(copy_run(paths[0], tmp_path / "2.zarr", seed=2))
     paths.append(copy_run(paths[0], tmp_path / "other.zarr", seed=0, learning_rate=0.3))
-    plotted = flatness.draw(flatness.read(map(str, paths)), 0.25, 0.95, 499)
+    plotted = curvature.draw_flatness(curvature.read_flatness(map(str, paths)), 0.25, 0.95, 499)
     below = plotted.figure.get_supxlabel()
     assert "3 in all; without 0 that diverged, 1 that repeat the training of another seed and 0" in below
     points = plotted.table[plotted.table["quantity"] == "run"]
@@ -234,13 +234,13 @@ def test_preconditioned_runs_are_copies_where_the_plain_runs_are(tmp_path: Path)
         write_store(store, "preconditioned_metrics", measured, {"training": training}, {"unconverged": 5})
         preconditioned_runs.append(store)
     null = write_baseline(tmp_path / "null.zarr")
-    source = preconditioned.read(map(str, plain), [str(null)], map(str, preconditioned_runs))
+    source = curvature.read_preconditioned(map(str, plain), [str(null)], map(str, preconditioned_runs))
     own = source.preconditioned["digits"]["adam"]
     np.testing.assert_array_equal(own["copy_of"], [np.nan, np.nan, 0])
     assert own["eigenvalue"].sel(seed=2).isnull().all()
     assert own["eigenvalue"].sel(seed=[0, 1]).notnull().all()
     assert source.unconverged == {"digits": 10}
-    plotted = preconditioned.draw(source, 0.25)
+    plotted = curvature.draw_preconditioned(source, 0.25)
     below = plotted.figure.get_supxlabel()
     assert "preconditioned Hessian of Adam: 2 seeds; without 10 unconverged eigenpairs of it" in below
     assert "parameters, 2 seeds; " in below

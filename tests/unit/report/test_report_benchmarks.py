@@ -89,7 +89,7 @@ def test_no_benchmark_file_at_all_is_one_sentence():
 def test_the_figure_shows_every_rule_and_job(jobs):
     write_checksummed_table(Path("benchmarks.csv"), jobs)
     with house_style({}):
-        plotted = run_times.draw(run_times.read("benchmarks.csv"))
+        plotted = run_times.draw_run_times(run_times.read_run_times("benchmarks.csv"))
     table = plotted.table
     beside = [text.get_text() for text in plotted.figure.axes[0].texts]
     assert beside[-1] == "62 % of all, 1 job"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from eigendrift.report.claims import claims_page
+from eigendrift.report.pages import claims_page
 
 VARIANT = {
     "ranks": 3,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eigendrift.report.configuration import configuration_file, configuration_page, explained
-from eigendrift.study.extensions import completed
+from eigendrift.report.pages import configuration_file, configuration_page, explained
+from eigendrift.study.schema import completed
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())

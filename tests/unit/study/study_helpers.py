@@ -10,7 +10,7 @@ import yaml
 
 from eigendrift.errors import UserError
 from eigendrift.study.check import check_config
-from eigendrift.study.extensions import completed
+from eigendrift.study.schema import completed
 
 
 @dataclass(frozen=True)

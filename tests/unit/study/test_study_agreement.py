@@ -15,19 +15,19 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "experiments.main.optimizers",
         ["sgd", "rmsprop"],
         "'experiments.main.optimizers' names 'rmsprop', which is not in 'optimizers', expected one of sgd, "
-        "momentum, adam; mend the name, or add it to 'optimizers'.",
+        "momentum, adam; fix the name, or add it to 'optimizers'.",
     ),
     (
         "experiments.main.model",
         "mlp",
         "'experiments.main.model' names 'mlp', which is not in 'models', expected one of "
-        "mlp-32-32; mend the name, or add it to 'models'.",
+        "mlp-32-32; fix the name, or add it to 'models'.",
     ),
     (
         "figures.null_model",
         "gaussian",
         "'figures.null_model' names 'gaussian', which is not in 'null_models.names', expected one "
-        "of isotropic, reinitialized, permuted, shuffled_labels; mend the name, or add it to "
+        "of isotropic, reinitialized, permuted, shuffled_labels; fix the name, or add it to "
         "'null_models.names'.",
     ),
     # Numbers that do not fit together.

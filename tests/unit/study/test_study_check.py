@@ -39,14 +39,14 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "optimizers.adagrad",
         {},
         "'optimizers.adagrad' is not known; allowed here: sgd, momentum, adam, adamw, rmsprop, sam, muon, "
-        "and those of 'plugins'.",
+        "and the optimizers of 'plugins'.",
     ),
     ("plugins", "mine", "'plugins' is \"mine\", expected a list without repetitions."),
     (
         "models.mlp-32-32.kind",
         "transformer",
-        "'models.mlp-32-32.kind' is 'transformer', expected one of mlp, cnn; add the plug-in that has it to "
-        "'plugins', or choose another.",
+        "'models.mlp-32-32.kind' is 'transformer', expected one of mlp, cnn; add a plug-in that declares it "
+        "to 'plugins', or choose another.",
     ),
     (
         "models.mlp-32-32.kind",

@@ -4,8 +4,7 @@ import pytest
 from study_helpers import CONFIG, SCHEMA, changed, merged
 
 from eigendrift.errors import UserError
-from eigendrift.study.check import check_config
-from eigendrift.study.normalized import without_unset
+from eigendrift.study.check import check_config, without_unset
 
 SWEEPS = [name for name in CONFIG["experiments"] if name != "main"]
 
@@ -21,7 +20,9 @@ def test_null_in_a_study_file_leaves_experiments_out(left_out: list[str]) -> Non
 
 
 def test_without_the_main_experiment_there_is_no_study() -> None:
-    with pytest.raises(UserError, match=r"'experiments\.main' is null, which .* no study can do without"):
+    with pytest.raises(
+        UserError, match=r"'experiments\.main' is null, which .* but every study needs this one"
+    ):
         without_unset(changed("experiments.main", None))
 
 

@@ -76,11 +76,6 @@ def test_one_initialisation_and_a_part_of_the_samples() -> None:
     assert facts.count("Hessian over 1,000 training samples.") == 2
 
 
-def test_a_figure_may_say_what_its_hessian_is_over() -> None:
-    facts = facts_of(CONFIG, runs_of(CONFIG, "main"), DATASETS, "all samples")["runs"]
-    assert facts.count("; Hessian over all samples.") == facts.count("Hessian") == 2
-
-
 def test_only_the_data_sets_of_the_runs_are_told() -> None:
     digits = [run for run in runs_of(CONFIG, "main") if run.dataset == "digits"]
     assert facts_of(CONFIG, digits, DATASETS)["runs"].startswith("digits: ")

@@ -5,8 +5,7 @@ from study_helpers import CONFIG, SCHEMA, changed, refusal
 
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.check import check_config
-from eigendrift.study.nulls import null_names, null_settings
-from eigendrift.study.runs import runs_of, solver_settings, training_settings
+from eigendrift.study.runs import null_names, null_settings, runs_of, solver_settings, training_settings
 
 NAMES = SCHEMA["properties"]["null_models"]["properties"]["names"]["items"]["enum"]
 
@@ -106,5 +105,5 @@ def test_further_null_models_are_drawn_ones() -> None:
     config["figures"]["further_null_models"] = ["permuted"]
     assert refusal(config) == (
         "Config key 'figures.further_null_models' names 'permuted', which is not in 'null_models.names', "
-        "expected one of isotropic, reinitialized; mend the name, or add it to 'null_models.names'."
+        "expected one of isotropic, reinitialized; fix the name, or add it to 'null_models.names'."
     )

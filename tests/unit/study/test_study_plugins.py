@@ -23,7 +23,7 @@ def test_a_count_of_parameters_that_fails_is_refused() -> None:
     add(Model(name="mine", build=print, parameters=wrong), Path("mine.py"))
     config = CONFIG | {"models": CONFIG["models"] | {"mlp-32-32": {"kind": "mine"}}}
     with pytest.raises(
-        UserError, match=r"^The function parameters of the network 'mine' fails with KeyError: 'wrong'; m"
+        UserError, match=r"^The function parameters of the network 'mine' fails with KeyError: 'wrong'; f"
     ):
         check_sizes(config, DATASETS)
 
@@ -33,6 +33,6 @@ def test_a_setting_that_does_not_meet_a_schema_without_type_is_refused() -> None
     add(Optimizer(name="mine", build=print, settings={"a": schema}), Path("mine.py"))
     mine = {"mine": {"learning_rate": 0.1, "a": "x"}}
     with pytest.raises(
-        UserError, match=r"'optimizers.mine.a' is \"x\", expected what its schema asks for, \{\"desc"
+        UserError, match=r"'optimizers.mine.a' is \"x\", expected a value that fits its schema, \{\"desc"
     ):
         check_config(CONFIG | {"optimizers": CONFIG["optimizers"] | mine}, SCHEMA)

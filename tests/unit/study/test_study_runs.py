@@ -5,9 +5,15 @@ import re
 
 from study_helpers import CONFIG, changed, merged
 
-from eigendrift.study.normalized import ordered
-from eigendrift.study.nulls import null_settings
-from eigendrift.study.runs import Run, all_runs, runs_of, solver_settings, training_settings
+from eigendrift.study.check import ordered
+from eigendrift.study.runs import (
+    Run,
+    all_runs,
+    null_settings,
+    runs_of,
+    solver_settings,
+    training_settings,
+)
 
 SMALL = merged(
     changed("experiments", {"main": CONFIG["experiments"]["main"]}),

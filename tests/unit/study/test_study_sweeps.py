@@ -59,7 +59,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
         RATES,
         {"lion": [0.1]},
         f"'{RATES}' names 'lion', which is not in 'optimizers', expected one of sgd, momentum, adam; "
-        "mend the name, or add it to 'optimizers'.",
+        "fix the name, or add it to 'optimizers'.",
     ),
     (
         "experiments.main.learning_rate",

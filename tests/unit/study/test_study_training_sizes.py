@@ -8,9 +8,17 @@ from study_helpers import CONFIG, SCHEMA, Dataset, changed, merged, refusal
 from eigendrift.errors import UserError
 from eigendrift.study.captions import facts_of
 from eigendrift.study.check import check_config, check_sizes
-from eigendrift.study.runs import all_runs, data_settings, runs_of, training_settings
-from eigendrift.study.subsets import parts_of, subset_name, with_subsets
-from eigendrift.study.training_sizes import regimes_settings, runs_of_regimes
+from eigendrift.study.runs import (
+    all_runs,
+    data_settings,
+    parts_of,
+    regimes_settings,
+    runs_of,
+    runs_of_regimes,
+    subset_name,
+    training_settings,
+    with_subsets,
+)
 
 DATASETS = {"mnist5k": Dataset(4000, (28, 28), 10), "digits": Dataset(1437, (8, 8), 10)}
 HERE = "experiments.training_sizes"
@@ -86,7 +94,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "experiments.learning_rates.training_samples",
         [500],
-        "'experiments.learning_rates.training_samples' is for 'experiments.training_sizes' alone, the one "
+        "'experiments.learning_rates.training_samples' is only for 'experiments.training_sizes', the one "
         "experiment that varies more than one setting; move it there.",
     ),
     (
@@ -97,14 +105,14 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         f"{HERE}.batch_size",
         [32, 64],
-        f"'{HERE}.batch_size' is a list, expected one batch size beside the training samples and learning "
-        "rates that vary; put others into 'experiments.batch_sizes'.",
+        f"'{HERE}.batch_size' is a list, expected one batch size, because training samples and learning "
+        "rates vary; put others into 'experiments.batch_sizes'.",
     ),
     (
         RATES,
         {"sgd": [0.01, 0.05]},
-        f"'{RATES}' has 2 for sgd and 1 for adam, expected as many for each, because they are compared by "
-        "their places in the lists; make the lists equally long.",
+        f"'{RATES}' has 2 for sgd and 1 for adam, expected the same number for each, because learning "
+        "rates at the same position are compared; make the lists equally long.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""What can be added from outside: optimizers, networks, data sets, null models, metrics and figures.
+"""What plug-ins can add: optimizers, networks, data sets, null models, metrics and figures.
 
 A plug-in is a Python file with a list ``EXTENSIONS`` of these, which a study names under ``plugins``. What
 the package ships is declared in the same way.

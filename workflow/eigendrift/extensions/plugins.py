@@ -1,37 +1,45 @@
-"""Reading plug-ins: Python files with a list ``EXTENSIONS``."""
+"""Plug-ins, which are Python files with a list ``EXTENSIONS``: reading and checking them."""
 
 import importlib
 import os
+import re
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from eigendrift.digests import digest
 from eigendrift.errors import UserError
-from eigendrift.extensions.base import Extension
-from eigendrift.extensions.kinds import KINDS
-from eigendrift.extensions.registry import add, added, forget_plugins
+from eigendrift.extensions.kinds import KINDS, Extension, Figure, Metric, Model, NullModel, Optimizer
+from eigendrift.extensions.registry import add, added, forget_plugins, known
 
 LIST = "EXTENSIONS"
 PACKAGE = "eigendrift_plugins_"
+DEFINITIONS = "#/$defs/"
+# Names of files and directories that the package itself uses.
+USED: dict[Any, str] = {
+    Figure: r"(fig|ext)\d.*",
+    NullModel: r"(untrained|wide)-.*|.*-baseline|observed|wide",
+}
+# Variables of a data set's runs, in addition to the arrays of metrics stores.
+OF_RUNS = ("optimizer", "seed", "diverged_at", "unconverged")
 
 
 def plugin_files(configured: Any) -> list[Path]:
-    """Return the files that the configuration's ``plugins`` stands for.
+    """Return the files of the configuration's ``plugins``.
 
     Args:
-        configured: A list of files and directories; paths start at the working directory. Of a directory,
-            every ``.py`` file counts whose name does not start with '_'; those that do are for the others to
-            import.
+        configured: A list of files and directories; paths start at the working directory. Every ``.py`` file
+            in a directory is a plug-in, except files starting with ``_``, which are helpers.
 
     Returns:
-        Paths, relative to the working directory where they lie below it.
+        Paths, relative to the working directory if they are below it.
 
     Raises:
-        UserError: It is no such list, or something is not there.
+        UserError: If it is no such list, or if a file or directory does not exist.
     """
     if not isinstance(configured, list) or not all(isinstance(path, str) for path in configured):
         raise UserError(
@@ -45,10 +53,10 @@ def plugin_files(configured: Any) -> list[Path]:
 
 
 def load_plugins(files: Iterable[str | Path]) -> None:
-    """Read plug-ins, in place of those read before, and make their extensions known.
+    """Read plug-ins, and forget those read before.
 
     Raises:
-        UserError: A file cannot be imported, declares nothing, or what it declares does not fit.
+        UserError: If a file cannot be imported, declares nothing, or declares something that is not allowed.
     """
     forget_plugins()
     for file in map(Path, files):
@@ -57,11 +65,11 @@ def load_plugins(files: Iterable[str | Path]) -> None:
 
 
 def files_read() -> list[str]:
-    """Return the plug-ins that were read."""
+    """Return the files of the plug-ins that were read."""
     return sorted({str(source) for source, _ in added()})
 
 
-def told_of_plugin(error: BaseException) -> str | None:
+def error_in_plugin(error: BaseException) -> str | None:
     """Return a sentence about an error in the code of a plug-in; None if it happened elsewhere."""
     frames = [
         (frame.f_code.co_filename, line)
@@ -72,7 +80,7 @@ def told_of_plugin(error: BaseException) -> str | None:
         return None
     file, line = frames[-1]
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"Plug-in {_shown(Path(file))}, line {line}: {what}; mend it and run the same command again."
+    return f"Plug-in {_shown(Path(file))}, line {line}: {what}; fix it and run the same command again."
 
 
 def _files_at(path: Path) -> list[Path]:
@@ -82,18 +90,18 @@ def _files_at(path: Path) -> list[Path]:
         if files := sorted(file for file in path.glob("*.py") if not file.name.startswith("_")):
             return [_shown(file) for file in files]
         raise UserError(
-            f"Config key 'plugins' names the directory {str(path)!r}, which holds no plug-in; put a .py file "
-            "there whose name does not start with '_', or remove the entry."
+            f"Config key 'plugins' names the directory {str(path)!r}, which holds no plug-in; add a .py file "
+            "whose name does not start with '_', or remove the entry."
         )
-    what = "is no .py file" if path.exists() else "does not exist"
+    what = "is not a .py file" if path.exists() else "does not exist"
     raise UserError(
-        f"Config key 'plugins' names {str(path)!r}, which {what}; paths start at {Path.cwd()}, so mend or "
+        f"Config key 'plugins' names {str(path)!r}, which {what}; paths start at {Path.cwd()}, so fix or "
         "remove the entry."
     )
 
 
 def _shown(path: Path) -> Path:
-    """Return a path as Snakemake is to see it: the same whoever writes it in whatever way."""
+    """Return a path in one form, however it was written."""
     relative = Path(os.path.relpath(path))
     return path.resolve() if relative.parts[0] == os.pardir else relative
 
@@ -101,7 +109,7 @@ def _shown(path: Path) -> Path:
 def _declared(file: Path) -> Sequence[Extension]:
     extensions = getattr(_imported(file), LIST, None)
     if not isinstance(extensions, list | tuple) or not extensions:
-        found = f"{extensions!r} in place of a list" if extensions else "no list"
+        found = f"{extensions!r} instead of a list" if extensions else "no list"
         raise UserError(
             f"Plug-in {file} has {found} {LIST}; write {LIST} = [Optimizer(…)] or another of the classes of "
             "eigendrift.extensions."
@@ -116,10 +124,10 @@ def _declared(file: Path) -> Sequence[Extension]:
 
 
 def package_of(file: Path) -> str:
-    """Return the package as whose module a plug-in is imported: its directory, under a name of its own.
+    """Return the name of the package that a plug-in is imported from, which stands for its directory.
 
-    So it can import what lies beside it, ``from ._helpers import …``, and its own name stands in nobody's
-    way.
+    A plug-in can therefore import files next to it, ``from ._helpers import …``, and its name cannot conflict
+    with another module.
     """
     return f"{PACKAGE}{digest(str(file.resolve().parent).encode())[:12]}"
 
@@ -135,11 +143,93 @@ def _imported(file: Path) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
-            f"Plug-in {file} cannot be imported here ({error}); mend the name, install what it needs, or "
+            f"Plug-in {file} cannot be imported here ({error}); fix the name, install what it needs, or "
             "import it inside the function that needs it, because declarations are read before jobs start."
         ) from error
     except UserError:
         raise
     except (Exception, SystemExit) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"Plug-in {file} cannot be read: {what}; mend it.") from error
+        raise UserError(f"Plug-in {file} cannot be read: {what}; fix it.") from error
+
+
+def check_declarations(definitions: Mapping[str, Any], arrays: Iterable[str]) -> None:
+    """Check the declarations of plug-ins against each other, after all were read.
+
+    Args:
+        definitions: ``$defs`` of the configuration's schema, to which settings may refer.
+        arrays: Names of arrays and dimensions that metrics stores have.
+
+    Raises:
+        UserError: If a name is used for something else, a figure's metric does not exist, a caption is not
+            reStructuredText, or the schema of a setting is not a JSON schema.
+    """
+    used = {**USED, Metric: "|".join(map(re.escape, (*arrays, *OF_RUNS)))}
+    for source, extension in added():
+        names = [names for kind, names in used.items() if isinstance(extension, kind)]
+        if any(re.fullmatch(pattern, extension.name) for pattern in names):
+            raise UserError(
+                f"Plug-in {source} adds the {extension.KIND} '{extension.name}', a name that eigendrift "
+                "itself uses; choose another."
+            )
+        for metric in extension.metrics if isinstance(extension, Figure) else ():
+            if metric not in known(Metric):
+                raise UserError(
+                    f"Plug-in {source} has a figure of the metric '{metric}', which no plug-in declares; add "
+                    "that plug-in, or remove the metric from the figure's metrics."
+                )
+        if isinstance(extension, Figure) and (wrong := _wrong_in(extension.caption)):
+            raise UserError(
+                f"Plug-in {source} declares the figure '{extension.name}', whose caption is not "
+                f"reStructuredText: {wrong} Fix it."
+            )
+        settings = extension.settings if isinstance(extension, Optimizer | Model) else {}
+        for setting, schema in settings.items():
+            _check_schema(source, extension, setting, schema, definitions)
+
+
+def _wrong_in(text: str) -> str | None:
+    """Return the first mistake in a reStructuredText; None if there is none."""
+    from docutils.core import publish_doctree
+    from docutils.utils import Reporter, SystemMessage
+
+    alone = {"file_insertion_enabled": False, "raw_enabled": False, "warning_stream": StringIO()}
+    try:
+        publish_doctree(text, settings_overrides={**alone, "halt_level": Reporter.WARNING_LEVEL})
+    except SystemMessage as error:
+        # The message starts with place and level: <string>:1: (WARNING/2) …
+        return str(error).partition(") ")[2]
+    return None
+
+
+def _check_schema(
+    source: Path,
+    extension: Extension,
+    setting: str,
+    schema: Mapping[str, Any],
+    definitions: Mapping[str, Any],
+) -> None:
+    from jsonschema import Draft202012Validator, SchemaError
+
+    wrong = None
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        wrong = f"has an invalid schema: {error.message}"
+    for reference in _references(schema):
+        if str(reference).removeprefix(DEFINITIONS) not in definitions:
+            known_ones = ", ".join(f"{DEFINITIONS}{name}" for name in definitions)
+            wrong = f"refers to {reference!r}, expected one of {known_ones}"
+    if wrong:
+        raise UserError(
+            f"Plug-in {source} declares the {extension.KIND} '{extension.name}', whose setting '{setting}' "
+            f"{wrong}; fix it."
+        )
+
+
+def _references(schema: Any) -> Iterator[Any]:
+    if isinstance(schema, Mapping):
+        yield from (value for key, value in schema.items() if key == "$ref")
+    within = schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ()
+    for part in within:
+        yield from _references(part)

@@ -1,4 +1,4 @@
-"""Every extension by kind and name: those that the package ships, and those of plug-ins."""
+"""All extensions by kind and name: those that the package ships, and those of plug-ins."""
 
 from collections import ChainMap
 from collections.abc import MutableMapping
@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.base import Extension
-from eigendrift.extensions.kinds import KINDS
+from eigendrift.extensions.kinds import KINDS, Extension
 
 E = TypeVar("E", bound=Extension)
 
-# By kind. Whoever has been given such a map by `known` sees what plug-ins add later.
+# By kind. A map from `known` also shows what plug-ins add later.
 _MAPS: dict[type[Extension], "ChainMap[str, Any]"] = {}
 _SOURCES: dict[tuple[type[Extension], str], Path] = {}
 
 
 def known(kind: type[E], *shipped: E) -> MutableMapping[str, E]:
-    """Return what there is of a kind, by name: what the package ships first, then what plug-ins add.
+    """Return all extensions of a kind by name: first those that the package ships, then those of plug-ins.
 
     Args:
         kind: Class of the extensions.
-        *shipped: Those that the package ships, said once, where they are declared.
+        *shipped: Extensions that the package ships, passed once, where they are declared.
     """
     chain = _MAPS.setdefault(kind, ChainMap({}, {}))
     chain.maps[1].update({extension.name: extension for extension in shipped})
@@ -32,7 +31,7 @@ def add(extension: Extension, source: Path) -> None:
     """Add an extension of a plug-in.
 
     Raises:
-        UserError: The name is taken.
+        UserError: If the name is taken.
     """
     kind = next(kind for kind in KINDS if isinstance(extension, kind))
     name, taken_by = extension.name, known(kind)
@@ -47,17 +46,17 @@ def add(extension: Extension, source: Path) -> None:
 
 
 def source_of(kind: type[Extension], name: str) -> Path | None:
-    """Return the file of the plug-in that an extension comes from; None if the package ships it."""
+    """Return the plug-in that an extension comes from; None if the package ships it."""
     return _SOURCES.get((kind, name))
 
 
 def added() -> list[tuple[Path, Extension]]:
-    """Return what plug-ins added, each with its file."""
+    """Return the extensions of plug-ins, each with its file."""
     return [(source, known(kind)[name]) for (kind, name), source in _SOURCES.items()]
 
 
 def forget_plugins() -> None:
-    """Forget what plug-ins added, so that others can be read."""
+    """Forget the extensions of plug-ins, so that others can be read."""
     for chain in _MAPS.values():
         chain.maps[0].clear()
     _SOURCES.clear()

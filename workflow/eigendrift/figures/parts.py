@@ -1,7 +1,10 @@
-"""Pieces that several figures are made of."""
+"""What every figure is made of: panels, bands, baselines, notes, and the files that are written."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib.pyplot as plt
@@ -13,22 +16,36 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from eigendrift.errors import UserError
 from eigendrift.figures.style import (
     ISOTROPIC,
     LEGEND_WIDTH,
     PANEL_HEIGHT,
     PANEL_WIDTH,
+    house_style,
     null_line,
+    optimizer_lines,
+    title_of,
 )
 from eigendrift.metrics.collection import Collection
 from eigendrift.metrics.copies import replicates
+from eigendrift.stores.files import write_file
+from eigendrift.stores.tables import write_table
 
 Table = list[dict[str, Any]]
 
+# Ranks that figures show: the leading one, or the first three where a figure shows several.
+LEADING = 1
+RANKS = 3
 BASELINE_ALPHA = 0.12
 LINE_AND_BAND = "\n(median, central 90 %)"
 MOST_TICKS = 12
 MEAN_AND_RANGE = "line: mean, band: minimum to maximum over seeds"
+# Dates and versions in the files would change their bytes.
+METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,7 @@ class Plotted:
         table: One row for each plotted value, in long form.
 
     Raises:
-        TypeError: They are something else.
+        TypeError: If either is of another type.
     """
 
     figure: Figure
@@ -50,6 +67,47 @@ class Plotted:
         for name, expected in (("figure", Figure), ("table", pd.DataFrame)):
             if not isinstance(found := getattr(self, name), expected):
                 raise TypeError(f"{name} is {type(found).__name__}, expected {expected.__name__}")
+
+
+def produce(
+    draw: Callable[..., Plotted],
+    source: Any,
+    settings: Mapping[str, Any],
+    style: Mapping[str, Any],
+    outputs: Mapping[str, str | Path],
+    study: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Draw a figure and write its files; equal numbers give equal bytes.
+
+    Args:
+        draw: Makes the figure from the source and the settings.
+        source: What the figure's ``read`` returned, such as a `Collection`.
+        settings: Keyword arguments of ``draw``.
+        style: matplotlib rcParams on top of the house style.
+        outputs: Paths of the files ``png``, ``pdf`` and ``csv``.
+        study: See `house_style`.
+
+    Raises:
+        UserError: If ``draw``, of a plug-in, returns something other than `Plotted`.
+    """
+    # fontTools logs every table that it leaves out of a font in a pdf.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    with house_style(style, study):
+        plotted = draw(source, **settings)
+        if not isinstance(plotted, Plotted):
+            raise UserError(
+                f"The figure '{Path(outputs['png']).stem}' is drawn as {type(plotted).__name__}, expected "
+                "eigendrift.figures.parts.Plotted; fix its function draw."
+            )
+        for ending, metadata in METADATA.items():
+            picture = BytesIO()
+            plotted.figure.savefig(picture, format=ending, metadata=metadata)
+            write_file(Path(outputs[ending]), picture.getvalue())
+            # The second file reuses the layout of the first: computing it takes longer than drawing.
+            plotted.figure.set_layout_engine("none")
+        plt.close(plotted.figure)
+    # Whole numbers stay whole, also in columns that only some rows have.
+    write_table(Path(outputs["csv"]), plotted.table.convert_dtypes())
 
 
 def panels(
@@ -77,9 +135,30 @@ def panels(
     return figure, axes
 
 
+def add_legend(figure: Figure, axes: np.ndarray, **options: Any) -> None:
+    """Add a legend at the upper right of a figure that names what some of its panels show, each label once.
+
+    Args:
+        figure: The figure.
+        axes: Panels whose labels it names, an object array of any shape.
+        **options: Arguments of ``figure.legend``.
+    """
+    named = {
+        label: handle
+        for panel in axes.flat
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(list(named.values()), list(named), loc="outside right upper", **options)
+
+
 def dataset_title(dataset: str, runs: xr.Dataset) -> str:
     """Return the title of a panel that shows one data set: its name, and N of the network on it."""
     return f"{dataset} (N = {runs.attrs['parameters']:,})"
+
+
+def lines_of(measured: xr.Dataset | xr.DataArray) -> dict[str, dict[str, Any]]:
+    """Return the line of each optimizer of a measurement with the dimension optimizer."""
+    return optimizer_lines([str(name) for name in measured["optimizer"].values])
 
 
 def over_seeds(values: xr.DataArray) -> xr.Dataset:
@@ -107,11 +186,11 @@ def draw_band(
 
     Args:
         axes: Where to draw.
-        x: Where the values stand on the x axis.
+        x: The values' positions on the x axis.
         band: From `over_seeds`.
         line: Colour and dashes.
         label: The line's name in the legend.
-        edges: Whether the band has edges like the line, where colours of bands are too alike to tell apart.
+        edges: Whether to draw the band's edges like the line, where bands have similar colours.
     """
     style = {key: value for key, value in line.items() if key != "marker"}
     axes.plot(x, band["mean"].values, label=label, **style)
@@ -123,7 +202,8 @@ def draw_band(
 
 
 def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) -> Table:
-    """Return the rows of a drawn band; values that are not there are not rows."""
+    """Return a row for each position of a drawn band that has a value."""
+    columns = (band[name].values for name in ("mean", "minimum", "maximum", "n"))
     return [
         {
             **labels,
@@ -133,16 +213,27 @@ def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) ->
             "maximum": float(maximum),
             "seeds": int(n),
         }
-        for at, mean, minimum, maximum, n in zip(
-            x,
-            band["mean"].values,
-            band["minimum"].values,
-            band["maximum"].values,
-            band["n"].values,
-            strict=True,
-        )
+        for at, mean, minimum, maximum, n in zip(x, *columns, strict=True)
         if n
     ]
+
+
+def draw_optimizers(panel: Axes, values: xr.DataArray, x: np.ndarray, x_name: str, **labels: object) -> Table:
+    """Draw a band over seeds for each optimizer; return the numbers.
+
+    Args:
+        panel: Where to draw.
+        values: float64 (optimizer, seed, x).
+        x: The values' positions on the x axis.
+        x_name: The name of the x axis in the table.
+        **labels: Further columns of the table.
+    """
+    table: Table = []
+    for optimizer, line in lines_of(values).items():
+        band = over_seeds(values.sel(optimizer=optimizer))
+        draw_band(panel, x, band, line, title_of(optimizer))
+        table += band_rows(x_name, x, band, optimizer=optimizer, **labels)
+    return table
 
 
 def draw_baseline(axes: Axes, draws: np.ndarray, null_model: str, *, further: bool = False) -> Table:
@@ -152,7 +243,7 @@ def draw_baseline(axes: Axes, draws: np.ndarray, null_model: str, *, further: bo
         axes: Where to draw.
         draws: float64, any number; NaN is left out.
         null_model: Name of the null model.
-        further: Whether another null model is there already, and the legend knows what line and band are.
+        further: Whether the legend has explained line and band already, for another null model.
     """
     if not np.isfinite(draws).any():
         return []
@@ -177,7 +268,7 @@ def seed_count(numbers: Iterable[int]) -> str:
     return f"{most if fewest == most else f'{fewest} to {most}'} seed{'s' * (most != 1)}"
 
 
-def describe(figure: Figure, collection: Collection, datasets: Sequence[str], shown: str) -> None:
+def describe(figure: Figure, collection: Collection, datasets: Iterable[str], shown: str) -> None:
     """Write under a figure what its reader must know: N, seeds, divergences and masked pairs.
 
     Args:
@@ -200,17 +291,33 @@ def write_below(figure: Figure, lines: Sequence[str]) -> None:
     figure.supxlabel("\n".join(lines), fontsize=6, color="#555555", ha="left", x=0.01, wrap=True)
 
 
-def logarithmic(axes: Axes, direction: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, unless the panel has nothing that could be shown on it."""
+def logarithmic(axes: Axes, direction: Literal["x", "y"], labelled: Sequence[float] | None = None) -> bool:
+    """Make an axis logarithmic, unless the panel has nothing that could be shown on it.
+
+    Args:
+        axes: The panel.
+        direction: Which axis.
+        labelled: Label the axis with plain numbers, see `plain_log_ticks`; by default with powers of ten.
+
+    Returns:
+        Whether the axis is logarithmic now.
+    """
     low, high = axes.dataLim.intervalx if direction == "x" else axes.dataLim.intervaly
     if 0 < high < np.inf and low <= high:
         axes.set(**{f"{direction}scale": "log"})
+    axis = axes.xaxis if direction == "x" else axes.yaxis
+    if axis.get_scale() == "log" and labelled is not None:
+        plain_log_ticks(axis, labelled)
+    return bool(axis.get_scale() == "log")
 
 
 def plain_log_ticks(axis: Axis, labelled: Sequence[float] = (1, 2, 5)) -> None:
-    """Label a logarithmic axis with plain numbers at ``labelled`` times powers of ten; of many, at these."""
+    """Label a logarithmic axis with plain numbers at ``labelled`` times powers of ten.
+
+    An axis that spans many powers of ten has labels at these alone.
+    """
     low, high = axis.get_view_interval()
-    # Of more places than ticks the locator may choose none at all.
+    # With more places than ticks, the locator may choose none of them.
     within = labelled if high < low * 10 ** (MOST_TICKS / len(labelled)) else (1,)
     axis.set_major_locator(LogLocator(subs=within, numticks=MOST_TICKS))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
@@ -224,5 +331,5 @@ def steps_axis(axes: Axes) -> None:
 
 
 def positions(count: int, distance: float) -> np.ndarray:
-    """Return positions around 0 that lie ``distance`` apart."""
+    """Return positions around 0 that are ``distance`` apart."""
     return (np.arange(count) - (count - 1) / 2) * distance

@@ -18,12 +18,12 @@ HEIGHT_OF_THE_REST = 1.2
 FIGURE_RULE = r"(?:fig|ext)\d\d"
 
 
-def read(benchmarks: str) -> pd.DataFrame:
+def read_run_times(benchmarks: str) -> pd.DataFrame:
     """Read benchmarks.csv, the table of all jobs."""
     return read_table(Path(benchmarks))
 
 
-def draw(jobs: pd.DataFrame) -> Plotted:
+def draw_run_times(jobs: pd.DataFrame) -> Plotted:
     """Draw the seconds of each rule, start-up apart, and beside them those of every job and their median."""
     named = jobs.assign(rule=jobs["rule"].replace(FIGURE_RULE, "figures", regex=True))
     by_rule = named.groupby("rule").agg(

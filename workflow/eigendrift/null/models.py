@@ -1,7 +1,6 @@
 """Null models by name: what each keeps and destroys. Knows nothing of torch before one is drawn from."""
 
-from eigendrift.extensions.kinds import NullModel
-from eigendrift.extensions.lazy import lazy
+from eigendrift.extensions.kinds import NullModel, lazy
 from eigendrift.extensions.registry import known
 
 MODELS = "eigendrift.null.sampling"

@@ -1,4 +1,4 @@
-"""Where the time goes: what Snakemake's benchmark files say of every job of a study, in one table."""
+"""Run times: Snakemake's benchmark files of all jobs of a study, in one table."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,27 +8,28 @@ import pandas as pd
 
 from eigendrift.errors import UserError
 
-# What a job says of itself at the end of its log.
+# The last line of a job's log.
 ACCOUNT = re.compile(r"INFO Worked for ([\d.]+) s, in all ([\d.]+) s of processor time and (\d+) MiB$", re.M)
 WILDCARD = re.compile(r"\{(\w+)\}")
 
 
 def collect_benchmarks(patterns: Mapping[str, str], known: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Collect the benchmark files that are there.
+    """Return a table of all benchmark files that exist.
 
     Args:
         patterns: Path of a rule's benchmark files, by the rule's name, with wildcards in braces.
-        known: Values of wildcards that belong to the study; what other values left behind is not its own.
+        known: Values of wildcards that belong to the study; files with other values are left over from
+            others.
 
     Returns:
-        One row for each job: its ``rule``, its wildcards (``job``) and ``seconds`` from its start to its end,
-        which Snakemake measured; and what its log says, NaN if that does not tell: ``start_up_seconds``, the
-        part of the seconds before and between its work that went into starting Python and imports,
-        ``cpu_seconds`` and ``peak_memory_mib``. Snakemake's own columns of these two are of the process that
-        it started, which is not the one that works where jobs are forks of a server.
+        One row for each job: its ``rule``, its wildcards (``job``) and ``seconds`` from start to end,
+        measured by Snakemake; and values from its log, NaN if the log has none: ``start_up_seconds``, the
+        part of the seconds for starting Python and for imports, ``cpu_seconds`` and ``peak_memory_mib``.
+        Snakemake's own columns of these two describe the process that it started, which does not do the work
+        if jobs are forks of a server.
 
     Raises:
-        UserError: There is no benchmark file at all.
+        UserError: If there is no benchmark file at all.
     """
     rows = [
         {"rule": rule, "job": job, **_measured(path)}
@@ -44,16 +45,16 @@ def collect_benchmarks(patterns: Mapping[str, str], known: Mapping[str, Sequence
 
 
 def log_of(benchmark: Path) -> Path:
-    """Return where the log of a job lies, given its benchmark file: both are named alike."""
+    """Return the path of a job's log, which is named like its benchmark file."""
     parts = ["logs" if part == "benchmarks" else part for part in benchmark.parts]
     return Path(*parts).with_suffix(".log")
 
 
 def _jobs(pattern: str, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Path]]:
-    """Yield wildcards, joined, and path of every benchmark file of a rule that belongs to the study."""
+    """Yield joined wildcards and path of every benchmark file of a rule in the study."""
     names = WILDCARD.findall(pattern)
     shape = re.compile("(.+)".join(map(re.escape, WILDCARD.split(pattern)[::2])))
-    # A wildcard may stand for several directories.
+    # A wildcard may match several directories.
     for path in sorted(Path().glob(WILDCARD.sub("**/*", pattern))):
         if (found := shape.fullmatch(path.as_posix())) is None:
             continue
@@ -69,7 +70,7 @@ def _measured(benchmark: Path) -> dict[str, float]:
     worked, cpu_seconds, memory = map(float, account.groups()) if account else [float("nan")] * 3
     return {
         "seconds": seconds,
-        # Not max(0, …), which would take NaN for 0.
+        # The order matters: max(0.0, nan) is 0.
         "start_up_seconds": round(max(seconds - worked, 0.0), 2),
         "cpu_seconds": cpu_seconds,
         "peak_memory_mib": memory,

@@ -1,4 +1,4 @@
-"""How far a study has come, from nothing but the files that its jobs leave: logs, manifests and run times."""
+"""The progress of a study, read from the files of its jobs: logs, manifests and run times."""
 
 import os
 import re
@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eigendrift.study.nulls import null_names
-from eigendrift.study.runs import all_runs, runs_of
+from eigendrift.study.runs import all_runs, null_names, runs_of
 
-# What `Tracker` writes: label, done, total, and a note such as "loss 0.12".
+# A line of `Tracker`: label, done, total, and a note such as "loss 0.12".
 LINE = re.compile(r"INFO (?:train|eigenpairs|null) \S+: (\d+) of (\d+) ?(.*)$")
-# Of a log no more than its end is read, which holds several lines.
+# Bytes read from the end of a log, which are several lines.
 TAIL = 4096
-# Jobs write a line every 10 s, but for one eigenpair of a large network.
+# Jobs write a line every 10 s, except during one eigenpair of a large network.
 SECONDS_UNTIL_QUIET = 60.0
 SECONDS_COLUMN = 0
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job that takes long.
+    """One long job.
 
     Attributes:
         stage: ``train``, ``eigenpairs`` or ``null_model``.
@@ -30,9 +29,9 @@ class Job:
         state: ``waiting``, ``running``, ``quiet`` (nothing written for a minute, or killed), ``failed`` or
             ``done``.
         done: Steps, checkpoints or draws done.
-        total: Of how many; 0 if it has not said so yet.
-        note: What it said last of itself, such as the loss or λ1; the log of one that failed.
-        seconds: How long it took, or has been running.
+        total: Their total number; 0 if the job has not reported it yet.
+        note: Its last note, such as the loss or λ1; if it failed, the path of its log.
+        seconds: Its duration so far.
     """
 
     stage: str
@@ -45,19 +44,19 @@ class Job:
 
     @property
     def share(self) -> float:
-        """How much of it is done, from 0 to 1."""
+        """The share that is done, from 0 to 1."""
         if self.state == "done":
             return 1.0
         return self.done / self.total if self.total else 0.0
 
 
 def jobs_of(config: Mapping[str, Any], results: Path, now: float | None = None) -> list[Job]:
-    """Look at all trainings, eigenpairs along them, and null models of a study.
+    """Return all trainings, eigenpairs and null models of a study, with their progress.
 
     Args:
         config: The configuration, which has been checked.
-        results: Directory of the study's results, ``results/<study>``, which need not be there yet.
-        now: Seconds since the epoch; by default this moment.
+        results: Directory of the study's results, ``results/<study>``, which need not exist yet.
+        now: Seconds since the epoch; by default the current time.
     """
     moment = time.time() if now is None else now
     jobs = [
@@ -73,14 +72,14 @@ def jobs_of(config: Mapping[str, Any], results: Path, now: float | None = None) 
 
 
 def seconds_left(jobs: Sequence[Job]) -> tuple[float, bool]:
-    """Estimate how long the jobs will take yet, as many at once as run now.
+    """Estimate the remaining time of the jobs, with as many in parallel as now.
 
-    Jobs of a stage are taken to be as long as those of it that are done, or as those that run will be at
-    their pace.
+    The estimate takes the mean length of a stage's jobs that are done or running; running jobs are
+    extrapolated.
 
     Returns:
-        The estimate, in seconds, and whether all stages are in it: of one that has not begun there is nothing
-        to go by.
+        The estimate, in seconds, and whether it covers all stages; a stage that has not begun has no
+        estimate.
     """
     left, at_once = 0.0, max(1, sum(job.state == "running" for job in jobs))
     known = True
@@ -110,7 +109,7 @@ def _job(results: Path, stage: str, name: str, manifest: Path, now: float) -> Jo
 
 
 def _end_of(log: Path) -> tuple[str, float, float]:
-    """Return the end of a log, and when it was begun and last written to, in seconds since the epoch."""
+    """Return the end of a log, and the times of its first and last line, in seconds since the epoch."""
     try:
         with log.open("rb") as file:
             first = file.readline(TAIL).decode(errors="replace")

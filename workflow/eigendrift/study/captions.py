@@ -1,37 +1,83 @@
-"""What a caption must say of the runs that a figure shows, filled from the configuration."""
+"""Captions and settings of figures, filled from the configuration and the runs that a figure shows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
+from jinja2 import Environment, StrictUndefined, TemplateError
+
 from eigendrift.errors import UserError
+from eigendrift.extensions.kinds import Figure
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.names import title_of
-from eigendrift.study.runs import Run, steps_of
-from eigendrift.study.subsets import DatasetFacts
+from eigendrift.study.runs import DatasetFacts, Run, steps_of
 from eigendrift.training.networks import MODELS, kind_of
 
-# The paper shows three leading ranks where it shows several.
+# Figures show three leading ranks at most.
 RANKS = ("one", "two", "three")
 
 
-def parameters_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> int | None:
-    """Return the number of parameters, N, of a network on a data set; None if its kind does not tell.
+def settings_of(figure: Figure, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a figure's settings in a study.
 
     Raises:
-        UserError: Its kind is a plug-in's, whose function fails.
+        UserError: If a setting names a key that the configuration does not have.
     """
-    number: int | None = _told(config, model, dataset, "parameters", int)
+    return {name: _setting(figure, name, where, config) for name, where in figure.settings.items()}
+
+
+def _setting(figure: Figure, name: str, where: Any, config: Mapping[str, Any]) -> Any:
+    if callable(where):
+        return where(config)
+    try:
+        return reduce(lambda group, key: group[key], where.split("."), config)
+    except (KeyError, TypeError):
+        raise UserError(
+            f"The figure '{figure.name}' takes its setting '{name}' from the key '{where}', which the "
+            "configuration does not have; fix its settings."
+        ) from None
+
+
+def caption_of(
+    name: str, caption: str, facts: Mapping[str, str], settings: Mapping[str, Any], config: Mapping[str, Any]
+) -> str:
+    """Return a caption with its placeholders filled in.
+
+    Args:
+        name: Name of the figure.
+        caption: The caption with Jinja placeholders, such as ``{{ runs }}``.
+        facts: See `facts_of`.
+        settings: See `settings_of`.
+        config: The configuration.
+
+    Raises:
+        UserError: If a placeholder cannot be filled in.
+    """
+    try:
+        template = Environment(undefined=StrictUndefined).from_string(caption)
+        return template.render(**facts, settings=settings, config=config)
+    except TemplateError as error:
+        raise UserError(f"The caption of the figure '{name}' cannot be filled in: {error}; fix it.") from None
+
+
+def parameters_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> int | None:
+    """Return the number of parameters, N, of a network on a data set; None if its kind does not count them.
+
+    Raises:
+        UserError: If the function of a plug-in's network fails.
+    """
+    number: int | None = _declared(config, model, dataset, "parameters", int)
     return number
 
 
 def network_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> str:
-    """Return what captions say of a network on a data set, such as ``784-32-10 perceptron, N = …``."""
-    title = _told(config, model, dataset, "title", str) or f"{kind_of(config['models'][model])} {model}"
+    """Return the name of a network on a data set in captions, such as ``784-32-10 perceptron, N = …``."""
+    title = _declared(config, model, dataset, "title", str) or f"{kind_of(config['models'][model])} {model}"
     number = parameters_on(config, model, dataset)
     return title if number is None else f"{title}, N = {number:,} parameters"
 
 
-def _told(
+def _declared(
     config: Mapping[str, Any], model: str, dataset: DatasetFacts, what: str, kind: Callable[[Any], Any]
 ) -> Any:
     settings = config["models"][model]
@@ -41,7 +87,7 @@ def _told(
     except Exception as error:
         raise UserError(
             f"The function {what} of the network '{kind_of(settings)}' fails with {type(error).__name__}: "
-            f"{error}; mend it."
+            f"{error}; fix it."
         ) from error
 
 
@@ -49,27 +95,25 @@ def facts_of(
     config: Mapping[str, Any],
     runs: Sequence[Run],
     datasets: Mapping[str, DatasetFacts],
-    sample: str | None = None,
     null_models: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return what captions say of some runs.
+    """Return the facts on some runs that captions state.
 
     ``training``: data, network, N, seeds, steps and learning rates. ``runs``: the same, and the Hessian.
-    ``null``: the null models. ``ranks``: how many leading eigenvectors figures show at most, in letters.
-    ``full_batch``: the end of a sentence about the samples that full batches see, if these are not as many as
-    with other batches.
+    ``null``: the null models. ``ranks``: the largest number of leading eigenvectors in a figure, as a word.
+    ``full_batch``: the end of a sentence that compares the number of samples seen by full batches with other
+    batches; empty if the numbers are equal.
 
     Args:
         config: The configuration.
         runs: Runs that a figure shows.
-        datasets: What is known of each data set.
-        sample: What the Hessian is over, where it is not the training samples that the configuration sets.
-        null_models: The null models that the figure shows; by default the one that all figures show.
+        datasets: The facts on each data set.
+        null_models: The null models that the figure shows; by default only the one of ``figures.null_model``.
     """
     names = list(dict.fromkeys(run.dataset for run in runs))
     own = {name: [run for run in runs if run.dataset == name] for name in names}
     trainings = {name: f"{name}: {_training(config, own[name], datasets[name])}" for name in names}
-    hessians = {name: f"Hessian over {sample or _samples(config, datasets[name])}" for name in names}
+    hessians = {name: f"Hessian over {_samples(config, datasets[name])}" for name in names}
     nulls = null_models or [config["figures"]["null_model"]]
     draws = config["null_models"]["draws"]
     told = "; ".join(f"'{null}' ({NULL_MODELS[null].sentence(draws[null])})" for null in nulls)
@@ -101,7 +145,7 @@ def _samples(config: Mapping[str, Any], dataset: DatasetFacts) -> str:
 
 
 def _learning_rates(runs: Sequence[Run]) -> list[str]:
-    """Return what is said of learning rates: nothing where they vary, because the figure shows which."""
+    """Return the learning rates; nothing where they vary, because the figure shows them."""
     rates = dict.fromkeys((run.optimizer, run.learning_rate) for run in runs)
     if len(rates) > len({optimizer for optimizer, _ in rates}):
         return []
@@ -110,7 +154,7 @@ def _learning_rates(runs: Sequence[Run]) -> list[str]:
 
 
 def _full_batch(config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, DatasetFacts]) -> str:
-    """Say how many times as many samples full batches see as others, whose steps make for as many each."""
+    """Return how many times as many samples full batches see as other batches."""
     full = [run for run in runs if run.batch_size == "full"]
     others = [run for run in runs if run.batch_size != "full"]
     if not full or not others:

@@ -7,12 +7,52 @@ from typing import Any
 from eigendrift.errors import UserError
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.captions import parameters_on
-from eigendrift.study.extensions import completed
-from eigendrift.study.runs import all_runs, runs_of, steps_key, steps_of
-from eigendrift.study.schema import check_schema, listing, shown
-from eigendrift.study.subsets import WHOLE, DatasetFacts, with_subsets
-from eigendrift.study.training_sizes import NAME as TRAINING_SIZES
-from eigendrift.study.training_sizes import check_subsets, check_training_sizes
+from eigendrift.study.runs import (
+    COMPARED,
+    TRAINING_SIZES,
+    VARIED_HERE_ONLY,
+    WHOLE,
+    DatasetFacts,
+    all_runs,
+    runs_of,
+    steps_key,
+    steps_of,
+    with_subsets,
+)
+from eigendrift.study.schema import check_schema, completed, listing, shown
+
+
+def without_unset(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without the experiments that are null in it.
+
+    Args:
+        config: The configuration, all files merged, before it is checked.
+
+    Raises:
+        UserError: If the main experiment is null.
+    """
+    experiments = config.get("experiments")
+    if not isinstance(experiments, Mapping):
+        return dict(config)
+    if experiments.get("main", {}) is None:
+        raise UserError(
+            "Config key 'experiments.main' is null, which leaves an experiment out, but every study needs "
+            "this one; remove the line."
+        )
+    chosen = {name: experiment for name, experiment in experiments.items() if experiment is not None}
+    return {**config, "experiments": chosen}
+
+
+def ordered(value: Any) -> Any:
+    """Return a configuration with its keys in alphabetical order at every level; lists keep theirs.
+
+    Settings become parameters of jobs and parts of manifests, where another order would look like a change.
+    """
+    if isinstance(value, dict):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [ordered(item) for item in value]
+    return value
 
 
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -23,7 +63,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         schema: The JSON schema, without extensions.
 
     Raises:
-        UserError: Names the first key that is wrong, what it is and what is allowed.
+        UserError: If a key is wrong; names the key, its value and what is allowed.
     """
     check_schema(config, completed(schema, config))
     _check_references(config)
@@ -50,10 +90,10 @@ def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts])
 
     Args:
         config: A configuration that `check_config` accepts.
-        datasets: What is known of each whole data set.
+        datasets: The facts on each whole data set.
 
     Raises:
-        UserError: Names the key, its value and the data set or network that is too small.
+        UserError: If one does not fit; names the key, its value and the data set or network.
     """
     check_subsets(config, datasets)
     datasets = with_subsets(config, datasets)
@@ -100,7 +140,7 @@ def _check_lengths(config: Mapping[str, Any]) -> None:
 
 
 def _check_storage(config: Mapping[str, Any]) -> None:
-    """Check that the eigenvectors are kept that figures and the validation of null models read."""
+    """Check that figures and the validation of null models find the eigenvectors that they read."""
     storage, count = config["storage"], config["eigenpairs"]["count"]
     if storage["ranks"] != WHOLE and storage["ranks"] < count:
         raise UserError(
@@ -131,7 +171,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
 
 
 def _check_null_models(config: Mapping[str, Any]) -> None:
-    """Check that null models of trained networks have such networks, and draws enough for a displacement."""
+    """Check that null models of trained networks have networks, and enough draws for a displacement."""
     main, nulls = config["experiments"]["main"], config["null_models"]
     least, shown = 2 * len(main["optimizers"]), config["figures"]["null_model"]
     for name, model in (*((name, name) for name in nulls["names"]), ("wide", shown)):
@@ -142,7 +182,7 @@ def _check_null_models(config: Mapping[str, Any]) -> None:
             )
     for name, experiment in config["experiments"].items():
         known = experiment["model"] == main["model"] and experiment["datasets"][0] in main["datasets"]
-        # Nobody trains on the subsets in the main experiment.
+        # The main experiment has no trainings on subsets.
         known = known and name != TRAINING_SIZES
         if NULL_MODELS[shown].of_training and not known:
             raise UserError(
@@ -178,7 +218,7 @@ def _check_sweeps(config: Mapping[str, Any]) -> None:
 
 
 def _check_what_varies(name: str, sizes: Any, rates: Mapping[str, list[float]]) -> None:
-    """Check that the two sweeps that figures are drawn of vary what their names say."""
+    """Check that the two sweeps with figures vary what their names say."""
     several_rates = any(len(listed) > 1 for listed in rates.values())
     if name == "batch_sizes" and several_rates:
         raise UserError(
@@ -196,5 +236,83 @@ def _check_known(key: str, name: str, known: Any, where: str) -> None:
     if name not in known:
         raise UserError(
             f"Config key '{key}' names {name!r}, which is not in '{where}', expected one of "
-            f"{listing(known)}; mend the name, or add it to '{where}'."
+            f"{listing(known)}; fix the name, or add it to '{where}'."
+        )
+
+
+def check_training_sizes(config: Mapping[str, Any]) -> None:
+    """Check that sizes vary in one experiment only, and that its learning rates can be paired.
+
+    Args:
+        config: A configuration that the schema accepts and whose optimizers are known.
+
+    Raises:
+        UserError: If a key is wrong; names the key, its value and what is allowed.
+    """
+    for name, experiment in config["experiments"].items():
+        for key in VARIED_HERE_ONLY:
+            if key in experiment and name != TRAINING_SIZES:
+                raise UserError(
+                    f"Config key 'experiments.{name}.{key}' is only for 'experiments.training_sizes', the "
+                    "one experiment that varies more than one setting; move it there."
+                )
+    if TRAINING_SIZES in config["experiments"]:
+        _check_pairs(config["experiments"][TRAINING_SIZES])
+        _check_shortest_training(config, config["experiments"][TRAINING_SIZES])
+
+
+def check_subsets(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> None:
+    """Check that the sizes are smaller than the training sets, and large enough to hold each class.
+
+    Args:
+        config: The configuration.
+        datasets: The facts on each whole data set.
+
+    Raises:
+        UserError: If a size is wrong; names the size and the data set.
+    """
+    experiment = config["experiments"].get(TRAINING_SIZES, {})
+    for dataset in experiment.get("datasets", []):
+        facts = datasets[dataset]
+        for size in experiment.get("training_samples", [WHOLE]):
+            if size != WHOLE and not facts.classes <= size < facts.training_samples:
+                raise UserError(
+                    f"Config key 'experiments.training_sizes.training_samples' contains {size}, expected at "
+                    f"least the number of classes, {facts.classes}, and fewer than the "
+                    f"{facts.training_samples} training samples of {dataset}, or '{WHOLE}' for these."
+                )
+
+
+def _check_shortest_training(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> None:
+    """Check that the shortest training has a checkpoint after its start."""
+    training = config["training"]
+    linear = training["checkpoints"]["spacing"] == "linear"
+    first = 1 / (training["checkpoints"]["count"] - 1 if linear else training["steps"])
+    shortest = min(experiment.get("training_lengths", [1]))
+    if shortest < first:
+        raise UserError(
+            f"Config key 'experiments.training_sizes.training_lengths' contains {shortest}, but the first "
+            f"checkpoint after the start comes after {first:.3g} of the training; raise it or "
+            "'training.checkpoints.count'."
+        )
+
+
+def _check_pairs(experiment: Mapping[str, Any]) -> None:
+    if absent := [name for name in COMPARED if name not in experiment["optimizers"]]:
+        raise UserError(
+            f"Config key 'experiments.training_sizes.optimizers' lacks {' and '.join(absent)}, which claims "
+            "compare; add what is missing."
+        )
+    if isinstance(experiment["batch_size"], list):
+        raise UserError(
+            "Config key 'experiments.training_sizes.batch_size' is a list, expected one batch size, because "
+            "training samples and learning rates vary; put others into 'experiments.batch_sizes'."
+        )
+    rates = experiment.get("learning_rate", {})
+    counts = {name: len(rates.get(name, [None])) for name in COMPARED}
+    if len(set(counts.values())) > 1:
+        told = " and ".join(f"{count} for {name}" for name, count in counts.items())
+        raise UserError(
+            f"Config key 'experiments.training_sizes.learning_rate' has {told}, expected the same number "
+            "for each, because learning rates at the same position are compared; make the lists equally long."
         )

@@ -1,10 +1,66 @@
-"""The runs of a study: what each one computes and the directory that spells it."""
+"""The runs and null models of a study: names, settings and directories."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from eigendrift.study.subsets import WHOLE, parts_of, subset_name
+from eigendrift.null.models import NULL_MODELS
+
+WHOLE = "all"
+
+
+class DatasetFacts(Protocol):
+    """The facts on a data set that are known without loading it."""
+
+    @property
+    def training_samples(self) -> int: ...  # noqa: D102
+    @property
+    def image_shape(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def classes(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class SubsetFacts:
+    """The facts on a data set with fewer training samples."""
+
+    training_samples: int
+    image_shape: tuple[int, int]
+    classes: int
+
+
+def subset_name(dataset: str, training_samples: int | str) -> str:
+    """Return the name of a data set with so many training samples, such as ``digits-200``.
+
+    Args:
+        dataset: Name of the whole data set.
+        training_samples: Their number, or ``all``, which is the data set itself.
+    """
+    return dataset if training_samples == WHOLE else f"{dataset}-{training_samples}"
+
+
+def parts_of(name: str) -> tuple[str, int | str]:
+    """Return the data set and the number of training samples of a name from `subset_name`."""
+    dataset, _, samples = name.partition("-")
+    return dataset, int(samples) if samples else WHOLE
+
+
+def with_subsets(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> dict[str, DatasetFacts]:
+    """Return the facts on all data sets, and on the training sets of reduced size in a study.
+
+    Args:
+        config: The configuration.
+        datasets: The facts on each whole data set.
+    """
+    found = dict(datasets)
+    for experiment in config["experiments"].values():
+        for dataset in experiment["datasets"]:
+            whole = datasets[dataset]
+            for size in experiment.get("training_samples", [WHOLE]):
+                if size != WHOLE:
+                    facts = SubsetFacts(size, whole.image_shape, whole.classes)
+                    found[subset_name(dataset, size)] = facts
+    return found
 
 
 @dataclass(frozen=True)
@@ -12,7 +68,7 @@ class Run:
     """One training run.
 
     Attributes:
-        dataset: Name of the data set, of one with fewer training samples as `subset_name` has it.
+        dataset: Name of the data set, for one with fewer training samples as in `subset_name`.
         model: Name of the network in the configuration.
         optimizer: Name of the optimizer.
         batch_size: Samples per step, or ``full``.
@@ -29,7 +85,7 @@ class Run:
 
     @property
     def directory(self) -> str:
-        """Where the run's stores lie, below ``results/<study>/runs/``."""
+        """The directory of the run's stores, below ``results/<study>/runs/``."""
         return (
             f"{self.dataset}/{self.model}/{self.optimizer}/"
             f"batch{self.batch_size}-lr{self.learning_rate!r}/seed{self.seed}"
@@ -37,7 +93,7 @@ class Run:
 
 
 def runs_of(config: Mapping[str, Any], experiment: str) -> list[Run]:
-    """List the runs of one experiment, in the config's order.
+    """Return the runs of one experiment, in the configuration's order.
 
     Data sets come first, then their sizes, optimizers, batch sizes, learning rates, and seeds.
     """
@@ -72,7 +128,7 @@ def all_runs(config: Mapping[str, Any]) -> dict[str, Run]:
 
 
 def steps_key(config: Mapping[str, Any], run: Run) -> str:
-    """Return which key of ``training`` the length of a run comes from, see `steps_of`."""
+    """Return the key of ``training`` that sets the length of a run, see `steps_of`."""
     usual = config["experiments"]["main"]["batch_size"]
     return "full_batch_steps" if run.batch_size != usual and "full" in (run.batch_size, usual) else "steps"
 
@@ -80,9 +136,10 @@ def steps_key(config: Mapping[str, Any], run: Run) -> str:
 def steps_of(config: Mapping[str, Any], run: Run) -> int:
     """Return how many steps a run takes.
 
-    ``training.steps`` is meant for the main experiment's batch size, b. With batches of B samples a run takes
-    steps × b / B, so that it sees as many samples. A full batch would leave too few steps to train at all:
-    where either b or B is the full batch, but not both, ``training.full_batch_steps`` says how many.
+    ``training.steps`` is the number for the main experiment's batch size, b. With batches of B samples, a run
+    takes steps × b / B steps, so that it sees as many samples. This rule would leave full batches too few
+    steps to train. If either b or B is the full batch, but not both, the run takes
+    ``training.full_batch_steps`` steps.
     """
     steps = int(config["training"][steps_key(config, run)])
     usual = config["experiments"]["main"]["batch_size"]
@@ -92,7 +149,7 @@ def steps_of(config: Mapping[str, Any], run: Run) -> int:
 
 
 def data_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return everything that decides a data set's samples, as plain values.
+    """Return all settings that determine a data set's samples, as plain values.
 
     Args:
         config: The configuration.
@@ -103,7 +160,7 @@ def data_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """Return everything that decides a run's trajectory, as plain values."""
+    """Return all settings that determine a run's trajectory, as plain values."""
     optimizer = {**config["optimizers"][run.optimizer], "learning_rate": run.learning_rate}
     return {
         "dataset": run.dataset,
@@ -117,14 +174,116 @@ def training_settings(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
 
 
 def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str, Any]:
-    """Return everything that decides leading eigenpairs, as plain values.
+    """Return all settings that determine leading eigenpairs, as plain values.
 
     Args:
         config: The configuration.
-        pairs: The key of ``eigenpairs`` that says how many: ``count`` or ``wide_count``.
+        pairs: The key of ``eigenpairs`` with their number: ``count`` or ``wide_count``.
     """
     settings = {**config["eigenpairs"], "count": config["eigenpairs"][pairs]}
-    # What asks for one number of pairs must not run again because another one changed.
+    # A job must not rerun because of a number of pairs that it does not compute.
     for key in ("wide_count", "wide_every", "preconditioned_seeds"):
         del settings[key]
     return settings
+
+
+# Prefix of the names of null models that are applied to networks without training.
+UNTRAINED = "untrained-"
+# Prefix of the names of null models whose draws have as many eigenpairs as some checkpoints of runs.
+WIDE = "wide-"
+
+
+def null_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of all draws of a study: its null models, `untrained_names` and `wide_name`."""
+    return [*config["null_models"]["names"], *untrained_names(config), wide_name(config)]
+
+
+def wide_name(config: Mapping[str, Any]) -> str:
+    """Return the name of the draws with ``wide_count`` eigenpairs, of the null model that figures show."""
+    return f"{WIDE}{config['figures']['null_model']}"
+
+
+def untrained_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of draws at untrained networks, which validate the null models.
+
+    ``untrained-observed`` are the networks that training starts from; null models of trained networks are
+    applied to others of their kind.
+    """
+    names = [name for name in config["null_models"]["names"] if NULL_MODELS[name].of_training]
+    return [f"{UNTRAINED}{name}" for name in ("observed", *names)]
+
+
+def null_settings(config: Mapping[str, Any], dataset: str, model: str, null: str) -> dict[str, Any]:
+    """Return all settings that determine the draws of a null model, as plain values.
+
+    Args:
+        config: The configuration.
+        dataset: Name of the data set.
+        model: Name of the network.
+        null: One of `null_names`.
+
+    Returns:
+        Settings, in which ``trainings`` has those of the main experiment's trainings, without seed, one for
+        each optimizer. It is empty if draws belong to no optimizer.
+    """
+    name, nulls = null.removeprefix(UNTRAINED).removeprefix(WIDE), config["null_models"]
+    untrained, wide = null.startswith(UNTRAINED), null.startswith(WIDE)
+    return {
+        "dataset": dataset,
+        "model": {"name": model, **config["models"][model]},
+        "null_model": name,
+        "draws": nulls["validation"]["draws"] if untrained else nulls["draws"]["wide" if wide else name],
+        "trainings": [] if untrained or not NULL_MODELS[name].of_training else _trainings(config, dataset),
+        "eigenpairs": solver_settings(config, "wide_count" if wide else "count"),
+    }
+
+
+def _trainings(config: Mapping[str, Any], dataset: str) -> Sequence[dict[str, Any]]:
+    settings = [
+        training_settings(config, run)
+        for run in runs_of(config, "main")
+        if run.dataset == dataset and run.seed == 0
+    ]
+    # The number of checkpoints does not change the final weights.
+    return [{key: one[key] for key in one if key not in ("seed", "checkpoints")} for one in settings]
+
+
+TRAINING_SIZES = "training_sizes"
+COMPARED = ("sgd", "adam")
+VARIED_HERE_ONLY = ("training_samples", "training_lengths")
+
+
+def runs_of_regimes(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of the regimes: the experiment's, and other seeds of the same settings."""
+    own = [run for run in runs_of(config, TRAINING_SIZES) if run.optimizer in COMPARED]
+    settings = {replace(run, seed=0) for run in own}
+    return [run for run in all_runs(config).values() if replace(run, seed=0) in settings]
+
+
+def regimes_settings(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> dict[str, Any]:
+    """Return all other settings of the claims in regimes, as plain values.
+
+    Args:
+        config: The configuration.
+        datasets: The facts on each data set, with subsets.
+
+    Returns:
+        ``sets``: for each training set the whole data set and the number of samples. ``pairs``: learning
+        rates of SGD and Adam that are compared, those at the same position in their lists. ``lengths``:
+        shares of the training. ``claims``: settings of the decisions.
+    """
+    runs, own = runs_of_regimes(config), runs_of(config, TRAINING_SIZES)
+    rates = [
+        list(dict.fromkeys(run.learning_rate for run in own if run.optimizer == name)) for name in COMPARED
+    ]
+    return {
+        "sets": {
+            name: [parts_of(name)[0], datasets[name].training_samples]
+            for name in dict.fromkeys(run.dataset for run in runs)
+        },
+        "pairs": [list(pair) for pair in zip(*rates, strict=True)],
+        "lengths": config["experiments"][TRAINING_SIZES].get("training_lengths", [1]),
+        "claims": {
+            key: config["claims"][key] for key in ("lag", "confidence", "resamples", "smallest_effect")
+        },
+    }

@@ -1,5 +1,6 @@
-"""Hold a configuration against its schema, and tell what is wrong in one sentence."""
+"""The schema of a configuration, with what extensions add to it, and the sentences about mistakes."""
 
+import copy
 import difflib
 import json
 import math
@@ -10,7 +11,77 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import relevance
 from jsonschema.validators import extend
 
+from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError
+from eigendrift.null.models import NULL_MODELS
+from eigendrift.training.networks import DEFAULT_KIND, MODELS
+from eigendrift.training.optimizers import OPTIMIZERS
+
+RATE = {"learning_rate": {"$ref": "#/$defs/learning_rate"}}
+
+
+def completed(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a configuration, with the names and settings of all extensions.
+
+    Args:
+        schema: The schema file, which names no extension.
+        config: The configuration, not checked yet: the settings of its networks depend on their kind.
+
+    Raises:
+        UserError: If a network's kind does not exist.
+    """
+    complete: dict[str, Any] = copy.deepcopy(dict(schema))
+    keys = complete["properties"]
+    keys["experiments"]["additionalProperties"]["properties"]["datasets"]["items"] = {"enum": list(DATASETS)}
+    keys["optimizers"]["properties"] = {
+        name: _group({**RATE, **spec.settings}, spec.description) for name, spec in OPTIMIZERS.items()
+    }
+    keys["models"]["properties"] = _networks(config.get("models"))
+    nulls = keys["null_models"]["properties"]
+    nulls["names"]["items"] = {"enum": list(NULL_MODELS)}
+    draws = nulls["draws"]
+    for name, facts in NULL_MODELS.items():
+        draws["properties"].setdefault(
+            name, {"description": f"{facts.draws.format('Number of')}.", "$ref": "#/$defs/draws"}
+        )
+    draws["required"] = [*draws["required"], *_further_nulls(config, draws["required"])]
+    return complete
+
+
+def _networks(models: Any) -> dict[str, Any]:
+    """Return the settings of each network of a configuration."""
+    found = {}
+    for name, settings in models.items() if isinstance(models, Mapping) else ():
+        kind = settings.get("kind", DEFAULT_KIND) if isinstance(settings, Mapping) else DEFAULT_KIND
+        if not isinstance(kind, str) or kind not in MODELS:
+            raise UserError(
+                f"Config key 'models.{name}.kind' is {kind!r}, expected one of {', '.join(MODELS)}; add a "
+                "plug-in that declares it to 'plugins', or choose another."
+            )
+        chosen = {"kind": {"description": f"Kind of the network, by default {DEFAULT_KIND}.", "const": kind}}
+        group = _group(chosen | dict(MODELS[kind].settings), "A network.")
+        group["required"].remove("kind")
+        found[str(name)] = group
+    return found
+
+
+def _group(settings: Mapping[str, Any], description: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(settings),
+        "properties": dict(settings),
+    }
+
+
+def _further_nulls(config: Mapping[str, Any], required: list[str]) -> list[str]:
+    """Return the null models of plug-ins in a configuration, which need a number of draws, too."""
+    named = config.get("null_models")
+    names = named.get("names") if isinstance(named, Mapping) else None
+    listed = names if isinstance(names, list) else []
+    return [name for name in NULL_MODELS if name in listed and name not in required]
+
 
 LONGEST_SHOWN = 80
 TYPES = {
@@ -41,7 +112,7 @@ def _is_number(_: object, value: object) -> bool:
     return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
 
 
-# JSON schema takes 3.0 for an integer, which Python's range does not, and YAML knows .nan and .inf.
+# In JSON schema 3.0 is an integer, but Python's range refuses it; and YAML has .nan and .inf.
 _Validator = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -58,14 +129,14 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         schema: The JSON schema.
 
     Raises:
-        UserError: Names the first key that is wrong, what it is and what is allowed.
+        UserError: If a key is wrong; names the key, its value and what is allowed.
     """
     if errors := list(_Validator(schema).iter_errors(config)):
         raise UserError(_sentence(max(errors, key=_relevance)))
 
 
 def _relevance(error: ValidationError) -> Any:
-    # Of errors that are as relevant, it compares paths, and keys need not be text.
+    # Equally relevant errors are compared by their paths, whose keys may not be text.
     key: Any = relevance(error)
     return key[0], tuple(map(str, key[1])), *key[2:]
 
@@ -98,8 +169,8 @@ def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
     close = difflib.get_close_matches(str(unknown), allowed, n=1)
     hint = f"did you mean '{close[0]}'? Allowed here" if close else "allowed here"
     what = listing(allowed)
-    # Plug-ins add to these.
-    more = ", and those of 'plugins'" if _key(error) == "optimizers" else ""
+    # Plug-ins may add more.
+    more = ", and the optimizers of 'plugins'" if _key(error) == "optimizers" else ""
     return f"Config key '{_key(error, unknown)}' is not known; {hint}: {what}{more}."
 
 
@@ -130,14 +201,14 @@ def expected_values(schema: Mapping[str, Any]) -> str:
     if "title" in schema:
         return str(schema["title"])
     if "type" not in schema:
-        return f"what its schema asks for, {shown(schema)}"
+        return f"a value that fits its schema, {shown(schema)}"
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     limits = " and ".join(text.format(schema[name]) for name, text in LIMITS.items() if name in schema)
     return f"{' or '.join(TYPES[name] for name in types)} {limits}".rstrip()
 
 
 def _what_to_add(schema: Mapping[str, Any]) -> str:
-    """End a sentence about a missing key; single keys may be a plug-in's, which config.yaml does not have."""
+    """Return the end of a sentence about a missing key. A plug-in's keys are not in config.yaml."""
     if {"oneOf", "const", "enum", "title"} & set(schema) or schema.get("type", "object") != "object":
         return f", expected {expected_values(schema)}; add it."
     if "$ref" in schema and "description" in schema:
@@ -146,7 +217,7 @@ def _what_to_add(schema: Mapping[str, Any]) -> str:
 
 
 def _hint(value: Any, expected: str) -> str:
-    """Say how to write what was meant as a number, if that is what is wrong."""
+    """Return how to write a number that is given as text or as 3.0; empty for other mistakes."""
     if not isinstance(value, str | float) or not ("number" in expected or "integer" in expected):
         return ""
     try:
@@ -162,6 +233,6 @@ def _hint(value: Any, expected: str) -> str:
     if isinstance(value, str):
         # Without a dot, YAML would read 1e-08 as text again.
         dotted = text if "." in text else text.replace("e", ".0e")
-        # Snakemake makes text of the numbers inside a --config value.
+        # Snakemake turns numbers inside a --config value into text.
         return f"; it is read as text, write {dotted} without quotes and in a file, not after --config"
     return f"; write {text}" if whole else ""

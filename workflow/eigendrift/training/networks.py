@@ -5,8 +5,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from eigendrift.extensions.kinds import Model
-from eigendrift.extensions.lazy import lazy
+from eigendrift.extensions.kinds import Model, lazy
 from eigendrift.extensions.registry import known
 
 Settings = Mapping[str, Any]

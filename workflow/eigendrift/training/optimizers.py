@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.kinds import Optimizer, Preconditioner
-from eigendrift.extensions.lazy import lazy
+from eigendrift.extensions.kinds import Optimizer, Preconditioner, lazy
 from eigendrift.extensions.registry import known
 
 Settings = Mapping[str, Any]

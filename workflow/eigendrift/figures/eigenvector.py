@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import prod
+from itertools import pairwise
+from math import ceil, prod, sqrt
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,10 +12,95 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eigendrift.figures.layers import Layer, layers_of
 from eigendrift.figures.parts import Plotted, write_below
 from eigendrift.figures.style import DIVERGING, PANEL_HEIGHT, PANEL_WIDTH, title_of
 from eigendrift.stores.reading import open_store
+from eigendrift.training.networks import parameters_of
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The part of a vector that belongs to one layer.
+
+    Attributes:
+        number: From 1.
+        first: Index of the layer's first parameter in the vector.
+        weights: (unit, input).
+        biases: (unit,).
+    """
+
+    number: int
+    first: int
+    weights: np.ndarray
+    biases: np.ndarray
+
+    @property
+    def share(self) -> float:
+        """Sum of squares: the layer's share of a unit vector."""
+        return float((self.weights.astype(float) ** 2).sum() + (self.biases.astype(float) ** 2).sum())
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each parameter; a bias has no column."""
+        units, inputs = self.weights.shape
+        values = np.concatenate([self.weights.ravel(), self.biases])
+        row, column = np.divmod(np.arange(units * inputs), inputs)
+        return pd.DataFrame(
+            {
+                "parameter": self.first + np.arange(len(values)),
+                "row": np.concatenate([row, np.arange(units)]),
+                "column": pd.array([*column, *[pd.NA] * units], dtype="Int64"),
+                "value": values,
+            }
+        )
+
+    def matrix(self) -> np.ndarray:
+        """Return the weights with the biases as a last column, behind a column of NaN."""
+        gap = np.full((len(self.biases), 1), np.nan)
+        return np.hstack([self.weights, gap, self.biases[:, None]])
+
+    def images(self, rows: int, columns: int) -> np.ndarray:
+        """Return the weights of each unit as an image, its bias as a bar below, in a grid.
+
+        Args:
+            rows: Number of rows of an image.
+            columns: Number of columns of an image.
+
+        Returns:
+            (pixel row, pixel column), NaN between the images.
+        """
+        units = len(self.biases)
+        wide = min(units, ceil(sqrt(2 * units)))
+        high = ceil(units / wide)
+        # A bar is closer to its own image than to the next one.
+        bar = slice(rows + 1, rows + 1 + ceil(rows / 10))
+        tiles = np.full((high * wide, bar.stop + 2, columns + 1), np.nan)
+        tiles[:units, :rows, :columns] = self.weights.reshape(units, rows, columns)
+        tiles[:units, bar, :columns] = self.biases[:, None, None]
+        mosaic = tiles.reshape(high, wide, *tiles.shape[1:]).swapaxes(1, 2).reshape(high * tiles.shape[1], -1)
+        return np.asarray(mosaic[:-2, :-1])
+
+
+def layers_of(vector: np.ndarray, widths: Sequence[int]) -> list[Layer]:
+    """Cut a vector into layers.
+
+    Args:
+        vector: (parameter,), in ``model.parameters()`` order: for each layer its weights, then its biases.
+        widths: Widths of all layers, with inputs and classes.
+
+    Raises:
+        ValueError: If the vector is not as long as the number of parameters of such a network.
+    """
+    if len(vector) != (expected := parameters_of(widths)):
+        raise ValueError(
+            f"A network of widths {widths} has {expected} parameters, but the vector has {len(vector)}."
+        )
+    layers, first = [], 0
+    for number, (inputs, units) in enumerate(pairwise(widths), start=1):
+        weights, biases = np.split(vector[first : first + (inputs + 1) * units], [inputs * units])
+        layers.append(Layer(number, first, weights.reshape(units, inputs), biases))
+        first += (inputs + 1) * units
+    return layers
+
 
 # Inches.
 SCALE_WIDTH = 0.8
@@ -31,7 +117,7 @@ class FinalEigenvector:
         optimizer: Name of the optimizer.
         dataset: Name of the data set.
         seed: Number of the initialisation.
-        step: Steps taken before the checkpoint.
+        step: Steps before the checkpoint.
         hidden_widths: Widths of the network's hidden layers.
         vector: float32 (parameter,), a unit vector of any sign; NaN if the run had diverged.
         converged: Whether the eigenpair meets the tolerance.
@@ -46,7 +132,7 @@ class FinalEigenvector:
     converged: bool
 
     def absence(self) -> str:
-        """Say why there is nothing to show; empty if there is something."""
+        """Return why there is nothing to show; empty if there is something."""
         if self.converged:
             return ""
         if np.isfinite(self.vector).all():
@@ -54,8 +140,8 @@ class FinalEigenvector:
         return f"run had diverged\nby step {self.step:,}"
 
 
-def read(eigenpairs: Iterable[str | Path]) -> list[FinalEigenvector]:
-    """Read the leading eigenvector of the last checkpoint, and no other, from eigenpairs stores."""
+def read_last_eigenvectors(eigenpairs: Iterable[str | Path]) -> list[FinalEigenvector]:
+    """Read only the leading eigenvector of the last checkpoint of each eigenpairs store."""
     return [_read_last(Path(path)) for path in eigenpairs]
 
 
@@ -74,11 +160,13 @@ def _read_last(path: Path) -> FinalEigenvector:
     )
 
 
-def draw(runs: Sequence[FinalEigenvector], image_shape: Sequence[int], classes: int) -> Plotted:
+def draw_leading_eigenvector(
+    runs: Sequence[FinalEigenvector], image_shape: Sequence[int], classes: int
+) -> Plotted:
     """Draw the vectors side by side: a row for each layer, a column for each optimizer.
 
     The first layer is drawn as images, one for each unit, further layers as matrices. Colours are symmetric
-    about 0 and, in a layer, the same for all optimizers. A vector that is not there leaves its panels empty.
+    about 0 and, in a layer, the same for all optimizers. A missing vector leaves its panels empty.
 
     Args:
         runs: The vectors, all of one data set and network.
@@ -126,7 +214,7 @@ def _signed(runs: Sequence[FinalEigenvector]) -> list[np.ndarray]:
 
 
 def _grid(shapes: Sequence[tuple[int, ...]], columns: int) -> tuple[Figure, np.ndarray]:
-    """Make a row of panels for pictures of each shape, about as high as their pixels are square."""
+    """Make a row of panels for pictures of each shape, with nearly square pixels where that fits."""
     heights = [np.clip(PANEL_WIDTH * high / wide, LEAST_HEIGHT, PANEL_HEIGHT) for high, wide in shapes]
     return plt.subplots(
         len(shapes),
@@ -141,7 +229,7 @@ def _draw_layer(
     figure: Figure, panels: Sequence[Axes], layers: Sequence[Layer], pictures: Sequence[np.ndarray]
 ) -> None:
     """Draw one layer of each vector, with one colour scale."""
-    # If there is nothing to show, any scale will do.
+    # Any scale will do if there is nothing to show.
     limit = max(np.abs(np.nan_to_num(picture)).max() for picture in pictures) or 1
     for panel, layer, picture in zip(panels, layers, pictures, strict=True):
         image = panel.imshow(picture, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
@@ -152,7 +240,7 @@ def _draw_layer(
 
 
 def _label(panel: Axes, layer: Layer) -> None:
-    """Say what a panel shows: the layer, its share of the vector, and what lies along the axes."""
+    """Label a panel with the layer, its share of the vector, and the meaning of its axes."""
     share = f": {100 * layer.share:.0f} % of $|v_1|^2$" if np.isfinite(layer.share) else ""
     panel.set_title(f"layer {layer.number}{share}")
     panel.grid(visible=False)
@@ -166,7 +254,7 @@ def _label(panel: Axes, layer: Layer) -> None:
 
 
 def _notes(run: FinalEigenvector, layers: Sequence[Layer]) -> list[str]:
-    """Say what a reader must know: N, the run, how colours and signs are chosen, how large the layers are."""
+    """Return what a reader must know: N, the run, the choice of colours and signs, the sizes of layers."""
     size = len(run.vector)
     parts = [f"{100 * (layer.weights.size + layer.biases.size) / size:.1f} %" for layer in layers]
     return [

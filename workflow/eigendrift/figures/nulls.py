@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from eigendrift.figures.parts import BASELINE_ALPHA, Plotted, Table, logarithmic, plain_log_ticks, write_below
+from eigendrift.figures.parts import BASELINE_ALPHA, Plotted, Table, logarithmic, write_below
 from eigendrift.figures.style import PANEL_WIDTH, null_line, optimizer_lines, title_of
 from eigendrift.stores.tables import read_table
 
@@ -18,10 +18,10 @@ ROW_HEIGHT = 0.155
 REST_HEIGHT = 0.7
 CENTRAL = (0.025, 0.975)
 OBSERVED_COLOUR = "black"
-# How far points of a row are spread up and down, in rows; the golden ratio spreads any number of them.
+# Points of a row are spread vertically over this share of it; the golden ratio spreads any number evenly.
 SPREAD = 0.55
 GOLDEN = (5**0.5 - 1) / 2
-# What is shown of each statistic: its rank, whether it is a logarithm, and the label of its axis.
+# For each statistic its rank, whether it is a logarithm, and the label of its axis.
 SHOWN = {
     "log10 eigenvalue": (1, True, r"$\lambda_1$ (nat)"),
     "log10 IPR": (1, True, r"IPR of $v_1$"),
@@ -33,12 +33,12 @@ REFERENCE = "reinitialized"
 
 
 @dataclass(frozen=True)
-class Source:
-    """What is drawn.
+class Validation:
+    """The tables of the validation.
 
     Attributes:
         values: The values compared, null_values.csv.
-        verdicts: What became of each null model, null_validation.csv.
+        verdicts: The verdict on each null model, null_validation.csv.
     """
 
     values: pd.DataFrame
@@ -50,11 +50,11 @@ class _Row:
     """Networks that a panel shows side by side.
 
     Attributes:
-        label: Their name.
-        networks: The same in the table.
-        optimizer: Theirs; empty if they have none.
+        label: Their name in the figure.
+        networks: Their name in the table.
+        optimizer: Name of their optimizer; empty if they have none.
         style: How their points are drawn.
-        null_model: The null model that a verdict is on; empty if there is none.
+        null_model: The null model with a verdict in this row; empty if there is none.
     """
 
     label: str
@@ -64,13 +64,13 @@ class _Row:
     null_model: str = ""
 
 
-def read(values: str, verdicts: str) -> Source:
+def read_null_models(values: str, verdicts: str) -> Validation:
     """Read the tables of the validation."""
     table = read_table(Path(values))
-    return Source(table.assign(optimizer=table["optimizer"].fillna("")), read_table(Path(verdicts)))
+    return Validation(table.assign(optimizer=table["optimizer"].fillna("")), read_table(Path(verdicts)))
 
 
-def draw(source: Source) -> Plotted:
+def draw_null_models(source: Validation) -> Plotted:
     """Draw each network as a point: a row of panels for each data set, a panel for each statistic."""
     datasets = list(dict.fromkeys(source.values["dataset"]))
     lines = list(_lines(source))
@@ -84,7 +84,7 @@ def draw(source: Source) -> Plotted:
         for panel, statistic in zip(row, SHOWN, strict=True):
             drawn = _draw_panel(panel, source, dataset, statistic, lines)
             table += [{"dataset": dataset, "statistic": statistic, **entry} for entry in drawn]
-        # Start and end of a run share a place.
+        # Start and end of a run have the same place.
         labels = {place: line.label for place, line in lines}
         row[0].set_yticks(list(labels), list(labels.values()), fontsize=6)
         row[0].set_ylabel(dataset)
@@ -101,8 +101,8 @@ def draw(source: Source) -> Plotted:
     return Plotted(figure, pd.DataFrame(table))
 
 
-def _lines(source: Source) -> Iterator[tuple[float, _Row]]:
-    """Yield what panels show, with its place: untrained networks, then each optimizer and its null models."""
+def _lines(source: Validation) -> Iterator[tuple[float, _Row]]:
+    """Yield place and content of each row: untrained networks, then each optimizer and its null models."""
     nulls = list(dict.fromkeys(source.verdicts["null_model"]))
     known = set(source.values["networks"])
     yield 0.0, _Row("untrained networks", "observed", "", {"color": OBSERVED_COLOUR, "marker": "o"})
@@ -127,7 +127,7 @@ def _null_style(null: str) -> dict[str, Any]:
 
 
 def _draw_panel(
-    panel: Axes, source: Source, dataset: str, statistic: str, lines: list[tuple[float, _Row]]
+    panel: Axes, source: Validation, dataset: str, statistic: str, lines: list[tuple[float, _Row]]
 ) -> Table:
     _, is_logarithm, label = SHOWN[statistic]
     chosen = _about(source.values, dataset, statistic)
@@ -148,14 +148,17 @@ def _draw_panel(
             rows.append({"low": low, "high": high})
         if line.null_model in verdicts:
             verdict = str(verdicts[line.null_model])
-            _write_beside(panel, place, SIGNS[verdict])
+            panel.annotate(
+                SIGNS[verdict],
+                (1.02, place),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=7,
+                annotation_clip=False,
+            )
             rows.append({"verdict": verdict})
         table += [{"networks": line.networks, "optimizer": line.optimizer, **row} for row in rows]
-    if is_logarithm:
-        logarithmic(panel, "x")
-    if panel.get_xscale() == "log":
-        plain_log_ticks(panel.xaxis, (1, 3))
-    else:
+    if not (is_logarithm and logarithmic(panel, "x", (1, 3))):
         panel.locator_params(axis="x", nbins=4)
     panel.tick_params(axis="x", labelsize=6)
     panel.set_xlabel(label)
@@ -166,14 +169,3 @@ def _draw_panel(
 def _about(table: pd.DataFrame, dataset: str, statistic: str) -> pd.DataFrame:
     rank, *_ = SHOWN[statistic]
     return table[(table["dataset"] == dataset) & (table["statistic"] == statistic) & (table["rank"] == rank)]
-
-
-def _write_beside(panel: Axes, place: float, sign: str) -> None:
-    panel.annotate(
-        sign,
-        (1.02, place),
-        xycoords=("axes fraction", "data"),
-        va="center",
-        fontsize=7,
-        annotation_clip=False,
-    )
