@@ -223,41 +223,6 @@ def checksums_of(*tables):
 BASELINES = baselines_of(MAIN, NULLS)
 
 
-def measured(runs, kind="metrics", further=()):
-    """What claims and figures read: the metrics of runs, and the baselines for them.
-
-    Those of the chosen null model, and apart from them those of further ones that a figure shows as well.
-    """
-    stores = {
-        "metrics": [store_of(run, kind) for run in runs],
-        "baselines": baselines_of(runs, [SHOWN_NULL]),
-        "further": baselines_of(runs, further),
-    }
-    return {
-        "manifests": manifests_of(sum(stores.values(), [])),
-        **{name: ancient(paths) for name, paths in stores.items() if paths},
-    }
-
-
-def measured_wide(runs):
-    """The same with more eigenpairs at fewer checkpoints, and their baselines, by names of their own."""
-    stores = {
-        "wide_metrics": [store_of(run, "wide/metrics") for run in runs],
-        "wide_baselines": baselines_of(runs, [wide_name(config)]),
-    }
-    return {
-        "manifests": manifests_of(sum(stores.values(), [])),
-        **{name: ancient(paths) for name, paths in stores.items()},
-    }
-
-
-def together(*parts):
-    """What is read as one: the stores of all parts, and one list of their manifests."""
-    manifests = dict.fromkeys(path for part in parts for path in part["manifests"])
-    stores = {name: paths for part in parts for name, paths in part.items()}
-    return {**stores, "manifests": list(manifests)}
-
-
 if workflow.is_main_process:
     if process := lock.holder(PLACE):
         # Snakemake's own refusal follows; it advises to unlock, because it does not know that someone is working.
