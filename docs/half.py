@@ -13,7 +13,7 @@ import xarray as xr
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from eigendrift.metrics.run import measure_preconditioned, measure_run  # noqa: E402
+from eigendrift.metrics.measure import measure_preconditioned, measure_run  # noqa: E402
 from eigendrift.stores.arrays import from_float16, to_float16  # noqa: E402
 from eigendrift.stores.reading import open_store  # noqa: E402
 

@@ -16,7 +16,7 @@ from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.eigenpairs.minimum import End, best_minimum
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.errors import UserError
-from eigendrift.metrics.run import measure_run, summarize_run
+from eigendrift.metrics.measure import measure_run, summarize_run
 from eigendrift.stores.progress import Progress
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store

@@ -32,7 +32,7 @@ def test_examples_in_docstrings_are_correct(name: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {"eigendrift.api", "eigendrift.metrics.displacement", "eigendrift.null.of_network"} <= {
+    assert {"eigendrift.api", "eigendrift.metrics.displacement", "eigendrift.null.network"} <= {
         *WITH_EXAMPLES
     }
 

@@ -17,7 +17,7 @@ TRAJECTORY, EIGENPAIRS, METRICS = (
 )
 DATA = "results/smoke/data/digits.json"
 CHANGED = "has changed since snakemake started; undo the edit"
-MODULE = "workflow/eigendrift/metrics/run.py"
+MODULE = "workflow/eigendrift/metrics/measure.py"
 
 
 def with_a_line(file: Path) -> str:

@@ -9,7 +9,7 @@ import yaml
 from clone import SMOKE, copy_repository
 from docs.half import rounded
 
-from eigendrift.metrics.run import measure_run
+from eigendrift.metrics.measure import measure_run
 from eigendrift.stores.reading import open_store
 
 pytestmark = pytest.mark.xdist_group("smoke")
@@ -66,7 +66,7 @@ def test_a_second_run_has_nothing_to_do(thinned):
 
 
 def test_measuring_anew_solves_anew(thinned):
-    path = thinned.path / "workflow/eigendrift/metrics/run.py"
+    path = thinned.path / "workflow/eigendrift/metrics/measure.py"
     before = path.read_text()
     path.write_text(before + "\n# changed\n")
     try:

@@ -53,7 +53,7 @@ from eigendrift.metrics.localization import (
     inverse_participation_ratio,
     isotropic_inverse_participation_ratio,
 )
-from eigendrift.null.of_network import NullDraws, null_draws
+from eigendrift.null.network import NullDraws, null_draws
 
 __all__ = [
     "Eigenpairs",

@@ -59,7 +59,7 @@ rule claims:
         "../../envs/analysis.yaml"
     params:
         code=code("claims"),
-        settings=config["claims"],
+        settings=ordered(config["claims"] | config["metrics"]),
         # As an input, its path would differ between clones.
         schema=json.loads((WORKFLOW / "schemas/claims.schema.json").read_text("utf-8")),
     message:

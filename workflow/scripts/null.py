@@ -11,8 +11,8 @@ with job(snakemake) as verify_code:
     from eigendrift.data.samples import read_samples
     from eigendrift.eigenpairs.landscape import Landscape
     from eigendrift.extensions.plugins import load_plugins
-    from eigendrift.null.draws import draw_null, summarize_draws
     from eigendrift.null.inputs import NullInputs, ends_of
+    from eigendrift.null.sampling import draw_null, summarize_draws
     from eigendrift.stores.progress import progress_key, resumable
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store

@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(snakemake.scriptdir).parent))
 from runtime.job import job
 
 with job(snakemake) as verify_code:
-    from eigendrift.metrics.run import measure_preconditioned
+    from eigendrift.metrics.measure import measure_preconditioned
     from eigendrift.stores.reading import open_store
     from eigendrift.stores.writing import write_store
 

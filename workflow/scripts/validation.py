@@ -11,7 +11,7 @@ with job(snakemake) as verify_code:
 
     from eigendrift.extensions.plugins import load_plugins
     from eigendrift.stores.tables import write_checksummed_table
-    from eigendrift.validation.judge import departures, validate
+    from eigendrift.validation.comparison import departures, validate
     from eigendrift.validation.values import read_values
 
     load_plugins(snakemake.params.plugins)

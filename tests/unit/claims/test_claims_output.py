@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from eigendrift.claims.console import console_table
 from eigendrift.claims.decide import decide_claims
-from eigendrift.claims.output import record_of, write_claims
+from eigendrift.claims.output import claims_record, write_claims
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "workflow/schemas/claims.schema.json").read_text())
@@ -28,7 +28,7 @@ def record() -> dict[str, Any]:
     runs = as_the_paper_says()
     runs["diverged_at"].loc[{"optimizer": "adam", "seed": 3}] = 995.0
     evidence = evidence_of(runs, sweeps=True) | {"mnist5k": evidence_of(runs)["digits"]}
-    return record_of(decide_claims(evidence, SEVERAL), SEVERAL, "isotropic", ["something to know"])
+    return claims_record(decide_claims(evidence, SEVERAL), SEVERAL, "isotropic", ["something to know"])
 
 
 def written(record: dict[str, Any], folder: Path) -> list[Path]:
@@ -85,7 +85,7 @@ def test_tables_say_the_same_as_the_json(record: dict[str, Any], tmp_path: Path)
     [{"verdict": "true"}, {"p": 1.5}, {"interval": [0.1]}, {"surprise": 1}, {"reason": ""}, {"seeds": [1.0]}],
     ids=lambda change: next(iter(change)),
 )
-def test_what_is_not_as_documented_is_not_written(
+def test_an_undocumented_record_is_not_written(
     record: dict[str, Any], tmp_path: Path, change: dict[str, Any]
 ) -> None:
     first, *others = record["claims"]
@@ -131,7 +131,7 @@ def test_the_console_has_a_line_for_each_verdict(record: dict[str, Any], tmp_pat
     assert lines[-1] == f"Why: {path}"
 
 
-def test_the_console_is_told_without_heavy_imports() -> None:
+def test_the_console_needs_no_heavy_imports() -> None:
     code = (
         "import sys, eigendrift.claims.console;"
         "print({'numpy', 'scipy', 'xarray', 'pandas', 'jsonschema'} & set(sys.modules))"

@@ -67,8 +67,8 @@ def test_effects_are_found_where_they_were_planted_and_nowhere_else():
     assert not set(table["claim"]) & {"C5b", "C6"}
 
 
-def test_a_length_is_looked_at_as_a_training_of_its_own():
-    """SGD stands still from the middle on: over half the training there is nothing to see of it."""
+def test_each_length_is_decided_as_a_training_of_its_own():
+    """SGD stands still from the middle on, which the first half of the training does not show."""
     late = np.where(STEPS[-1] / 2 >= STEPS, 0.3, 0.003)
     runs = fitted(runs_of({"sgd": late, "adam": 0.3}, {"sgd": 0.03, "adam": 0.03}))
     table = decide_regimes([training_set(100, runs, runs)], PAIRS, [0.5, 1], SETTINGS)
@@ -77,7 +77,7 @@ def test_a_length_is_looked_at_as_a_training_of_its_own():
         assert verdicts == {500: "contradicted", 1000: "supported"}, claim
 
 
-def test_a_regime_that_is_the_main_experiment_is_decided_as_that():
+def test_a_regime_of_the_main_experiment_has_its_verdicts():
     runs = fitted(unlike())
     table = decide_regimes([training_set(100, runs, runs)], PAIRS, [1], SETTINGS)
     main = {
@@ -97,7 +97,7 @@ def test_a_regime_that_is_the_main_experiment_is_decided_as_that():
         )
 
 
-def test_few_seeds_decide_nothing_but_are_told():
+def test_few_seeds_decide_nothing_but_have_effects():
     table = decide_regimes([training_set(100, fitted(unlike(2)), fitted(alike(2)))], PAIRS, [1], SETTINGS)
     assert set(table["verdict"]) == {"undecided"}
     assert set(table["n"]) == {2}
@@ -115,7 +115,7 @@ def test_seeds_that_one_setting_lacks_are_left_out():
     assert rows(table, "C7")["n"].tolist() == [3]
 
 
-def test_who_interpolates_is_who_fits_every_sample_in_every_run():
+def test_optimizers_that_interpolate_fit_every_sample_in_every_run():
     runs = fitted(unlike())
     imperfect = runs["train_accuracy"].copy()
     imperfect.loc[{"optimizer": "adam", "seed": 3}] = 0.99
@@ -145,7 +145,7 @@ def test_a_divergence_after_the_end_has_not_happened():
     assert short["seed"].values[short["diverged_at"].notnull()].tolist() == [4]
 
 
-def test_what_had_not_come_back_at_the_end_had_diverged_there():
+def test_a_loss_above_the_initial_loss_at_the_end_is_a_divergence():
     """A training that rises above its initial loss and returns is cut short on the way."""
     runs = fitted(unlike())
     risen = (runs["seed"] == 1) & (runs["optimizer"] == "sgd") & (runs["step"] >= 300) & (runs["step"] < 800)

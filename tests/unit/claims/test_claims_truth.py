@@ -67,7 +67,7 @@ def test_a_walk_with_shrinking_steps_becomes_more_stable_by_as_much_as_its_steps
 
 
 def test_a_swap_of_ranks_moves_ranks_and_no_directions(random: np.random.Generator) -> None:
-    """The claim is of ranks, as in the paper; what tracking leaves of it stands beside it."""
+    """The claim is about ranks, as in the paper; the details show the tracked effect."""
     runs = study(random, sgd=frozen_pair, adam=swapping)
     neighbours = {"waiting": 3, "checkpoint": 4, "optimizer": 1}
     np.testing.assert_allclose(runs["displacement"].isel(neighbours), 2, atol=1e-6)
@@ -118,6 +118,7 @@ def studies_without_difference() -> list[dict[str, Outcome]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAIN)
 def test_tests_reject_no_difference_as_often_as_they_may(
     studies_without_difference: list[dict[str, Outcome]], name: str
@@ -128,6 +129,7 @@ def test_tests_reject_no_difference_as_often_as_they_may(
     assert low <= rejected <= high
 
 
+@pytest.mark.slow
 def test_hardly_any_study_without_difference_supports_any_claim(
     studies_without_difference: list[dict[str, Outcome]],
 ) -> None:
@@ -139,11 +141,12 @@ def test_hardly_any_study_without_difference_supports_any_claim(
     assert wrong <= binom.ppf(0.999, STUDIES, 0.05)
 
 
-def test_intervals_hold_no_difference_as_often_as_they_should(
+@pytest.mark.slow
+def test_intervals_contain_no_difference_as_often_as_they_should(
     studies_without_difference: list[dict[str, Outcome]],
 ) -> None:
     for name in MAIN:
         intervals = [outcomes[name].interval or (np.nan, np.nan) for outcomes in studies_without_difference]
-        held = sum(low <= 0 <= high for low, high in intervals)
+        covered = sum(low <= 0 <= high for low, high in intervals)
         # With 200 resamples of eight seeds intervals are somewhat too short.
-        assert held >= binom.ppf(0.001, STUDIES, 0.93), name
+        assert covered >= binom.ppf(0.001, STUDIES, 0.93), name

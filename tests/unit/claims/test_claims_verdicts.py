@@ -176,7 +176,7 @@ def test_diverged_seeds_are_left_out_with_the_reason() -> None:
     assert outcomes["C5"].details["mismatch of Adam"] == pytest.approx(0.2, abs=0.02)
 
 
-def test_a_full_batch_that_diverged_is_no_matter_of_mini_batches() -> None:
+def test_a_diverged_full_batch_does_not_exclude_mini_batches() -> None:
     runs = as_the_paper_says()
     evidence = evidence_of(runs, sweeps=True)["digits"]
     evidence.batch_sizes["adam"]["full"]["diverged_at"][:] = 5.0
@@ -239,15 +239,6 @@ def test_too_few_seeds_are_undecided_but_have_an_effect(seeds: int) -> None:
         assert outcomes[name].reason == f"too few seeds for an interval of 95%: {seeds}"
 
 
-def test_seeds_of_one_effect_are_named_as_what_leaves_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eigendrift.claims.decide.bootstrap_interval", lambda *_: None)
-    outcomes = decide(as_the_paper_says())
-    for name in MAIN:
-        assert outcomes[name].verdict == "undecided"
-        assert outcomes[name].reason == "too many seeds of the same effect for an interval of 95%: 8"
-        assert outcomes[name].corrected_p == outcomes[name].smallest_corrected_p
-
-
 def test_claims_are_corrected_over_the_data_set_that_they_are_tested_on() -> None:
     evidence = evidence_of(as_the_paper_says(), sweeps=True)
     evidence["mnist5k"] = evidence_of(as_the_paper_says())["digits"]
@@ -286,7 +277,7 @@ def test_sensitivity_shows_a_claim_that_holds_at_one_lag_only() -> None:
     }
 
 
-def test_more_ranks_are_decided_at_the_checkpoints_that_have_them_and_fewer_beside() -> None:
+def test_more_ranks_are_decided_at_the_checkpoints_that_have_them() -> None:
     """At those checkpoints two ranks move and localize as one does; at all of them there is one."""
     runs = as_the_paper_says()
     wide = xr.concat([as_the_paper_says()] * 2, "rank", data_vars="minimal").assign_coords(rank=[1, 2])
@@ -318,11 +309,4 @@ def test_more_ranks_are_decided_at_the_checkpoints_that_have_them_and_fewer_besi
     assert [variant.wide for variant in third] == [False, True, True, True]
     assert {variant: outcome.verdict for variant, outcome in swept.items() if variant.wide} == {
         Variant(ranks, lag, wide=True): "not measured" for ranks in (2, 4) for lag in (0.125, 0.25)
-    }
-
-
-def test_equal_evidence_gives_equal_verdicts() -> None:
-    first, second = (decide(as_the_paper_says(), sweeps=True) for _ in range(2))
-    assert {n: dataclasses.asdict(o) for n, o in first.items()} == {
-        n: dataclasses.asdict(o) for n, o in second.items()
     }

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from eigendrift.metrics.baseline import measure_baseline
-from eigendrift.metrics.run import COPIED, measure_run
+from eigendrift.metrics.measure import COPIED, measure_baseline, measure_run
 from eigendrift.stores.arrays import BASELINE, METRICS
 
 CHECKPOINTS = 41

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, mse_loss, nll_loss
 
 from eigendrift.eigenpairs.derivative_checks import other_chunk_size
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.null.of_network import null_draws
+from eigendrift.null.network import null_draws
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 DOUBLE = torch.float64

@@ -24,7 +24,7 @@ from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
-from eigendrift.null.of_network import null_draws
+from eigendrift.null.network import null_draws
 
 DOUBLE = torch.float64
 

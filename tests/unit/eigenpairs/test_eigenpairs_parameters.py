@@ -14,7 +14,7 @@ from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
 from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
-from eigendrift.null.of_network import null_draws
+from eigendrift.null.network import null_draws
 
 PENALTY = 0.3
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -1,10 +1,12 @@
-"""Small metrics and baseline stores."""
+"""Small stores, trajectories and eigenpairs."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
+from eigendrift.metrics.measure import COPIED
 from eigendrift.stores.arrays import STORES
 from eigendrift.stores.writing import write_store
 
@@ -61,3 +63,56 @@ def write_baseline(path: Path, dataset: str = "digits", null_model: str = "isotr
     """Write the baseline of a null model in which every measurement is 1."""
     write_store(path, "baseline", columns("baseline", 1), {"dataset": dataset, "null_model": null_model})
     return path
+
+
+def walk(checkpoints: int, parameters: int) -> np.ndarray:
+    """Weights whose changes are small relative to their size, float32 (checkpoint, parameter)."""
+    random = np.random.default_rng(0)
+    start = 1000 * random.normal(size=parameters)
+    return (start + 0.01 * random.normal(size=(checkpoints, parameters)).cumsum(0)).astype(np.float32)
+
+
+def orthonormal(records: int, ranks: int, parameters: int, seed: int) -> np.ndarray:
+    """Orthonormal rows for each record, float64 (record, rank, parameter)."""
+    normal = np.random.default_rng(seed).normal(size=(records, parameters, ranks))
+    return np.linalg.qr(normal)[0].swapaxes(1, 2).copy()
+
+
+def parameters_in(shapes: list[list[int]]) -> int:
+    return sum(int(np.prod(shape)) for shape in shapes)
+
+
+def trajectory_of(shapes: list[list[int]], checkpoints: int) -> xr.Dataset:
+    """Random weights, gradients, updates and losses."""
+    random = np.random.default_rng(2)
+    shape = (checkpoints, parameters_in(shapes))
+    vectors = {
+        name: (("checkpoint", "parameter"), random.normal(size=shape).astype(np.float32))
+        for name in ("weights", "gradient", "update")
+    }
+    scalars = {name: ("checkpoint", random.random(checkpoints)) for name in COPIED[1:]}
+    step = {"step": ("checkpoint", 10 * np.arange(checkpoints))}
+    return xr.Dataset(vectors | scalars, step, {"summary": {"diverged_at": None}})
+
+
+def eigenpairs_of(shapes: list[list[int]], checkpoints: int, seed: int, ranks: int = 2) -> xr.Dataset:
+    """Random eigenpairs, all of them converged."""
+    random = np.random.default_rng(seed)
+    pair = ("checkpoint", "rank")
+    vectors = orthonormal(checkpoints, ranks, parameters_in(shapes), seed).astype(np.float32)
+    return xr.Dataset(
+        {
+            "gap": (pair, random.random((checkpoints, ranks))),
+            "eigenvector": ((*pair, "parameter"), vectors),
+            "eigenvalue": (pair, random.random((checkpoints, ranks))),
+            "converged": (pair, np.ones((checkpoints, ranks), bool)),
+        },
+        {"step": ("checkpoint", 10 * np.arange(checkpoints)), "rank": np.arange(1, ranks + 1)},
+        {"summary": {"shapes": shapes}},
+    )
+
+
+def draws_of(shapes: list[list[int]], optimizers: list[int], seed: int, ranks: int) -> xr.Dataset:
+    """Random draws of a null model, all of them converged."""
+    pairs = eigenpairs_of(shapes, len(optimizers), seed, ranks).rename(checkpoint="draw").drop_vars("step")
+    return pairs.assign(optimizer=("draw", np.array(optimizers))).assign_coords(draw=range(len(optimizers)))

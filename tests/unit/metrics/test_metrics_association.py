@@ -1,4 +1,4 @@
-"""Rank correlation within blocks, against scipy and planted truths."""
+"""Rank correlation within blocks, compared with scipy and with planted relations."""
 
 import numpy as np
 import pytest
@@ -23,10 +23,10 @@ def test_one_block_is_spearmans_coefficient_and_scipys_permutation_test() -> Non
         (x,),
         lambda values: spearmanr(values, y).statistic,
         permutation_type="pairings",
-        n_resamples=5_000,
+        n_resamples=1_000,
         rng=np.random.default_rng(1),
     )
-    assert result.p == pytest.approx(reference.pvalue, abs=0.03)
+    assert result.p == pytest.approx(reference.pvalue, abs=0.05)
     assert result.low <= result.coefficient <= result.high
     assert (result.units, result.blocks) == (12, 1)
 
@@ -64,6 +64,7 @@ def test_a_relation_between_blocks_alone_is_none() -> None:
     assert result.p > 0.05
 
 
+@pytest.mark.slow
 def test_about_one_in_twenty_unrelated_data_sets_is_called_related() -> None:
     random = np.random.default_rng(5)
     ps, missed = [], 0
@@ -88,7 +89,7 @@ def test_a_monotone_change_of_either_changes_nothing() -> None:
     assert found(x, -x).p == found(x, x).p == 1 / 1000
 
 
-def test_small_blocks_and_constants_have_nothing_to_say() -> None:
+def test_small_blocks_and_constants_have_no_coefficient() -> None:
     x, y = np.random.default_rng(7).normal(size=(2, 9))
     few = found(x, y, ["a"] * 3 + ["b"] * 3 + ["c"] * 3)
     assert np.isnan([few.coefficient, few.low, few.high, few.p]).all()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from metrics_helpers import SHAPES, columns, write_baseline, write_run
+from metrics_helpers import SHAPES, columns, eigenpairs_of, trajectory_of, write_baseline, write_run
 
 from eigendrift.figures import curvature
 from eigendrift.metrics.collection import collect, notes_on, one_optimizer, read_run
@@ -19,7 +19,7 @@ from eigendrift.metrics.copies import (
     without_copied_draws,
 )
 from eigendrift.metrics.draws import pairs_of
-from eigendrift.metrics.run import COPIED, measure_run
+from eigendrift.metrics.measure import measure_run
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
 
@@ -45,44 +45,21 @@ def test_copies_are_equal_in_every_bit_of_their_training() -> None:
 
 
 @pytest.mark.parametrize("name", FROM_TRAINING)
-def test_whatever_the_training_decides_tells_runs_apart(name: str) -> None:
+def test_every_array_that_the_training_decides_distinguishes_runs(name: str) -> None:
     runs = measured([1, 1, 1])
     assert copies(runs.assign({name: ("seed", [1.0, 2, 1])})) == {12: 10}
 
 
-def test_the_eigenpairs_of_copies_may_differ() -> None:
-    """The arrays that are compared are those that do not change with the eigenpairs, and all of these."""
-    random = np.random.default_rng(0)
-    sizes = {"checkpoint": 4, "rank": 2, "parameter": 9}
-    flat = ("checkpoint", "parameter")
-    trajectory = xr.Dataset(
-        {name: (flat, random.normal(size=(4, 9))) for name in ("weights", "gradient", "update")}
-        | {name: ("checkpoint", random.random(4)) for name in COPIED[1:]},
-        {"step": ("checkpoint", 10 * np.arange(4))},
-    )
-
-    def solved() -> xr.Dataset:
-        columns = {
-            "eigenvalue": random.random((4, 2)),
-            "gap": random.random((4, 2)),
-            "converged": np.ones((4, 2), bool),
-            "eigenvector": np.array([np.linalg.qr(random.normal(size=(9, 2)))[0].T for _ in range(4)]),
-        }
-        known = {"step": ("checkpoint", 10 * np.arange(4)), "rank": [1, 2]}
-        named = {name: ([*sizes][: array.ndim], array) for name, array in columns.items()}
-        return xr.Dataset(named, known, {"summary": {"shapes": SHAPES}})
-
-    one, other = measure_run(trajectory, solved()), measure_run(trajectory, solved())
+def test_only_arrays_that_the_training_alone_decides_are_compared() -> None:
+    """These arrays, and no others, are the same for two solutions of the eigenproblem."""
+    one, other = (measure_run(trajectory_of(SHAPES, 4), eigenpairs_of(SHAPES, 4, seed)) for seed in (0, 1))
     same = {name for name in one if np.array_equal(one[name], other[name], equal_nan=True)}
     assert same - {"step", "rank", "layer"} == set(FROM_TRAINING)
 
 
-def test_replicates_without_results_are_no_copies() -> None:
+def test_runs_without_results_are_no_copies_and_zeros_of_two_signs_differ() -> None:
     assert copies(measured([np.nan, np.nan, 1, np.nan])) == {}
     assert copies(measured([np.inf, np.inf])) == {}
-
-
-def test_zeros_of_two_signs_are_two_results() -> None:
     assert copies(measured([0.0, -0.0, 0.0])) == {12: 10}
 
 
@@ -94,11 +71,12 @@ def test_all_bit_patterns_of_nan_are_equal(dtype: type) -> None:
     assert repeated([4, 7], [patterns]) == {7: 4}
 
 
-@pytest.fixture
-def stores(tmp_path: Path) -> list[Path]:
-    """Seeds 0 and 2 are one; 1 is another."""
-    paths = [write_run(tmp_path / f"{seed}.zarr", seed, seed=seed) for seed in (0, 1)]
-    return [*paths, copy_run(paths[0], tmp_path / "2.zarr", seed=2)]
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Seed 2 is a copy of seed 0; seed 1 is different."""
+    folder = tmp_path_factory.mktemp("stores")
+    paths = [write_run(folder / f"{seed}.zarr", seed, seed=seed) for seed in (0, 1)]
+    return [*paths, copy_run(paths[0], folder / "2.zarr", seed=2)]
 
 
 def copy_run(path: Path, copied: Path, seed: int, **optimizer: float) -> Path:
@@ -152,7 +130,7 @@ def test_masking_keeps_the_shape_and_what_is_no_copy() -> None:
     assert (replicates(runs), replicates(hidden), replicates(masked(runs, {}))) == (3, 2, 3)
 
 
-def test_figures_note_copies_and_average_over_the_others(stores: list[Path], tmp_path: Path) -> None:
+def test_a_collection_notes_copies_and_leaves_them_out_of_means(stores: list[Path], tmp_path: Path) -> None:
     baseline = columns("baseline", 1)
     baseline["top_share"][2] = baseline["top_share"][1]
     null = {"dataset": "digits", "null_model": "isotropic"}
@@ -164,8 +142,6 @@ def test_figures_note_copies_and_average_over_the_others(stores: list[Path], tmp
         "digits: without 1 draw of the null model isotropic equal to another to the bit",
     ]
     assert collection.baselines["digits"].sizes["draw"] == 2
-    source = curvature.read_flatness(map(str, stores))
-    assert (len(source.runs), source.copies) == (2, 1)
 
 
 def test_pairs_of_draws_are_left_out_with_their_draws() -> None:
@@ -203,18 +179,11 @@ def test_draws_of_two_optimizers_are_no_copies(caplog: pytest.LogCaptureFixture)
 
 
 def test_runs_of_two_settings_are_no_copies(stores: list[Path], tmp_path: Path) -> None:
-    """What another learning rate gives is a result about learning rates, even if it is the same training."""
-    other = write_run(tmp_path / "other.zarr", 1, seed=1, learning_rate=0.3)
+    """The same training with another learning rate is a result about learning rates."""
+    other = copy_run(stores[0], tmp_path / "other.zarr", seed=0, learning_rate=0.3)
     found = distinct(map(read_run, [*stores, other]))
     assert [run.attrs["store"] for run in found] == [*map(str, stores[:2]), str(other)]
-
-
-def test_flatness_leaves_copies_out_and_counts_them(tmp_path: Path) -> None:
-    """Seed 2 repeats seed 0; the same training with another learning rate is another setting."""
-    paths = [write_run(tmp_path / f"{seed}.zarr", seed=seed) for seed in range(2)]
-    paths.append(copy_run(paths[0], tmp_path / "2.zarr", seed=2))
-    paths.append(copy_run(paths[0], tmp_path / "other.zarr", seed=0, learning_rate=0.3))
-    plotted = curvature.draw_flatness(curvature.read_flatness(map(str, paths)), 0.25, 0.95, 499)
+    plotted = curvature.draw_flatness(curvature.read_flatness(map(str, [*stores, other])), 0.25, 0.95, 499)
     below = plotted.figure.get_supxlabel()
     assert "3 in all; without 0 that diverged, 1 that repeat the training of another seed and 0" in below
     points = plotted.table[plotted.table["quantity"] == "run"]

@@ -1,4 +1,4 @@
-"""Which checkpoints a lag pairs, and what of a displacement is swaps or stays within the span."""
+"""The checkpoints that a lag pairs, and the shares of swaps and of movement within the span."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,12 @@ from eigendrift.metrics.displacement import (
     subspace_displacement,
     tracked_displacement,
 )
-from eigendrift.metrics.lagged import displacement_over_lag, lagged_pairs, missed_lag
-from eigendrift.metrics.swaps import (
+from eigendrift.metrics.lagged import (
     by_rank_and_tracked,
     closest_gap,
+    displacement_over_lag,
+    lagged_pairs,
+    missed_lag,
     remaining_share,
     swapped_share_below,
     turned,
@@ -24,24 +26,22 @@ LAG = 0.125
 RANKS, PARAMETERS, CHECKPOINTS = 3, 20, 9
 
 
-def test_linear_checkpoints_are_paired_at_the_lag() -> None:
-    waiting, partner = lagged_pairs(np.arange(0, 8001, 200), LAG)
-    np.testing.assert_array_equal(waiting, np.arange(36))
-    np.testing.assert_array_equal(partner - waiting, 5)
-
-
-def test_lags_between_checkpoints_are_rounded_to_the_nearest() -> None:
-    steps = np.arange(0, 1001, 100)
-    for lag, apart in ((0.12, 1), (0.18, 2), (0.22, 2)):
-        waiting, partner = lagged_pairs(steps, lag)
-        np.testing.assert_array_equal(partner - waiting, apart)
-
-
-def test_checkpoints_wider_apart_than_the_lag_are_paired_with_the_next() -> None:
-    waiting, partner = lagged_pairs(np.array([0, 25, 50, 75, 100]), 0.05)
-    np.testing.assert_array_equal(waiting, [0, 1, 2, 3])
-    np.testing.assert_array_equal(partner, [1, 2, 3, 4])
-    assert [list(indices) for indices in lagged_pairs(np.array([0, 100]), 0.5)] == [[0], [1]]
+@pytest.mark.parametrize(
+    ("steps", "lag", "apart"),
+    [
+        (np.arange(0, 8001, 200), LAG, 5),
+        (np.arange(0, 1001, 100), 0.12, 1),
+        (np.arange(0, 1001, 100), 0.18, 2),
+        (np.arange(0, 1001, 100), 0.22, 2),
+        # Checkpoints farther apart than the lag are paired with the next one.
+        (np.array([0, 25, 50, 75, 100]), 0.05, 1),
+        (np.array([0, 100]), 0.5, 1),
+    ],
+)
+def test_linear_checkpoints_are_paired_at_the_nearest_lag(steps: np.ndarray, lag: float, apart: int) -> None:
+    waiting, partner = lagged_pairs(steps, lag)
+    np.testing.assert_array_equal(waiting, np.flatnonzero(steps + lag * steps[-1] <= steps[-1]))
+    np.testing.assert_array_equal(partner - waiting, apart)
 
 
 @pytest.mark.parametrize("count", [5, 10, 20, 41, 200])
@@ -74,7 +74,7 @@ def test_dense_logarithmic_checkpoints_lose_no_waiting_time_to_uneven_lags() -> 
         (5, 0.2, 0.25),
     ],
 )
-def test_a_lag_that_checkpoints_do_not_have_is_told(every: int, lag: float, missed: float | None) -> None:
+def test_a_lag_that_checkpoints_do_not_have_is_found(every: int, lag: float, missed: float | None) -> None:
     assert missed_lag(np.arange(0, 8001, 200)[::every], lag) == missed
 
 
@@ -169,7 +169,7 @@ def test_shares_are_of_all_seeds_together_but_those_without_a_rank() -> None:
 
 
 def test_a_broken_chain_takes_the_displacement_by_rank_along() -> None:
-    """Else the share would be of what was tracked and of what was not."""
+    """Otherwise the share would compare different waiting times."""
     frames = np.repeat(frame()[None, :RANKS], CHECKPOINTS, axis=0)
     frames[4, 2] = np.nan
     by_rank, tracked = (each.isel(seed=0) for each in by_rank_and_tracked(runs_of(frames), LAG, 2))

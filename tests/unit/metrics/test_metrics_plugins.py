@@ -33,5 +33,5 @@ def test_what_is_not_converged_is_masked() -> None:
 
 @pytest.mark.parametrize("values", [np.ones((2, 3)), np.ones((3, 2), int)])
 def test_what_is_no_metric_is_refused(values: np.ndarray) -> None:
-    with pytest.raises(UserError, match=r"metric 'mine' of a plug-in returned .* of shape \(3, 2\); mend"):
+    with pytest.raises(UserError, match=r"metric 'mine' of a plug-in returned .* of shape \(3, 2\); fix"):
         measured(values)

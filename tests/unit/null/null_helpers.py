@@ -43,10 +43,6 @@ def small_samples() -> Samples:
 SAMPLES = small_samples()
 
 
-def landscape_of(together: int | None = None) -> Landscape:
-    return Landscape(SAMPLES, MODEL, SOLVER, CPU, together)
-
-
 def inputs_of(
     directory: Path,
     name: str,
@@ -56,7 +52,7 @@ def inputs_of(
     seeds: int = 2,
     together: int | None = None,
 ) -> NullInputs:
-    """What a null model draws from; only those of trained networks have trainings and final weights."""
+    """Inputs of a null model; only null models of trained networks have trainings and final weights."""
     directory.mkdir(exist_ok=True)
     own = TRAININGS if trained and name in ("permuted", "shuffled_labels") else []
     random = np.random.default_rng(1)
@@ -68,5 +64,5 @@ def inputs_of(
         "eigenpairs": SOLVER,
         "trainings": own,
     }
-    landscape = landscape_of(together)
+    landscape = Landscape(SAMPLES, MODEL, SOLVER, CPU, together)
     return NullInputs(SAMPLES, landscape, settings, CPU, Progress(directory), ends)

@@ -1,4 +1,4 @@
-"""All null models alike; isotropic draws against closed forms, reinitialized draws against dense Hessians."""
+"""All null models; isotropic draws compared with closed forms, reinitialized draws with dense Hessians."""
 
 import runpy
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from null_helpers import MODEL, SAMPLES, SIZE, inputs_of, landscape_of
+from null_helpers import MODEL, SAMPLES, SIZE, inputs_of
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
@@ -18,25 +18,32 @@ from eigendrift.eigenpairs.landscape import Record
 from eigendrift.errors import UserError
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.localization import isotropic_inverse_participation_ratio
-from eigendrift.null import draws as module
 from eigendrift.null import sampling
-from eigendrift.null.draws import OBSERVED, checked, draw_null, drawn_by, summarize_draws
 from eigendrift.null.inputs import NullInputs
 from eigendrift.null.models import NULL_MODELS
-from eigendrift.null.sampling import isotropic, reinitialized
+from eigendrift.null.sampling import (
+    OBSERVED,
+    checked,
+    draw_null,
+    isotropic,
+    observed,
+    reinitialized,
+    summarize_draws,
+)
 from eigendrift.numerics import generator
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
 from eigendrift.training.torch_networks import build_model
 
-DRAWN = [*NULL_MODELS, OBSERVED]
+DRAW = {name: model.draw for name, model in NULL_MODELS.items()} | {OBSERVED: observed}
+Drawn = tuple[str, dict[str, Any]]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-@pytest.fixture
-def isotropic_draws(tmp_path: Path) -> np.ndarray:
+@pytest.fixture(scope="module")
+def isotropic_draws(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """float64 (draw, rank, parameter)."""
-    draws = isotropic(inputs_of(tmp_path, "isotropic"), range(2000))
+    draws = isotropic(inputs_of(tmp_path_factory.mktemp("isotropic"), "isotropic"), range(2000))
     return np.array([record["eigenvector"] for record in draws], np.float64)
 
 
@@ -45,7 +52,7 @@ def test_isotropic_vectors_are_orthonormal(isotropic_draws: np.ndarray) -> None:
     np.testing.assert_allclose(gram, np.broadcast_to(np.eye(3), gram.shape), atol=1e-6)
 
 
-def test_isotropic_vectors_point_everywhere_alike(isotropic_draws: np.ndarray) -> None:
+def test_isotropic_vectors_have_no_preferred_direction(isotropic_draws: np.ndarray) -> None:
     """All parameters have mean 0, variance 1/N and no correlations, within five standard errors."""
     n = len(isotropic_draws)
     assert np.abs(isotropic_draws.mean(0)).max() < 5 / np.sqrt(SIZE * n)
@@ -97,35 +104,42 @@ def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
     assert record["converged"].all()
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", DRAW)
 @pytest.mark.parametrize("trained", [True, False])
 def test_draws_differ_but_each_is_reproducible(tmp_path: Path, name: str, trained: bool) -> None:
-    draws = drawn_by(name)(inputs_of(tmp_path, name, trained=trained), range(3))
-    (again,) = drawn_by(name)(inputs_of(tmp_path, name, trained=trained), [2])
+    draws = DRAW[name](inputs_of(tmp_path, name, trained=trained), range(3))
+    (again,) = DRAW[name](inputs_of(tmp_path, name, trained=trained), [2])
     np.testing.assert_array_equal(again["eigenvector"], draws[2]["eigenvector"])
     for one, other in ((0, 1), (0, 2), (1, 2)):
         overlap = np.abs((draws[one]["eigenvector"][0] * draws[other]["eigenvector"][0]).sum())
         assert overlap < 0.99
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.fixture(scope="module", params=DRAW)
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Name and columns of four draws from each null model."""
+    name = request.param
+    return name, draw_null(inputs_of(tmp_path_factory.mktemp(name), name), "test")
+
+
 def test_an_interrupted_job_resumes_with_the_same_bits(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = draw_null(inputs_of(tmp_path / "whole", name), "test")
-    model, called = drawn_by(name), []
+    name, whole = drawn
+    groups = []
 
-    def dying(inputs: NullInputs, draws: range) -> list[Record]:
-        called.extend(draws)
-        if called == [0, 1, 2]:
+    def dying(records: list[Record], inputs: NullInputs, draws: int) -> list[Record]:
+        groups.append(draws)
+        if len(groups) == 3:
             raise KeyboardInterrupt
-        return model(inputs, draws)
+        return checked(records, inputs, draws)
 
-    monkeypatch.setattr(module, "drawn_by", lambda _: dying)
+    monkeypatch.setattr(sampling, "checked", dying)
     with pytest.raises(KeyboardInterrupt):
-        draw_null(inputs_of(tmp_path / "killed", name), "test")
-    resumed = draw_null(inputs_of(tmp_path / "killed", name), "test")
-    assert called == [0, 1, 2, 2, 3]
+        draw_null(inputs_of(tmp_path, name), "test")
+    resumed = draw_null(inputs_of(tmp_path, name), "test")
+    # Two draws were kept, so only the last two are drawn again.
+    assert groups == [1] * 5
     assert_same(resumed, whole)
 
 
@@ -135,36 +149,33 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
         np.testing.assert_array_equal(np.array(list(one[column])), np.array(list(other[column])))
 
 
-@pytest.mark.parametrize("name", ["reinitialized", "permuted", "shuffled_labels", "observed"])
-def test_draws_in_groups_are_the_same_ones(tmp_path: Path, name: str) -> None:
-    alone = draw_null(inputs_of(tmp_path / "alone", name), "test")
-    together = draw_null(inputs_of(tmp_path / "grouped", name, together=3), "test")
+def test_draws_in_groups_are_the_same(tmp_path: Path, drawn: Drawn) -> None:
+    name, alone = drawn
+    together = draw_null(inputs_of(tmp_path, name, together=3), "test")
     np.testing.assert_allclose(together["eigenvalue"], alone["eigenvalue"], rtol=1e-4)
     np.testing.assert_array_equal(together["optimizer"], alone["optimizer"])
-    pairs = zip(together["eigenvector"], alone["eigenvector"], strict=True)
-    for one, other in pairs:
+    for one, other in zip(together["eigenvector"], alone["eigenvector"], strict=True):
         np.testing.assert_allclose(np.abs((one * other).sum(1)), 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("together", [1, 4])
 @pytest.mark.parametrize("name", ["reinitialized", "permuted", "shuffled_labels", "observed"])
 def test_draws_of_equal_networks_have_equal_bits(
-    tmp_path: Path, name: str, together: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise draws that are copies would differ in rounding, and would be counted as replicates.
+    """Otherwise copies would differ by rounding and would count as replicates.
 
-    Four networks in the same operations are all in the same company. Others may be rounded differently.
+    Networks that are solved together, as on a GPU, may be rounded differently.
     """
 
     def ignoring_numbers(*parts: str | int) -> torch.Generator:
         of_network = "start" not in parts
         return generator(*(part for part in parts if isinstance(part, str) or not of_network))
 
-    inputs = inputs_of(tmp_path, name, trained=False, together=together)
+    inputs = inputs_of(tmp_path, name, trained=False, together=1)
     equal = inputs.initial(0)
     monkeypatch.setattr(sampling, "generator", ignoring_numbers)
-    for asked in ("initial", "end_of", "trained_on"):
-        monkeypatch.setattr(NullInputs, asked, lambda *_: equal)
+    for weights in ("initial", "end_of", "trained_on"):
+        monkeypatch.setattr(NullInputs, weights, lambda *_: equal)
     columns = {column: np.array(list(values)) for column, values in draw_null(inputs, "test").items()}
     for column in columns.keys() - {"draw", "rank"}:
         for draw in range(1, 4):
@@ -185,9 +196,8 @@ def test_the_example_starts_all_draws_alike(tmp_path: Path) -> None:
     assert len({id(start) for start in starts}) == 3
 
 
-@pytest.mark.parametrize("name", DRAWN)
-def test_store_accepts_the_columns(tmp_path: Path, name: str) -> None:
-    columns = draw_null(inputs_of(tmp_path / "a", name), "test")
+def test_store_accepts_the_columns(tmp_path: Path, drawn: Drawn) -> None:
+    name, columns = drawn
     write_store(tmp_path / "null.zarr", "null", columns, {}, summarize_draws(columns))
     stored = open_store(tmp_path / "null.zarr", "null")
     assert stored["draw"].values.tolist() == [0, 1, 2, 3]
@@ -198,29 +208,6 @@ def test_store_accepts_the_columns(tmp_path: Path, name: str) -> None:
     assert stored["optimizer"].values.tolist() == ([0, 1, 0, 1] if belongs else [-1] * 4)
 
 
-def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(tmp_path: Path) -> None:
-    """The generator is a CPU one, and the landscape's network may be elsewhere."""
-    landscape = landscape_of()
-    before = parameters_to_vector(landscape.model.parameters()).detach().clone()
-    drawn = []
-
-    class Recording:
-        size = landscape.size
-        model = landscape.model
-
-        def eigenpairs_at_each(
-            self, weights: list[np.ndarray], starts: list[torch.Generator]
-        ) -> list[Record]:
-            drawn.extend(weights)
-            return []
-
-    inputs = replace(inputs_of(tmp_path, "reinitialized"), landscape=Recording())
-    reinitialized(inputs, [0])
-    assert torch.equal(parameters_to_vector(landscape.model.parameters()), before)
-    expected = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", 0))
-    np.testing.assert_array_equal(drawn[0], parameters_to_vector(expected.parameters()).detach().numpy())
-
-
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
@@ -228,16 +215,16 @@ def test_a_draw_leaves_the_landscapes_own_network_out_of_the_drawing(tmp_path: P
             lambda records: None,
             "'isotropic' draws NoneType for 2 draws, expected a list of a record for each",
         ),
-        (lambda records: [1, None], "draws something else than records, which are dicts of arrays; mend"),
+        (lambda records: [1, None], "draws something other than records, which are dicts of arrays; fix"),
         (lambda records: records[:1], "draws 1 for 2 draws, expected a list"),
         (
             lambda records: [record | {"eigenvector": record["eigenvector"][:1]} for record in records],
-            "draws a record that has other arrays than one of a null store, .* mend its function draw",
+            "draws a record whose arrays differ from the arrays of a null store, .* fix its function draw",
         ),
-        (lambda records: [{"eigenvalue": record["eigenvalue"]} for record in records], "draws a record that"),
+        (lambda records: [{"eigenvalue": record["eigenvalue"]} for record in records], "a record whose"),
     ],
 )
-def test_what_is_no_draw_is_refused(
+def test_invalid_draws_are_refused(
     made: Callable[[list[Record]], Any], sentence: str, tmp_path: Path
 ) -> None:
     inputs = inputs_of(tmp_path, "isotropic")

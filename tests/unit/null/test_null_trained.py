@@ -11,9 +11,16 @@ from torch.nn.utils import parameters_to_vector
 
 from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.errors import UserError
-from eigendrift.null.draws import draw_null, summarize_draws
 from eigendrift.null.inputs import NullInputs, ends_of
-from eigendrift.null.sampling import observed, permute_within, permuted, shuffled_labels, with_shuffled_labels
+from eigendrift.null.sampling import (
+    draw_null,
+    observed,
+    permute_within,
+    permuted,
+    shuffled_labels,
+    summarize_draws,
+    with_shuffled_labels,
+)
 from eigendrift.numerics import generator
 from eigendrift.stores.progress import Progress
 from eigendrift.training import trajectory as training
@@ -69,7 +76,7 @@ class TestPermuted:
                 np.testing.assert_array_equal(np.sort(drawn), np.sort(trained))
         assert (asked[0] != asked[4]).mean() > 0.5
 
-    def test_of_a_diverged_run_there_is_no_hessian(self, tmp_path: Path) -> None:
+    def test_a_diverged_run_has_no_hessian(self, tmp_path: Path) -> None:
         inputs = inputs_of(tmp_path, "permuted")
         inputs.ends[1][0][:] = np.nan
         columns = draw_null(inputs, "test")
@@ -89,7 +96,7 @@ class TestPermuted:
 
 
 class TestShuffledLabels:
-    def test_keeps_images_and_class_counts_and_destroys_who_has_which_label(self) -> None:
+    def test_keeps_images_and_class_counts_and_destroys_their_assignment(self) -> None:
         shuffled = with_shuffled_labels(SAMPLES, generator("test"))
         assert shuffled.train_images is SAMPLES.train_images
         assert shuffled.test_labels is SAMPLES.test_labels
@@ -98,7 +105,7 @@ class TestShuffledLabels:
         # Of three equal classes a third stays where it was.
         assert 0.4 < (shuffled.train_labels != SAMPLES.train_labels).mean() < 0.9
 
-    @pytest.mark.parametrize(("draw", "optimizer", "seed"), [(0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 1, 1)])
+    @pytest.mark.parametrize(("draw", "optimizer", "seed"), [(1, 1, 0), (2, 0, 1)])
     def test_is_the_hessian_where_training_on_shuffled_labels_ends(
         self,
         tmp_path: Path,
@@ -169,7 +176,7 @@ class TestShuffledLabels:
 
 
 class TestUntrained:
-    """What validates the null models: the same without any training."""
+    """Null models without any training, which validate them."""
 
     def test_observed_networks_are_those_that_training_starts_from(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,13 +197,13 @@ class TestUntrained:
         tensors = {tuple(np.sort(weights[: TENSORS[0]])) for weights in asked}
         assert len(asked) == len(tensors) == 12
 
-    def test_what_is_not_declared_is_refused(self, tmp_path: Path) -> None:
+    def test_null_models_that_do_not_declare_trained_networks_get_none(self, tmp_path: Path) -> None:
         inputs = inputs_of(tmp_path, "reinitialized", trained=False)
         for ask in (lambda: inputs.end_of(0), lambda: inputs.trained_on(SAMPLES, 0)):
-            with pytest.raises(UserError, match="'reinitialized' asks for trained networks, so declare it"):
+            with pytest.raises(UserError, match="'reinitialized' needs trained networks, so declare it"):
                 ask()
 
-    def test_labels_are_shuffled_anew_in_each_draw(self, tmp_path: Path) -> None:
+    def test_each_draw_shuffles_the_labels_differently(self, tmp_path: Path) -> None:
         inputs = inputs_of(tmp_path, "shuffled_labels", trained=False)
         same = NullInputs(**{**vars(inputs), "settings": {**inputs.settings, "draws": 0}})
         records = shuffled_labels(same, [0, 1])

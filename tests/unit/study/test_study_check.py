@@ -113,7 +113,9 @@ MISTAKES: list[tuple[str, Any, str]] = [
     # Values out of bounds.
     ("training.steps", -5, "'training.steps' is -5, expected an integer of at least 1."),
     ("claims.confidence", 95, "'claims.confidence' is 95, expected a number above 0 and below 1."),
-    ("claims.lag", 0.7, "'claims.lag' is 0.7, expected a number above 0 and at most 0.5."),
+    ("metrics.lag", 0.7, "'metrics.lag' is 0.7, expected a number above 0 and at most 0.5."),
+    # Keys that have moved.
+    ("claims.lag", 0.125, "'claims.lag' is now 'metrics.lag'; move its value there and delete 'claims.lag'."),
     (
         "optimizers.adam.beta1",
         1,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from eigendrift.validation.samples import conformal_p, detectable_shift, smallest_p, two_samples
+from eigendrift.validation.comparison import conformal_p, detectable_shift, smallest_p, two_samples
 
 
 def test_false_positives_come_as_often_as_the_level_says() -> None:
     random = np.random.default_rng(0)
-    found = [two_samples(random.random(40), random.random(40))[1] < 0.05 for _ in range(2000)]
+    found = [two_samples(random.random(40), random.random(40))[1] < 0.05 for _ in range(1000)]
     # The statistic is discrete, so the true rate lies below the level, for these sizes at 0.034.
     assert 0.02 < np.mean(found) <= 0.05
 
@@ -40,24 +40,24 @@ def test_the_smallest_p_is_that_of_samples_that_do_not_overlap(n: int, m: int) -
 
 
 def test_the_detectable_shift_is_detected_four_times_in_five() -> None:
-    shift = detectable_shift(40, 40, 0.05, 400)
+    shift = detectable_shift(40, 40, 0.05, 200)
     random = np.random.default_rng(7)
     found = [
-        two_samples(random.normal(size=40), random.normal(size=40) + shift)[1] < 0.05 for _ in range(2000)
+        two_samples(random.normal(size=40), random.normal(size=40) + shift)[1] < 0.05 for _ in range(500)
     ]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.06)
+    assert np.mean(found) == pytest.approx(0.8, abs=0.08)
 
 
 def test_the_detectable_shift_is_not_far_from_the_best_possible() -> None:
     """No test of two normal samples does better than that of their means."""
     best = (norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(2 / 40)
-    assert best < detectable_shift(40, 40, 0.05, 400) < 1.4 * best
+    assert best < detectable_shift(40, 40, 0.05, 200) < 1.4 * best
 
 
 def test_more_values_and_a_weaker_level_show_smaller_shifts() -> None:
-    base = detectable_shift(20, 20, 0.01, 200)
-    assert detectable_shift(60, 60, 0.01, 200) < base
-    assert detectable_shift(20, 20, 0.1, 200) < base
+    base = detectable_shift(20, 20, 0.01, 60)
+    assert detectable_shift(60, 60, 0.01, 60) < base
+    assert detectable_shift(20, 20, 0.1, 60) < base
 
 
 def test_samples_too_small_for_the_level_show_no_shift() -> None:

@@ -82,8 +82,9 @@ def values_of(table: pd.DataFrame, **keys: object) -> list[float]:
     return values
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    tmp_path = tmp_path_factory.mktemp("stores")
     (tmp_path / "untrained").mkdir()
     nulls = [
         write_baseline(tmp_path, "reinitialized", [-1] * 5),

@@ -1,6 +1,6 @@
 """The verdicts as a few lines for the console.
 
-Snakemake's process reads this module, so it imports nothing heavy.
+Snakemake's own process imports this module, so the module imports nothing heavy.
 """
 
 import json
@@ -17,7 +17,7 @@ def console_table(path: Path) -> str:
         path: Path of claims.json.
 
     Raises:
-        UserError: It is missing or damaged.
+        UserError: If the file is missing or damaged.
     """
     rows = [_row(claim) for claim in json.loads(read_checksummed(path))["claims"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

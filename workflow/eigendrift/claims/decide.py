@@ -1,28 +1,27 @@
-"""Verdicts: an interval over seeds against the smallest effect that counts, and a test.
+"""Verdicts: the interval of an effect compared with the smallest effect that counts, and a test.
 
-The rule, for a claim that an effect is large:
+The rule for a claim that an effect is large:
 
 - *contradicted* if the whole interval lies below the smallest effect that counts;
-- *supported* if the whole interval lies above it, and the sign-flip test, corrected for all claims that are
-  tested on the data set, rejects that there is no effect, at the level that goes with the interval's;
+- *supported* if the whole interval lies above it and the sign-flip test, corrected for all claims that are
+  tested on the data set, rejects "no effect" at the level that matches the interval's confidence;
 - *undecided* otherwise.
 
-For a claim of equivalence, that an effect is small, above and below change places and the test is of the
-effect's distance to the bound.
+For a claim of equivalence, which says that an effect is small, above and below swap places and the test is
+about the distance between the effect and the bound.
 
-The interval speaks of one claim and leans on the bootstrap; the test leans on symmetry alone and pays for
-all claims at once. Without an effect, what may change places is Adam and SGD of a seed (C2, C4, C5), early
-and late (C1), a run and its null draws (C3). The extremes in C5b and C6 lean against their claims, which
-keeps the test on the safe side; that the effect of C7 is symmetric about its bound is an assumption.
+The interval is about one claim and relies on the bootstrap. The test relies on symmetry alone and accounts
+for all claims at once. Without an effect, these can be exchanged: Adam and SGD of a seed (C2, C4, C5), early
+and late (C1), a run and its null draws (C3). The extremes in C5b and C6 are biased against their claims, so
+the test stays on the safe side. That the effect of C7 is symmetric about its bound is an assumption.
 
-With n seeds its p cannot fall below 2⁻ⁿ, so that few seeds can support nothing, however large the effect:
-corrected for five claims it takes seven seeds, for eight claims eight. The test is not waved through where
-it cannot speak, because that would drop the correction just where the evidence is thinnest: the verdict is
-undecided, and the reason says where the interval lies and how many seeds could decide. A contradiction
-needs no test: it is no discovery that several claims could yield by chance, but the finding that one was
-not made.
+With n seeds p cannot fall below 2⁻ⁿ, so few seeds can support nothing, however large the effect: corrected
+for five claims it takes seven seeds, for eight claims eight. We keep the test even where it has no power,
+because dropping it would drop the correction where the evidence is thinnest. The verdict is then undecided,
+and the reason says where the interval lies and how many seeds could decide. A contradiction needs no test,
+because it is not a discovery that one of several claims could yield by chance.
 
-Claims that hold runs against a null model fall with it, see `eigendrift.claims.null_validity`.
+Claims that compare runs with a null model also need a valid one, see `eigendrift.claims.null_validity`.
 """
 
 import math
@@ -32,10 +31,9 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
-from eigendrift.claims.estimators import CLAIMS, Claim
-from eigendrift.claims.evidence import Consulted, Estimate, Evidence, NotMeasuredError, Variant
+from eigendrift.claims.catalog import CLAIMS, Claim
+from eigendrift.claims.evidence import Estimate, Evidence, NotMeasuredError, RunsByName, Variant
 from eigendrift.claims.statistics import (
     FEWEST_SEEDS,
     bootstrap_interval,
@@ -53,22 +51,22 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the seeds say of one claim, its effect measured in one way.
+    """What the seeds say about one claim, whose effect is measured in one way.
 
     Attributes:
         verdict: supported, contradicted, undecided, or not measured.
         reason: Why, in a sentence.
         seeds: Effect of each seed in the estimate.
-        excluded: Seeds left out, with the reason.
-        checkpoints: How many checkpoints of a run the effect is measured at.
-        effect: Mean over seeds; None if no seed can tell.
-        interval: Studentized bootstrap interval of the mean over seeds; None with too few of them.
-        p: Of the sign-flip test; None with too few seeds for an interval.
-        corrected_p: The same, Holm-corrected over the claims that are tested on the data set.
-        smallest_p: The smallest p that so many seeds could reach.
-        smallest_corrected_p: The same for the corrected p.
-        detectable_effect: True effect for which the interval of so many seeds, of this spread, would lie on
-            the claim's side with 80 % chance; None with too few seeds for an interval.
+        excluded: Seeds that are left out, with the reason.
+        checkpoints: Number of checkpoints of a run at which the effect is measured.
+        effect: Mean over seeds; None if no seed has an effect.
+        interval: Studentized bootstrap interval of the mean over seeds; None with too few seeds.
+        p: p of the sign-flip test; None with too few seeds for an interval.
+        corrected_p: p, Holm-corrected over the claims that are tested on the data set.
+        smallest_p: The smallest p that this number of seeds could reach.
+        smallest_corrected_p: The smallest corrected p that this number of seeds could reach.
+        detectable_effect: True effect for which the interval would lie on the claim's side with 80 % chance,
+            with this number and spread of seeds; None with too few seeds for an interval.
         details: Numbers that help to read the effect, means over seeds.
     """
 
@@ -99,9 +97,9 @@ class Verdict:
     Attributes:
         claim: The claim.
         dataset: Data set.
-        smallest_effect: Smallest effect that counts, or for a claim of equivalence the bound.
-        outcome: With the leading eigenvector and the lag of the configuration.
-        sensitivity: The same for other numbers of ranks, other lags and fewer checkpoints.
+        smallest_effect: Smallest effect that counts, or the bound for a claim of equivalence.
+        outcome: Outcome with the leading eigenvector and the lag of the configuration.
+        sensitivity: Outcomes with other numbers of ranks, other lags and fewer checkpoints.
     """
 
     claim: Claim
@@ -116,7 +114,7 @@ def decide_claims(evidence: Mapping[str, Evidence], settings: Mapping[str, Any])
 
     Args:
         evidence: The measured runs of each data set.
-        settings: ``claims`` of the configuration.
+        settings: ``claims`` of the configuration, and ``lag``, which is its ``metrics.lag``.
     """
     return [verdict for dataset in evidence for verdict in _decide(dataset, evidence[dataset], settings)]
 
@@ -125,7 +123,7 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
     usual, lags = Variant(1, settings["lag"]), settings["sensitivity"]["lags"]
     variants = _variants(evidence, settings)
     outcomes = {
-        variant: outcomes_of(evidence.at(variant), variant, settings)
+        variant: decide_variant(evidence.at(variant), variant, settings)
         for variant in dict.fromkeys([usual, *variants])
     }
     return [
@@ -138,7 +136,7 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
                 variant: outcomes[variant][claim.name]
                 for variant in variants
                 if (variant.lag in lags if claim.uses_lag else variant.lag == usual.lag)
-                and not _is_idle(evidence, variant, outcomes[variant][claim.name])
+                and not _has_nothing_to_compare(evidence, variant, outcomes[variant][claim.name])
             },
         )
         for claim in CLAIMS
@@ -146,10 +144,10 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
 
 
 def _variants(evidence: Evidence, settings: Mapping[str, Any]) -> list[Variant]:
-    """Return the ways to measure: numbers of ranks and lags, and where that takes the wide pairs with these.
+    """Return the variants of the sensitivity: numbers of ranks and lags.
 
-    What takes more pairs than all checkpoints have is measured at those that have more. So that k alone
-    differs somewhere, fewer ranks are measured there as well.
+    More ranks than all checkpoints have are measured at the checkpoints that have more. There, fewer ranks
+    are measured as well, so that some variants differ in the number of ranks alone.
     """
     ranks, lags = (settings["sensitivity"][name] for name in ("ranks", "lags"))
     choices = [*product(ranks, dict.fromkeys([*lags, settings["lag"]]))]
@@ -160,35 +158,35 @@ def _variants(evidence: Evidence, settings: Mapping[str, Any]) -> list[Variant]:
     return everywhere + [Variant(k, lag, wide=True) for k, lag in choices]
 
 
-def _is_idle(evidence: Evidence, variant: Variant, outcome: Outcome) -> bool:
-    """Whether a variant that is there for comparison has nothing to compare."""
+def _has_nothing_to_compare(evidence: Evidence, variant: Variant, outcome: Outcome) -> bool:
+    """Whether a variant that serves only for comparison was not measured."""
     for_comparison = variant.wide and variant.ranks <= evidence.runs.sizes["rank"]
     return for_comparison and outcome.verdict == "not measured"
 
 
-def outcomes_of(
+def decide_variant(
     evidence: Evidence, variant: Variant, settings: Mapping[str, Any], claims: Sequence[Claim] = CLAIMS
 ) -> dict[str, Outcome]:
-    """Decide claims on one data set, measured in one way; they are corrected together.
+    """Decide claims on one data set, measured in one way; their tests are corrected together.
 
     Args:
         evidence: The measured runs.
         variant: How effects are measured.
         settings: ``claims`` of the configuration.
-        claims: Which claims.
+        claims: The claims to decide.
 
     Returns:
         The outcomes, by name of the claim.
     """
     checkpoints = evidence.runs.sizes["checkpoint"]
-    found = {
+    outcomes = {
         claim.name: replace(_measure(claim, evidence, variant, settings), checkpoints=checkpoints)
         for claim in claims
     }
-    corrected = holm({name: outcome.p for name, outcome in found.items() if outcome.p is not None})
+    corrected = holm({name: outcome.p for name, outcome in outcomes.items() if outcome.p is not None})
     for claim in claims:
         if claim.name in corrected:
-            outcome = found[claim.name]
+            outcome = outcomes[claim.name]
             tested = replace(
                 outcome,
                 corrected_p=corrected[claim.name],
@@ -196,24 +194,26 @@ def outcomes_of(
             )
             threshold = settings["smallest_effect"][claim.name]
             verdict, reason = _verdict(tested, claim, threshold, 1 - settings["confidence"], len(corrected))
-            if claim.uses_null and evidence.validity is not None:
-                verdict, reason = evidence.validity.verdict(verdict, reason, variant.ranks)
-            found[claim.name] = replace(tested, verdict=verdict, reason=reason)
-    return found
+            if claim.uses_null and evidence.null_validity is not None:
+                verdict, reason = evidence.null_validity.restrict(verdict, reason, variant.ranks)
+            outcomes[claim.name] = replace(tested, verdict=verdict, reason=reason)
+    return outcomes
 
 
 def _measure(claim: Claim, evidence: Evidence, variant: Variant, settings: Mapping[str, Any]) -> Outcome:
-    """Estimate a claim's effect, its interval and p; the verdict is for later, where it can be one."""
+    """Estimate a claim's effect, its interval and p, without a verdict."""
     try:
-        runs, estimate = claim.consults(evidence), claim.estimate(evidence, variant)
+        runs, estimate = claim.runs(evidence), claim.estimate(evidence, variant)
     except NotMeasuredError as error:
         return Outcome("not measured", str(error))
-    copied = {name: copies(of_setting) for name, of_setting in runs.items()}
-    seeds_of_estimate = map(int, estimate.effects["seed"])
-    reasons = {seed: _why_excluded(runs, copied, estimate, seed) for seed in seeds_of_estimate}
+    copied = {name: copies(seeds) for name, seeds in runs.items()}
+    reasons = {
+        seed: _why_excluded(runs, copied, estimate, seed) for seed in map(int, estimate.effects["seed"])
+    }
     excluded = {seed: why for seed, why in reasons.items() if why is not None}
     used = estimate.effects.drop_sel(seed=list(excluded))
     seeds = {int(seed): float(effect) for seed, effect in zip(used["seed"], used, strict=True)}
+    means = {name: float(values.sel(seed=used["seed"]).mean()) for name, values in estimate.details.items()}
     why = "too few seeds" if len(seeds) < FEWEST_SEEDS else "too many seeds of the same effect"
     return Outcome(
         "undecided",
@@ -221,7 +221,7 @@ def _measure(claim: Claim, evidence: Evidence, variant: Variant, settings: Mappi
         seeds,
         excluded,
         **_statistics(used.values, claim, settings),
-        details=_details(estimate, used),
+        details={name: mean for name, mean in means.items() if math.isfinite(mean)},
     )
 
 
@@ -241,15 +241,10 @@ def _statistics(values: np.ndarray, claim: Claim, settings: Mapping[str, Any]) -
     }
 
 
-def _details(estimate: Estimate, used: xr.DataArray) -> dict[str, float]:
-    means = {name: float(values.sel(seed=used["seed"]).mean()) for name, values in estimate.details.items()}
-    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
-
-
-def _verdict(found: Outcome, claim: Claim, threshold: float, level: float, tests: int) -> tuple[str, str]:
-    if found.interval is None:
-        return "undecided", found.reason
-    low, high = found.interval
+def _verdict(outcome: Outcome, claim: Claim, threshold: float, level: float, tests: int) -> tuple[str, str]:
+    if outcome.interval is None:
+        return "undecided", outcome.reason
+    low, high = outcome.interval
     what = "bound" if claim.equivalence else "smallest effect that counts"
     above, below = low > threshold, high < threshold
     if not above and not below:
@@ -257,27 +252,27 @@ def _verdict(found: Outcome, claim: Claim, threshold: float, level: float, tests
     place = f"the whole interval lies {'above' if above else 'below'} the {what}, {threshold:g}"
     if above == claim.equivalence:
         return "contradicted", place
-    corrected, least = found.corrected_p or 1.0, found.smallest_corrected_p or 1.0
+    corrected, least = outcome.corrected_p or 1.0, outcome.smallest_corrected_p or 1.0
     if corrected < level:
         return "supported", f"{place}, and the corrected p is {corrected:.2g}"
     if least < level:
         return "undecided", f"{place}, but the corrected p is {corrected:.2g}, not below {level:.2g}"
     return "undecided", (
-        f"{place}, but the corrected p of {found.n} seeds cannot be below {least:.2g}; "
+        f"{place}, but the corrected p of {outcome.n} seeds cannot be below {least:.2g}; "
         f"{seeds_for(level, tests)} seeds could decide"
     )
 
 
 def _why_excluded(
-    runs: Consulted, copied: Mapping[str, Mapping[int, int]], estimate: Estimate, seed: int
+    runs: RunsByName, copied: Mapping[str, Mapping[int, int]], estimate: Estimate, seed: int
 ) -> str | None:
-    for name, of_setting in runs.items():
+    for name, seeds in runs.items():
         if seed in copied[name]:
             original = copied[name][seed]
             return f"{name} repeats the training of seed {original} to the bit, so it is no replicate"
-        if seed not in of_setting["seed"] or math.isnan(float(of_setting["unconverged"].sel(seed=seed))):
+        if seed not in seeds["seed"] or math.isnan(float(seeds["unconverged"].sel(seed=seed))):
             return f"the study has no run of {name} with this seed"
-        # What a run did before it diverged is no measure of training.
-        if math.isfinite(at := float(of_setting["diverged_at"].sel(seed=seed))):
+        # The steps before a divergence do not measure the training.
+        if math.isfinite(at := float(seeds["diverged_at"].sel(seed=seed))):
             return f"{name} diverged at step {at:.0f}"
     return None if math.isfinite(float(estimate.effects.sel(seed=seed))) else NOT_ENOUGH

@@ -1,16 +1,18 @@
-"""What the claims about one data set are decided on, and what estimators make of it."""
+"""What the claims about one data set are decided from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import xarray as xr
 
-from eigendrift.claims.null_validity import NullValidity
-from eigendrift.metrics.collection import Collection
-from eigendrift.metrics.sweep import SweptRuns
+from eigendrift.claims.null_validity import NullValidity, read_null_validity
+from eigendrift.metrics.collection import Collection, collect
+from eigendrift.metrics.lagged import missed_lag
+from eigendrift.metrics.sweep import SweptRuns, read_swept_runs
 
-# The runs that an estimate rests on, each with the dimension seed, by what to call them.
-Consulted = Mapping[str, xr.Dataset]
+# Runs by the name that reasons call them, each with the dimension seed.
+RunsByName = Mapping[str, xr.Dataset]
 
 
 class NotMeasuredError(Exception):
@@ -22,9 +24,9 @@ class Variant:
     """How an effect is measured.
 
     Attributes:
-        ranks: Statistics are means over so many leading eigenvectors.
+        ranks: Number of leading eigenvectors that statistics are averaged over.
         lag: Lag of displacements, as a share of the training.
-        wide: Whether it is measured at the checkpoints that have many eigenpairs, which are few.
+        wide: Whether to measure at the few checkpoints that have many eigenpairs.
     """
 
     ranks: int
@@ -37,14 +39,14 @@ class Evidence:
     """The measured runs on one data set.
 
     Attributes:
-        runs: Those of the main experiment, see `eigendrift.metrics.collection.Collection`.
+        runs: Runs of the main experiment, see `eigendrift.metrics.collection.Collection`.
         baseline: The baseline of the null model.
-        batch_sizes: Those of the sweep over batch sizes; empty if the study has none on this data set, None
-            if it has none with so many eigenpairs.
-        learning_rates: Those of the sweep over learning rates; likewise.
+        batch_sizes: Runs of the sweep over batch sizes; empty if the study has no such sweep on this data
+            set, None if the sweep lacks the many eigenpairs of ``wide``.
+        learning_rates: The same for the sweep over learning rates.
         wide: The same runs with more eigenpairs at fewer checkpoints, and a baseline with as many; None if
-            no estimate asks for them.
-        validity: What the validation says of the null model; None where it was not validated.
+            no estimate needs them.
+        null_validity: What the validation says about the null model; None where it was not validated.
     """
 
     runs: xr.Dataset
@@ -52,7 +54,7 @@ class Evidence:
     batch_sizes: SweptRuns | None = field(default_factory=dict)
     learning_rates: SweptRuns | None = field(default_factory=dict)
     wide: "Evidence | None" = None
-    validity: NullValidity | None = None
+    null_validity: NullValidity | None = None
 
     def at(self, variant: Variant) -> "Evidence":
         """Return the evidence that a variant is measured on."""
@@ -64,7 +66,7 @@ class Estimate:
     """Effects, and numbers that help to read them.
 
     Attributes:
-        effects: float64 (seed,), in the claim's unit; NaN where a seed cannot tell.
+        effects: float64 (seed,), in the claim's unit; NaN where a seed has no estimate.
         details: By name, float64 (seed,).
     """
 
@@ -73,64 +75,59 @@ class Estimate:
 
 
 Estimator = Callable[[Evidence, Variant], Estimate]
+Paths = Iterable[str | Path]
 
 
-def gather(
-    collection: Collection,
-    batch_sizes: Mapping[str, SweptRuns],
-    learning_rates: Mapping[str, SweptRuns],
-    wide: Collection | None = None,
-    validities: Mapping[str, NullValidity] | None = None,
-) -> dict[str, Evidence]:
-    """Put together what was measured on each data set of the main experiment.
-
-    Args:
-        collection: The main experiment's runs and the baselines of the null model.
-        batch_sizes: Those of the sweep over batch sizes, by data set.
-        learning_rates: Those of the sweep over learning rates, by data set.
-        wide: The main experiment's runs and the null model with more eigenpairs, if they are there.
-        validities: What the validation says of the null model, by data set.
-    """
-    validities = validities or {}
-    return {
-        dataset: Evidence(
-            runs,
-            collection.baselines[dataset],
-            batch_sizes.get(dataset, {}),
-            learning_rates.get(dataset, {}),
-            Evidence(
-                wide.runs[dataset], wide.baselines[dataset], None, None, validity=validities.get(dataset)
-            )
-            if wide
-            else None,
-            validities.get(dataset),
-        )
-        for dataset, runs in collection.runs.items()
-    }
-
-
-def leading(values: xr.DataArray, variant: Variant) -> xr.DataArray:
-    """Return the mean over the leading ranks; NaN where one of them is.
+def read_evidence(
+    metrics: Paths,
+    baselines: Paths,
+    validation: str | Path,
+    departure: str | Path,
+    batch_sizes: Paths = (),
+    learning_rates: Paths = (),
+    wide_metrics: Paths = (),
+    wide_baselines: Paths = (),
+) -> tuple[Collection, dict[str, Evidence]]:
+    """Read what was measured on each data set of the main experiment.
 
     Args:
-        values: With the dimension rank.
-        variant: How many ranks.
+        metrics: Metrics stores of the main experiment.
+        baselines: Baseline stores of the null model that claims use.
+        validation: null_validation.csv.
+        departure: null_departure.csv.
+        batch_sizes: Metrics stores of the sweep over batch sizes.
+        learning_rates: Metrics stores of the sweep over learning rates.
+        wide_metrics: Metrics stores of the main experiment with more eigenpairs.
+        wide_baselines: Baseline stores with as many eigenpairs.
+
+    Returns:
+        The main experiment, and the evidence by data set.
 
     Raises:
-        NotMeasuredError: Fewer eigenpairs were computed.
+        UserError: If a store or table is missing or damaged.
     """
-    if (computed := values.sizes["rank"]) < variant.ranks:
-        raise NotMeasuredError(f"the effect is of {variant.ranks} eigenpairs, the study computed {computed}")
-    return values.sel(rank=slice(1, variant.ranks)).mean("rank", skipna=False)
+    collection = collect(metrics, baselines)
+    wide_stores = list(wide_metrics)
+    wide = collect(wide_stores, wide_baselines) if wide_stores else None
+    sizes = read_swept_runs(batch_sizes, "batch_size")
+    rates = read_swept_runs(learning_rates, "learning_rate")
+    validities = read_null_validity(Path(validation), Path(departure), collection.null_model, collection.runs)
+    evidence = {}
+    for dataset, runs in collection.runs.items():
+        validity, more = validities[dataset], None
+        if wide is not None:
+            more = Evidence(wide.runs[dataset], wide.baselines[dataset], None, None, null_validity=validity)
+        baseline = collection.baselines[dataset]
+        swept = sizes.get(dataset, {}), rates.get(dataset, {})
+        evidence[dataset] = Evidence(runs, baseline, *swept, more, validity)
+    return collection, evidence
 
 
-def main_runs(*optimizers: str) -> Callable[[Evidence], Consulted]:
-    """Say that an estimate rests on the main experiment's runs of some optimizers."""
-
-    def consulted(evidence: Evidence) -> Consulted:
-        there = evidence.runs["optimizer"].values
-        if absent := [name for name in optimizers if name not in there]:
-            raise NotMeasuredError(f"the study has no runs of {' and '.join(absent)}")
-        return {name: evidence.runs.sel(optimizer=name) for name in optimizers}
-
-    return consulted
+def notes_on_lags(runs: xr.Dataset, dataset: str, lags: Iterable[float]) -> list[str]:
+    """Return a note for each lag that the checkpoints of a data set's runs do not have."""
+    steps = runs["step"].values
+    return [
+        f"{dataset}: checkpoints have no lag of {lag:g} of the training, {nearest:g} is measured instead"
+        for lag in dict.fromkeys(lags)
+        if (nearest := missed_lag(steps, lag)) is not None
+    ]

@@ -1,7 +1,7 @@
-"""Whether a null model bears the claims that hold runs against it.
+"""Whether a null model can carry the claims that compare runs with it.
 
-A comparison with a null model says something of training only where the model describes untrained networks,
-and where training leads out of it. Otherwise the claim falls: it is undecided, wherever its interval lies.
+A comparison with a null model says something about training only if the model describes untrained networks
+and if training leads out of it. Otherwise the claim is undecided, wherever its interval lies.
 """
 
 from collections.abc import Iterable
@@ -12,33 +12,32 @@ import pandas as pd
 
 from eigendrift.stores.tables import read_table
 
-# What both claims on a null model measure, and whom they are about, as the tables of the validation have it.
-STATISTIC = "log10 IPR"
-OPTIMIZER = "adam"
+# Both claims that use a null model are about Adam's inverse participation ratio, as the tables name it.
+STATISTIC, OPTIMIZER = "log10 IPR", "adam"
 DIFFERENT, OUTSIDE, CANNOT_TELL = "different", "outside", "cannot tell"
 
 
 @dataclass(frozen=True)
 class NullValidity:
-    """What the validation says of the inverse participation ratio on one data set, by rank from the first.
+    """What the validation says about the inverse participation ratio on one data set, by rank from the first.
 
     Attributes:
         null_model: Name of the null model.
-        before: Whether untrained networks are alike, different, or it cannot tell.
-        after: Whether Adam's runs end inside or outside the null model, or it cannot tell.
+        before: Whether untrained networks are alike or different, or the test cannot tell.
+        after: Whether Adam's runs end inside or outside the null model, or the test cannot tell.
     """
 
     null_model: str
     before: tuple[str, ...]
     after: tuple[str, ...]
 
-    def verdict(self, verdict: str, reason: str, ranks: int) -> tuple[str, str]:
-        """Return what is left of a verdict, and why.
+    def restrict(self, verdict: str, reason: str, ranks: int) -> tuple[str, str]:
+        """Return the verdict that the null model allows, and the reason.
 
         Args:
-            verdict: Of the interval and the test.
-            reason: For it.
-            ranks: How many leading eigenvectors the effect is a mean over.
+            verdict: The verdict from the interval and the test.
+            reason: Reason for it.
+            ranks: Number of leading eigenvectors that the effect is averaged over.
         """
         before, after = self.before[:ranks], self.after[:ranks]
         if verdict not in ("supported", "contradicted"):
@@ -56,11 +55,10 @@ class NullValidity:
         return verdict, reason
 
     def notes(self, dataset: str) -> list[str]:
-        """Say what readers must know of the null model on a data set."""
-        told = set(self.before)
-        if DIFFERENT in told:
+        """Return what readers must know about the null model on a data set."""
+        if DIFFERENT in self.before:
             state = "is different from untrained networks in its inverse participation ratio"
-        elif CANNOT_TELL in told or not told:
+        elif CANNOT_TELL in self.before or not self.before:
             state = "has too few draws to tell whether it is like untrained networks"
         else:
             return []
@@ -70,16 +68,16 @@ class NullValidity:
 def read_null_validity(
     validation: Path, departure: Path, null_model: str, datasets: Iterable[str]
 ) -> dict[str, NullValidity]:
-    """Read what the validation says of a null model, by data set.
+    """Return what the validation says about a null model, by data set.
 
     Args:
         validation: null_validation.csv.
         departure: null_departure.csv.
         null_model: Name of the null model.
-        datasets: Which data sets.
+        datasets: Names of the data sets.
 
     Raises:
-        UserError: A table is missing or damaged.
+        UserError: If a table is missing or damaged.
     """
     before, after = (
         table[(table["null_model"] == null_model) & (table["statistic"] == STATISTIC)]
@@ -93,6 +91,6 @@ def read_null_validity(
 
 
 def _by_rank(table: pd.DataFrame, dataset: str) -> tuple[str, ...]:
-    # One verdict for all seeds of a rank.
+    # All seeds of a rank have the same verdict.
     rows = table[table["dataset"] == dataset].drop_duplicates("rank").sort_values("rank")
     return tuple(rows["verdict"])

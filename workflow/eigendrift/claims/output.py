@@ -1,4 +1,4 @@
-"""The verdicts as files."""
+"""The verdicts of a study, as a record and as files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from jsonschema import Draft202012Validator
 
-from eigendrift.claims.decide import Outcome, Verdict
-from eigendrift.claims.evidence import Variant
+from eigendrift.claims.decide import Outcome, Verdict, decide_claims
+from eigendrift.claims.evidence import Variant, notes_on_lags, read_evidence
 from eigendrift.stores.checksums import write_checksummed
 from eigendrift.stores.files import json_text
 from eigendrift.stores.tables import write_table
@@ -23,20 +23,42 @@ SENSITIVITY_COLUMNS = (
     *TESTED,
     *("smallest_effect", "unit", "reason"),
 )
-# Of another way to measure, its seeds are those of the usual one.
+# Variants of the sensitivity do not repeat these.
 LEFT_OUT = ("seeds", "excluded", "details")
 
 
-def record_of(
+def decide_study(settings: Mapping[str, Any], **stores: Any) -> dict[str, Any]:
+    """Decide the claims of a study from its stores.
+
+    Args:
+        settings: ``claims`` of the configuration, and ``lag``, which is its ``metrics.lag``.
+        **stores: Paths of stores and tables, see `eigendrift.claims.evidence.read_evidence`.
+
+    Returns:
+        What claims.json holds, see `claims_record`.
+
+    Raises:
+        UserError: If a store or table is missing or damaged.
+    """
+    collection, evidence = read_evidence(**stores)
+    lags = [settings["lag"], *settings["sensitivity"]["lags"]]
+    notes = []
+    for dataset, data in evidence.items():
+        validity = data.null_validity.notes(dataset) if data.null_validity else []
+        notes += [*collection.notes(dataset), *validity, *notes_on_lags(data.runs, dataset, lags)]
+    return claims_record(decide_claims(evidence, settings), settings, collection.null_model, notes)
+
+
+def claims_record(
     verdicts: Sequence[Verdict], settings: Mapping[str, Any], null_model: str, notes: Sequence[str]
 ) -> dict[str, Any]:
     """Return what claims.json holds, as workflow/schemas/claims.schema.json describes it.
 
     Args:
         verdicts: The verdicts.
-        settings: What they were decided with, ``claims`` of the configuration.
+        settings: The settings that they were decided with.
         null_model: Name of the null model.
-        notes: What a reader must know of the runs.
+        notes: What a reader must know about the runs.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -57,16 +79,16 @@ def write_claims(
     """Write all verdicts as JSON, and tables of them as CSV.
 
     Args:
-        record: What claims.json holds, see `record_of`.
-        schema: The JSON schema of that.
+        record: What claims.json holds, see `claims_record`.
+        schema: The JSON schema of the record.
         json_path: Path of claims.json.
         csv_path: Path of claims.csv.
         sensitivity_path: Path of claims_sensitivity.csv.
 
     Raises:
-        jsonschema.ValidationError: The record is not as the schema says.
+        jsonschema.ValidationError: If the record does not match the schema.
     """
-    # What users will read must be as documented: keys of seeds are text in JSON, and tuples lists.
+    # Users rely on the documented form.
     Draft202012Validator(schema).validate(record)
     rows = [_row(entry) for entry in record["claims"]]
     variants = [_row({**entry, **variant}) for entry in record["claims"] for variant in entry["sensitivity"]]

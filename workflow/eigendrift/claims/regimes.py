@@ -1,11 +1,12 @@
 """Where the claims hold: their effects over training-set sizes, learning rates and lengths of training.
 
 A regime is a size, a learning rate of each optimizer, and a length. The learning rate is constant, so the
-first steps of a training are a shorter training: lengths cost nothing.
+first steps of a training are a shorter training, and lengths cost nothing.
 
-C1 to C5 are decided in each regime. C7, which is about learning rates, is decided for each size and length,
-over all of them. C5b and C6 are about batch sizes, of which there is one here. Tests are corrected over the
-claims of one regime, not over regimes: the map describes, where `eigendrift.claims.decide` concludes.
+C1 to C5 are decided in each regime. C7, which is about learning rates, is decided for each size and length
+over all learning rates. C5b and C6 are about batch sizes, and there is only one here. Tests are corrected
+over the claims of one regime, not over regimes, because this map is descriptive. `eigendrift.claims.decide`
+draws the conclusions.
 """
 
 import math
@@ -17,8 +18,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from eigendrift.claims.decide import Outcome, outcomes_of
-from eigendrift.claims.estimators import CLAIMS, Claim
+from eigendrift.claims.catalog import CLAIMS, Claim
+from eigendrift.claims.decide import Outcome, decide_variant
 from eigendrift.claims.evidence import Evidence, Variant
 from eigendrift.metrics.collection import stack_optimizers
 from eigendrift.metrics.copies import copies
@@ -27,7 +28,7 @@ from eigendrift.training.checkpoints import diverged_from
 
 COMPARED = ("sgd", "adam")
 OVER_RATES = ("C7",)
-OF_PAIRS = ("C1", "C2", "C3", "C4", "C5")
+AT_RATES = ("C1", "C2", "C3", "C4", "C5")
 REGIME = ("dataset", "training_samples", "sgd_learning_rate", "adam_learning_rate", "steps")
 FITTED = ("sgd_train_accuracy", "adam_train_accuracy", "sgd_train_loss", "adam_train_loss", "interpolating")
 EFFECT = ("verdict", "effect", "low", "high", "lowest_seed", "highest_seed", "n")
@@ -51,7 +52,7 @@ class TrainingSet:
     Attributes:
         dataset: Name of the whole data set.
         samples: Number of training samples.
-        runs: Adam's and SGD's, by learning rate.
+        runs: Adam's and SGD's runs, by learning rate.
         baseline: The baseline of the null model on these samples.
     """
 
@@ -66,22 +67,23 @@ def shortened(runs: xr.Dataset, share: float) -> xr.Dataset:
 
     Args:
         runs: Metrics of runs with the same checkpoints.
-        share: Length, as a share of the whole; it ends at the last checkpoint before or there.
+        share: Length, as a share of the whole. The shorter training ends at the last checkpoint up to there.
 
     Returns:
-        The same without ``final_overlap``, whose end is another one. A divergence later on has not happened;
-        what came back to the initial loss only later had diverged.
+        The shortened runs without ``final_overlap``, which refers to the end of the whole training. A run
+        that diverges only later has not diverged. A run whose loss is above the initial loss at the end, and
+        falls below it only later, has diverged.
     """
     steps = runs["step"].values
     kept = np.flatnonzero(steps <= round(share * int(steps[-1])))
     index = {dim: kept for dim in ("waiting", "checkpoint") if dim in runs.dims}
 
-    def not_come_back(losses: np.ndarray) -> float:
-        from_where = diverged_from(losses)
-        return math.nan if from_where is None else float(steps[from_where])
+    def diverged_step(losses: np.ndarray) -> float:
+        place = diverged_from(losses)
+        return math.nan if place is None else float(steps[place])
 
     losses = runs["train_loss"].isel(checkpoint=kept)
-    at = xr.apply_ufunc(not_come_back, losses, input_core_dims=[["checkpoint"]], vectorize=True)
+    at = xr.apply_ufunc(diverged_step, losses, input_core_dims=[["checkpoint"]], vectorize=True)
     diverged = runs["diverged_at"].where(runs["diverged_at"] <= steps[kept[-1]], at)
     return runs.drop_vars("final_overlap", errors="ignore").isel(index).assign(diverged_at=diverged)
 
@@ -98,11 +100,11 @@ def decide_regimes(
         training_sets: The measured runs.
         pairs: Learning rates of SGD and Adam that are compared.
         lengths: Shares of the training.
-        settings: ``claims`` of the configuration.
+        settings: ``claims`` of the configuration, and ``lag``, which is its ``metrics.lag``.
 
     Returns:
-        A row for each claim and regime. ``interpolating`` says which optimizers end with every training
-        sample classified right, in all runs that the row rests on; accuracies and losses are their means.
+        A row for each claim and regime. ``interpolating`` names the optimizers that end with every training
+        sample classified correctly in all runs of the row; accuracies and losses are means over these runs.
     """
     rows = [
         row
@@ -119,22 +121,22 @@ def _rows(
     length: float,
     settings: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """Decide the claims on one training set and at one length."""
+    """Yield the decisions on one training set and at one length."""
     cut: SweptRuns = {
         name: {rate: shortened(runs, length) for rate, runs in training_set.runs[name].items()}
         for name in COMPARED
     }
-    of_pairs: list[tuple[SweptRuns, Sequence[str]]] = [
-        ({name: {rate: cut[name][rate]} for name, rate in zip(COMPARED, pair, strict=True)}, OF_PAIRS)
+    regimes: list[tuple[SweptRuns, Sequence[str]]] = [
+        ({name: {rate: cut[name][rate]} for name, rate in zip(COMPARED, pair, strict=True)}, AT_RATES)
         for pair in pairs
     ]
-    for swept, names in [*of_pairs, (cut, OVER_RATES)]:
+    for swept, names in [*regimes, (cut, OVER_RATES)]:
         first = {name: next(iter(by_rate.values())) for name, by_rate in swept.items()}
         evidence = Evidence(stack_optimizers(first), training_set.baseline, learning_rates=swept)
         claims = [claim for claim in CLAIMS if claim.name in names]
-        found = outcomes_of(evidence, Variant(1, settings["lag"]), settings, claims)
+        outcomes = decide_variant(evidence, Variant(1, settings["lag"]), settings, claims)
         rates = {
-            f"{name}_learning_rate": next(iter(by_rate)) if names == OF_PAIRS else None
+            f"{name}_learning_rate": next(iter(by_rate)) if names == AT_RATES else None
             for name, by_rate in swept.items()
         }
         regime = {
@@ -145,7 +147,7 @@ def _rows(
             **_fit(swept),
         }
         for claim in claims:
-            yield {**regime, **_entry(claim, found[claim.name], settings)}
+            yield {**regime, **_entry(claim, outcomes[claim.name], settings)}
 
 
 def _entry(claim: Claim, outcome: Outcome, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,16 +170,15 @@ def _entry(claim: Claim, outcome: Outcome, settings: Mapping[str, Any]) -> dict[
     }
 
 
-def _without_copies(runs: xr.Dataset) -> xr.Dataset:
-    return runs.drop_sel(seed=list(copies(runs)))
-
-
 def _fit(swept: SweptRuns) -> dict[str, Any]:
-    """Say how well the training samples are fitted at the end."""
+    """Return how well the training samples are fitted at the end, without copies."""
     ends = {
         name: [
-            runs[["train_accuracy", "train_loss"]].isel(checkpoint=-1).where(runs["diverged_at"].isnull())
-            for runs in map(_without_copies, by_rate.values())
+            runs[["train_accuracy", "train_loss"]]
+            .isel(checkpoint=-1)
+            .where(runs["diverged_at"].isnull())
+            .drop_sel(seed=list(copies(runs)))
+            for runs in by_rate.values()
         ]
         for name, by_rate in swept.items()
     }
@@ -186,7 +187,7 @@ def _fit(swept: SweptRuns) -> dict[str, Any]:
         for name, listed in ends.items()
         for measure in ("train_accuracy", "train_loss")
     }
-    # A run that has diverged has no accuracy, and fits nothing.
+    # A diverged run has no accuracy, so its optimizer does not count as fitting every sample.
     perfect = [
         name for name, listed in ends.items() if all((end["train_accuracy"] == 1).all() for end in listed)
     ]

@@ -1,7 +1,7 @@
 """Intervals, tests and power for a handful of seeds.
 
 Coverage of nominal 95 % intervals of a mean and, in brackets, their median width in standard deviations, in
-2,000 samples of n values each, as ``python -m eigendrift.claims.coverage`` prints it::
+2,000 samples of n values each, as ``python -m benchmarks.interval_coverage`` prints it::
 
     distribution  n  percentile    BCa           studentized   Student's t
     normal        4  0.794 (1.4)   0.790 (1.5)   0.949 (5.3)   0.953 (2.8)
@@ -15,8 +15,9 @@ Coverage of nominal 95 % intervals of a mean and, in brackets, their median widt
     exponential   8  0.856 (1.0)   0.871 (1.1)   0.938 (1.7)   0.899 (1.4)
     exponential  10  0.865 (1.0)   0.878 (1.1)   0.940 (1.5)   0.900 (1.2)
 
-The studentized bootstrap comes nearest to 95 % over both, by far before BCa, and pays for it in width with 4
-and 5 values. Student's interval is as good on normal values and shorter, but misses more on skewed ones.
+The studentized bootstrap comes closest to 95 % for both, much closer than BCa, but its intervals are wide
+with 4 and 5 values. Student's interval is as good on normal values and shorter, but misses more on skewed
+ones.
 """
 
 import math
@@ -27,24 +28,25 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import nct
 from scipy.stats import t as student
+from statsmodels.stats.multitest import multipletests
 
-# Of n values, one resample in n^(n−1) holds one value n times and has no spread to be studentized with. With
-# three values that is one in nine, so that more than 2.5 % of resamples lie beyond any bound, and a 95 %
-# interval has no ends. Four is the smallest number of seeds that has one.
+# One resample of n values in n^(n−1) holds one value n times and has no spread to studentize with. With three
+# values that is one in nine, so more than 2.5 % of resamples lie beyond any bound, and a 95 % interval has no
+# ends. Four is the smallest number of seeds that has an interval.
 FEWEST_SEEDS = 4
 POWER = 0.8
 RESAMPLING_SEED = 0
-# Up to so many values all sign flips are listed; of more, as many are drawn as these have.
+# Up to this number of values all sign flips are listed; for more values, 2^16 flips are drawn.
 MOST_LISTED = 16
 
 
 def bootstrap_interval(values: np.ndarray, confidence: float, resamples: int) -> tuple[float, float] | None:
     """Return the studentized bootstrap (bootstrap-t) interval of the mean.
 
-    With mean m and standard error e of the values, and m*, e* of a resample, its ends are m − q e, for q the
-    quantiles of (m* − m) / e* (Efron & Tibshirani 1993, section 12.5). Of the nⁿ resamples those that hold
-    the same values count together, which leaves C(2n − 1, n); they are listed if there are no more than
-    ``resamples``, else drawn.
+    With mean m and standard error e of the values, and m*, e* of a resample, the ends are m − q e, where q
+    are the quantiles of (m* − m) / e* (Efron & Tibshirani 1993, section 12.5). Resamples with the same values
+    count together, which leaves C(2n − 1, n) of them. They are listed if there are at most ``resamples``, and
+    drawn otherwise. `scipy.stats.bootstrap` has no studentized interval.
 
     Args:
         values: float64 (seed,), finite.
@@ -52,25 +54,25 @@ def bootstrap_interval(values: np.ndarray, confidence: float, resamples: int) ->
         resamples: Number of resamples; they are the same at every call.
 
     Returns:
-        Lower and upper end; None where the interval has none, with too few values, see `FEWEST_SEEDS`, or too
-        many that are equal.
+        Lower and upper end; None where the interval has no ends, because there are too few values, see
+        `FEWEST_SEEDS`, or too many equal ones.
     """
     n = len(values)
     if n < FEWEST_SEEDS:
         return None
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(n)
-    # Values that agree but for rounding have no spread to learn from.
+    # Values that differ only by rounding have no spread to learn from.
     if error <= np.finfo(float).eps * np.abs(values).max():
         return None
     places, counts = _resampled(n, resamples)
-    chosen = values[places]
-    deviations = chosen.mean(1) - mean
+    resampled = values[places]
+    deviations = resampled.mean(1) - mean
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = deviations / (chosen.std(1, ddof=1) / np.sqrt(n))
-    constant = (chosen == chosen[:, :1]).all(1)
+        ratios = deviations / (resampled.std(1, ddof=1) / np.sqrt(n))
+    constant = (resampled == resampled[:, :1]).all(1)
     ratios[constant] = np.copysign(np.inf, deviations[constant])
     tail = (1 - confidence) / 2
-    # Towards the wider interval where a quantile lies between two resamples.
+    # Where a quantile lies between two resamples, take the wider interval.
     order = ratios.argsort()
     up_to, last = counts[order].cumsum(), counts.sum() - 1
     least = ratios[order[np.searchsorted(up_to, math.floor(tail * last), side="right")]]
@@ -80,7 +82,7 @@ def bootstrap_interval(values: np.ndarray, confidence: float, resamples: int) ->
 
 
 def _resampled(n: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of the values in each resample, (resample, n), and how often it counts."""
+    """Return the indices of the values in each resample, (resample, n), and its multiplicity."""
     if math.comb(2 * n - 1, n) > resamples:
         drawn = np.random.default_rng(RESAMPLING_SEED).integers(n, size=(resamples, n))
         return drawn, np.ones(resamples, int)
@@ -93,9 +95,11 @@ def _resampled(n: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
 def sign_flip_p(values: np.ndarray) -> float:
     """Return p of the paired sign-flip permutation test that the mean is above 0.
 
-    Where a seed's two runs may change places without changing the distribution, its difference may change its
-    sign: p is the share of all 2ⁿ choices of signs whose mean is at least the observed one. Exact for up to
-    16 seeds; for more it is the share among 65,536 choices, the observed one included.
+    If the two runs of a seed can be exchanged, the sign of their difference can be flipped. p is the share of
+    all 2ⁿ choices of signs whose mean is at least the observed one. It is exact for up to 16 seeds. For more
+    seeds it is the share among 65,536 choices that include the observed one.
+
+    `scipy.stats.permutation_test` finds the same p, except that it decides ties by their rounding errors.
 
     Args:
         values: float64 (seed,), finite, at least one: differences between paired runs.
@@ -110,29 +114,27 @@ def sign_flip_p(values: np.ndarray) -> float:
         signs = np.random.default_rng(RESAMPLING_SEED).choice([-1, 1], size=(n, 2**MOST_LISTED))
         signs[:, 0] = 1
     sums = values @ signs
-    # Sums that are equal but for rounding are equal.
+    # Sums that differ only by rounding count as equal.
     return float((sums >= values.sum() - 1e-12 * np.abs(values).sum()).mean())
 
 
 def smallest_p(n: int) -> float:
-    """Return the smallest p that `sign_flip_p` can find with n seeds, 2⁻ⁿ (of 16 seeds, for more)."""
+    """Return the smallest p that `sign_flip_p` can find with n seeds: 2⁻ⁿ, and at least 2⁻¹⁶."""
     return float(2.0 ** -min(n, MOST_LISTED))
 
 
 def seeds_for(alpha: float, tests: int) -> int:
-    """Return the fewest seeds with which one of so many Holm-corrected sign-flip tests can reach a level.
+    """Return the fewest seeds with which one of several Holm-corrected sign-flip tests can reach a level.
 
     Args:
         alpha: The level, such as 0.05.
-        tests: How many hypotheses are tested together.
+        tests: Number of hypotheses that are tested together.
     """
     return max(FEWEST_SEEDS, int(np.log2(tests / alpha)) + 1)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Correct p-values for having tested several hypotheses: Holm 1979, which needs no independence.
-
-    The i-th smallest of m is multiplied by m + 1 − i; none may fall below those before it, or exceed 1.
+    """Return p-values corrected for testing several hypotheses: Holm 1979, which needs no independence.
 
     Args:
         p_values: p of each hypothesis, by name.
@@ -140,20 +142,18 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     Returns:
         Corrected p by name, in the same order.
     """
-    corrected: dict[str, float] = {}
-    largest = 0.0
-    for place, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[name]))
-        corrected[name] = largest
-    return {name: corrected[name] for name in p_values}
+    if not p_values:
+        return {}
+    _, corrected, *_ = multipletests(list(p_values.values()), method="holm")
+    return dict(zip(p_values, corrected.tolist(), strict=True))
 
 
 def detectable_distance(values: np.ndarray, confidence: float) -> float | None:
-    """Return how far off a threshold the true mean must lie for 80 % of intervals to exclude the threshold.
+    """Return how far from a threshold the true mean must be for 80 % of intervals to exclude the threshold.
 
-    Of n normal values with the spread of these, Student's interval lies wholly beyond a threshold with that
-    chance if the mean is δ e beyond it, e the standard error and δ the noncentrality for which
-    P(T_{n−1, δ} > t_{n−1, (1 + confidence)/2}) = 0.8. The bootstrap interval is wider with few seeds.
+    For n normal values with the spread of these, Student's interval lies wholly beyond a threshold with that
+    probability if the mean is δ e beyond it, where e is the standard error and δ the noncentrality for which
+    P(T_{n−1, δ} > t_{n−1, (1 + confidence)/2}) = 0.8. With few seeds the bootstrap interval is wider.
 
     Args:
         values: float64 (seed,), finite.

@@ -457,7 +457,7 @@ learning rate?
         title="How much of the displacement is swaps of ranks",
         category="Displacement",
         reads=WITH_MORE_EIGENPAIRS,
-        settings={"lag": "claims.lag"},
+        settings={"lag": "metrics.lag"},
         read=lazy(DISPLACEMENT, "read_collections"),
         draw=lazy(DISPLACEMENT, "draw_tracked_displacement"),
         caption=r"""
@@ -482,7 +482,7 @@ displacement; it rises at the gaps where ranks swap.
         title="Displacement of the span of the leading eigenvectors",
         category="Displacement",
         reads=WITH_MORE_EIGENPAIRS,
-        settings={"lag": "claims.lag", "ranks": "claims.sensitivity.ranks"},
+        settings={"lag": "metrics.lag", "ranks": "claims.sensitivity.ranks"},
         read=lazy(DISPLACEMENT, "read_collections"),
         draw=lazy(DISPLACEMENT, "draw_subspace_displacement"),
         caption=r"""
@@ -560,7 +560,7 @@ bar exceeds its null models shows what localizes.
         category="Curvature",
         reads=MEASURED | {"preconditioned": "preconditioned metrics"},
         when=_has_preconditioned_runs,
-        settings={"lag": "claims.lag"},
+        settings={"lag": "metrics.lag"},
         asks_optimizers=True,
         read=lazy(CURVATURE, "read_preconditioned"),
         draw=lazy(CURVATURE, "draw_preconditioned"),
@@ -591,7 +591,7 @@ stability.
         runs="all",
         reads={"metrics": "metrics"},
         settings={
-            "lag": "claims.lag",
+            "lag": "metrics.lag",
             "confidence": "claims.confidence",
             "resamples": "claims.resamples",
         },

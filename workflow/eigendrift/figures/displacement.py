@@ -32,10 +32,11 @@ from eigendrift.figures.style import SEQUENTIAL, title_of
 from eigendrift.metrics.collection import Collection, collect
 from eigendrift.metrics.displacement import isotropic_displacement
 from eigendrift.metrics.draws import draws_for
-from eigendrift.metrics.lagged import displacement_over_lag, missed_lag
-from eigendrift.metrics.swaps import (
+from eigendrift.metrics.lagged import (
     by_rank_and_tracked,
     closest_gap,
+    displacement_over_lag,
+    missed_lag,
     remaining_share,
     swapped_share_below,
     turned,

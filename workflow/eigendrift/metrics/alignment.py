@@ -1,9 +1,9 @@
-"""How a direction of motion lies to the leading eigenvectors."""
+"""Alignment of gradients, updates and weight changes with the leading eigenvectors."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eigendrift.metrics.blocks import at_safe_scale, blocks, with_axes
+from eigendrift.metrics.arrays import at_safe_scale, blocks, with_axes
 
 
 @np.errstate(all="ignore")
@@ -12,13 +12,13 @@ def alignment(directions: ArrayLike, vectors: ArrayLike) -> np.ndarray:
 
     Args:
         directions: (checkpoint, parameter), such as gradients or updates; a zero vector has no direction.
-        vectors: (checkpoint, rank, parameter), eigenvectors, normalized anew; NaN where undefined.
+        vectors: (checkpoint, rank, parameter), eigenvectors, of any length; NaN where undefined.
 
     Returns:
         float64 (checkpoint, rank), from −1 to 1; NaN where there is no direction or eigenvector.
 
     Raises:
-        ValueError: Axes are missing, or those of one argument are not as long as those of the other.
+        ValueError: If axes are missing, or if the shapes of the two arguments do not match.
 
     >>> alignment(np.array([[3, 4]]), np.array([[[1, 0], [0, 1]]]))
     array([[0.6, 0.8]])
@@ -36,11 +36,11 @@ def alignment(directions: ArrayLike, vectors: ArrayLike) -> np.ndarray:
 
 
 def weight_change_alignment(weights: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Return |⟨Δθ/|Δθ|, v_i(tw)⟩| of what the weights change by after tw, Δθ = θ(t) − θ(tw).
+    """Return |⟨Δθ/|Δθ|, v_i(tw)⟩| for the change of the weights after tw, Δθ = θ(t) − θ(tw).
 
     Args:
         weights: (checkpoint, parameter), flat weights; NaN where a run had diverged.
-        vectors: (checkpoint, rank, parameter), eigenvectors, normalized anew; NaN where undefined.
+        vectors: (checkpoint, rank, parameter), eigenvectors, of any length; NaN where undefined.
 
     Returns:
         float64 (waiting, checkpoint, rank), from 0 to 1; NaN where there is no change or eigenvector.

@@ -1,4 +1,4 @@
-"""Where in a network a vector of parameters lives: in which layers, neurons and weights.
+"""How a vector of parameters is distributed over the layers, neurons and weights of a network.
 
 A network's parameter tensors are grouped into layers: a weight tensor, whose first axis counts neurons (or
 channels), with the vectors that follow it, such as biases, which have an entry for each neuron.
@@ -11,20 +11,20 @@ from math import ceil, prod
 import numpy as np
 import xarray as xr
 
-# What share of the parameters "the top" are.
+# Share of the parameters that ``top_share`` counts.
 TOP = 0.01
 GRAINS = ("layers", "neurons", "weights")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Where a layer's parameters lie in a flat vector.
+    """The position of a layer's parameters in a flat vector.
 
     Attributes:
-        first: Index of its first parameter.
-        neurons: Its neurons, n.
-        inputs: Weights of each neuron.
-        vectors: Vectors that follow the weights, with an entry for each neuron: 1 with biases, else 0.
+        first: Index of the first parameter.
+        neurons: Number of neurons, n.
+        inputs: Number of weights of each neuron.
+        vectors: Number of vectors after the weights that have an entry for each neuron, such as biases.
     """
 
     first: int
@@ -34,12 +34,12 @@ class Layer:
 
     @property
     def per_neuron(self) -> int:
-        """Parameters that belong to a neuron."""
+        """Number of parameters of a neuron."""
         return self.inputs + self.vectors
 
     @property
     def size(self) -> int:
-        """All of its parameters."""
+        """Number of parameters of the layer."""
         return self.neurons * self.per_neuron
 
 
@@ -48,7 +48,7 @@ def layers_in(shapes: Sequence[Sequence[int]]) -> list[Layer]:
 
     Args:
         shapes: Shape of every tensor, in ``model.parameters()`` order. A vector that does not follow weights
-            of as many neurons is a layer by itself, of neurons with one weight each.
+            for the same number of neurons is a layer by itself, whose neurons have one weight each.
     """
     layers: list[Layer] = []
     first = 0
@@ -64,29 +64,29 @@ def layers_in(shapes: Sequence[Sequence[int]]) -> list[Layer]:
 
 
 def anatomy(vectors: np.ndarray, shapes: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
-    r"""Measure where in a network vectors live.
+    r"""Measure how vectors are distributed over the layers, neurons and weights of a network.
 
-    With :math:`m_u` the sum of v² over the parameters of neuron u, and :math:`m_p` that over the weights that
-    come from input p of a layer:
+    :math:`m_u` is the sum of v² over the parameters of neuron u, and :math:`m_p` the sum of v² over the
+    weights that come from input p of a layer:
 
-    - ``layer_share``: :math:`s_l = \sum_{u \in l} m_u`, of a unit vector; ``bias_share``: of it the part in
-      the vectors that follow the weights, so that it is at most the layer's share.
-    - ``weight_inverse_participation_ratio`` and ``bias_inverse_participation_ratio``: Σ v⁴ / (Σ v²)² of a
-      layer's weights, and of its biases, by themselves.
+    - ``layer_share``: :math:`s_l = \sum_{u \in l} m_u` of a unit vector; ``bias_share``: the part of it in
+      the vectors that follow the weights.
+    - ``weight_inverse_participation_ratio`` and ``bias_inverse_participation_ratio``: Σ v⁴ / (Σ v²)² over a
+      layer's weights, and over its biases.
     - ``neuron_inverse_participation_ratio``: :math:`\sum_u m_u^2 / (\sum_u m_u)^2`, from 1/n to 1; its
-      inverse is the effective number of neurons. ``input_inverse_participation_ratio``: the same of
+      inverse is the effective number of neurons. ``input_inverse_participation_ratio``: the same for
       :math:`m_p`.
     - ``top_share``: share of Σ v² in the ⌈N/100⌉ parameters where v² is largest.
 
     Args:
-        vectors: (…, parameter), normalized anew; NaN where undefined.
+        vectors: (…, parameter), of any length; NaN where undefined.
         shapes: Shape of every parameter tensor, in ``model.parameters()`` order.
 
     Returns:
-        float64 (…, layer), and (…) of ``top_share``; NaN where a layer has nothing to measure.
+        float64 (…, layer), and (…) for ``top_share``; NaN where a layer has nothing to measure.
 
     Raises:
-        ValueError: The vectors are not as long as such a network has parameters.
+        ValueError: If the length of the vectors is not the number of parameters of the network.
     """
     layers = layers_in(shapes)
     if (expected := sum(layer.size for layer in layers)) != vectors.shape[-1]:
@@ -131,25 +131,25 @@ def _concentration(masses: np.ndarray) -> float:
 
 
 def contributions(measured: xr.Dataset, shapes: Sequence[Sequence[int]]) -> xr.DataArray:
-    r"""Split log10(N × IPR) into what layers, neurons and single weights contribute.
+    r"""Split log10(N × IPR) into the contributions of layers, neurons and single weights.
 
-    Were a vector's share of every layer spread evenly over the layer's :math:`N_l` parameters, its inverse
-    participation ratio would be :math:`A = \sum_l s_l^2 / N_l`; were that of every neuron spread evenly over
-    the neuron's :math:`k_l` parameters, :math:`B = \sum_l \sum_{u \in l} m_u^2 / k_l`. By the inequality of
-    Cauchy and Schwarz 1/N ≤ A ≤ B ≤ IPR, so that
+    If a vector's share of every layer were spread evenly over the layer's :math:`N_l` parameters, the inverse
+    participation ratio would be :math:`A = \sum_l s_l^2 / N_l`. If the share of every neuron were spread
+    evenly over the neuron's :math:`k_l` parameters, it would be
+    :math:`B = \sum_l \sum_{u \in l} m_u^2 / k_l`. By the Cauchy–Schwarz inequality 1/N ≤ A ≤ B ≤ IPR, so
 
     .. math::  \log_{10}(N \cdot \mathrm{IPR})
                = \log_{10}(N A) + \log_{10}(B / A) + \log_{10}(\mathrm{IPR} / B)
 
-    has no negative part. Of random directions the first two are near 0 and the last near log10 3.
+    has no negative part. For random directions the first two are near 0 and the last is near log10 3.
 
     Args:
-        measured: A metrics or baseline store; its ``layer_share``, ``neuron_inverse_participation_ratio``
-            and ``inverse_participation_ratio``.
+        measured: A metrics or baseline store with ``layer_share``, ``neuron_inverse_participation_ratio`` and
+            ``inverse_participation_ratio``.
         shapes: Shape of every parameter tensor.
 
     Returns:
-        float64 (…, grain), in the order of `GRAINS`, at least 0 but for rounding.
+        float64 (…, grain), in the order of `GRAINS`, at least 0 except for rounding.
     """
     layers = layers_in(shapes)
     sizes, neurons = (

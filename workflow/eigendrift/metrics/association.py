@@ -1,4 +1,7 @@
-"""Whether two quantities go together among things that come in blocks."""
+"""Rank correlation between two quantities within blocks, such as the runs of one setting.
+
+Neither `scipy.stats.permutation_test` nor `scipy.stats.bootstrap` can resample within several blocks.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +10,21 @@ import numpy as np
 from scipy.stats import rankdata
 
 RESAMPLING_SEED = 0
-# A block of two or three says next to nothing of a rank correlation, and resamples of it even less.
+# Two or three units say almost nothing about a rank correlation, and their resamples even less.
 FEWEST_UNITS = 4
 
 
 @dataclass(frozen=True)
 class Association:
-    """How two quantities go together within blocks.
+    """The rank correlation of two quantities within blocks.
 
     Attributes:
-        coefficient: ρ, from −1 to 1; NaN if there is nothing to rank.
-        low: Lower end of the bootstrap interval; NaN likewise.
-        high: Upper end.
-        p: Two-sided, of the permutation test; NaN likewise.
-        units: Units in the blocks that count.
-        blocks: Blocks that count: those of at least `FEWEST_UNITS` units.
+        coefficient: ρ, from −1 to 1; NaN if there is nothing to rank, as are the interval and p.
+        low: Lower end of the bootstrap interval.
+        high: Upper end of the bootstrap interval.
+        p: Two-sided p of the permutation test.
+        units: Number of units in the blocks that count.
+        blocks: Number of blocks that count, which have at least `FEWEST_UNITS` units.
     """
 
     coefficient: float
@@ -35,28 +38,29 @@ class Association:
 def association_within(
     x: np.ndarray, y: np.ndarray, blocks: Sequence[object], confidence: float, resamples: int
 ) -> Association:
-    r"""Return Spearman's correlation within blocks: differences between blocks count for nothing.
+    r"""Return Spearman's correlation within blocks, which ignores differences between blocks.
 
-    With :math:`R_{bi}` the rank of :math:`x_{bi}` among the :math:`n_b` values of its block, S that of y, and
-    :math:`r_{bi} = R_{bi} / (n_b + 1) - 1/2`, s likewise, it is
+    With :math:`R_{bi}` the rank of :math:`x_{bi}` among the :math:`n_b` values of its block,
+    :math:`r_{bi} = R_{bi} / (n_b + 1) - 1/2`, and s defined likewise for y, the correlation is
 
-    .. math::  \rho = \sum_{bi} r_{bi} s_{bi} \Big/ \sqrt{\sum_{bi} r_{bi}^2 \, \sum_{bi} s_{bi}^2},
+    .. math::  \rho = \sum_{bi} r_{bi} s_{bi} \Big/ \sqrt{\sum_{bi} r_{bi}^2 \, \sum_{bi} s_{bi}^2}.
 
-    for a single block Spearman's coefficient, for several without ties their mean with weights
-    :math:`n_b (n_b - 1) / (n_b + 1)`. Whatever makes blocks as a whole larger or smaller drops out, so that
-    no correlation of the blocks' means can pass for one within them (Simpson's paradox).
+    For a single block this is Spearman's coefficient. For several blocks without ties it is the mean of their
+    coefficients with weights :math:`n_b (n_b - 1) / (n_b + 1)`. A correlation between the means of the blocks
+    does not count as a correlation within them (Simpson's paradox).
 
-    p: the share of permutations of y within blocks, the observed order included, whose |ρ| is at least the
-    observed one. Interval: percentiles of ρ over resamples of each block's units, ranked anew. Of nominal
-    95 % intervals with 1 to 6 blocks of 4 to 7 normal units and ρ of 0, 0.4 and 0.7, between 94 % and 98 %
-    hold the expected ρ; resampling ranks across blocks, by percentiles or BCa, covers 71 % to 93 %.
+    p is the share of permutations of y within blocks, including the observed order, whose |ρ| is at least the
+    observed one. The interval consists of percentiles of ρ over resamples of each block's units, which are
+    ranked again. Of nominal 95 % intervals with 1 to 6 blocks of 4 to 7 normal units and ρ of 0, 0.4 and 0.7,
+    between 94 % and 98 % contain the expected ρ. Resampling ranks across blocks, by percentiles or BCa,
+    covers 71 % to 93 %.
 
     Args:
         x: float64 (unit,), finite.
         y: float64 (unit,), finite.
-        blocks: (unit,), the block of each.
+        blocks: (unit,), the block of each unit.
         confidence: Level of the interval, such as 0.95.
-        resamples: Permutations, and resamples; they are the same at every call.
+        resamples: Number of permutations and of resamples; they are the same at every call.
     """
     names = list(dict.fromkeys(blocks))
     places = [np.flatnonzero([block == name for block in blocks]) for name in names]
@@ -68,12 +72,12 @@ def association_within(
         own, other = _centred_ranks(x[place]), _centred_ranks(y[place])
         observed += _products(own, other)
         permuted += _products(own, random.permuted(np.tile(other, (resamples, 1)), axis=1))
-        chosen = place[random.integers(len(place), size=(resamples, len(place)))]
-        resampled += _products(_centred_ranks(x[chosen]), _centred_ranks(y[chosen]))
+        drawn = place[random.integers(len(place), size=(resamples, len(place)))]
+        resampled += _products(_centred_ranks(x[drawn]), _centred_ranks(y[drawn]))
     coefficient = float(_coefficient(observed))
     if not np.isfinite(coefficient):
         return Association(np.nan, np.nan, np.nan, np.nan, units, len(large))
-    # Coefficients that are equal but for rounding are equal.
+    # Coefficients that differ only by rounding count as equal.
     as_far = np.abs(_coefficient(permuted)) >= abs(coefficient) - 1e-12
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(_coefficient(resampled), [tail, 1 - tail])

@@ -19,14 +19,14 @@ class Collection:
     """Metrics of many runs, and the baselines of null models.
 
     Attributes:
-        runs: For each data set, the metrics with dimensions optimizer and seed in front; ``diverged_at``
-            (optimizer, seed) is NaN for runs that did not diverge; ``unconverged`` (optimizer, seed) counts
-            masked eigenpairs and is NaN for runs that are not there; ``copy_of`` (optimizer, seed) is the
-            seed that a run without results was a copy of, NaN for others; ``attrs["parameters"]`` is N,
-            ``attrs["shapes"]`` what it is made of.
+        runs: For each data set, the metrics with dimensions optimizer and seed in front. ``diverged_at``
+            (optimizer, seed) is NaN for runs that did not diverge. ``unconverged`` (optimizer, seed) counts
+            masked eigenpairs and is NaN for missing runs. ``copy_of`` (optimizer, seed) is the seed that a
+            run without results was a copy of, NaN for others. ``attrs["parameters"]`` is N, and
+            ``attrs["shapes"]`` the shape of every parameter tensor.
         baselines: For each data set, the baseline of the null model.
         null_model: Name of the null model.
-        further: The same of other null models, by their names.
+        further: Baselines of other null models, by name and data set.
     """
 
     runs: dict[str, xr.Dataset]
@@ -35,12 +35,12 @@ class Collection:
     further: dict[str, dict[str, xr.Dataset]] = field(default_factory=dict)
 
     def nulls(self, dataset: str) -> dict[str, xr.Dataset]:
-        """Return the baselines of all null models for a data set, by name, first the one that claims use."""
+        """Return the baselines of all null models for a data set by name, starting with the claims' own."""
         first = {self.null_model: self.baselines[dataset]}
         return first | {name: baselines[dataset] for name, baselines in self.further.items()}
 
     def notes(self, dataset: str) -> list[str]:
-        """Say what a reader of this data set's figures must know: divergences, copies and masked pairs."""
+        """Return what readers of this data set's figures must know: divergences, copies and masked pairs."""
         runs = self.runs[dataset]
         notes = [
             note
@@ -60,11 +60,11 @@ class Collection:
 
 
 def notes_on(runs: xr.Dataset, name: str) -> list[str]:
-    """Say what a reader must know of the runs of one setting: divergences, copies and masked pairs.
+    """Return what readers must know about the runs of one setting: divergences, copies and masked pairs.
 
     Args:
-        runs: Metrics with the dimension seed, and ``diverged_at``, ``unconverged`` and ``copy_of`` of each.
-        name: What to call them.
+        runs: Metrics with the dimension seed, and ``diverged_at``, ``unconverged`` and ``copy_of`` (seed,).
+        name: Name of the setting in the notes.
     """
     notes = [
         f"{name}: seed {seed} diverged at step {at:.0f}"
@@ -93,10 +93,10 @@ def collect(
     """Read the metrics of runs and the baselines of their null models.
 
     Args:
-        metrics: Metrics stores of runs with equal checkpoints; what is missing becomes NaN.
+        metrics: Metrics stores of runs with equal checkpoints; missing runs become NaN.
         baselines: Baseline stores, one for each data set.
-        further: Those of other null models.
-        plugin_metrics: Stores of metrics of plug-ins, of the same runs, which have them under their names.
+        further: Baseline stores of other null models.
+        plugin_metrics: Stores of plug-in metrics for the same runs, which get them under their names.
     """
     added: dict[Path, list[Path]] = defaultdict(list)
     for own in map(Path, plugin_metrics):
@@ -117,15 +117,14 @@ def collect(
 
 
 def read_baselines(baselines: Iterable[str | Path]) -> tuple[dict[str, xr.Dataset], str]:
-    """Read baseline stores: the baseline of each data set, and the name of the null model."""
+    """Return the baseline of each data set, and the name of the null model."""
     nulls = read_nulls(baselines)
-    return {dataset: baseline for null in nulls.values() for dataset, baseline in null.items()}, "/".join(
-        nulls
-    )
+    by_dataset = {dataset: baseline for null in nulls.values() for dataset, baseline in null.items()}
+    return by_dataset, "/".join(nulls)
 
 
 def read_nulls(baselines: Iterable[str | Path]) -> dict[str, dict[str, xr.Dataset]]:
-    """Read baseline stores by null model and data set."""
+    """Return baselines by null model and data set."""
     nulls: dict[str, dict[str, xr.Dataset]] = defaultdict(dict)
     for path in baselines:
         baseline = without_copied_draws(open_store(Path(path), "baseline").load())
@@ -135,7 +134,7 @@ def read_nulls(baselines: Iterable[str | Path]) -> dict[str, dict[str, xr.Datase
 
 
 def read_run(path: Path) -> xr.Dataset:
-    """Read the metrics of one run; its settings become attributes, its seed a coordinate."""
+    """Return the metrics of one run, with its settings as attributes and its seed as a coordinate."""
     store = open_store(path, "metrics").load()
     settings, summary = store.attrs["settings"]["training"], store.attrs["summary"]
     run = store.assign_coords(seed=settings["seed"]).assign(
@@ -156,10 +155,10 @@ def read_run(path: Path) -> xr.Dataset:
 
 
 def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
-    """Put the seeds of one setting together, without the results of seeds that are copies of another.
+    """Return the seeds of one setting together, without the results of seeds that are copies of another.
 
     Raises:
-        UserError: Two are of different settings or of one seed, since one was put in another's place.
+        UserError: If two stores have different settings or the same seed, because one was misplaced.
     """
     runs = list(runs)
     _check_seeds(runs)
@@ -187,11 +186,11 @@ def _check_seeds(runs: Iterable[xr.Dataset]) -> None:
 
 
 def stack_optimizers(optimizers: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """Put the runs of several optimizers together, each with the dimension seed."""
+    """Return the runs of several optimizers, each with the dimension seed, in one data set."""
     stacked: xr.Dataset = xr.concat(
         list(optimizers.values()),
         "optimizer",
-        # An optimizer may have more seeds than another; the missing runs are NaN.
+        # Optimizers may have different numbers of seeds. Missing runs are NaN.
         join="outer",
         coords="minimal",
         compat="equals",

@@ -5,9 +5,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.special import gammaln
 
-from eigendrift.metrics.blocks import as_array, at_safe_scale, blocks, with_axes
+from eigendrift.metrics.arrays import as_array, at_safe_scale, blocks, with_axes
 
-# The axes of overlaps.
+# Axes of the array that `overlaps` returns.
 PAIRS = ("checkpoint", "rank", "checkpoint", "rank")
 
 
@@ -16,13 +16,13 @@ def overlaps(vectors: ArrayLike) -> np.ndarray:
     """Return all inner products ⟨v_i(s), v_j(t)⟩, in float64.
 
     Args:
-        vectors: float32 or float64 (checkpoint, rank, parameter), unit vectors; NaN where undefined.
+        vectors: float32 or float64 (checkpoint, rank, parameter), of any length; NaN where undefined.
 
     Returns:
-        float64 (checkpoint s, rank i, checkpoint t, rank j), from −1 to 1, of vectors normalized anew.
+        float64 (checkpoint s, rank i, checkpoint t, rank j), from −1 to 1, for vectors scaled to length 1.
 
     Raises:
-        ValueError: Axes are missing.
+        ValueError: If axes are missing.
     """
     array = at_safe_scale(with_axes(vectors, "checkpoint", "rank", "parameter"))
     checkpoints, ranks, parameters = array.shape
@@ -30,7 +30,7 @@ def overlaps(vectors: ArrayLike) -> np.ndarray:
     gram = np.zeros((len(flat), len(flat)))
     for block in blocks(flat):
         gram += block @ block.T
-    # Unit vectors in float32 are off by its rounding, which would leave a floor of 1e-7 in displacements.
+    # The length of a float32 vector is off by rounding, which would leave a floor of 1e-7 in displacements.
     norms = np.sqrt(np.diag(gram))
     cosines = np.clip(gram / np.outer(norms, norms), -1, 1)
     return np.asarray(cosines.reshape(checkpoints, ranks, checkpoints, ranks))
@@ -59,7 +59,7 @@ def displacement(overlap: ArrayLike) -> np.ndarray:
     Returns:
         float64 (waiting, checkpoint, rank), from 0 to 2.
 
-    Of vectors whose sign changes nothing moves; those that turn by a right angle move by 2:
+    A vector that changes its sign does not move; a vector that turns by a right angle moves by 2:
 
     >>> turning = np.array([[[1, 0]], [[-1, 0]], [[0, 1]]])  # three checkpoints, one eigenvector each
     >>> displacement(overlaps(turning))[0, :, 0]
@@ -77,9 +77,9 @@ def subspace_displacement(overlap: ArrayLike) -> np.ndarray:
         overlap: float64 (checkpoint, rank, checkpoint, rank), see `overlaps`.
 
     Returns:
-        float64 (waiting, checkpoint, rank), from 0 to 1; at rank k that of the span of the first k.
+        float64 (waiting, checkpoint, rank), from 0 to 1; at rank k the value for the span of the first k.
 
-    A swap of two eigenvectors moves each, and not their span:
+    A swap of two eigenvectors moves each of them, but not their span:
 
     >>> swapping = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]]])
     >>> subspace_displacement(overlaps(swapping))[0, 1]
@@ -103,7 +103,7 @@ def tracked_displacement(overlap: ArrayLike) -> np.ndarray:
         overlap: float64 (checkpoint, rank, checkpoint, rank), see `overlaps`.
 
     Returns:
-        float64 (waiting, checkpoint, rank), from 0 to 2; rank is the one at the waiting time. NaN beyond the
+        float64 (waiting, checkpoint, rank), from 0 to 2; rank is the rank at the waiting time. NaN beyond the
         end of a chain.
 
     >>> swapping = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]]])
@@ -137,7 +137,7 @@ def _match(overlap: np.ndarray) -> np.ndarray | None:
 def weight_displacement(weights: np.ndarray) -> np.ndarray:
     """Return how far the weights move between any two checkpoints: Δ_w(tw, t) = |θ(t) − θ(tw)|² / N.
 
-    Baity-Jesi et al. 2018 (ICML), not normalized by the noise of the gradient.
+    Baity-Jesi et al. 2018 (ICML), without their division by the noise of the gradient.
 
     Args:
         weights: (checkpoint, parameter), flat weights; NaN where a run had diverged.
@@ -147,7 +147,7 @@ def weight_displacement(weights: np.ndarray) -> np.ndarray:
     """
     result = np.zeros((len(weights), len(weights)))
     for block in blocks(weights):
-        # Differences first: the weights are much larger than what they move by.
+        # Differences first, because the weights are much larger than their changes.
         for waiting, start in enumerate(block):
             result[waiting] += ((block - start) ** 2).sum(1)
     return np.asarray(result / weights.shape[1])
@@ -156,13 +156,13 @@ def weight_displacement(weights: np.ndarray) -> np.ndarray:
 def isotropic_overlap(parameters: int) -> float:
     """Return the mean overlap of two independent isotropic unit vectors.
 
-    E|⟨u, w⟩| = Γ(N/2) / (√π Γ((N+1)/2)); one of the two may as well be fixed.
+    E|⟨u, w⟩| = Γ(N/2) / (√π Γ((N+1)/2)), also if one of the two is fixed.
 
     Args:
         parameters: Dimension N, at least 1.
 
     Raises:
-        ValueError: It is below 1.
+        ValueError: If ``parameters`` is below 1.
     """
     if parameters < 1:
         raise ValueError(f"parameters is {parameters}, expected at least 1")

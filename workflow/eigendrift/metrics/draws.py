@@ -1,11 +1,11 @@
-"""The draws of a null model, and the pairs of them that displacements are measured between."""
+"""The draws of a null model, and the pairs of draws between which displacements are measured."""
 
 import numpy as np
 import xarray as xr
 
 
 def pairs_of(optimizers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs of draws that displacements are measured between, two int64 (pair,) indices of draws.
+    """Return the pairs of draws between which displacements are measured, two int64 (pair,) index arrays.
 
     Args:
         optimizers: int64 (draw,), the array ``optimizer`` of a null or baseline store.
@@ -16,11 +16,11 @@ def pairs_of(optimizers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draws_for(baseline: xr.Dataset, optimizer: str) -> xr.Dataset:
-    """Return the draws of a null model that belong to an optimizer, and the pairs of them.
+    """Return the draws of a null model that belong to an optimizer, and their pairs.
 
     Args:
         baseline: A baseline store.
-        optimizer: Its name. All draws are returned where the null model knows no optimizer, or not this one.
+        optimizer: Name of the optimizer. If no draw belongs to it, all draws are returned.
     """
     trainings = baseline.attrs.get("settings", {}).get("trainings", [])
     names = [training["optimizer"]["name"] for training in trainings]
@@ -30,7 +30,7 @@ def draws_for(baseline: xr.Dataset, optimizer: str) -> xr.Dataset:
 
 
 def select_draws(baseline: xr.Dataset, kept: np.ndarray) -> xr.Dataset:
-    """Return some of the draws of a null model, and the pairs that both draws of are among them.
+    """Return some of the draws of a null model, and the pairs whose draws are both among them.
 
     Args:
         baseline: A baseline store.

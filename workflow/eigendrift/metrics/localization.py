@@ -1,9 +1,9 @@
-"""How few parameters carry a vector."""
+"""The inverse participation ratio, which measures how concentrated a vector is on few parameters."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eigendrift.metrics.blocks import as_array, at_safe_scale, blocks
+from eigendrift.metrics.arrays import as_array, at_safe_scale, blocks
 
 
 @np.errstate(all="ignore")
@@ -13,7 +13,7 @@ def inverse_participation_ratio(vectors: ArrayLike) -> np.ndarray:
     Murphy et al. 2011, European Physical Journal D 65.
 
     Args:
-        vectors: (…, parameter), normalized anew; NaN or zero where undefined.
+        vectors: (…, parameter), of any length; NaN or zero where undefined.
 
     Returns:
         float64 (…), from 1/N (evenly spread) to 1 (a single parameter); NaN where undefined.
@@ -34,7 +34,7 @@ def isotropic_inverse_participation_ratio(parameters: int) -> float:
     """Return the mean inverse participation ratio of an isotropic unit vector, 3 / (N + 2).
 
     Raises:
-        ValueError: N is below 1.
+        ValueError: If ``parameters`` is below 1.
     """
     if parameters < 1:
         raise ValueError(f"parameters is {parameters}, expected at least 1")

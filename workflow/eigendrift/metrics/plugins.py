@@ -26,7 +26,7 @@ def measure_with_plugin(
         The arrays of a store of one metric, NaN for pairs that are not converged, and its summary.
 
     Raises:
-        UserError: The plug-in returned something else than a number for each checkpoint and rank.
+        UserError: If the plug-in did not return a floating-point number for each checkpoint and rank.
     """
     metric = METRICS[name]
     converged = eigenpairs["converged"].values
@@ -34,8 +34,7 @@ def measure_with_plugin(
     if values.shape != converged.shape or not np.issubdtype(values.dtype, np.floating):
         raise UserError(
             f"The metric '{name}' of a plug-in returned {values.dtype} of shape {values.shape}, expected "
-            f"floating-point "
-            f"numbers (checkpoint, rank) of shape {converged.shape}; mend its function measure."
+            f"floating-point numbers (checkpoint, rank) of shape {converged.shape}; fix its function measure."
         )
     columns = {
         "step": eigenpairs["step"].values,

@@ -10,8 +10,8 @@ import xarray as xr
 from eigendrift.metrics.collection import notes_on, one_optimizer, read_baselines, read_run
 
 Varied = Literal["batch_size", "learning_rate"]
-# Of each optimizer and value of the setting that varies, in the configuration's order, the metrics with the
-# dimension seed in front; steps may differ between values.
+# Metrics with the dimension seed in front, by optimizer and by value of the setting that varies, in the order
+# of the configuration. Steps may differ between values.
 SweptRuns = dict[str, dict[int | float | str, xr.Dataset]]
 
 
@@ -20,7 +20,7 @@ class Sweep:
     """Metrics of runs that differ in one setting, on one data set, and the baseline of a null model.
 
     Attributes:
-        runs: The metrics, see `SweptRuns`. Variables beside those of a metrics store as in
+        runs: The metrics, see `SweptRuns`, with the additional variables of
             `eigendrift.metrics.collection.Collection`.
         dataset: Name of the data set.
         baseline: The baseline of the null model.
@@ -40,7 +40,7 @@ class Sweep:
         return int(next(iter(next(iter(self.runs.values())).values())).attrs["parameters"])
 
     def notes(self) -> list[str]:
-        """Say what a reader of the figures must know: divergences, copies and masked pairs."""
+        """Return what readers of the figures must know: divergences, copies and masked pairs."""
         return [
             note
             for optimizer, by_value in self.runs.items()

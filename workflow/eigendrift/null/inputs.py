@@ -1,4 +1,4 @@
-"""What the draws of a null model are made from: data, network, and the trainings that they belong to."""
+"""The inputs of a null model's draws: data, network, and the trainings that the draws belong to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,22 +17,23 @@ from eigendrift.stores.progress import Progress
 from eigendrift.training.torch_networks import initial_model
 from eigendrift.training.trajectory import train
 
-# Only where a training ends matters.
+# Only the end of a training matters.
 CHECKPOINTS = {"count": 2, "spacing": "linear"}
 
 
 @dataclass(frozen=True)
 class NullInputs:
-    """What the draws of a null model are made from.
+    """The inputs of a null model's draws.
 
     Attributes:
         samples: Data set.
-        landscape: The loss that it is a null model of: network and samples of the Hessian.
-        settings: ``null_model``, ``draws``, ``model``, ``eigenpairs`` and ``trainings``, see `null_settings`.
+        landscape: The loss that the null model is about: network and samples of the Hessian.
+        settings: ``null_model``, ``draws``, ``model``, ``eigenpairs`` and ``trainings``, see
+            `eigendrift.study.nulls.null_settings`.
         device: Where to compute.
-        progress: Keeps finished draws and the training of the next one.
+        progress: Keeps finished draws and the training of the next draw.
         ends: Weights at the end of the main experiment's runs, float32 (N,), by optimizer and seed; empty if
-            the null model does not ask for them.
+            the null model does not need them.
     """
 
     samples: Samples
@@ -44,25 +45,25 @@ class NullInputs:
 
     @property
     def optimizers(self) -> int:
-        """How many optimizers the draws are shared among; 0 if they belong to none."""
+        """Number of optimizers that share the draws; 0 if draws belong to no optimizer."""
         return len(self.settings["trainings"])
 
     def optimizer_of(self, draw: int) -> int:
-        """Return the place of a draw's optimizer in ``trainings``, -1 if it has none."""
+        """Return the index of a draw's optimizer in ``trainings``, -1 if it has none."""
         return draw % self.optimizers if self.optimizers else -1
 
     def seed_of(self, draw: int) -> int:
-        """Return the number of a draw among those of its optimizer, a seed of its training."""
+        """Return the number of a draw among its optimizer's draws, which is the seed of its training."""
         return draw // self.optimizers if self.optimizers else draw
 
     def end_of(self, draw: int) -> np.ndarray:
         """Return the final weights of the main experiment's run that a draw belongs to; seeds take turns.
 
-        Where there is no training, of an untrained network instead: another one than that of the same number,
-        with which the null model is compared.
+        Without trainings these are the weights of an untrained network. It is not the network of the same
+        number, because the null model is compared with that one.
 
         Raises:
-            UserError: The null model does not declare that it needs them.
+            UserError: If the null model does not declare that it needs final weights.
         """
         self._require("needs_ends")
         if not self.optimizers:
@@ -77,12 +78,12 @@ class NullInputs:
         return parameters_to_vector(model.parameters()).detach().numpy()
 
     def trained_on(self, samples: Samples, draw: int) -> np.ndarray:
-        """Train as the main experiment does, on other samples; return the final weights, NaN if diverged.
+        """Return the final weights of the main experiment's training on other samples, NaN if it diverged.
 
-        Where there is no training, of an untrained network instead, which is not that of `end_of` either.
+        Without trainings these are the weights of an untrained network, which `end_of` does not use either.
 
         Raises:
-            UserError: The null model is not declared as one of trained networks.
+            UserError: If the null model is not declared as a null model of trained networks.
         """
         self._require("of_training")
         if not self.optimizers:
@@ -98,8 +99,8 @@ class NullInputs:
         name = self.settings["null_model"]
         if not getattr(NULL_MODELS[name], declared):
             raise UserError(
-                f"The null model '{name}' asks for trained networks, so declare it with of_training=True, "
-                "and with needs_ends=True if it takes ends of the main experiment's runs."
+                f"The null model '{name}' needs trained networks, so declare it with of_training=True, "
+                "and with needs_ends=True if it uses the ends of the main experiment's runs."
             )
 
 

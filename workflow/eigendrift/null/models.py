@@ -1,4 +1,4 @@
-"""Null models by name: what each keeps and destroys. Knows nothing of torch before one is drawn from."""
+"""Null models by name: what each keeps and destroys. The module does not import torch."""
 
 from eigendrift.extensions.kinds import NullModel, lazy
 from eigendrift.extensions.registry import known

@@ -1,36 +1,112 @@
-"""Null models: each makes leading eigenvectors that lack something of those that training makes.
+"""Draws from null models, whose leading eigenvectors lack something that training creates.
 
-Each function takes a `NullInputs` and the numbers of the draws, and returns one record of a null store for each
-draw. Draws of null models of trained networks are shared among the optimizers of the main experiment. Without
-trainings (``NullInputs.optimizers`` is 0), the null model is applied to untrained networks, which validates it.
+Each null model is a function that takes a `NullInputs` and the numbers of the draws, and returns one record
+of a null store for each draw. Draws of null models of trained networks are shared among the optimizers of the
+main experiment. Without trainings (``NullInputs.optimizers`` is 0), the null model is applied to untrained
+networks, which validates it.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector
 
 from eigendrift.data.samples import Samples
+from eigendrift.eigenpairs.decompose import keep_records, record_columns
 from eigendrift.eigenpairs.landscape import Landscape, Record, undefined_record
+from eigendrift.errors import UserError
 from eigendrift.null.inputs import NullInputs
+from eigendrift.null.models import NULL_MODELS
 from eigendrift.numerics import generator
+from eigendrift.stores.writing import Column
 from eigendrift.training.torch_networks import build_model
+
+logger = logging.getLogger(__name__)
+
+# Name of the untrained networks that the null models are compared with.
+OBSERVED = "observed"
+
+
+def draw_null(inputs: NullInputs, label: str) -> dict[str, Column]:
+    """Return draws from the null model of the settings, or from the observed untrained networks.
+
+    Args:
+        inputs: What draws are made from. Its progress keeps the draws that an interrupted job has finished.
+        label: Name of the job in messages.
+
+    Returns:
+        The arrays of a null store. Draws whose training diverged are NaN and not converged.
+
+    Raises:
+        UserError: If the draws of a plug-in are not records of a null store.
+    """
+    name, draws = inputs.settings["null_model"], inputs.settings["draws"]
+    draw_from = observed if name == OBSERVED else NULL_MODELS[name].draw
+
+    def draw(group: range) -> list[Record]:
+        return checked(draw_from(inputs, group), inputs, len(group))
+
+    keep_records(inputs.progress, draws, inputs.landscape.together, draw, label)
+    return record_columns(inputs.progress, draws) | {
+        "draw": np.arange(draws),
+        "optimizer": np.array([inputs.optimizer_of(draw) for draw in range(draws)]),
+    }
+
+
+def checked(records: Any, inputs: NullInputs, draws: int) -> list[Record]:
+    """Return draws if they are a list of one record of a null store for each number.
+
+    Raises:
+        UserError: If they are something else.
+    """
+    settings = inputs.settings
+    expected = undefined_record(settings["eigenpairs"]["count"], inputs.landscape.size)
+    sizes = {name: array.shape for name, array in expected.items()}
+    wrong = None
+    if not isinstance(records, list | tuple) or len(records) != draws:
+        found = len(records) if isinstance(records, list | tuple) else type(records).__name__
+        wrong = f"{found} for {draws} draws, expected a list of a record for each"
+    elif not all(isinstance(record, Mapping) for record in records):
+        wrong = "something other than records, which are dicts of arrays"
+    elif any({name: np.shape(array) for name, array in record.items()} != sizes for record in records):
+        wrong = f"a record whose arrays differ from the arrays of a null store, {sizes}"
+    if wrong:
+        raise UserError(
+            f"The null model '{settings['null_model']}' draws {wrong}; fix its function draw, which usually "
+            "returns what inputs.landscape.eigenpairs_at_each does."
+        )
+    return list(records)
+
+
+def summarize_draws(columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Return what readers of a null store must know.
+
+    Returns:
+        ``parameters``: N. ``diverged``: draws that have no Hessian because their training diverged.
+    """
+    without = ~np.asarray(columns["converged"]).any(1) & (np.asarray(columns["matvecs"]) == 0)
+    diverged = [int(draw) for draw in np.flatnonzero(without)]
+    if diverged:
+        logger.warning("Draws without a Hessian: %s.", ", ".join(map(str, diverged)))
+    return {"parameters": int(columns["eigenvector"][0].shape[1]), "diverged": diverged}
 
 
 def starts_of(draws: Sequence[int]) -> list[torch.Generator]:
     """Return a generator of the eigensolver's start vectors for each draw, all in the same state."""
     # The rounding of eigenpairs depends on the start vectors. If each draw had other start vectors, two draws
     # of the same network would differ in the last bits, and `metrics.copies` would not find the copy.
-    # GPUs solve several networks in the same operations, where rounding may depend on what else is solved.
+    # On GPUs several networks are solved in the same operations, where rounding may differ between them.
     return [generator("null", "start") for _ in draws]
 
 
 def isotropic(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
-    """Draw orthonormal vectors uniformly: directions without any structure, and no spectrum.
+    """Draw orthonormal vectors uniformly, which are directions without any structure or spectrum.
 
-    Keeps the number of parameters alone; destroys architecture, data and training.
+    Keeps only the number of parameters; destroys architecture, data and training.
     """
     count, size = inputs.settings["eigenpairs"]["count"], inputs.landscape.size
     return [
@@ -53,10 +129,10 @@ def uniform_frame(size: int, count: int, random: torch.Generator) -> np.ndarray:
 
 
 def reinitialized(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
-    """Draw the Hessian's leading eigenpairs at fresh draws from the initialisation.
+    """Draw the Hessian's leading eigenpairs at fresh draws from the initialization.
 
-    Keeps the architecture, the data and the distribution of the initial weights; destroys all that training
-    does.
+    Keeps the architecture, the data and the distribution of the initial weights; destroys all effects of
+    training.
     """
     rows, columns = inputs.samples.train_images.shape[1:]
     weights = []
@@ -70,9 +146,9 @@ def reinitialized(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
 def permuted(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
     """Draw the Hessian's leading eigenpairs at final weights of the main experiment, permuted within layers.
 
-    Keeps the architecture, the data and the set of each parameter tensor's trained values, so their scale and
-    distribution; destroys how they are arranged. Weight matrices and bias vectors are permuted each among
-    themselves. Several draws may permute the weights of one run, each in its own way.
+    Keeps the architecture, the data and the set of trained values of each parameter tensor, and with them
+    scale and distribution; destroys their arrangement. Each weight matrix and each bias vector is permuted
+    separately. Several draws may permute the weights of one run, each in its own way.
     """
     sizes = [parameter.numel() for parameter in inputs.landscape.model.parameters()]
     weights = [
@@ -86,7 +162,7 @@ def permute_within(weights: np.ndarray, sizes: Sequence[int], random: torch.Gene
 
     Args:
         weights: float32 (N,), in ``model.parameters()`` order.
-        sizes: Elements of each parameter tensor; they add up to N.
+        sizes: Elements of each parameter tensor; the sum is N.
         random: CPU generator.
     """
     parts = np.split(weights, np.cumsum(sizes)[:-1])
@@ -98,8 +174,8 @@ def shuffled_labels(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
     """Draw the Hessian's leading eigenpairs at the end of a training on labels shuffled among its samples.
 
     The Hessian is over the shuffled samples as well. Keeps architecture, initial weights, images, order of
-    the batches, class frequencies, optimizer and length of training; destroys what there is to learn about
-    the images. All optimizers of a seed start alike and see the same shuffled labels.
+    the batches, class frequencies, optimizer and length of training; destroys the relation between images and
+    labels. All optimizers of a seed start alike and see the same shuffled labels.
     """
     return [_at_shuffled_labels(inputs, draw) for draw in draws]
 
@@ -129,7 +205,7 @@ def with_shuffled_labels(samples: Samples, random: torch.Generator) -> Samples:
 def observed(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
     """Draw the Hessian's leading eigenpairs at the weights that training starts from, seed by seed.
 
-    No null model: what the null models are compared with where there is no training yet.
+    This is not a null model: null models without training are compared with these networks.
     """
     weights = [inputs.initial(draw) for draw in draws]
     return inputs.landscape.eigenpairs_at_each(weights, starts_of(draws))

@@ -284,6 +284,7 @@ def regimes_settings(config: Mapping[str, Any], datasets: Mapping[str, DatasetFa
         "pairs": [list(pair) for pair in zip(*rates, strict=True)],
         "lengths": config["experiments"][TRAINING_SIZES].get("training_lengths", [1]),
         "claims": {
-            key: config["claims"][key] for key in ("lag", "confidence", "resamples", "smallest_effect")
+            "lag": config["metrics"]["lag"],
+            **{key: config["claims"][key] for key in ("confidence", "resamples", "smallest_effect")},
         },
     }

@@ -84,6 +84,8 @@ def _further_nulls(config: Mapping[str, Any], required: list[str]) -> list[str]:
 
 
 LONGEST_SHOWN = 80
+# Keys that have moved, by their old names.
+MOVED = {"claims.lag": "metrics.lag"}
 TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -131,6 +133,10 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     Raises:
         UserError: If a key is wrong; names the key, its value and what is allowed.
     """
+    for old, new in MOVED.items():
+        section, key = old.split(".")
+        if isinstance(group := config.get(section), Mapping) and key in group:
+            raise UserError(f"Config key '{old}' is now '{new}'; move its value there and delete '{old}'.")
     if errors := list(_Validator(schema).iter_errors(config)):
         raise UserError(_sentence(max(errors, key=_relevance)))
 

@@ -1,4 +1,4 @@
-"""The values that null models are judged by, in long form: of draws, of untrained networks, and of runs."""
+"""The values of draws, untrained networks and runs that are compared, as one long table."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -7,20 +7,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from eigendrift.metrics.arrays import log10
 from eigendrift.metrics.collection import read_run
 from eigendrift.metrics.copies import distinct, without_copied_draws
 from eigendrift.metrics.displacement import displacement, overlaps, subspace_displacement
 from eigendrift.metrics.draws import draws_for, pairs_of
-from eigendrift.metrics.logarithms import log10
 from eigendrift.stores.reading import open_store
 
-# Eigenvalues and inverse participation ratios spread over factors, so their logarithms are compared.
+# Eigenvalues and inverse participation ratios vary by factors, so their logarithms are compared.
 LOGARITHMIC = {"eigenvalue": "log10 eigenvalue", "inverse_participation_ratio": "log10 IPR"}
 STATISTICS = (*LOGARITHMIC.values(), "displacement", "subspace displacement")
-# Of a run, by its checkpoint.
+# Checkpoints of a run.
 MOMENTS = {"start": 0, "end": -1}
 OBSERVED = "observed"
-# In place of a rank, of what the whole leading subspace does.
+# In place of a rank, for the whole leading subspace.
 WHOLE = 0
 COLUMNS = ("dataset", "networks", "optimizer", "number", "statistic", "rank", "value")
 
@@ -35,15 +35,15 @@ def read_values(
 
     Args:
         baselines: Baseline stores of the null models.
-        untrained: Baseline stores of the observed untrained networks, and of null models applied to such.
+        untrained: Baseline stores of the observed untrained networks, and of null models applied to them.
         metrics: Metrics stores of runs.
         eigenpairs: Eigenpairs stores of the same runs, in the same order.
 
     Returns:
-        One row for each finite value of runs and draws that are no copies. ``networks`` is ``observed``, a
-        null model, ``untrained`` and a null model of trained networks, or ``start`` or ``end`` of a run;
-        ``optimizer`` is empty where networks know none; ``number`` counts independent values, for runs it is
-        the seed; ``statistic`` is one of `STATISTICS`; ``rank`` is 0 for the whole subspace.
+        One row for each finite value of runs and draws, without copies. ``networks`` is ``observed``, a null
+        model, ``untrained`` and a null model of trained networks, or ``start`` or ``end`` of a run.
+        ``optimizer`` is empty where networks have no optimizer. ``number`` counts independent values; for
+        runs it is the seed. ``statistic`` is one of `STATISTICS`. ``rank`` is 0 for the whole subspace.
     """
     tables = [
         table.assign(dataset=baseline.attrs["settings"]["dataset"], networks=f"{prefix}{name}")
@@ -72,7 +72,7 @@ def _values_of_draws(baseline: xr.Dataset) -> Iterator[tuple[str, pd.DataFrame]]
     for optimizer in optimizers or [""]:
         draws = draws_for(baseline, optimizer)
         one, other = pairs_of(draws["optimizer"].values)
-        # No draw is in two pairs, so that displacements are independent.
+        # No draw is in two pairs, so displacements are independent.
         disjoint = draws.isel(pair=np.flatnonzero((one % 2 == 0) & (other == one + 1)))
         tables = [
             *(_long(log10(draws[name]), "draw", shown) for name, shown in LOGARITHMIC.items()),
@@ -91,29 +91,30 @@ def _values_of_run(run: xr.Dataset) -> Iterator[pd.DataFrame]:
 
 
 def _displacements_between_seeds(runs: Sequence[xr.Dataset]) -> Iterator[pd.DataFrame]:
-    """Measure how far apart the eigenvectors of a seed and of the next one are, of the last and of the first.
+    """Yield displacements between the eigenvectors of each seed and the next, and of the last and the first.
 
-    The displacement of a run from its own start is no draw of the displacement between unrelated networks.
+    The displacement of a run from its own start is not a draw of the displacement between unrelated networks.
     """
     settings = [run.attrs["settings"]["training"] for run in runs]
-    places = [(training["dataset"], training["optimizer"]["name"]) for training in settings]
-    for dataset, optimizer in dict.fromkeys(places):
-        chosen = [index for index, place in enumerate(places) if place == (dataset, optimizer)]
-        seeds = np.array([settings[index]["seed"] for index in chosen])
-        following = np.roll(np.arange(len(chosen)), -1)
-        # Two seeds have one displacement between them, and one has none.
-        kept = np.arange(len(chosen)) if len(chosen) > 2 else np.arange(len(chosen) - 1)  # noqa: PLR2004
+    groups = [(training["dataset"], training["optimizer"]["name"]) for training in settings]
+    for dataset, optimizer in dict.fromkeys(groups):
+        members = [index for index, group in enumerate(groups) if group == (dataset, optimizer)]
+        coordinates = {
+            "seed": np.array([settings[index]["seed"] for index in members]),
+            "rank": runs[members[0]]["rank"].values,
+        }
+        seeds = np.arange(len(members))
+        # Two seeds have one displacement between them, and one seed has none.
+        kept = seeds if len(members) > 2 else seeds[:-1]  # noqa: PLR2004
         for moment, checkpoint in MOMENTS.items():
-            overlap = overlaps(np.stack([_vectors(runs[index], checkpoint) for index in chosen]))
-            coordinates = {"seed": seeds, "rank": runs[chosen[0]]["rank"].values}
-            by_rank = xr.DataArray(
-                displacement(overlap)[np.arange(len(chosen)), following], coordinates, ("seed", "rank")
+            overlap = overlaps(np.stack([_vectors(runs[index], checkpoint) for index in members]))
+            by_rank, by_span = (
+                xr.DataArray(moved[seeds, np.roll(seeds, -1)], coordinates, ("seed", "rank"))[kept]
+                for moved in (displacement(overlap), subspace_displacement(overlap))
             )
-            spanned = subspace_displacement(overlap)[np.arange(len(chosen)), following]
-            subspace = _whole(xr.DataArray(spanned, coordinates, ("seed", "rank")))
             known = {"dataset": dataset, "optimizer": optimizer, "networks": moment}
-            yield _long(by_rank.isel(seed=kept), "seed", "displacement").assign(**known)
-            yield _long(subspace.isel(seed=kept), "seed", "subspace displacement").assign(**known)
+            yield _long(by_rank, "seed", "displacement").assign(**known)
+            yield _long(_whole(by_span), "seed", "subspace displacement").assign(**known)
 
 
 def _vectors(eigenpairs: xr.Dataset, checkpoint: int) -> np.ndarray:
@@ -122,7 +123,7 @@ def _vectors(eigenpairs: xr.Dataset, checkpoint: int) -> np.ndarray:
 
 
 def _whole(subspace_displacement: xr.DataArray) -> xr.DataArray:
-    """Return that of the span of all eigenvectors."""
+    """Return the subspace displacement of the span of all eigenvectors."""
     return subspace_displacement.isel(rank=-1, drop=True)
 
 

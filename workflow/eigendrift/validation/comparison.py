@@ -1,26 +1,31 @@
-"""Two verdicts on each null model: whether it holds before training, and whether training leaves it."""
+"""Comparisons of null models with untrained networks and with runs, and the tests behind them.
 
+Two verdicts on each null model: whether it holds before training, and whether training leaves it.
+"""
+
+import warnings
 from collections.abc import Mapping
+from functools import cache
+from math import comb, inf
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import ks_2samp
 
 from eigendrift.null.models import NULL_MODELS
-from eigendrift.validation.samples import (
-    CENTRAL,
-    conformal_p,
-    detectable_shift,
-    smallest_p,
-    two_samples,
-)
 from eigendrift.validation.values import MOMENTS, OBSERVED
 
 BY = ["statistic", "rank"]
+POWER = 0.8
+# Largest shift that is tried, in standard deviations, and number of bisection steps.
+LARGEST = 8.0
+STEPS = 8
+CENTRAL = 0.95
 
 
 def untrained(null_model: str) -> str:
-    """Return the networks that a null model is, if there is no training."""
+    """Return the name of the networks that a null model gives without training."""
     return f"untrained {null_model}" if NULL_MODELS[null_model].of_training else null_model
 
 
@@ -34,9 +39,10 @@ def validate(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
 
     Returns:
         A row for each data set, null model and statistic: moments of both, the Kolmogorov–Smirnov test, its
-        ``level`` (the significance shared among the statistics of that null model and data set), the shift
-        that it detects with 80 % power, and the verdict: ``different`` if p is below the level, ``alike`` if
-        it is not although the largest shift that may be overlooked would have shown, else ``cannot tell``.
+        ``level`` (the significance divided among the statistics of that null model and data set), the shift
+        that the test detects with 80 % power, and the verdict. The verdict is ``different`` if p is below the
+        level; ``alike`` if it is not, although the test would have detected ``largest_shift``; and
+        ``cannot tell`` otherwise.
     """
     rows = []
     for dataset, null_model in _pairs(values, settings):
@@ -50,7 +56,7 @@ def validate(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
             one, other = map(_numbers, rows_of_both)
             statistic, p = two_samples(one, other)
             shift = detectable_shift(len(one), len(other), level, settings["resamples"])
-            seen = "alike" if shift <= settings["largest_shift"] else "cannot tell"
+            otherwise = "alike" if shift <= settings["largest_shift"] else "cannot tell"
             rows.append(
                 {
                     "dataset": dataset,
@@ -62,7 +68,7 @@ def validate(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
                     "p": p,
                     "level": level,
                     "detectable_shift": shift,
-                    "verdict": "different" if p < level else seen,
+                    "verdict": "different" if p < level else otherwise,
                 }
             )
     return pd.DataFrame(rows).convert_dtypes()
@@ -71,11 +77,11 @@ def validate(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
 def departures(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
     """Compare runs with each null model, at their start and at their end.
 
-    At the start that is the null model without training. At the end, null models of trained networks are
-    those of the run's optimizer.
+    At the start, the null model is applied to untrained networks. At the end, null models of trained networks
+    use the draws of the run's optimizer.
 
-    Displacements between runs are those of neighbours in a ring of seeds. Two of them may share a run, while
-    the test takes them for independent, so its p is somewhat too small there.
+    Displacements between runs are displacements between neighbours in a ring of seeds. Two of them may share
+    a run, while the test assumes independence, so its p is somewhat too small there.
 
     Args:
         values: See `read_values`.
@@ -83,10 +89,10 @@ def departures(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
 
     Returns:
         A row for each data set, null model, optimizer, moment, statistic and seed: the value, the central
-        95 % of the null model, whether it lies inside, and its two-sided conformal p. Also, of all seeds as
-        one sample: the share inside, the Kolmogorov–Smirnov test against the null model at ``level``, and the
-        verdict: ``outside`` if p is below the level, ``inside`` if it is not, ``cannot tell`` if no samples
-        of these sizes could have been.
+        95 % of the null model, whether the value lies inside, and its two-sided conformal p. Each row also
+        describes all seeds as one sample: the share inside, the Kolmogorov–Smirnov test against the null
+        model at ``level``, and the verdict. The verdict is ``outside`` if p is below the level, ``cannot
+        tell`` if p could not be below it with samples of these sizes, and ``inside`` otherwise.
     """
     rows = []
     for dataset, null_model in _pairs(values, settings):
@@ -102,24 +108,24 @@ def departures(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
             rows += [
                 known | dict(zip(BY, key, strict=True)) | row
                 for key, (seeds, draws) in samples.items()
-                for row in _against(seeds, _numbers(draws), level)
+                for row in _rows_of_seeds(seeds, _numbers(draws), level)
             ]
     return pd.DataFrame(rows).convert_dtypes()
 
 
-def _against(runs: pd.DataFrame, null: np.ndarray, level: float) -> list[dict[str, Any]]:
+def _rows_of_seeds(runs: pd.DataFrame, null: np.ndarray, level: float) -> list[dict[str, Any]]:
     low, high = np.quantile(null, [(1 - CENTRAL) / 2, (1 + CENTRAL) / 2])
     values = _numbers(runs)
     inside = (low <= values) & (values <= high)
     _, p = two_samples(values, null)
-    told = "cannot tell" if smallest_p(len(values), len(null)) >= level else "inside"
+    otherwise = "cannot tell" if smallest_p(len(values), len(null)) >= level else "inside"
     together = {
         "seeds": len(values),
         "draws": len(null),
         "share_inside": float(inside.mean()),
         "p_together": p,
         "level": level,
-        "verdict": "outside" if p < level else told,
+        "verdict": "outside" if p < level else otherwise,
     }
     return [
         {
@@ -142,7 +148,7 @@ def _pairs(values: pd.DataFrame, settings: Mapping[str, Any]) -> list[tuple[str,
 def _paired(
     one: pd.DataFrame, other: pd.DataFrame
 ) -> dict[tuple[Any, ...], tuple[pd.DataFrame, pd.DataFrame]]:
-    """Return the rows of both by statistic and rank, as far as both have any."""
+    """Return the rows of both by statistic and rank, where both have rows."""
     second = dict(iter(other.groupby(BY, sort=False)))
     return {key: (rows, second[key]) for key, rows in one.groupby(BY, sort=False) if key in second}
 
@@ -157,3 +163,64 @@ def _moments(name: str, sample: np.ndarray) -> dict[str, float]:
         f"{name}_mean": float(sample.mean()),
         f"{name}_standard_deviation": float(sample.std(ddof=1)) if len(sample) > 1 else float("nan"),
     }
+
+
+def two_samples(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Return statistic and two-sided p of the Kolmogorov–Smirnov test; 0 and 1 if a sample is empty.
+
+    Args:
+        one: float64 (n,), independent values.
+        other: float64 (m,), independent values.
+    """
+    if not (len(one) and len(other)):
+        return 0.0, 1.0
+    with warnings.catch_warnings():
+        # Where the exact p is too small for float64, scipy uses the asymptotic p and warns.
+        warnings.filterwarnings("ignore", message="ks_2samp: Exact calculation", category=RuntimeWarning)
+        result = ks_2samp(one, other)
+    return float(result.statistic), float(result.pvalue)
+
+
+def smallest_p(n: int, m: int) -> float:
+    """Return the smallest p of the test, which samples without overlap have: 2 / C(n + m, n)."""
+    return min(1.0, 2 / comb(n + m, n))
+
+
+@cache
+def detectable_shift(n: int, m: int, level: float, resamples: int) -> float:
+    """Return the shift between two normal samples that the test detects with 80 % power.
+
+    Args:
+        n: Size of one sample.
+        m: Size of the other sample.
+        level: p below which a difference is detected.
+        resamples: Number of seeded pairs of samples that the power is simulated with.
+
+    Returns:
+        The shift in standard deviations, to about 0.05; infinite if no shift can be detected.
+    """
+    if smallest_p(n, m) >= level:
+        return inf
+    random = np.random.default_rng(0)
+    ones, others = random.normal(size=(resamples, n)), random.normal(size=(resamples, m))
+
+    def power(shift: float) -> float:
+        detected = [two_samples(x, y + shift)[1] < level for x, y in zip(ones, others, strict=True)]
+        return float(np.mean(detected))
+
+    low, high = 0.0, LARGEST
+    if power(high) < POWER:
+        return inf
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high
+
+
+def conformal_p(value: float, null: np.ndarray) -> float:
+    """Return the two-sided p of one value among draws of a null model, at least 2 / (n + 1).
+
+    p = min(1, 2 min(1 + #{null ≤ value}, 1 + #{null ≥ value}) / (n + 1)) is valid for any distribution.
+    """
+    rank = min(1 + (null <= value).sum(), 1 + (null >= value).sum())
+    return float(min(1.0, 2 * rank / (len(null) + 1)))

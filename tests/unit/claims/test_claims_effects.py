@@ -5,17 +5,20 @@ import pytest
 import xarray as xr
 from claims_helpers import STEPS, USUAL, as_the_paper_says, baseline_of, evidence_of, runs_of, swept
 
-from eigendrift.claims.alignment import coincidence, full_batch_departure
-from eigendrift.claims.displacement import (
+from eigendrift.claims.catalog import CLAIMS, Claim
+from eigendrift.claims.effects import (
+    attribution,
+    coincidence,
+    deal_draws,
+    full_batch_departure,
     lagged_displacement,
-    notes_on_lags,
+    largest_change,
+    localization,
     reorganization,
+    smallest_contrast,
     stabilization,
 )
-from eigendrift.claims.estimators import CLAIMS, Claim
-from eigendrift.claims.evidence import Estimator, Evidence, NotMeasuredError, Variant
-from eigendrift.claims.localization import attribution, dealt, localization
-from eigendrift.claims.sweeps import largest_change, smallest_contrast
+from eigendrift.claims.evidence import Estimator, Evidence, NotMeasuredError, Variant, notes_on_lags
 from eigendrift.metrics.lagged import RESOLUTION, lagged_pairs
 
 LAG = USUAL.lag
@@ -36,7 +39,7 @@ def test_lagged_displacement_takes_the_pairs_and_keeps_the_waiting_times() -> No
     np.testing.assert_array_equal(moved["step"], STEPS[waiting])
 
 
-def test_few_checkpoints_with_many_pairs_measure_the_lag_that_they_have_and_no_other() -> None:
+def test_the_few_checkpoints_with_many_pairs_measure_only_lags_that_they_have() -> None:
     runs = runs_of({"sgd": 0.1, "adam": 0.2}, {"sgd": 0.1, "adam": 0.1}, steps=STEPS[::25], noise=0)
     evidence = Evidence(runs, baseline_of())
     np.testing.assert_allclose(reorganization(evidence, Variant(1, 0.25, wide=True)).effects, np.log10(2))
@@ -44,18 +47,16 @@ def test_few_checkpoints_with_many_pairs_measure_the_lag_that_they_have_and_no_o
         NotMeasuredError, match=r"the 5 checkpoints .* no lag of 0\.125 .*, the nearest is 0\.25"
     ):
         reorganization(evidence, Variant(1, 0.125, wide=True))
-    # Where there is nothing to be compared with it, the nearest lag is taken.
+    # All checkpoints together use the nearest lag.
     assert np.isfinite(reorganization(evidence, Variant(1, 0.125)).effects).all()
 
 
 def test_stabilizing_direction() -> None:
-    early, late = 0.5, 0.05
     waiting, _ = lagged_pairs(STEPS, LAG)
     is_early = STEPS[waiting].max() / 2 > STEPS
-    runs = runs_of({"sgd": np.where(is_early, early, late)}, {"sgd": 0.1})
-    np.testing.assert_allclose(values(stabilization, runs), 1)
-    reverse = runs_of({"sgd": np.where(is_early, late, early)}, {"sgd": 0.1})
-    np.testing.assert_allclose(values(stabilization, reverse), -1)
+    for early, late, effect in ((0.5, 0.05, 1), (0.05, 0.5, -1)):
+        runs = runs_of({"sgd": np.where(is_early, early, late)}, {"sgd": 0.1})
+        np.testing.assert_allclose(values(stabilization, runs), effect)
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-20, 0.3, 2.0])
@@ -63,10 +64,13 @@ def test_steady_and_frozen_directions_do_not_stabilize(level: float) -> None:
     np.testing.assert_allclose(values(stabilization, runs_of({"sgd": level}, {"sgd": 0.1})), 0, atol=1e-12)
 
 
-def test_direction_that_freezes_stabilizes_by_what_float32_resolves() -> None:
-    runs = runs_of({"sgd": np.where(STEPS < 430, 1.0, 0.0)}, {"sgd": 0.1}, noise=0)
-    effects = values(stabilization, runs)
-    np.testing.assert_allclose(effects, -np.log10(RESOLUTION), rtol=0.01)
+def test_frozen_directions_have_large_but_finite_effects() -> None:
+    freezing = runs_of({"sgd": np.where(STEPS < 430, 1.0, 0.0)}, {"sgd": 0.1}, noise=0)
+    np.testing.assert_allclose(values(stabilization, freezing), -np.log10(RESOLUTION), rtol=0.01)
+    runs = runs_of({"sgd": 0.0, "adam": 1.0}, {"sgd": 0.1, "adam": 0.1}, noise=0)
+    np.testing.assert_allclose(values(reorganization, runs), -np.log10(RESOLUTION))
+    both = runs_of({"sgd": 0.0, "adam": 0.0}, {"sgd": 0.1, "adam": 0.1})
+    np.testing.assert_allclose(values(reorganization, both), 0, atol=1e-12)
 
 
 def test_reorganization_is_the_log_ratio_of_the_same_seed() -> None:
@@ -77,7 +81,7 @@ def test_reorganization_is_the_log_ratio_of_the_same_seed() -> None:
     np.testing.assert_allclose(values(reorganization, runs), expected.values)
 
 
-def test_reorganization_tells_its_share_of_waiting_times_and_what_tracking_leaves_of_it() -> None:
+def test_details_of_reorganization_are_a_share_and_the_tracked_effect() -> None:
     waiting, _ = lagged_pairs(STEPS, LAG)
     early = len(waiting) // 4
     sgd = np.where(np.arange(len(STEPS)) < early, 0.2, 0.05)
@@ -87,13 +91,6 @@ def test_reorganization_tells_its_share_of_waiting_times_and_what_tracking_leave
     share = details["share of waiting times at which Adam moves more"]
     np.testing.assert_allclose(share, 1 - early / len(waiting))
     np.testing.assert_allclose(details["the same effect of tracked displacement"], 0, atol=1e-12)
-
-
-def test_reorganization_of_frozen_against_moving_is_large_but_finite() -> None:
-    runs = runs_of({"sgd": 0.0, "adam": 1.0}, {"sgd": 0.1, "adam": 0.1}, noise=0)
-    np.testing.assert_allclose(values(reorganization, runs), -np.log10(RESOLUTION))
-    both = runs_of({"sgd": 0.0, "adam": 0.0}, {"sgd": 0.1, "adam": 0.1})
-    np.testing.assert_allclose(values(reorganization, both), 0, atol=1e-12)
 
 
 def test_localization_is_over_null_draws_of_its_own_in_the_second_half() -> None:
@@ -107,10 +104,10 @@ def test_localization_is_over_null_draws_of_its_own_in_the_second_half() -> None
 def test_draws_are_dealt_out_without_remainder_or_repetition() -> None:
     draws = xr.DataArray(2.0 ** np.arange(7), dims="draw")
     seeds = xr.DataArray(np.zeros(3), {"seed": [4, 5, 9]}, "seed")
-    hands = dealt(draws, seeds)
+    hands = deal_draws(draws, seeds)
     np.testing.assert_allclose(hands, [(1 + 8 + 64) / 3, (2 + 16) / 2, (4 + 32) / 2])
     assert hands["seed"].values.tolist() == [4, 5, 9]
-    assert dealt(draws[:2], seeds).isnull().values.tolist() == [False, False, True]
+    assert deal_draws(draws[:2], seeds).isnull().values.tolist() == [False, False, True]
 
 
 def test_attribution_is_the_contrast_of_localization_in_spreads_of_a_null_difference() -> None:
@@ -125,15 +122,11 @@ def test_attribution_is_the_contrast_of_localization_in_spreads_of_a_null_differ
         np.testing.assert_allclose(values(attribution, runs, baseline), contrast / np.sqrt(2), atol=1e-9)
 
 
-def test_coincidence_is_the_mismatch_of_adam_beyond_that_of_sgd() -> None:
-    """Whatever the signs, which are arbitrary: updates go against gradients."""
+def test_coincidence_is_the_mismatch_of_adam_beyond_the_mismatch_of_sgd() -> None:
+    """Signs are arbitrary, and mismatches that cancel in the mean still count."""
     still = {"sgd": 0.1, "adam": 0.1}
     runs = runs_of(still, still, {"sgd": (0.3, 0.28), "adam": (0.1, 0.4)}, noise=0)
     np.testing.assert_allclose(values(coincidence, runs), 0.3 - 0.02)
-
-
-def test_mismatches_that_cancel_in_the_mean_are_mismatches() -> None:
-    still = {"sgd": 0.1, "adam": 0.1}
     runs = runs_of(still, still, noise=0)
     turned = np.where(np.arange(len(STEPS)) % 2, 0.1, 0.5)
     runs["update_alignment"].loc[{"optimizer": "adam"}] = turned[:, None]
@@ -203,7 +196,7 @@ def test_statistics_are_means_over_the_leading_ranks(ranks: int) -> None:
 
 
 def test_a_mean_over_ranks_needs_all_of_them() -> None:
-    """Else a masked pair would change what the mean is of."""
+    """Otherwise a masked pair would change the set of averaged pairs."""
     runs = xr.concat([as_the_paper_says()] * 2, "rank", data_vars="minimal").assign_coords(rank=[1, 2])
     runs["inverse_participation_ratio"] = runs["inverse_participation_ratio"].copy(deep=True)
     runs["inverse_participation_ratio"].loc[{"rank": 2, "seed": 5}] = np.nan
@@ -257,11 +250,6 @@ def test_nothing_measured_is_nan_without_a_warning(claim: Claim) -> None:
     empty = runs.assign({name: runs[name] * np.nan for name in MEASURED})
     for measured, null in ((empty, baseline_of()), (empty, baseline_of() * np.nan)):
         assert np.isnan(values(claim.estimate, measured, null)).all()
-
-
-@pytest.mark.parametrize("estimator", [localization, attribution])
-def test_null_that_never_converged_tells_nothing(estimator: Estimator) -> None:
-    assert np.isnan(values(estimator, as_the_paper_says(), baseline_of() * np.nan)).all()
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)

@@ -1,4 +1,4 @@
-"""Null models of any network and any mean loss, without a study."""
+"""Null models for any network and any mean loss, without a study."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -28,8 +28,8 @@ class NullDraws:
     """Leading eigenpairs of draws from a null model.
 
     Attributes:
-        eigenvalues: float64 (draw, k), descending; NaN of isotropic vectors, which have no spectrum.
-        eigenvectors: float32 or float64 (draw, k, N), unit vectors of any sign.
+        eigenvalues: float64 (draw, k), descending; NaN for isotropic vectors, which have no spectrum.
+        eigenvectors: float32 or float64 (draw, k, N), unit vectors with arbitrary signs.
         converged: bool (draw, k), see `eigendrift.Eigenpairs`.
     """
 
@@ -53,24 +53,24 @@ def null_draws(
     chunk_size: int | None = None,
     reduction: Reduction = "mean",
 ) -> NullDraws:
-    """Draw leading eigenvectors that lack something of those that training makes.
+    """Return draws from a null model, whose leading eigenvectors lack something that training creates.
 
-    ``isotropic``: random orthonormal vectors. ``reinitialized``: those of the Hessian at fresh draws from the
-    initialisation. ``permuted``: those of the Hessian at the network's weights, permuted within each
-    parameter tensor. The network itself is left as it is.
+    ``isotropic``: random orthonormal vectors. ``reinitialized``: eigenvectors of the Hessian at fresh draws
+    from the initialization. ``permuted``: eigenvectors of the Hessian at the network's weights, permuted
+    within each parameter tensor. The network itself does not change.
 
     Args:
         model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
         loss: Returns one number from outputs and targets, such as ``torch.nn.functional.cross_entropy``.
         inputs: (n, …) on the model's device.
         targets: (n, …) on the model's device.
-        null_model: Which.
-        count: Leading eigenpairs of each draw, k.
-        draws: How many.
-        generator: CPU generator that everything random is drawn from.
-        initialize: Draws the weights of a network anew, in place, from torch's own generators, which are
-            seeded for it; None calls ``reset_parameters`` of each module that has it, torch's initialisation.
-        chunk_size: Samples that one pass works on; None for all at once.
+        null_model: Name of the null model.
+        count: Number of leading eigenpairs of each draw, k.
+        draws: Number of draws.
+        generator: CPU generator for all random numbers.
+        initialize: Initializes the weights of a network in place, from torch's own generators, which are
+            seeded before the call. None calls ``reset_parameters`` of each module that has it.
+        chunk_size: Number of samples in one pass; None for all at once.
         reduction: Whether the loss is a mean or a sum over the samples, see `eigendrift.hessian_operator`.
 
     Raises:
@@ -101,7 +101,7 @@ def null_draws(
         return NullDraws(nothing, frames, np.ones((draws, count), bool))
     pairs = []
     for changed in _changed(model, null_model, draws, generator, initialize):
-        # On the network itself, because the loss may read its parameters.
+        # The Hessian is taken at the network itself, because the loss may read its parameters.
         with Snapshot(model, values=changed).restored():
             hessian = hessian_operator(model, loss, inputs, targets, chunk_size, reduction=reduction)
         pairs.append(leading_eigenpairs(hessian, count, generator=generator))
@@ -119,7 +119,7 @@ def _changed(
     generator: torch.Generator,
     initialize: Callable[[nn.Module], object] | None,
 ) -> Iterator[nn.Module]:
-    """Return a copy of the network for each draw, with weights as the null model has them."""
+    """Yield a copy of the network with the null model's weights for each draw."""
     if null_model not in ("reinitialized", "permuted"):
         raise ValueError(f"null_model is '{null_model}', expected 'isotropic', 'reinitialized' or 'permuted'")
     sizes = [parameter.numel() for parameter in model.parameters()]

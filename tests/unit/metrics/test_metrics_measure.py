@@ -1,14 +1,20 @@
-"""Measured runs and baselines against plain loops."""
+"""Measured runs and baselines, compared with plain loops."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from metrics_helpers import draws_of, eigenpairs_of, trajectory_of
 
-from eigendrift.metrics.baseline import measure_baseline
 from eigendrift.metrics.draws import draws_for
-from eigendrift.metrics.run import COPIED, measure_preconditioned, measure_run, summarize_run
+from eigendrift.metrics.measure import (
+    COPIED,
+    measure_baseline,
+    measure_preconditioned,
+    measure_run,
+    summarize_run,
+)
 from eigendrift.stores.arrays import BASELINE
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
@@ -17,38 +23,16 @@ CHECKPOINTS, RANKS, PARAMETERS = 5, 3, 12
 SHAPES = [[2, 3], [2], [1, 2], [1], [1]]
 
 
-def orthonormal(records: int, seed: int) -> np.ndarray:
-    normal = np.random.default_rng(seed).normal(size=(records, PARAMETERS, RANKS))
-    return np.linalg.qr(normal)[0].swapaxes(1, 2).astype(np.float32)
-
-
 @pytest.fixture
 def eigenpairs() -> xr.Dataset:
-    converged = np.ones((CHECKPOINTS, RANKS), bool)
-    converged[1, 2] = False
-    return xr.Dataset(
-        {
-            "step": ("checkpoint", 10 * np.arange(CHECKPOINTS)),
-            "gap": (("checkpoint", "rank"), np.random.default_rng(5).random((CHECKPOINTS, RANKS))),
-            "eigenvector": (("checkpoint", "rank", "parameter"), orthonormal(CHECKPOINTS, 0)),
-            "eigenvalue": (("checkpoint", "rank"), np.random.default_rng(1).random((CHECKPOINTS, RANKS))),
-            "converged": (("checkpoint", "rank"), converged),
-        },
-        {"rank": np.arange(1, RANKS + 1)},
-        {"summary": {"shapes": SHAPES}},
-    )
+    pairs = eigenpairs_of(SHAPES, CHECKPOINTS, 0, RANKS)
+    pairs["converged"][1, 2] = False
+    return pairs
 
 
 @pytest.fixture
 def trajectory() -> xr.Dataset:
-    random = np.random.default_rng(2)
-    vectors = {
-        name: (("checkpoint", "parameter"), random.normal(size=(CHECKPOINTS, PARAMETERS)).astype(np.float32))
-        for name in ("weights", "gradient", "update")
-    }
-    scalars = {name: ("checkpoint", random.random(CHECKPOINTS)) for name in COPIED[1:]}
-    step = {"step": ("checkpoint", 10 * np.arange(CHECKPOINTS))}
-    return xr.Dataset(vectors | scalars, step, {"summary": {"diverged_at": None}})
+    return trajectory_of(SHAPES, CHECKPOINTS)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -90,7 +74,7 @@ def test_a_run_is_measured_as_a_plain_loop_does(trajectory: xr.Dataset, eigenpai
         np.testing.assert_array_equal(measured[name], trajectory[name].values)
 
 
-def test_of_a_trajectory_the_checkpoints_with_eigenpairs_are_measured(
+def test_only_checkpoints_with_eigenpairs_are_measured(
     trajectory: xr.Dataset, eigenpairs: xr.Dataset
 ) -> None:
     whole = measure_run(trajectory, eigenpairs)
@@ -105,25 +89,19 @@ def test_of_a_trajectory_the_checkpoints_with_eigenpairs_are_measured(
     assert summary["unconverged"] == 0
 
 
-def test_measuring_leaves_its_input_as_it_was(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
-    before = eigenpairs.copy(deep=True)
-    measure_run(trajectory, eigenpairs)
-    xr.testing.assert_identical(eigenpairs, before)
-
-
-def test_store_accepts_what_was_measured(
+def test_measuring_does_not_change_its_input_and_fits_the_store(
     trajectory: xr.Dataset, eigenpairs: xr.Dataset, tmp_path: Path
 ) -> None:
-    measured = measure_run(trajectory, eigenpairs)
-    write_store(tmp_path / "metrics.zarr", "metrics", measured, {})
+    before = eigenpairs.copy(deep=True)
+    write_store(tmp_path / "metrics.zarr", "metrics", measure_run(trajectory, eigenpairs), {})
+    xr.testing.assert_identical(eigenpairs, before)
     assert open_store(tmp_path / "metrics.zarr", "metrics").sizes["waiting"] == CHECKPOINTS
 
 
 def test_the_preconditioned_hessian_is_measured_as_the_plain_one(
     trajectory: xr.Dataset, eigenpairs: xr.Dataset, tmp_path: Path
 ) -> None:
-    pairs = eigenpairs.assign_coords(step=trajectory["step"])
-    own, plain = measure_preconditioned(pairs), measure_run(trajectory, eigenpairs)
+    own, plain = measure_preconditioned(eigenpairs), measure_run(trajectory, eigenpairs)
     assert {"displacement", "eigenvalue", "inverse_participation_ratio"} < set(own) < set(plain)
     for name, values in own.items():
         np.testing.assert_array_equal(values, plain[name])
@@ -160,20 +138,9 @@ def test_a_diverged_run_is_measured_as_far_as_it_goes(trajectory: xr.Dataset, ei
 
 
 def test_baseline_is_over_every_pair_of_draws() -> None:
-    draws = 4
-    vectors = orthonormal(draws, 3)
-    converged = np.ones((draws, RANKS), bool)
-    converged[3, 0] = False
-    null = xr.Dataset(
-        {
-            "eigenvector": (("draw", "rank", "parameter"), vectors),
-            "eigenvalue": (("draw", "rank"), np.ones((draws, RANKS))),
-            "converged": (("draw", "rank"), converged),
-            "optimizer": ("draw", np.full(draws, -1)),
-        },
-        {"rank": np.arange(1, RANKS + 1), "draw": np.arange(draws)},
-        {"summary": {"shapes": SHAPES}},
-    )
+    null = draws_of(SHAPES, [-1] * 4, 3, RANKS)
+    null["converged"][3, 0] = False
+    vectors, converged = null["eigenvector"].values, null["converged"].values
     before = null.copy(deep=True)
     baseline = measure_baseline(null)
     xr.testing.assert_identical(null, before)
@@ -190,19 +157,10 @@ def test_baseline_is_over_every_pair_of_draws() -> None:
 
 
 def test_draws_of_different_optimizers_are_not_paired() -> None:
-    """They may share their start, and then are not independent."""
-    optimizers = np.array([0, 1, 0, 1, 0])
-    vectors = orthonormal(5, 5)
-    null = xr.Dataset(
-        {
-            "eigenvector": (("draw", "rank", "parameter"), vectors),
-            "eigenvalue": (("draw", "rank"), np.arange(5.0)[:, None] * np.ones(RANKS)),
-            "converged": (("draw", "rank"), np.ones((5, RANKS), bool)),
-            "optimizer": ("draw", optimizers),
-        },
-        {"rank": np.arange(1, RANKS + 1), "draw": np.arange(5)},
-        {"summary": {"shapes": SHAPES}},
-    )
+    """They may share their start, and are then not independent."""
+    null = draws_of(SHAPES, [0, 1, 0, 1, 0], 5, RANKS)
+    null["eigenvalue"][:] = np.arange(5.0)[:, None]
+    vectors = null["eigenvector"].values
     measured = measure_baseline(null)
     pairs = [(0, 2), (0, 4), (1, 3), (2, 4)]
     expected = [[2 - 2 * abs(vectors[a, i] @ vectors[b, i]) for i in range(RANKS)] for a, b in pairs]

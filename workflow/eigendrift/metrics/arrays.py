@@ -1,15 +1,14 @@
-"""Arrays that metrics are of: their axes, and long ones a block of parameters at a time."""
+"""Array helpers of the metrics: axes, scale, blocks of parameters, and logarithms."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
-# Parameters in float64 at a time: a float64 copy of a whole trajectory would not fit into memory.
+# Number of parameters that are converted to float64 at once; a whole trajectory would not fit into memory.
 BLOCK = 2**14
-
-
 # Fourth powers of float64 numbers over- or underflow beyond 2^±255.
 SAFE_EXPONENT = 200
 
@@ -24,10 +23,10 @@ def as_array(values: ArrayLike) -> np.ndarray:
 
 
 def with_axes(values: ArrayLike, *axes: str) -> np.ndarray:
-    """Return values as an array, after a look at its axes.
+    """Return values as an array with the given axes.
 
     Raises:
-        ValueError: If they are more or fewer.
+        ValueError: If the array has more or fewer axes.
     """
     array = as_array(values)
     if array.ndim != len(axes):
@@ -36,9 +35,10 @@ def with_axes(values: ArrayLike, *axes: str) -> np.ndarray:
 
 
 def at_safe_scale(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors (…, parameter) times powers of two, so that fourth powers of entries can be added up.
+    """Return vectors (…, parameter), scaled by powers of two so that sums of fourth powers are finite.
 
-    It is for what does not depend on the length of vectors. Where no entry is beyond 2^±200 nothing changes.
+    This is for metrics that do not depend on the length of vectors. Vectors whose entries are all within
+    2^±200 do not change.
     """
     if vectors.dtype != np.float64 or not vectors.size:
         return vectors
@@ -48,6 +48,12 @@ def at_safe_scale(vectors: np.ndarray) -> np.ndarray:
 
 
 def blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut (…, parameter) along its last axis into float64 blocks."""
+    """Yield float64 blocks of (…, parameter), cut along the last axis."""
     for start in range(0, vectors.shape[-1], BLOCK):
         yield vectors[..., start : start + BLOCK].astype(np.float64)
+
+
+def log10(values: xr.DataArray) -> xr.DataArray:
+    """Return the decimal logarithm of positive values, NaN elsewhere, as for a negative eigenvalue."""
+    logarithms: xr.DataArray = xr.apply_ufunc(np.log10, values.where(values > 0))
+    return logarithms

@@ -1,4 +1,4 @@
-"""Claims that rest on a null model fall with it."""
+"""Claims that use a null model need a valid one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,30 +17,30 @@ HOLDS, LEAVES = ("alike",) * 3, ("outside",) * 3
 def verdict_of(
     before: tuple[str, ...], after: tuple[str, ...], verdict: str = "supported", ranks: int = 1
 ) -> tuple[str, str]:
-    return NullValidity("permuted", before, after).verdict(verdict, "it lies above", ranks)
+    return NullValidity("permuted", before, after).restrict(verdict, "it lies above", ranks)
 
 
 @pytest.mark.parametrize("verdict", ["supported", "contradicted", "undecided", "not measured"])
-def test_a_null_model_that_holds_and_is_left_changes_nothing(verdict: str) -> None:
+def test_a_valid_null_model_does_not_change_a_verdict(verdict: str) -> None:
     assert verdict_of(HOLDS, LEAVES, verdict) == (verdict, "it lies above")
 
 
 @pytest.mark.parametrize("verdict", ["supported", "contradicted"])
-def test_a_null_model_that_untrained_networks_differ_from_decides_nothing(verdict: str) -> None:
+def test_a_null_model_that_differs_from_untrained_networks_decides_nothing(verdict: str) -> None:
     found, reason = verdict_of(("different", "alike"), LEAVES, verdict)
     assert found == "undecided"
     assert reason.startswith("it lies above, but the null model 'permuted' is different from untrained")
 
 
 @pytest.mark.parametrize("after", [("inside",), ("cannot tell",), ()])
-def test_what_is_not_shown_to_leave_the_null_model_supports_nothing(after: tuple[str, ...]) -> None:
+def test_runs_that_may_not_leave_the_null_model_support_nothing(after: tuple[str, ...]) -> None:
     found, reason = verdict_of(HOLDS, after)
     assert found == "undecided"
     assert reason.endswith("not shown to leave the null model 'permuted' (null_departure.csv)")
     assert verdict_of(HOLDS, after, "contradicted")[0] == "contradicted"
 
 
-def test_only_the_ranks_that_the_effect_is_of_count() -> None:
+def test_only_the_ranks_of_the_effect_count() -> None:
     before, after = ("alike", "different"), ("inside", "outside")
     assert verdict_of(before, LEAVES, ranks=1)[0] == "supported"
     assert verdict_of(before, LEAVES, ranks=2)[0] == "undecided"
@@ -59,11 +59,11 @@ def test_few_draws_and_differences_are_noted() -> None:
     assert note.startswith("digits: the null model permuted is different from untrained networks")
 
 
-def test_only_claims_that_hold_runs_against_the_null_model_fall() -> None:
+def test_only_claims_that_use_the_null_model_are_restricted() -> None:
     evidence = evidence_of(as_the_paper_says(), sweeps=True)
     validity = NullValidity("permuted", ("different",), LEAVES)
-    fallen = {dataset: replace(one, validity=validity) for dataset, one in evidence.items()}
-    before, after = (decide_claims(each, SETTINGS) for each in (evidence, fallen))
+    restricted = {dataset: replace(one, null_validity=validity) for dataset, one in evidence.items()}
+    before, after = (decide_claims(each, SETTINGS) for each in (evidence, restricted))
     verdicts = {verdict.claim.name: verdict.outcome.verdict for verdict in after}
     assert verdicts == dict.fromkeys(NAMES, "supported") | {"C3": "undecided", "C4": "undecided"}
     assert [one.outcome.interval for one in after] == [one.outcome.interval for one in before]

@@ -1,6 +1,6 @@
-"""How often intervals of a mean hold it: `python -m eigendrift.claims.coverage`, about two minutes.
+"""How often intervals of a mean contain it: `python -m benchmarks.interval_coverage`, about two minutes.
 
-What it prints stands in the docstring of `eigendrift.claims.statistics`, where the method was chosen by it.
+The docstring of `eigendrift.claims.statistics` shows the output, by which its method was chosen.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,14 +15,14 @@ from eigendrift.claims.statistics import bootstrap_interval
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 SIZES = (4, 5, 6, 8, 10)
-# Effects are means of logarithms: a normal distribution is the friendly case, a skewed one the unfriendly.
+# Effects are means of logarithms. A normal distribution is the favorable case, a skewed one the unfavorable.
 DISTRIBUTIONS: Mapping[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]] = {
     "normal": (lambda random, n: random.normal(size=n), 0.0),
     "exponential": (lambda random, n: random.exponential(size=n), 1.0),
 }
 
 
-def _of_scipy(method: Literal["percentile", "BCa"]) -> Callable[[np.ndarray], tuple[float, float]]:
+def _bootstrap_of_scipy(method: Literal["percentile", "BCa"]) -> Callable[[np.ndarray], tuple[float, float]]:
     def interval(values: np.ndarray) -> tuple[float, float]:
         found = bootstrap(
             (values,),
@@ -48,8 +48,8 @@ def _student(values: np.ndarray) -> tuple[float, float]:
 
 
 METHODS: Mapping[str, Callable[[np.ndarray], tuple[float, float]]] = {
-    "percentile": _of_scipy("percentile"),
-    "BCa": _of_scipy("BCa"),
+    "percentile": _bootstrap_of_scipy("percentile"),
+    "BCa": _bootstrap_of_scipy("BCa"),
     "studentized": _studentized,
     "Student's t": _student,
 }
@@ -61,11 +61,11 @@ def coverage(method: str, distribution: str, n: int, samples: int) -> tuple[floa
     Args:
         method: A name from `METHODS`.
         distribution: A name from `DISTRIBUTIONS`.
-        n: Values in a sample.
-        samples: How many samples; they are the same for all methods.
+        n: Number of values in a sample.
+        samples: Number of samples; they are the same for all methods.
 
     Returns:
-        The share of samples whose interval holds the true mean, and the median width of the intervals.
+        The share of samples whose interval contains the true mean, and the median width of the intervals.
     """
     draw, mean = DISTRIBUTIONS[distribution]
     random = np.random.default_rng(n)

@@ -1,24 +1,16 @@
-"""The paper's claims, and how large each claimed effect is, seed by seed.
+"""The paper's claims, and how the effect that each one states is measured, seed by seed.
 
-In words and formulas, k is the number of leading eigenvectors that statistics are means over. Δ(tw) is the
-displacement over one fixed lag, or as near to it as the checkpoints allow; late is the second half of the
-training.
+In the texts and formulas, k is the number of leading eigenvectors that statistics are averaged over. Δ(tw) is
+the displacement over one fixed lag, or over the nearest lag that the checkpoints allow. "Late" is the second
+half of the training.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from eigendrift.claims.alignment import coincidence, full_batch_departure, full_batch_runs
-from eigendrift.claims.displacement import reorganization, stabilization
-from eigendrift.claims.evidence import Consulted, Estimator, Evidence, main_runs
-from eigendrift.claims.localization import attribution, localization
-from eigendrift.claims.sweeps import (
-    consulted,
-    largest_change,
-    learning_rate_runs,
-    mini_batch_runs,
-    smallest_contrast,
-)
+from eigendrift.claims import effects
+from eigendrift.claims.effects import main_runs, sweep_runs
+from eigendrift.claims.evidence import Estimator, Evidence, RunsByName
 
 LOG_RATIO = "log10 ratio"
 
@@ -33,11 +25,11 @@ class Claim:
         estimator: The effect of one seed, in words.
         formula: The same as a formula.
         unit: Unit of the effect.
-        estimate: Computes it for every seed of a data set.
-        consults: Returns the runs that it rests on.
+        estimate: Computes the effect for every seed of a data set.
+        runs: Returns the runs that the estimate uses.
         uses_lag: Whether the effect depends on the lag.
-        uses_null: Whether the effect is held against the null model.
-        equivalence: Whether the claim is that an effect is small: it must lie below its bound, not above.
+        uses_null: Whether the effect compares runs with the null model.
+        equivalence: Whether the claim is that an effect is small, so that it must lie below its bound.
     """
 
     name: str
@@ -46,7 +38,7 @@ class Claim:
     formula: str
     unit: str
     estimate: Estimator
-    consults: Callable[[Evidence], Consulted]
+    runs: Callable[[Evidence], RunsByName]
     uses_lag: bool = False
     uses_null: bool = False
     equivalence: bool = False
@@ -59,7 +51,7 @@ CLAIMS = (
         "SGD's mean displacement over the first half of waiting times, over that of the second half",
         "log10( mean_{tw early} Δ(tw) / mean_{tw late} Δ(tw) ) of SGD",
         LOG_RATIO,
-        stabilization,
+        effects.stabilization,
         main_runs("sgd"),
         uses_lag=True,
     ),
@@ -69,7 +61,7 @@ CLAIMS = (
         "Adam's displacement over SGD's of the same seed, mean over all waiting times",
         "mean_{tw} log10( Δ_Adam(tw) / Δ_SGD(tw) )",
         LOG_RATIO,
-        reorganization,
+        effects.reorganization,
         main_runs("adam", "sgd"),
         uses_lag=True,
     ),
@@ -80,7 +72,7 @@ CLAIMS = (
         "are dealt out to the seeds so that each has draws of its own",
         "mean_{t late} log10 IPR_Adam(t) − mean_{draws of the seed} log10 IPR_null",
         LOG_RATIO,
-        localization,
+        effects.localization,
         main_runs("adam"),
         uses_null=True,
     ),
@@ -91,7 +83,7 @@ CLAIMS = (
         "the null model differ by",
         "mean_{t late} [ log10 IPR_Adam(t) − log10 IPR_SGD(t) ] / ( √2 sd_{draws} log10 IPR_null )",
         "standard deviations of a null difference",
-        attribution,
+        effects.attribution,
         main_runs("adam", "sgd"),
         uses_null=True,
     ),
@@ -101,7 +93,7 @@ CLAIMS = (
         "how far the alignments of update and gradient lie apart under Adam, minus the same under SGD",
         "m(Adam) − m(SGD), m = mean_{t, i ≤ k} | |⟨u/|u|, v_i⟩| − |⟨g/|g|, v_i⟩| |",
         "cosine",
-        coincidence,
+        effects.coincidence,
         main_runs("adam", "sgd"),
     ),
     Claim(
@@ -112,8 +104,8 @@ CLAIMS = (
         "mean_{optimizers} [ |a(full) − a(b)| − max_{B ≠ b, full} |a(B) − a(b)| ], "
         "a = mean_{t, i ≤ k} |⟨g/|g|, v_i⟩|",
         "cosine",
-        full_batch_departure,
-        consulted(full_batch_runs),
+        effects.full_batch_departure,
+        sweep_runs(effects.full_batch_runs),
     ),
     Claim(
         "C6",
@@ -122,8 +114,8 @@ CLAIMS = (
         "displacement as in C2 and of the late inverse participation ratio",
         "min_{B ≠ full} min( mean_{tw} log10( Δ_Adam / Δ_SGD ), mean_{t late} log10( IPR_Adam / IPR_SGD ) )",
         LOG_RATIO,
-        smallest_contrast,
-        consulted(mini_batch_runs),
+        effects.smallest_contrast,
+        sweep_runs(effects.mini_batch_runs),
         uses_lag=True,
     ),
     Claim(
@@ -133,8 +125,8 @@ CLAIMS = (
         "pairs of their learning rates in the sweep; a claim of equivalence: the effect must lie below",
         "max_{η_Adam, η_SGD} D − min_{η_Adam, η_SGD} D, D = mean_{tw} log10( Δ_Adam(tw) / Δ_SGD(tw) )",
         LOG_RATIO,
-        largest_change,
-        consulted(learning_rate_runs),
+        effects.largest_change,
+        sweep_runs(effects.learning_rate_runs),
         uses_lag=True,
         equivalence=True,
     ),
