@@ -178,6 +178,29 @@ def plugins_for_training(w):
     )
 
 
+def plugins_for_data(w):
+    return plugins_of((Dataset, parts_of(w.dataset)[0]))
+
+
+def plugins_for_null(w):
+    """Return the plug-ins of the network, the null model, and the optimizers of its trainings."""
+    settings = null_settings(config, w.dataset, w.model, w.null)
+    optimizers = [training["optimizer"]["name"] for training in settings["trainings"]]
+    return plugins_of(
+        (Model, kind_of(config["models"][w.model])),
+        (NullModel, settings["null_model"]),
+        *((Optimizer, name) for name in optimizers),
+    )
+
+
+def plugins_for_minimum(w):
+    return plugins_of((Model, kind_of(config["models"][w.model])))
+
+
+def plugins_for_metric(w):
+    return plugins_of((Metric, w.metric))
+
+
 def gpus():
     """Return how many GPUs a job needs: one if the study may use one and this machine has one."""
     wanted = config["device"]
@@ -196,6 +219,34 @@ def run_of(w):
 
 def store_of(run, kind):
     return f"results/{STUDY}/runs/{run.directory}/{kind}.zarr"
+
+
+def ends_of(w):
+    """Return the trajectories of all seeds of one optimizer in the main experiment."""
+    wanted = (w.dataset, w.model, w.optimizer)
+    return [
+        store_of(run, "trajectory")
+        for run in MAIN
+        if (run.dataset, run.model, run.optimizer) == wanted
+    ]
+
+
+def permuted_by(w):
+    """Return the trajectories whose final weights a null model permutes; none for other null models."""
+    model = NULL_MODELS.get(w.null.removeprefix(WIDE))
+    # Null models of untrained networks have a prefix of their own, and read no trajectory.
+    if model is None or not model.needs_ends:
+        return []
+    return [
+        store_of(run, "trajectory")
+        for run in MAIN
+        if (run.dataset, run.model) == (w.dataset, w.model)
+    ]
+
+
+def plugin_stores(metrics):
+    """Return the stores of metrics that plug-ins declare, for all runs of the main experiment."""
+    return [store_of(run, f"plugins/{metric}") for metric in metrics for run in MAIN]
 
 
 def baselines_of(runs, nulls):

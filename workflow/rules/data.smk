@@ -5,10 +5,6 @@ Produces data/<dataset>.zarr and its manifest.
 """
 
 
-def plugins_for_data(w):
-    return plugins_of((Dataset, parts_of(w.dataset)[0]))
-
-
 rule data:
     output:
         store=directory("<results>/data/{dataset}.zarr"),

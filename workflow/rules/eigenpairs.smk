@@ -11,16 +11,16 @@ KEEPS_SOME = STORAGE["ranks"] != "all" or STORAGE["every"] != 1
 WHOLE = "whole/" if KEEPS_SOME else ""
 
 
-def whole_eigenpairs(folder):
-    """Return the temporary outputs with all eigenpairs, if `storage` keeps only some."""
-    if not KEEPS_SOME:
-        return {}
-    return {
+WHOLE_EIGENPAIRS = {
+    folder: {
         "whole": temp(
             directory(f"<results>/runs/{{run}}/{folder}whole/eigenpairs.zarr")
         ),
         "whole_manifest": temp(f"<results>/runs/{{run}}/{folder}whole/eigenpairs.json"),
     }
+    for folder in ("", "wide/", "preconditioned/")
+    if KEEPS_SOME
+}
 
 
 rule eigenpairs:
@@ -32,7 +32,7 @@ rule eigenpairs:
             f"<results>/data/{run_of(w).dataset}.json",
         ],
     output:
-        **whole_eigenpairs(""),
+        **WHOLE_EIGENPAIRS.get("", {}),
         store=directory("<results>/runs/{run}/eigenpairs.zarr"),
         manifest="<results>/runs/{run}/eigenpairs.json",
     log:
@@ -62,7 +62,7 @@ rule eigenpairs:
 
 use rule eigenpairs as wide_eigenpairs with:
     output:
-        **whole_eigenpairs("wide/"),
+        **WHOLE_EIGENPAIRS.get("wide/", {}),
         store=directory("<results>/runs/{run}/wide/eigenpairs.zarr"),
         manifest="<results>/runs/{run}/wide/eigenpairs.json",
     log:
@@ -85,7 +85,7 @@ use rule eigenpairs as wide_eigenpairs with:
 
 use rule eigenpairs as preconditioned_eigenpairs with:
     output:
-        **whole_eigenpairs("preconditioned/"),
+        **WHOLE_EIGENPAIRS.get("preconditioned/", {}),
         store=directory("<results>/runs/{run}/preconditioned/eigenpairs.zarr"),
         manifest="<results>/runs/{run}/preconditioned/eigenpairs.json",
     log:

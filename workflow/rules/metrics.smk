@@ -17,15 +17,6 @@ WHOLE_MANIFEST = {
 }
 
 
-def plugins_for_metric(w):
-    return plugins_of((Metric, w.metric))
-
-
-def plugin_stores(metrics):
-    """Return the stores of metrics that plug-ins declare, for all runs of the main experiment."""
-    return [store_of(run, f"plugins/{metric}") for metric in metrics for run in MAIN]
-
-
 rule metrics:
     input:
         **WHOLE_MANIFEST.get("", {}),

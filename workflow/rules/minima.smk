@@ -5,20 +5,6 @@ Produces minima/<dataset>/<model>/<optimizer>.zarr and its manifest.
 """
 
 
-def ends_of(w):
-    """Return the trajectories of all seeds of one optimizer in the main experiment."""
-    wanted = (w.dataset, w.model, w.optimizer)
-    return [
-        store_of(run, "trajectory")
-        for run in MAIN
-        if (run.dataset, run.model, run.optimizer) == wanted
-    ]
-
-
-def plugins_for_minimum(w):
-    return plugins_of((Model, kind_of(config["models"][w.model])))
-
-
 rule minimum:
     input:
         data=ancient("<results>/data/{dataset}.zarr"),
