@@ -1,6 +1,5 @@
 """Figures 1 to 21 of the smoke study, drawn again: they equal their files, and their legends are complete."""
 
-import importlib
 from collections.abc import Iterator
 from io import StringIO
 from itertools import product
@@ -13,6 +12,7 @@ import pytest
 from figure_checks import check_labels, check_legend
 from smoke_stores import DATASETS, OPTIMIZERS, SEEDS, null_of, run_of, table
 
+from eigendrift.figures.declarations import FIGURES as DECLARED
 from eigendrift.figures.parts import Plotted
 from eigendrift.figures.style import house_style
 
@@ -78,10 +78,9 @@ def stores_of(results: Path, name: str) -> dict[str, list[Path]]:
 @pytest.fixture(params=FIGURES)
 def drawn(request: pytest.FixtureRequest, results: Path) -> Iterator[tuple[str, Plotted]]:
     name = request.param
-    named_otherwise = {"fig05_test_accuracy": "accuracy"}
-    module = importlib.import_module(f"eigendrift.figures.{named_otherwise.get(name, name[6:])}")
+    figure = DECLARED[name]
     with house_style({}):
-        yield name, module.draw(module.read(**stores_of(results, name)), **FIGURES[name])
+        yield name, figure.draw(figure.read(**stores_of(results, name)), **FIGURES[name])
     plt.close("all")
 
 
