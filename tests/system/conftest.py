@@ -1,4 +1,4 @@
-"""Studies that have been run, tiny and smoke, and the report of smoke in a Chromium offline."""
+"""The tiny study, and the report of the smoke study in an offline Chromium."""
 
 import contextlib
 import os
@@ -10,14 +10,14 @@ from tempfile import gettempdir
 import psutil
 import pytest
 import tally
-from clone import copy_repository, replace_by
+from clone import copy_of, copy_repository, replace_by
 from tiny_study import TINY, contents, processes_of
 
 FAILED = pytest.StashKey[bool]()
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
-# Every job writes down which files of the project it had imported, for tests/system/test_no_reruns.py.
+# Every job of the tiny study notes which files of the project it imported, for test_declared_code.py.
 NOTE_IMPORTS = """
 import atexit, logging, os, sys
 
@@ -29,23 +29,23 @@ def note():
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = [os.path.relpath(file) for file in files if file and file.startswith(os.getcwd() + "/workflow/")]
     with open(os.path.join({directory!r}, f"{{script}}-{{os.getpid()}}"), "w") as notes:
-        # By its log a job is told from others of its script.
+        # The log tells jobs of one script apart.
         notes.write("\\n".join([logging.getLogger().handlers[0].stream.name, *own]))
 
 atexit.register(note)
 """
 
 
-# Bytes that copies of the repository and their results take.
+# The bytes that copies of the repository and their results take.
 NEEDED = 2 * 2**30
 
 
 def pytest_sessionstart(session):
-    """On a disk that fills up, every test would fail, and none would say why."""
+    """Refuse to start on a disk that is nearly full, where tests would fail without saying why."""
     if (free := shutil.disk_usage(gettempdir()).free) < NEEDED:
         pytest.exit(
-            f"{gettempdir()} has {free / 2**30:.1f} GiB left, expected at least {NEEDED / 2**30:.0f}; make "
-            "room, or name another place in TMPDIR.",
+            f"{gettempdir()} has {free / 2**30:.1f} GiB left, expected at least {NEEDED / 2**30:.0f}; free "
+            "space, or set TMPDIR to another directory.",
             returncode=1,
         )
 
@@ -57,7 +57,7 @@ def pytest_sessionfinish(session):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    # One that has crashed had nothing to say.
+    # A worker that has crashed has no output.
     output = getattr(node, "workeroutput", {})
     for what, number in output.get("figures", {}).items():
         tally.count(what, number)
@@ -81,7 +81,7 @@ def pytest_runtest_makereport(item):
 
 @pytest.fixture(autouse=True)
 def _no_failure_makes_others_fail(request):
-    """What a test has left undone of the tiny study is put right."""
+    """Restore the tiny study after a test that failed."""
     clone = request.getfixturevalue("tiny") if "tiny" in request.fixturenames else None
     yield
     if clone and request.node.stash[FAILED]:
@@ -94,13 +94,13 @@ def _no_failure_makes_others_fail(request):
 
 
 def as_it_was(clone):
-    """Where the tiny study lies untouched."""
+    """Return the directory of the untouched copy of the tiny study."""
     return clone.path.with_name("as-it-was")
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A copy of the repository in which the tiny study has been run; tests that change it put it back."""
+    """A copy of the repository in which the tiny study is done; tests that change it restore it."""
     directory = tmp_path_factory.mktemp("tiny")
     (directory / "imports").mkdir()
     (directory / "sitecustomize.py").write_text(NOTE_IMPORTS.format(directory=str(directory / "imports")))
@@ -113,23 +113,14 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def undisturbed(tiny):
-    """What came out of the tiny study before anything happened to it, by path."""
+    """The contents of the tiny study's results before any test changed them, by path."""
     return contents(tiny)
 
 
 @pytest.fixture(scope="session")
 def made(tiny):
-    """Which rule makes what of the tiny study, from what."""
+    """Everything that the tiny study makes, by path."""
     return tiny.outputs("reported", study=TINY)
-
-
-@pytest.fixture(scope="session")
-def smoke(tmp_path_factory):
-    """A copy of the repository in which the smoke study has been run, and that stays as it is."""
-    clone = copy_repository(tmp_path_factory.mktemp("smoke"))
-    result = clone.snakemake()
-    assert result.returncode == 0, result.stdout
-    return clone
 
 
 @pytest.fixture(scope="session")
@@ -142,8 +133,8 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def report(chromium, smoke, tmp_path_factory):
-    """Build the report of the smoke study; the tests' own environment stands in for .venv."""
-    clone = shutil.copytree(smoke.path, tmp_path_factory.mktemp("report") / "clone", symlinks=True)
+    """The report of the smoke study, made with the environment of the tests in place of .venv."""
+    clone = copy_of(smoke, tmp_path_factory.mktemp("report") / "clone").path
     result = subprocess.run(
         ["make", "report", "STUDY=smoke", f"VENV={sys.prefix}", "--old-file=venv"],
         cwd=clone,
@@ -159,7 +150,7 @@ def report(chromium, smoke, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser(chromium, report):
-    """A headless Chromium that has opened the report and keeps logs of what it says and asks for."""
+    """A headless Chromium that has opened the report, and logs its messages and requests."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -174,7 +165,7 @@ def browser(chromium, report):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
-    # What still moves cannot be clicked.
+    # A moving element cannot be clicked.
     still = (
         "document.addEventListener('DOMContentLoaded', () => document.head.insertAdjacentHTML('beforeend', "
     )

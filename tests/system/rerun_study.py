@@ -1,19 +1,18 @@
 """The study of the rerun table, with every optimizer, both kinds of networks and a metric of a plug-in.
 
-Nothing of it is computed. Whether Snakemake makes something again depends on names, on what they were made
-from and on which settings, not on what results hold: empty ones do, which `snakemake --touch` takes for made.
+None of it is computed. Snakemake decides from names, inputs and settings whether to make an output again, not
+from its content, so empty outputs suffice, which `snakemake --touch` marks as made.
 """
 
 from pathlib import Path
 from typing import Any
 
 import yaml
-from clone import Clone, Output, copy_repository, read_summary
-from many_snakemakes import run_each
+from clone import Clone, Output, copy_repository
 from tiny_study import TINY
 
 PLUGIN = "examples/entropy.py"
-# What the tiny study, over which it is laid, has not.
+# What this study adds to the tiny study.
 LAID_OVER: dict[str, Any] = {
     "study": "planned",
     "plugins": [PLUGIN],
@@ -55,7 +54,7 @@ def overlay(key: str, value: object) -> dict[str, Any]:
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Lay one configuration over another, as Snakemake does."""
+    """Return one configuration laid over another, as Snakemake does it."""
     both = {
         key: merged(below[key], value)
         for key, value in above.items()
@@ -64,32 +63,23 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return below | above | both
 
 
-def dry_runs(clone: Clone, overlays: list[dict[str, Any]]) -> list[dict[str, Output]]:
-    """Everything that the study makes with something laid over it, and what of it would be made."""
-    files = [
-        written_down(clone, merged(LAID_OVER, content), number) for number, content in enumerate(overlays)
-    ]
-    commands = [["--configfile", TINY, str(file), "--detailed-summary", "reported"] for file in files]
-    found = []
-    for content, (_, text) in zip(overlays, run_each(commands, clone.path, files[0].parent), strict=True):
-        assert "output_file" in text, (content, text)
-        found.append(read_summary(text))
-    return found
+def dry_run(clone: Clone, content: dict[str, Any]) -> dict[str, Output]:
+    """Return everything that the study makes with something laid over it, by path."""
+    study = (TINY, written_down(clone, merged(LAID_OVER, content)))
+    return clone.outputs("reported", study=study)
 
 
-def written_down(clone: Clone, content: dict[str, Any], number: int = 0) -> Path:
-    """Write down what is laid over the tiny study."""
-    file = clone.path / f".dry-runs/{number}.yaml"
-    file.parent.mkdir(exist_ok=True)
+def written_down(clone: Clone, content: dict[str, Any]) -> Path:
+    """Write what is laid over the tiny study to a file, and return its path."""
+    file = clone.path / "laid-over.yaml"
     file.write_text(yaml.safe_dump(content))
     return file
 
 
 def planned(place: Path) -> Clone:
-    """Copy the repository, with empty results that Snakemake takes for made of this study."""
+    """Copy the repository, with empty results that Snakemake regards as made by this study."""
     clone = copy_repository(place)
-    (outputs,) = dry_runs(clone, [{}])
-    for path in map(clone.path.joinpath, outputs):
+    for path in map(clone.path.joinpath, dry_run(clone, {})):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".zarr":
             path.mkdir()

@@ -1,4 +1,4 @@
-"""What `make test-system` prints at its end: figures, such as how many kills were survived, and texts."""
+"""The figures and texts that `make test-all` prints at its end, such as the number of survived kills."""
 
 FIGURES: dict[str, int] = {}
 SHOWN: list[str] = []

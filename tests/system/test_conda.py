@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import tally
 import yaml
-from clone import ROOT, SMOKE, copy_repository
+from clone import ROOT, Clone, copy_repository
 from conda_channel import SITE, Package, linked, python, write_channel
 from conda_stand_in import write_conda
+from tiny_study import TINY
 
 pytestmark = pytest.mark.xdist_group("conda")
 
@@ -38,8 +39,21 @@ ANALYSIS = [
     *("claims_page", "regimes", "configuration", "benchmarks"),
 ]
 EVERYTHING = "reported"
-FIGURE = "results/smoke/figures/fig03_localization.csv"
+# Laid over the tiny study: it needs every script, with as few jobs as possible.
+FEWER = {
+    "experiments": {"main": {"seeds": 1}, **dict.fromkeys(("batch_sizes", "learning_rates"))},
+    "null_models": {"names": ["reinitialized"]},
+    "plugins": ["examples/entropy.py"],
+}
+STUDY = (TINY, "fewer.yaml")
+FIGURE = "results/tiny/figures/fig03_localization.csv"
 RUN_TIMES = "ext09_run_times.csv"
+
+
+def small_study(place: Path) -> Clone:
+    clone = copy_repository(place)
+    (clone.path / STUDY[1]).write_text(yaml.safe_dump(FEWER))
+    return clone
 
 
 def declared():
@@ -53,7 +67,7 @@ def declared():
 def conda(tmp_path_factory):
     """Variables with which Snakemake finds the stand-in and the channel."""
     if find_spec("rattler") is None:
-        pytest.skip("needs py-rattler, which requirements.txt has: make test-system installs it")
+        pytest.skip("needs py-rattler, which requirements.txt has: make test-all installs it")
     folder = tmp_path_factory.mktemp("conda")
     packages = linked(declared())
     torch = next(package for package in packages if package.name == "pytorch")
@@ -70,20 +84,12 @@ def conda(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def deployed(conda, tmp_path_factory):
-    """A small study that needs every script, each rule in its environment, and what their Pythons noted."""
-    clone = copy_repository(tmp_path_factory.mktemp("deployed"))
-    study = yaml.safe_load((clone.path / SMOKE).read_text())
-    experiments = study["experiments"]
-    experiments["main"] |= {"datasets": ["digits"], "seeds": 1}
-    experiments["training_sizes"] |= {"training_samples": [200], "training_lengths": [1]}
-    experiments["training_sizes"]["learning_rate"] = {"sgd": [0.05], "adam": [0.001]}
-    experiments |= dict.fromkeys(["batch_sizes", "learning_rates"])
-    study["plugins"] = ["examples/entropy.py"]
-    (clone.path / SMOKE).write_text(yaml.safe_dump(study))
-    result = clone.snakemake("--sdm=conda", EVERYTHING, **conda)
+    """The small study, each rule in its environment, and what the Pythons of the environments noted."""
+    clone = small_study(tmp_path_factory.mktemp("deployed"))
+    result = clone.snakemake("--sdm=conda", EVERYTHING, study=STUDY, **conda)
     assert result.returncode == 0, result.stdout
     notes = [json.loads(path.read_text()) for path in Path(conda["RECORD_PYTHONS"]).iterdir()]
-    return clone, notes, result.stdout
+    return clone, notes
 
 
 def environments(clone):
@@ -96,7 +102,7 @@ def environments(clone):
 
 
 def test_each_script_runs_in_the_environment_of_its_rule(deployed):
-    clone, notes, _ = deployed
+    clone, notes = deployed
     kinds = environments(clone)
     assert sorted(kinds.values()) == ["analysis", "data", "figures", "torch"]
     ran = {(re.sub(r"^tmp\w+\.", "", note["script"]), kinds[note["prefix"]]) for note in notes}
@@ -108,13 +114,13 @@ def test_each_script_runs_in_the_environment_of_its_rule(deployed):
         *((f"{name}.py", "analysis") for name in ANALYSIS),
         ("figure.py", "figures"),
     }
-    # Every script is among them; the others are modules of theirs.
+    # Every script is among them.
     scripts = {path.name for path in (clone.path / "workflow/scripts").glob("*.py")}
-    assert scripts - {name for name, _ in ran} == {"importclock.py", "joblog.py", "stage.py"}
+    assert scripts == {name for name, _ in ran}
 
 
 def test_scripts_import_from_their_environment_and_the_workflow(deployed):
-    clone, notes, _ = deployed
+    clone, notes = deployed
     any_environment = {MODULES.get(name, name) for name in declared()}
     for note in notes:
         elsewhere = {
@@ -130,14 +136,13 @@ def test_scripts_import_from_their_environment_and_the_workflow(deployed):
 
 def test_results_are_those_of_one_environment_to_the_bit(deployed, tmp_path_factory):
     clone = deployed[0]
-    local = copy_repository(tmp_path_factory.mktemp("one environment"))
-    (local.path / SMOKE).write_text((clone.path / SMOKE).read_text())
-    result = local.snakemake(EVERYTHING)
+    local = small_study(tmp_path_factory.mktemp("local"))
+    result = local.snakemake(EVERYTHING, study=STUDY)
     assert result.returncode == 0, result.stdout
     paths = [
         path
         for ending in ("*.json", "figures/*.csv")
-        for path in local.path.glob(f"results/smoke/**/{ending}")
+        for path in local.path.glob(f"results/tiny/**/{ending}")
         if path.name != RUN_TIMES
     ]
     assert len(paths) > 8
@@ -146,13 +151,13 @@ def test_results_are_those_of_one_environment_to_the_bit(deployed, tmp_path_fact
 
 
 def test_a_second_run_has_nothing_to_do(deployed, conda):
-    result = deployed[0].snakemake("--sdm=conda", "--dry-run", EVERYTHING, **conda)
+    result = deployed[0].plan("--sdm=conda", "--dry-run", EVERYTHING, study=STUDY, **conda)
     assert "Nothing to be done" in result.stdout
 
 
 def create(clone, conda, *arguments, **variables):
     command = ["--sdm=conda", "--conda-create-envs-only", *arguments, FIGURE]
-    return clone.snakemake(*command, **conda, **variables)
+    return clone.snakemake(*command, study=STUDY, **conda, **variables)
 
 
 def builds(clone):
@@ -163,13 +168,13 @@ def builds(clone):
 
 
 def test_a_pin_that_no_channel_meets_is_refused_before_any_job(conda, tmp_path):
-    clone = copy_repository(tmp_path)
+    clone = small_study(tmp_path)
     path = clone.path / "envs/torch.yaml"
     path.write_text(path.read_text().replace("pytorch=2.", "pytorch=1."))
     result = create(clone, conda)
     assert result.returncode == 1
     assert "pytorch" in result.stdout
-    assert not (clone.path / "results/smoke").exists()
+    assert not (clone.path / "results/tiny").exists()
 
 
 def test_a_machine_without_a_gpu_gets_cuda_for_the_nodes_through_the_slurm_profile(conda, tmp_path):
@@ -183,7 +188,7 @@ def test_a_machine_without_a_gpu_gets_cuda_for_the_nodes_through_the_slurm_profi
             {"cuda"},
         ),
     ):
-        clone = copy_repository(tmp_path / name)
+        clone = small_study(tmp_path / name)
         result = create(clone, conda, *arguments)
         assert result.returncode == 0, result.stdout
         assert builds(clone) == expected

@@ -11,16 +11,15 @@ COMMANDS = re.findall(r"^snakemake (--executor .+|--cores .+)$", (ROOT / "docs/s
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[1])
-def test_a_documented_command_plans_the_study(command, monkeypatch):
+def test_a_documented_command_plans_the_study(command):
     executor = command.split()[1] if command.startswith("--executor") else None
     plugins = [f"snakemake-executor-plugin-{executor}"] if executor else []
     if "--default-storage-provider fs" in command:
         plugins.append("snakemake-storage-plugin-fs")
     if missing := [plugin for plugin in plugins if find_spec(plugin.replace("-", "_")) is None]:
         pytest.skip(f"needs {' and '.join(missing)}: pip install {' '.join(missing)}")
-    # Or HTCondor warns that it has no configuration.
-    monkeypatch.setenv("CONDOR_CONFIG", "/dev/null")
-    result = Clone(ROOT).snakemake("--dry-run", *shlex.split(command))
+    # Without this variable HTCondor warns that it has no configuration.
+    result = Clone(ROOT).plan("--dry-run", *shlex.split(command), CONDOR_CONFIG="/dev/null")
     assert result.returncode == 0, result.stdout
     assert re.search(r"^train +\d+$", result.stdout, re.M)
 

@@ -1,7 +1,7 @@
 """Kills in every stage when something is unfinished: the next snakemake finishes, with the same bits.
 
 Moments are drawn from a seed: some by time, the others when a job has kept a record of progress or is writing
-what it makes; a slow disk makes that last. `make faults` makes KILLS of them, `make test-system` a dozen.
+what it makes; a slow disk makes that last. `make faults` makes KILLS of them, `make test-all` a dozen.
 """
 
 import contextlib
@@ -195,10 +195,8 @@ def is_part(name: str, path: str) -> bool:
 
 def finish(clone, outputs: list[str]) -> None:
     """Do what `make figures` does."""
-    cleaned = subprocess.run(
-        [sys.executable, "workflow/unlock.py", str(RESULTS)], cwd=clone.path, capture_output=True, check=False
-    )
-    assert cleaned.returncode == 0, cleaned.stderr.decode()
+    cleaned = clone.clean_up(RESULTS)
+    assert cleaned.returncode == 0, cleaned.stderr
     result = clone.snakemake(*outputs, study=TINY)
     assert result.returncode == 0, result.stdout
 

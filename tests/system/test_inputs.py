@@ -132,7 +132,10 @@ def test_results_that_may_not_be_written(clone):
         subprocess.run(["umount", str(data)], check=True)
     assert (again.returncode, anew.returncode) == (1, 1)
     assert "Write-protected output files for rule data" in again.stdout
-    assert f"{RESULTS}/data/mnist.zarr is to be made, but the directory {data} may not be" in anew.stdout
+    assert (
+        f"{RESULTS}/data/mnist.zarr cannot be created, because the directory {data} is not writable"
+        in anew.stdout
+    )
     assert "Traceback" not in again.stdout + anew.stdout
     assert planned.returncode == 0, planned.stdout
 
@@ -160,12 +163,11 @@ def test_a_second_snakemake_is_refused_while_the_first_is_at_work(clone, tmp_pat
         plain = clone.snakemake("--force", target, study=TINY)
         linked = other.snakemake("--force", target, study=TINY)
         dry = other.snakemake("--dry-run", target, study=TINY)
-        command = [sys.executable, "workflow/unlock.py", str(RESULTS)]
-        make = subprocess.run(command, cwd=clone.path, capture_output=True, text=True, check=False)
+        make = clone.clean_up(RESULTS)
     finally:
         process.resume()
-    refusal = f"Another snakemake is at work on {RESULTS} (process {first.pid} on {platform.node()}, in "
-    refusal += f"{clone.path}); wait for it or end it, and do not unlock.\n"
+    refusal = f"Another snakemake is working on {RESULTS} (process {first.pid} on {platform.node()}, in "
+    refusal += f"{clone.path}); wait until it ends or end it, and do not unlock.\n"
     assert plain.returncode == 1
     assert plain.stdout.index(refusal) < plain.stdout.index("Directory cannot be locked")
     assert linked.returncode == 1

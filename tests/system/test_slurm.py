@@ -1,49 +1,61 @@
-"""The smoke study in a real SLURM, through workflow/profiles/slurm; jobs are cancelled or lose their node."""
+"""A tiny study in a real SLURM, through workflow/profiles/slurm; jobs are cancelled or lose their node."""
 
 import math
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import slurm as cluster
 import tally
 import torch
 import yaml
-from clone import SMOKE, copy_repository
+from clone import Clone, copy_repository
+from tiny_study import RESULTS, TINY
 
 MISSING = cluster.missing_programs()
 pytestmark = [
-    pytest.mark.xdist_group("smoke"),
+    pytest.mark.xdist_group("slurm"),
     pytest.mark.skipif(
         bool(MISSING),
         reason=f"needs SLURM, and there is no {', '.join(MISSING)}: "
         "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge",
     ),
-    pytest.mark.skipif(os.getuid() != 0, reason="needs root, as whom slurmd runs"),
+    pytest.mark.skipif(os.getuid() != 0, reason="needs root, which slurmd runs as"),
 ]
 
-SOLVED = ("train", "eigenpairs", "null_model")
-# Of which many go into one SLURM job, by the rules that they belong to; at most so many.
-GROUPS = {"measured": r"(wide_|preconditioned_)?metrics|baseline", "drawn": "figures"}
-LARGEST = 20
-RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
-NULL = "results/smoke/null/digits/mlp-8/isotropic.json"
+# Laid over the tiny study. A job takes SLURM and Snakemake much longer than it computes, so there are few.
+FEWER = {
+    "experiments": {
+        "main": {"seeds": 1},
+        **dict.fromkeys(("batch_sizes", "learning_rates", "training_sizes")),
+    },
+    "null_models": {"names": ["reinitialized"]},
+}
 # Long enough to be disturbed in the middle.
-LONG = {"steps": 40000, "full_batch_steps": 100, "checkpoints": {"count": 81}}
-# A look at every job's state after two seconds, and what the jobs said is kept.
+LONG = {"training": {"steps": 40000, "checkpoints": {"count": 81}}}
+STUDY = (TINY, "changes.yaml")
+DRAWN = ("fig01_displacement", "fig02_alignment", "fig03_localization", "fig04_training_loss")
+TARGETS = [str(RESULTS / "claims.json"), *(str(RESULTS / f"figures/{name}.csv") for name in DRAWN)]
+RUN = str(RESULTS / "runs/digits/mlp-4/adam/batch64-lr0.001/seed0")
+NULL = str(RESULTS / "null/digits/mlp-4/reinitialized.json")
+SOLVED = ("train", "eigenpairs", "null_model")
+# Groups of which many jobs go into one SLURM job, with the rules that belong to them, and how many jobs.
+GROUPS = {"measured": ("(wide_)?metrics|baseline", 4), "drawn": ("figures", 3)}
+# Snakemake asks for the state of jobs after two seconds, and keeps the output of all jobs.
 PROFILE = [
     "--workflow-profile=workflow/profiles/slurm",
     "--slurm-init-seconds-before-status-checks=2",
     "--slurm-keep-successful-logs",
 ]
-# By docs/scale.md, of studies as small as smoke long jobs, too, go together, those of five runs at a time.
+# As docs/scale.md advises for small studies, long jobs also go together.
 SMALL = [
     "--groups",
-    *(f"{rule}=solved" for rule in (*SOLVED, "wide_eigenpairs", "preconditioned_eigenpairs", "minimum")),
+    *(f"{rule}=solved" for rule in (*SOLVED, "wide_eigenpairs", "minimum")),
     "--group-components",
-    *(f"{group}={LARGEST}" for group in GROUPS),
+    *(f"{group}={largest}" for group, (_, largest) in GROUPS.items()),
     "solved=5",
 ]
 
@@ -58,57 +70,66 @@ def slurm(tmp_path_factory):
         cluster.stop(cluster.Slurm(home))
 
 
-def with_long_training(tmp_path_factory, name):
-    clone = copy_repository(tmp_path_factory.mktemp(name))
-    study = yaml.safe_load((clone.path / SMOKE).read_text())
-    study["training"] |= LONG
-    (clone.path / SMOKE).write_text(yaml.safe_dump(study))
+def copy_with(place: Path, *changes: dict) -> Clone:
+    """Copy the repository, with changes that are laid over the tiny study."""
+    clone = copy_repository(place / "clone")
+    both = {key: value for change in changes for key, value in change.items()}
+    (clone.path / STUDY[1]).write_text(yaml.safe_dump(both))
     return clone
 
 
-def content(clone):
-    """All that says what was computed: figures' numbers, and manifests, which have digests of the stores."""
-    paths = [*clone.path.glob("results/smoke/**/*.json"), *clone.path.glob("results/smoke/figures/*.csv")]
+def content(clone: Clone) -> dict[str, bytes]:
+    """Return what was computed: the numbers of figures, and manifests, which hold digests of the stores."""
+    paths = [*clone.path.glob(f"{RESULTS}/**/*.json"), *clone.path.glob(f"{RESULTS}/figures/*.csv")]
     return {str(path.relative_to(clone.path)): path.read_bytes() for path in paths}
 
 
 @pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """The study run on this machine without SLURM."""
+    clone = copy_with(tmp_path_factory.mktemp("local"), FEWER)
+    result = clone.snakemake(*TARGETS, study=STUDY)
+    assert result.returncode == 0, result.stdout
+    return clone
+
+
+@pytest.fixture(scope="module")
 def submitted(slurm, tmp_path_factory):
-    """The study in SLURM, and what SLURM says of its jobs."""
-    clone = copy_repository(tmp_path_factory.mktemp("submitted"))
+    """The study in SLURM, and what SLURM reports about its jobs."""
+    clone = copy_with(tmp_path_factory.mktemp("submitted"), FEWER)
     before = set(slurm.jobs())
-    result = clone.snakemake(*PROFILE, *SMALL, **slurm.environment)
+    result = clone.snakemake(*PROFILE, *SMALL, "--", *TARGETS, study=STUDY, **slurm.environment)
     assert result.returncode == 0, result.stdout
     jobs = {number: job for number, job in slurm.jobs().items() if number not in before}
     columns = "JobID:8,State:12,TimeUsed:8,MinMemory:12,tres-per-job:16,StdOut:200"
     table = slurm.ask("squeue", "--states=all", f"--Format={columns}").replace(f"{clone.path}/", "")
-    tally.show("\n".join(["What SLURM says of its jobs:", *map(str.rstrip, table.splitlines())]))
+    tally.show("\n".join(["What SLURM reports about its jobs:", *map(str.rstrip, table.splitlines())]))
     return clone, jobs
 
 
 def logs(clone):
-    return {path.relative_to(clone.path): path for path in clone.path.glob("results/smoke/logs/**/*.log")}
+    return {path.relative_to(clone.path): path for path in clone.path.glob(f"{RESULTS}/logs/**/*.log")}
 
 
 def jobs_said(clone):
-    """The numbers of the SLURM jobs in which what has a log ran, by the log."""
+    """Return by log the numbers of the SLURM jobs in which the job with this log ran."""
     return {
         name: re.findall(r"This is SLURM job (\d+)", path.read_text()) for name, path in logs(clone).items()
     }
 
 
-def test_results_are_those_of_this_machine_to_the_bit(submitted, smoke):
-    expected = content(smoke)
+def test_results_are_those_of_this_machine_to_the_bit(submitted, local):
+    expected = content(local)
     assert f"{RUN}/eigenpairs.json" in expected
     assert content(submitted[0]) == expected
 
 
-def test_jobs_run_in_slurm_and_say_so(submitted, smoke):
+def test_jobs_run_in_slurm_and_say_so(submitted, local):
     clone, jobs = submitted
     said = jobs_said(clone)
-    assert set(said) == set(logs(smoke))
+    assert set(said) == set(logs(local))
     assert all(len(numbers) == 1 and numbers[0] in jobs for numbers in said.values()), said
-    # The GPUs are made up.
+    # The GPUs of this SLURM do not exist.
     warned = "This job requested a GPU but does not use it" in log(clone, "train")
     assert warned != torch.cuda.is_available()
     assert {job["JobState"] for job in jobs.values()} == {"COMPLETED"}
@@ -117,24 +138,23 @@ def test_jobs_run_in_slurm_and_say_so(submitted, smoke):
 @pytest.mark.parametrize("group", GROUPS)
 def test_small_jobs_go_together(submitted, group):
     clone, jobs = submitted
+    rules, largest = GROUPS[group]
     together = {number for number, job in jobs.items() if f"/group_{group}_" in job["StdOut"]}
     small = {
-        name: numbers[0]
-        for name, numbers in jobs_said(clone).items()
-        if re.fullmatch(GROUPS[group], name.parts[3])
+        name: numbers[0] for name, numbers in jobs_said(clone).items() if re.fullmatch(rules, name.parts[3])
     }
     assert set(small.values()) == together
-    assert len(together) == math.ceil(len(small) / LARGEST)
+    assert len(together) == math.ceil(len(small) / largest) > 1
     assert {jobs[number]["NumCPUs"] for number in together} == {"1"}
 
 
 @pytest.fixture(scope="module")
 def disturbed(slurm, tmp_path_factory):
-    """A long run of which one job is cancelled in the middle, and another one's node is lost."""
-    clone = with_long_training(tmp_path_factory, "disturbed")
+    """A long run; one of its jobs is cancelled in the middle, and another one loses its node."""
+    clone = copy_with(tmp_path_factory.mktemp("disturbed"), FEWER, LONG)
     targets = [f"{RUN}/eigenpairs.json", NULL]
     process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", *PROFILE, *targets],
+        [sys.executable, "-m", "snakemake", "--configfile", *STUDY, *PROFILE, *targets],
         cwd=clone.path,
         env=os.environ | slurm.environment,
         stdout=subprocess.PIPE,
@@ -165,12 +185,12 @@ def disturbed(slurm, tmp_path_factory):
 
 
 def log(clone, rule):
-    return (clone.path / f"results/smoke/logs/{rule}/{RUN.partition('runs/')[2]}.log").read_text()
+    return (clone.path / RESULTS / f"logs/{rule}/{RUN.partition('runs/')[2]}.log").read_text()
 
 
 def test_jobs_ask_for_what_the_profile_says(disturbed):
     clone, jobs, cancelled, lost, _ = disturbed
-    # The one with which SLURM was tried has no output.
+    # The job that tried SLURM has no output.
     (null,) = (number for number, job in jobs.items() if "/rule_null_model/" in job.get("StdOut", ""))
     profile = yaml.safe_load((clone.path / PROFILE[0].partition("=")[2] / "config.yaml").read_text())
     for rule, number in zip(SOLVED, (cancelled, lost, null), strict=True):
@@ -202,10 +222,10 @@ def test_a_lost_node_loses_no_finished_work(disturbed):
 
 def test_what_was_disturbed_has_the_same_bits(disturbed, tmp_path_factory):
     clone = disturbed[0]
-    local = with_long_training(tmp_path_factory, "undisturbed")
-    result = local.snakemake(f"{RUN}/eigenpairs.json", NULL)
+    undisturbed = copy_with(tmp_path_factory.mktemp("undisturbed"), FEWER, LONG)
+    result = undisturbed.snakemake(f"{RUN}/eigenpairs.json", NULL, study=STUDY)
     assert result.returncode == 0, result.stdout
-    assert content(clone) == content(local)
+    assert content(clone) == content(undisturbed)
     assert not list((clone.path / RUN).glob(".*progress"))
 
 
@@ -214,34 +234,25 @@ def test_what_ends_in_slurm_after_its_snakemake_was_killed_is_made_anew(slurm, s
     target = f"{RUN}/trajectory.json"
 
     def train_for(steps, *arguments):
-        study = yaml.safe_load((clone.path / SMOKE).read_text())
-        study["training"]["steps"] = steps
-        (clone.path / SMOKE).write_text(yaml.safe_dump(study))
-        command = [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", *PROFILE, *arguments, target]
+        (clone.path / STUDY[1]).write_text(yaml.safe_dump({**FEWER, "training": {"steps": steps}}))
+        command = [sys.executable, "-m", "snakemake", "--configfile", *STUDY, *PROFILE, *arguments, target]
         return subprocess.Popen(
             command, cwd=clone.path, env=os.environ | slurm.environment, stdout=subprocess.PIPE, text=True
         )
 
-    def clean_up():
-        command = [sys.executable, "workflow/unlock.py", "results/smoke"]
-        environment = os.environ | slurm.environment
-        return subprocess.run(
-            command, cwd=clone.path, env=environment, capture_output=True, text=True, check=False
-        )
-
     before, known = (clone.path / target).read_text(), set(slurm.jobs())
     slurm.ask("scontrol", "update", "NodeName=node", "State=DRAIN", "Reason=waits")
-    killed = train_for(120)
+    killed = train_for(80)
     cluster.await_that(lambda: set(slurm.jobs()) - known or killed.poll(), "a job in SLURM")
     (number,) = set(slurm.jobs()) - known
     marks = clone.path / ".snakemake/incomplete"
     cluster.await_that(lambda: any(marks.rglob("*")), "its number in Snakemake's records")
     killed.kill()
     killed.communicate()
-    assert f"`scancel {number}`" in clean_up().stderr
+    assert f"`scancel {number}`" in clone.clean_up(RESULTS, **slurm.environment).stderr
     slurm.ask("scontrol", "update", "NodeName=node", "State=RESUME")
     cluster.await_that(lambda: slurm.jobs()[number]["JobState"] == "COMPLETED", "the end of the job")
     assert (clone.path / target).read_text() != before
-    assert f"such as {target}, removed" in clean_up().stderr
-    planned, _ = train_for(60, "--dry-run").communicate()
+    assert f"such as {target}, removed" in clone.clean_up(RESULTS, **slurm.environment).stderr
+    planned, _ = train_for(40, "--dry-run").communicate()
     assert re.search(r"^train +1$", planned, re.M), planned

@@ -1,4 +1,4 @@
-"""The conda environments, held against the lock and against what the scripts of the rules import."""
+"""The conda environments, compared with the lock and with what the scripts of the rules import."""
 
 import ast
 import os
@@ -18,10 +18,8 @@ ENVIRONMENTS = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / 
 # Where conda, PyPI and the import statement call a package by different names.
 ON_PYPI = {"pytorch": "torch"}
 IMPORTED_AS = {"pytorch": "torch", "pyyaml": "yaml", "scikit-learn": "sklearn"}
-# The workflow's own, on the path of every script: scripts and, put there by stage.py, workflow.
-OWN = {path.stem for folder in ("scripts", "") for path in (ROOT / "workflow" / folder).glob("*.py")} | {
-    "eigendrift"
-}
+# The project's own packages.
+OWN = {"eigendrift", "runtime"}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +32,7 @@ def is_type_checking(node):
 
 
 def imported(path):
-    """Yield the packages that a file imports, at the top or within functions; not those for type checkers."""
+    """Yield the packages that a file imports, except those that only type checkers import."""
     tree = ast.parse((ROOT / path).read_text())
     tree.body = [node for node in tree.body if not is_type_checking(node)]
     for node in ast.walk(tree):
@@ -45,7 +43,7 @@ def imported(path):
 
 
 def needed(files):
-    """Return the packages, installed ones alone, that a script and the modules it imports import."""
+    """Return the installed packages that these files import."""
     names = {name for file in files for name in imported(file)}
     return names - OWN - sys.stdlib_module_names
 
@@ -112,5 +110,5 @@ def test_the_package_asks_for_what_the_library_imports_and_nothing_else():
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked_for = {re.split(r"[>=<~]", requirement)[0] for requirement in project["dependencies"]}
-    # Studies alone choose samples, and import this only then.
+    # The library imports scikit-learn only to choose samples, which only studies do.
     assert needed(listed.stdout.split()) == asked_for | {"sklearn"}

@@ -67,6 +67,7 @@ def deployed(tmp_path):
     return directory, run
 
 
+@pytest.mark.slow
 def test_a_deployed_workflow_plans_a_whole_study_and_its_jobs_find_the_library(deployed):
     directory, snakemake = deployed
     planned = snakemake("--dry-run", "--quiet", "rules")

@@ -1,4 +1,4 @@
-"""Code that is edited while snakemake works: jobs fail instead of publishing under the digest of other code."""
+"""Code that is edited during a run: jobs fail instead of publishing under the digest of other code."""
 
 import subprocess
 import sys
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from clone import SMOKE, Clone, copy_repository, rewritten
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("edits")]
 
 RUN = "digits/mlp-8/sgd/batch64-lr0.05/seed0"
 LOG = f"results/smoke/logs/train/{RUN}.log"
@@ -38,7 +40,6 @@ def training(clone: Clone, *targets: str) -> Iterator[subprocess.Popen[str]]:
         yield job
 
 
-@pytest.mark.slow
 def test_a_job_whose_code_is_edited_while_it_works_publishes_nothing(smoke_copy: Clone) -> None:
     script = smoke_copy.path / "workflow/scripts/train.py"
     before = (smoke_copy.path / TRAJECTORY).read_bytes()
@@ -54,7 +55,6 @@ def test_a_job_whose_code_is_edited_while_it_works_publishes_nothing(smoke_copy:
     assert (smoke_copy.path / TRAJECTORY).read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_job_whose_code_was_edited_before_it_starts_fails_and_others_continue(smoke_copy: Clone) -> None:
     module = smoke_copy.path / MODULE
     with training(smoke_copy, METRICS) as job, rewritten(module, with_a_line(module)):

@@ -1,4 +1,4 @@
-"""Kills, divergence and wrong configurations, as a user meets them."""
+"""Kills, locks that killed runs leave, and divergence, as a user meets them."""
 
 import json
 import os
@@ -7,35 +7,28 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from clone import ROOT, Clone, put_back
+from clone import SMOKE, Clone
+from tiny_study import TINY
 
 RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
 
 
-def lengthen(clone):
-    """Make the smoke study long enough to be killed in the middle of each stage."""
-    path = clone.path / "workflow/studies/smoke.yaml"
-    study = yaml.safe_load(path.read_text())
-    study["training"] = {"steps": 4000, "checkpoints": {"count": 41}}
-    path.write_text(yaml.safe_dump(study))
-
-
-def clean_up(clone, study="smoke", status=0):
-    """Do what `make figures` does first, and has to end with a status; return what it says."""
-    command = [sys.executable, "workflow/unlock.py", f"results/{study}"]
-    done = subprocess.run(command, cwd=clone.path, capture_output=True, text=True, check=False)
+def clean_up(clone: Clone, study: str = "smoke", status: int = 0) -> str:
+    """Clean up as `make figures` does first, check the exit status, and return what the script writes."""
+    done = clone.clean_up(f"results/{study}")
     assert done.returncode == status, done.stderr
     return done.stderr
 
 
-def kill_while(clone, target, appears, *, group=True):
-    """Start snakemake in its own process group and kill it, or all of the group, once a file appears."""
+def kill_while(clone: Clone, target: str, appears: str, *, group: bool = True) -> None:
+    """Start Snakemake, and kill it, or its process group with all jobs, once a file appears."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--configfile=workflow/studies/smoke.yaml", target],
+        [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", target],
         cwd=clone.path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -53,85 +46,81 @@ def kill_while(clone, target, appears, *, group=True):
     process.wait()
 
 
-def test_a_killed_study_goes_on_with_the_same_bits(fresh):
+@pytest.mark.slow
+def test_a_killed_study_resumes_with_the_same_bits(fresh: Clone) -> None:
+    """First Snakemake alone is killed, and leaves its job behind; then it is killed with its job."""
     target = f"{RUN}/eigenpairs.json"
-    lengthen(fresh)
+    study = yaml.safe_load((fresh.path / SMOKE).read_text())
+    study["training"] = {"steps": 4000, "checkpoints": {"count": 41}}
+    (fresh.path / SMOKE).write_text(yaml.safe_dump(study))
     undisturbed = fresh.snakemake(target)
     assert undisturbed.returncode == 0, undisturbed.stdout
-    kinds = ("trajectory", "eigenpairs")
-    expected = {kind: (fresh.path / RUN / f"{kind}.json").read_bytes() for kind in kinds}
+    kinds = {"train": "trajectory", "eigenpairs": "eigenpairs"}
+    expected = [(fresh.path / RUN / f"{kind}.json").read_bytes() for kind in kinds.values()]
     assert fresh.snakemake("--delete-all-output", target).returncode == 0
     assert not (fresh.path / RUN / "trajectory.json").exists()
 
-    for appears in (".trajectory-progress/record-00004.npz", ".eigenpairs-progress/record-00003.npz"):
-        kill_while(fresh, target, f"{RUN}/{appears}")
-        assert clean_up(fresh) == "An earlier run was killed: removing its lock.\n"
+    kill_while(fresh, target, f"{RUN}/.trajectory-progress/record-00004.npz", group=False)
+    assert "ending the job that it left running (their progress is kept) and removing" in clean_up(fresh)
+    kill_while(fresh, target, f"{RUN}/.eigenpairs-progress/record-00003.npz")
+    assert clean_up(fresh) == "An earlier run was killed: removing its lock.\n"
     result = fresh.snakemake(target)
     assert result.returncode == 0, result.stdout
-    log = (fresh.path / "results/smoke/logs/eigenpairs" / f"{RUN.split('runs/')[1]}.log").read_text()
-    assert "Resuming from" in log
-    assert {kind: (fresh.path / RUN / f"{kind}.json").read_bytes() for kind in kinds} == expected
+    for rule in kinds:
+        log = fresh.path / f"results/smoke/logs/{rule}" / f"{RUN.split('runs/')[1]}.log"
+        assert "Resuming from" in log.read_text()
+    assert [(fresh.path / RUN / f"{kind}.json").read_bytes() for kind in kinds.values()] == expected
     assert not list((fresh.path / RUN).glob(".*progress"))
 
 
-def test_jobs_that_outlive_their_snakemake_are_ended_and_resumed(fresh):
-    lengthen(fresh)
-    target = f"{RUN}/trajectory.json"
-    kill_while(fresh, target, f"{RUN}/.trajectory-progress/record-00003.npz", group=False)
-    assert "ending the job that it left behind, whose progress is kept, and removing" in clean_up(fresh)
-    result = fresh.snakemake(target)
-    assert result.returncode == 0, result.stdout
-    log = (fresh.path / "results/smoke/logs/train" / f"{RUN.split('runs/')[1]}.log").read_text()
-    assert "Resuming from" in log
-
-
-def test_the_lock_of_a_living_snakemake_is_left_alone(fresh):
+def test_the_lock_of_a_living_snakemake_is_left_alone(fresh: Clone) -> None:
     locks = fresh.path / ".snakemake/locks"
     locks.mkdir(parents=True)
     (locks / "0.input.lock").write_text("results/desk/claims.json\n")
     (locks / "0.output.lock").write_text("results/smoke/claims.json\n")
-    # A stand-in that looks like a snakemake at work here; one that only reads its files does not.
+    # This process looks like Snakemake at work in the directory; the reader of the lock file does not.
     sleeping = fresh.path / "snakemake"
     sleeping.write_text("import time; time.sleep(60)")
     living = subprocess.Popen([sys.executable, "snakemake"], cwd=fresh.path)
     reader = subprocess.Popen(["tail", "-f", ".snakemake/locks/0.output.lock"], cwd=fresh.path)
     try:
         assert clean_up(fresh, status=1) == (
-            f"Another snakemake is at work on results/smoke (process {living.pid}); wait for it or end it, "
-            "and do not unlock.\n"
+            f"Another snakemake is working on results/smoke (process {living.pid}); wait until it ends or "
+            "end it, and do not unlock.\n"
         )
         assert clean_up(fresh, study="desk") == ""
         assert len(list(locks.iterdir())) == 2
-    finally:
         living.kill()
         living.wait()
         sleeping.unlink()
-    try:
         clean_up(fresh)
         assert not list(locks.glob("*"))
         assert reader.poll() is None
     finally:
-        reader.kill()
-        reader.wait()
+        for process in (living, reader):
+            process.kill()
+            process.wait()
 
 
-def test_a_snakemake_that_only_its_lock_tells_of_is_left_alone(fresh, tmp_path):
-    """As on another machine: no process of this one is a snakemake in this directory."""
+def test_a_snakemake_on_another_machine_is_left_alone(fresh: Clone, tmp_path: Path) -> None:
+    """No process of this machine is a Snakemake in this directory; only the lock reports one."""
     locks = fresh.path / ".snakemake/locks"
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text("results/smoke/claims.json\n")
-    code = (
-        f"import time; from pathlib import Path; from atwork import hold; hold(Path({str(fresh.path)!r}) / "
-    )
-    code += "'results/smoke'); print(flush=True); time.sleep(60)"
-    elsewhere = os.environ | {"PYTHONPATH": str(fresh.path / "workflow")}
+    results = str(fresh.path / "results/smoke")
+    code = "import sys, time; from pathlib import Path; from runtime import lock; "
+    code += "lock.acquire(Path(sys.argv[1])); print(flush=True); time.sleep(60)"
     holding = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, env=elsewhere, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, results],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(fresh.path / "workflow")},
+        stdout=subprocess.PIPE,
     )
+    assert holding.stdout
     try:
         holding.stdout.readline()
         who = f"(process {holding.pid} on {platform.node()}, in {tmp_path})"
-        assert clean_up(fresh, status=1).startswith(f"Another snakemake is at work on results/smoke {who}; ")
+        assert clean_up(fresh, status=1).startswith(f"Another snakemake is working on results/smoke {who}; ")
         # Snakemake would remove all locks.
         assert clean_up(fresh, study="desk") == ""
         assert list(locks.iterdir())
@@ -142,48 +131,89 @@ def test_a_snakemake_that_only_its_lock_tells_of_is_left_alone(fresh, tmp_path):
     assert not list(locks.glob("*"))
 
 
-@pytest.mark.xdist_group("smoke")
-def test_a_diverged_run_is_reported_and_the_rest_goes_on(smoke, tmp_path):
-    before = (smoke.path / "config.yaml").read_text()
-    changed = before.replace("learning_rate: 0.05", "learning_rate: 1000.0")
-    assert changed != before
-    with put_back(smoke, tmp_path / "before"):
-        (smoke.path / "config.yaml").write_text(changed)
-        result = smoke.snakemake()
+@pytest.mark.slow
+def test_a_diverged_run_is_reported_and_the_rest_goes_on(fresh: Clone) -> None:
+    changes = fresh.path / "diverging.yaml"
+    sweeps = dict.fromkeys(("batch_sizes", "learning_rates", "training_sizes"))
+    changes.write_text(
+        yaml.safe_dump({"optimizers": {"sgd": {"learning_rate": 1000.0}}, "experiments": sweeps})
+    )
+    results = fresh.path / "results/tiny"
+    figure = results / "figures/fig04_training_loss.csv"
+    targets = [str(path.relative_to(fresh.path)) for path in (results / "claims.json", figure)]
+    result = fresh.snakemake(*targets, study=(TINY, changes))
+    assert result.returncode == 0, result.stdout
+    run = results / "runs/digits/mlp-4/sgd/batch64-lr1000.0/seed0"
+    diverged_at = json.loads((run / "trajectory.json").read_text())["summary"]["diverged_at"]
+    assert 0 < diverged_at < 40
+    claims = json.loads((results / "claims.json").read_text())
+    assert f"digits, sgd: seed 0 diverged at step {diverged_at}" in claims["notes"]
+    c1 = claims["claims"][0]
+    assert c1["verdict"] == "undecided"
+    assert c1["excluded"]["0"] == f"sgd diverged at step {diverged_at}"
+    loss = pd.read_csv(figure).groupby("optimizer")["step"].max()
+    assert loss["sgd"] < diverged_at
+    assert loss["adam"] == 40
+
+
+TRAJECTORY = f"{RUN}/trajectory.json"
+
+
+def leave_lock(clone: Clone) -> None:
+    """Leave the lock that a killed Snakemake leaves."""
+    locks = clone.path / ".snakemake/locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    (locks / "0.output.lock").write_text(f"{TRAJECTORY}\n{RUN}/trajectory.zarr\n")
+
+
+@pytest.mark.slow
+def test_what_jobs_make_after_their_snakemake_was_killed_counts_as_not_made(fresh: Clone) -> None:
+    def start(steps: int) -> tuple[str, Path]:
+        """Start a Snakemake for another job, and return the study."""
+        changes = fresh.path / f"{steps}.yaml"
+        changes.write_text(yaml.safe_dump({"training": {"steps": steps}}))
+        started = fresh.snakemake("--force", "results/smoke/data/digits.json", study=(SMOKE, changes))
+        assert started.returncode == 0, started.stdout
+        return SMOKE, changes
+
+    def finish_job(study: tuple[str, Path]) -> str:
+        """Train as a job in SLURM whose Snakemake was killed; return what the clean-up writes."""
+        cluster = ["--mode=remote", "--cores=1", "--nolock", "--no-hooks", "--force", "--allowed-rules=train"]
+        result = fresh.snakemake(*cluster, TRAJECTORY, study=study)
         assert result.returncode == 0, result.stdout
-        results = smoke.path / "results/smoke"
-        run = results / "runs/digits/mlp-8/sgd/batch64-lr1000.0/seed0"
-        diverged_at = json.loads((run / "trajectory.json").read_text())["summary"]["diverged_at"]
-        assert 0 < diverged_at < 60
-        claims = json.loads((results / "claims.json").read_text())
-        assert f"digits, sgd: seed 0 diverged at step {diverged_at}" in claims["notes"]
-        c1 = claims["claims"][0]
-        assert c1["verdict"] == "undecided"
-        assert c1["excluded"]["0"] == f"sgd diverged at step {diverged_at}"
-        loss = pd.read_csv(results / "figures/fig04_training_loss.csv")
-        assert loss.query("optimizer == 'sgd'")["step"].max() < diverged_at
-        assert loss.query("optimizer == 'adam'")["step"].max() == 60
+        assert not [path for path in (fresh.path / ".snakemake/incomplete").rglob("*") if path.is_file()]
+        leave_lock(fresh)
+        return clean_up(fresh)
+
+    study = start(60)
+    assert finish_job(study).splitlines()[-1] == (
+        f"Deleted 1 file that jobs finished after their snakemake was killed, such as {TRAJECTORY}: there is "
+        "no record of their parameters."
+    )
+    assert fresh.planned(TRAJECTORY, study=study) == {"train": 1}
+    # A file with a record stays. A file that was made again after its record was written does not.
+    assert fresh.snakemake(TRAJECTORY, study=study).returncode == 0
+    leave_lock(fresh)
+    assert "Deleted" not in clean_up(fresh)
+    assert fresh.planned(TRAJECTORY, study=study) == {}
+    assert TRAJECTORY in finish_job(start(30))
+    assert fresh.planned(TRAJECTORY, study=study) == {"train": 1}
 
 
-@pytest.mark.parametrize(
-    ("wrong", "sentence"),
-    [
-        ("study: a\nstudy: b", "/wrong.yaml, key 'study' stands twice in one group; leave one out."),
-        ("experiments: {main: {seeds: 100000000}}", "'experiments.main.seeds' is 100000000, expected"),
-        ("trainin: {steps: 5}", "Config key 'trainin' is not known; did you mean 'training'?"),
-        ("training: {stepps: 5}", "Config key 'training.stepps' is not known; did you mean 'steps'?"),
-        ("training: {steps: -5}", "Config key 'training.steps' is -5, expected an integer of at least 1"),
-        ("training: {steps: many}", "Config key 'training.steps' is \"many\", expected an integer"),
-        ("experiments: {main: {datasets: [cifar10]}}", "mnist5k, digits, mnist, fashion_mnist"),
-        ("experiments: {main: {optimizers: [lion]}}", "'lion'"),
-        ("experiments: {main: null}", "'experiments.main' is null, which leaves an experiment out"),
-    ],
-)
-def test_a_wrong_config_is_refused_with_one_sentence(tmp_path, wrong, sentence):
-    study = tmp_path / "wrong.yaml"
-    study.write_text(wrong)
-    result = Clone(ROOT).snakemake("--dry-run", study=study)
-    assert result.returncode == 1
-    assert sentence in result.stdout
-    assert "Traceback" not in result.stdout
-    assert "Job stats" not in result.stdout
+def test_nothing_is_cleaned_up_while_jobs_are_in_slurm(fresh: Clone, tmp_path: Path) -> None:
+    leave_lock(fresh)
+    mark = "from snakemake.persistence.file import FilePersistence; "
+    mark += f"FilePersistence()._mark_incomplete({TRAJECTORY!r}, '7')"
+    subprocess.run([sys.executable, "-c", mark], cwd=fresh.path, check=True)
+    squeue = tmp_path / "squeue"
+    for answer, status, sentence in (
+        ("echo 70; echo 7", 1, "Jobs of a killed run are still in SLURM: end them with `scancel 7` or wait"),
+        ("echo no answer >&2; exit 1", 1, "still has jobs in SLURM (no answer)"),
+        ("echo 70", 0, "An earlier run was killed: removing its lock."),
+    ):
+        squeue.write_text(f"#!/bin/sh\n{answer}\n")
+        squeue.chmod(0o755)
+        done = fresh.clean_up("results/smoke", PATH=f"{tmp_path}:/usr/bin:/bin")
+        assert sentence in done.stderr
+        assert done.returncode == status
+        assert (fresh.path / ".snakemake/locks").exists() == bool(status)

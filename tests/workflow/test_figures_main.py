@@ -1,56 +1,55 @@
-"""Figures 1 to 7 and 9 of the smoke study, against their numbers computed anew from the stores."""
+"""Figures 1 to 16 of the smoke study, compared with numbers that plain numpy computes from the stores."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import StringIO
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
-from clone import Clone
-from figure_checks import check_labels, check_legend
+from smoke_stores import (
+    DATASETS,
+    OPTIMIZERS,
+    PARAMETERS,
+    SEEDS,
+    STEPS,
+    arrays,
+    eigenvectors,
+    evaluate,
+    ipr,
+    mean_overlap,
+    moved,
+    null_of,
+    quantiles,
+    run_of,
+    samples_of,
+    table,
+    unit,
+)
 
-from eigendrift.figures.declarations import FIGURES as DECLARED
-from eigendrift.figures.parts import Plotted
-from eigendrift.figures.style import house_style
-from eigendrift.metrics.collection import collect
-
-pytestmark = pytest.mark.xdist_group("smoke")
-
-DATASETS = ("digits", "mnist5k")
-PARAMETERS = {"digits": 64 * 8 + 8 + 8 * 10 + 10, "mnist5k": 784 * 8 + 8 + 8 * 10 + 10}
-SETTINGS = {"sgd": "batch64-lr0.05", "adam": "batch64-lr0.001"}
-SEEDS = (0, 1)
-STEPS = (0, 10, 20, 30, 40, 50, 60)
 RANKS = (1, 2, 3)
 WAITING_TIMES = (0, 20, 50)
-# Name and settings.
-FIGURES: dict[str, dict[str, Any]] = {
-    "fig01_displacement": {"dataset": "digits", "waiting_times": 3},
-    "fig02_alignment": {},
-    "fig03_localization": {},
-    "fig04_training_loss": {},
-    "fig05_test_accuracy": {},
-    "fig06_eigenvalues": {},
-    "fig07_convergence": {},
-    "fig09_displacement": {"dataset": "mnist5k", "waiting_times": 3},
-}
-
 Rows = dict[tuple[Any, ...], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run, in float64: eigenvectors and eigenvalues by checkpoint and rank, NaN where not converged."""
+    """One run in float64, NaN where an eigenpair has not converged.
+
+    Attributes:
+        vectors: Unit eigenvectors (checkpoint, rank, parameter).
+        eigenvalues: Eigenvalues (checkpoint, rank).
+        weights: Weights (checkpoint, parameter); so are gradients and updates.
+        losses: Training losses (checkpoint), computed from the weights.
+        accuracy: The share of test samples that the last weights classify correctly.
+    """
 
     vectors: np.ndarray
     eigenvalues: np.ndarray
+    weights: np.ndarray
     gradients: np.ndarray
     updates: np.ndarray
     losses: np.ndarray
@@ -61,78 +60,34 @@ Runs = dict[tuple[str, str, int], Run]
 
 
 @pytest.fixture(scope="module")
-def results(smoke: Clone) -> Path:
-    return smoke.path / "results/smoke"
-
-
-def opened(path: Path) -> xr.Dataset:
-    return xr.open_zarr(path).load()
-
-
-def unit(vectors: np.ndarray, converged: np.ndarray) -> np.ndarray:
-    wide = vectors.astype(np.float64)
-    wide[~converged] = np.nan
-    return wide / np.sqrt((wide**2).sum(-1, keepdims=True))
-
-
-def logits(weights: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """A perceptron with 8 hidden units; its weights stand layer by layer, each matrix before its biases."""
-    inputs = images.reshape(len(images), -1).astype(np.float64)
-    sizes = np.cumsum([8 * inputs.shape[1], 8, 10 * 8, 10])
-    matrix, bias, last_matrix, last_bias = np.split(weights.astype(np.float64), sizes[:-1])
-    hidden = np.maximum(inputs @ matrix.reshape(8, -1).T + bias, 0)
-    return hidden @ last_matrix.reshape(10, 8).T + last_bias
-
-
-def cross_entropy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    shifted = outputs - outputs.max(1, keepdims=True)
-    chosen = shifted[np.arange(len(labels)), labels]
-    return float((np.log(np.exp(shifted).sum(1)) - chosen).mean())
-
-
-@pytest.fixture(scope="module")
 def runs(results: Path) -> Runs:
-    samples = {name: opened(results / f"data/{name}.zarr") for name in DATASETS}
+    samples = {name: [samples_of(results, name, part) for part in ("train", "test")] for name in DATASETS}
 
     def read(dataset: str, optimizer: str, seed: int) -> Run:
-        path = results / f"runs/{dataset}/mlp-8/{optimizer}/{SETTINGS[optimizer]}/seed{seed}"
-        pairs, trajectory = opened(path / "eigenpairs.zarr"), opened(path / "trajectory.zarr")
-        assert tuple(pairs["step"].values) == tuple(trajectory["step"].values) == STEPS
-        converged, weights = pairs["converged"].values, trajectory["weights"].values
-        data = samples[dataset]
-        images, labels = data["train_images"].values, data["train_labels"].values
-        guesses = logits(weights[-1], data["test_images"].values).argmax(1)
+        path = run_of(results, dataset, optimizer, seed)
+        pairs, trajectory = arrays(path / "eigenpairs.zarr"), arrays(path / "trajectory.zarr")
+        assert tuple(pairs["step"]) == tuple(trajectory["step"]) == STEPS
+        weights, (train, test) = trajectory["weights"], samples[dataset]
         return Run(
-            unit(pairs["eigenvector"].values, converged),
-            np.where(converged, pairs["eigenvalue"].values, np.nan),
-            trajectory["gradient"].values.astype(np.float64),
-            trajectory["update"].values.astype(np.float64),
-            np.array([cross_entropy(logits(at, images), labels) for at in weights]),
-            float((guesses == data["test_labels"].values).mean()),
+            eigenvectors(path / "eigenpairs.zarr"),
+            np.where(pairs["converged"], pairs["eigenvalue"], np.nan),
+            *(trajectory[name].astype(float) for name in ("weights", "gradient", "update")),
+            np.array([evaluate(at, *train)[0] for at in weights]),
+            evaluate(weights[-1], *test)[1],
         )
 
-    return {key: read(*key) for key in product(DATASETS, SETTINGS, SEEDS)}
+    return {key: read(*key) for key in product(DATASETS, OPTIMIZERS, SEEDS)}
 
 
 @pytest.fixture(scope="module")
-def leading_draws(results: Path) -> dict[str, np.ndarray]:
-    """The leading eigenvectors of the null model's draws, for each data set (draw, parameter)."""
-
-    def read(dataset: str) -> np.ndarray:
-        draws = opened(results / f"null/{dataset}/mlp-8/reinitialized.zarr")
-        vectors = unit(draws["eigenvector"].values, draws["converged"].values)[:, 0]
-        return vectors[np.isfinite(vectors).all(1)]
-
-    return {dataset: read(dataset) for dataset in DATASETS}
-
-
-def table(results: Path, name: str, quantity: str | None = None) -> pd.DataFrame:
-    content = pd.read_csv(results / f"figures/{name}.csv")
-    return content if quantity is None else content[content["quantity"] == quantity]
+def draws(results: Path) -> dict[str, np.ndarray]:
+    """The converged leading eigenvectors of the null model's draws (draw, parameter), by data set."""
+    vectors = {dataset: eigenvectors(null_of(results, dataset))[:, 0] for dataset in DATASETS}
+    return {dataset: found[np.isfinite(found).all(1)] for dataset, found in vectors.items()}
 
 
 def assert_rows(shown: pd.DataFrame, keys: list[str], expected: Rows, rel: float = 1e-9) -> None:
-    """Compare a table with the rows that it must have, no more and no fewer, whatever their order."""
+    """Check that a table has these rows, no more and no fewer, in any order."""
     found = {tuple(row[key] for key in keys): row for row in shown.to_dict("records")}
     assert len(found) == len(shown)
     assert found.keys() == expected.keys()
@@ -143,47 +98,43 @@ def assert_rows(shown: pd.DataFrame, keys: list[str], expected: Rows, rel: float
 
 def over_seeds(values: list[float]) -> dict[str, float]:
     there = [value for value in values if math.isfinite(value)]
-    return {
-        "mean": sum(there) / len(there),
-        "minimum": min(there),
-        "maximum": max(there),
-        "seeds": len(there),
-    }
+    mean = sum(there) / len(there)
+    return {"mean": mean, "minimum": min(there), "maximum": max(there), "seeds": len(there)}
 
 
-def moved(one: np.ndarray, other: np.ndarray) -> float:
-    return min(float(((other - sign * one) ** 2).sum()) for sign in (1, -1))
+def band_of(values: Any) -> dict[str, float]:
+    return dict(zip(("low", "median", "high"), quantiles(values), strict=True))
 
 
-def quantiles(values: list[float]) -> dict[str, float]:
-    low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
-    return {"low": low, "median": median, "high": high}
+def intervals(value: Callable[[str, int, int, int], float]) -> Rows:
+    """Return means over seeds of a value of optimizer, seed and two checkpoints."""
+    expected: Rows = {}
+    for optimizer, waiting, step in product(OPTIMIZERS, WAITING_TIMES, STEPS):
+        if step > waiting:
+            start, end = STEPS.index(waiting), STEPS.index(step)
+            band = over_seeds([value(optimizer, seed, start, end) for seed in SEEDS])
+            expected[optimizer, waiting, step - waiting] = {key: band[key] for key in ("mean", "seeds")}
+    return expected
+
+
+OVER_TIME = ["optimizer", "waiting_time", "lag"]
 
 
 @pytest.mark.parametrize(
     ("name", "dataset"), [("fig01_displacement", "digits"), ("fig09_displacement", "mnist5k")]
 )
 def test_fig01_and_fig09_show_the_displacement_between_stored_eigenvectors(
-    results: Path, runs: Runs, leading_draws: dict[str, np.ndarray], name: str, dataset: str
+    results: Path, runs: Runs, draws: dict[str, np.ndarray], name: str, dataset: str
 ) -> None:
-    expected: Rows = {}
-    for optimizer, waiting, step in product(SETTINGS, WAITING_TIMES, STEPS):
-        if step > waiting:
-            one, other = STEPS.index(waiting), STEPS.index(step)
-            vectors = [runs[dataset, optimizer, seed].vectors[:, 0] for seed in SEEDS]
-            band = over_seeds([moved(at[one], at[other]) for at in vectors])
-            expected[optimizer, waiting, step - waiting] = {key: band[key] for key in ("mean", "seeds")}
-    assert_rows(table(results, name, "displacement"), ["optimizer", "waiting_time", "lag"], expected)
+    def displacement(optimizer: str, seed: int, start: int, end: int) -> float:
+        vectors = runs[dataset, optimizer, seed].vectors[:, 0]
+        return float(moved(vectors[start], vectors[end]))
 
-    draws = leading_draws[dataset]
-    null = quantiles([moved(one, other) for one, other in combinations(draws, 2)])
-    assert_rows(
-        table(results, name, "baseline"), ["optimizer"], {(optimizer,): null for optimizer in SETTINGS}
-    )
-    half = PARAMETERS[dataset] / 2
-    overlap = math.exp(math.lgamma(half) - math.lgamma(half + 0.5)) / math.sqrt(math.pi)
-    isotropic = {(optimizer,): {"mean": 2 * (1 - overlap)} for optimizer in SETTINGS}
-    assert_rows(table(results, name, "isotropic"), ["optimizer"], isotropic)
+    assert_rows(table(results, name, "displacement"), OVER_TIME, intervals(displacement))
+    null = band_of([moved(one, other) for one, other in combinations(draws[dataset], 2)])
+    isotropic = {"mean": 2 * (1 - mean_overlap(PARAMETERS[dataset]))}
+    for quantity, row in (("baseline", null), ("isotropic", isotropic)):
+        assert_rows(table(results, name, quantity), ["optimizer"], {(key,): row for key in OPTIMIZERS})
 
 
 def test_fig02_shows_every_checkpoint_rank_and_run(results: Path, runs: Runs) -> None:
@@ -205,34 +156,54 @@ def test_fig02_shows_every_checkpoint_rank_and_run(results: Path, runs: Runs) ->
     assert differences[shown["optimizer"] == "adam"].max() > 0.05
 
 
-def bands(runs: Runs, value: Callable[[Run, int, int], float], ranks: tuple[int, ...] = (1,)) -> Rows:
-    """The band over seeds of each data set, optimizer, rank and step."""
+# Figure, quantity, its value in a run by checkpoint and rank, ranks, tolerance. Training computes in float32.
+BANDS: list[tuple[str, str | None, Callable[[Run, int, int], float], tuple[int, ...], float]] = [
+    (
+        "fig03_localization",
+        "inverse_participation_ratio",
+        lambda run, at, rank: float(ipr(run.vectors[at, rank])),
+        (1,),
+        1e-9,
+    ),
+    ("fig04_training_loss", None, lambda run, at, _: run.losses[at], (1,), 1e-5),
+    ("fig06_eigenvalues", None, lambda run, at, rank: run.eigenvalues[at, rank], RANKS, 1e-9),
+    (
+        "fig07_convergence",
+        None,
+        lambda run, at, rank: abs(run.vectors[at, rank] @ run.vectors[-1, rank]),
+        RANKS,
+        1e-9,
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "quantity", "value", "ranks", "rel"), BANDS, ids=[one[0] for one in BANDS])
+def test_bands_over_seeds_are_those_of_the_stores(
+    results: Path,
+    runs: Runs,
+    name: str,
+    quantity: str | None,
+    value: Callable[[Run, int, int], float],
+    ranks: tuple[int, ...],
+    rel: float,
+) -> None:
     expected: Rows = {}
-    for dataset, optimizer, rank, (at, step) in product(DATASETS, SETTINGS, ranks, enumerate(STEPS)):
+    for dataset, optimizer, rank, (at, step) in product(DATASETS, OPTIMIZERS, ranks, enumerate(STEPS)):
         values = [value(runs[dataset, optimizer, seed], at, rank - 1) for seed in SEEDS]
         if any(map(math.isfinite, values)):
             expected[dataset, optimizer, rank, step] = over_seeds(values)
-    return expected
+    shown = table(results, name, quantity)
+    shown = shown if ranks == RANKS else shown.assign(rank=1)
+    assert_rows(shown, ["dataset", "optimizer", "rank", "step"], expected, rel)
 
 
-def test_fig03_shows_the_inverse_participation_ratio_of_stored_eigenvectors(
-    results: Path, runs: Runs, leading_draws: dict[str, np.ndarray]
+def test_fig03_shows_the_null_model_and_isotropic_vectors(
+    results: Path, draws: dict[str, np.ndarray]
 ) -> None:
-    name, quantity = "fig03_localization", "inverse_participation_ratio"
-    expected = bands(runs, lambda run, at, rank: float((run.vectors[at, rank] ** 4).sum()))
-    shown = table(results, name, quantity).assign(rank=1)
-    assert_rows(shown, ["dataset", "optimizer", "rank", "step"], expected)
-    null = {(dataset,): quantiles(list((leading_draws[dataset] ** 4).sum(1))) for dataset in DATASETS}
-    assert_rows(table(results, name, "baseline"), ["dataset"], null)
+    null = {(dataset,): band_of(ipr(draws[dataset])) for dataset in DATASETS}
+    assert_rows(table(results, "fig03_localization", "baseline"), ["dataset"], null)
     isotropic = {(dataset,): {"mean": 3 / (PARAMETERS[dataset] + 2)} for dataset in DATASETS}
-    assert_rows(table(results, name, "isotropic"), ["dataset"], isotropic)
-
-
-def test_fig04_shows_the_loss_of_the_stored_weights(results: Path, runs: Runs) -> None:
-    expected = bands(runs, lambda run, at, _: run.losses[at])
-    shown = table(results, "fig04_training_loss").assign(rank=1)
-    # Training computes in float32.
-    assert_rows(shown, ["dataset", "optimizer", "rank", "step"], expected, rel=1e-5)
+    assert_rows(table(results, "fig03_localization", "isotropic"), ["dataset"], isotropic)
 
 
 def test_fig05_shows_the_accuracy_of_the_last_weights(results: Path, runs: Runs) -> None:
@@ -240,36 +211,99 @@ def test_fig05_shows_the_accuracy_of_the_last_weights(results: Path, runs: Runs)
     assert_rows(table(results, "fig05_test_accuracy"), ["dataset", "optimizer", "seed"], expected)
 
 
-def test_fig06_shows_the_stored_eigenvalues(results: Path, runs: Runs) -> None:
-    expected = bands(runs, lambda run, at, rank: run.eigenvalues[at, rank], RANKS)
-    assert_rows(table(results, "fig06_eigenvalues"), ["dataset", "optimizer", "rank", "step"], expected)
+def test_fig10_is_the_mean_square_movement_of_the_weights(results: Path, runs: Runs) -> None:
+    def movement(optimizer: str, seed: int, start: int, end: int) -> float:
+        weights = runs["digits", optimizer, seed].weights
+        return float(np.mean((weights[end] - weights[start]) ** 2))
+
+    assert_rows(table(results, "fig10_weight_displacement"), OVER_TIME, intervals(movement))
 
 
-def test_fig07_shows_the_overlap_with_the_last_eigenvectors(results: Path, runs: Runs) -> None:
-    expected = bands(runs, lambda run, at, rank: abs(run.vectors[at, rank] @ run.vectors[-1, rank]), RANKS)
-    assert_rows(table(results, "fig07_convergence"), ["dataset", "optimizer", "rank", "step"], expected)
+def test_fig11_is_the_cosine_of_the_weight_change_and_the_eigenvector_before(
+    results: Path, runs: Runs
+) -> None:
+    def cosine(optimizer: str, seed: int, start: int, end: int) -> float:
+        run = runs["digits", optimizer, seed]
+        return float(abs(unit(run.weights[end] - run.weights[start]) @ run.vectors[start, 0]))
+
+    shown = table(results, "fig11_weight_change_alignment")
+    isotropic = shown["quantity"] == "isotropic"
+    assert shown[isotropic]["mean"].tolist() == pytest.approx(2 * [mean_overlap(610)], rel=1e-9)
+    assert_rows(shown[~isotropic], OVER_TIME, intervals(cosine))
 
 
-@pytest.fixture(params=FIGURES)
-def drawn(request: pytest.FixtureRequest, results: Path) -> Iterator[tuple[str, Plotted]]:
-    paths = [
-        results / f"runs/{dataset}/mlp-8/{optimizer}/{SETTINGS[optimizer]}/seed{seed}/metrics.zarr"
-        for dataset, optimizer, seed in product(DATASETS, SETTINGS, SEEDS)
+def test_fig12_is_signed_by_the_gradient(results: Path, runs: Runs) -> None:
+    expected: Rows = {}
+    for optimizer, (at, step), rank in product(OPTIMIZERS, enumerate(STEPS), RANKS):
+        run = runs["digits", optimizer, 0]
+        vector = run.vectors[at, rank - 1]
+        gradient, update = unit(run.gradients[at]) @ vector, unit(run.updates[at]) @ vector
+        expected[optimizer, step, rank] = {
+            "gradient_alignment": abs(gradient),
+            "update_alignment": np.sign(gradient) * update,
+        }
+    shown = table(results, "fig12_raw_alignment")
+    assert_rows(shown, ["optimizer", "step", "rank"], expected)
+    sgd = shown[shown["optimizer"] == "sgd"]
+    np.testing.assert_allclose(sgd["update_alignment"], -sgd["gradient_alignment"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"), [("fig13_alignment_means", "digits"), ("fig14_alignment_means", "mnist5k")]
+)
+def test_fig13_and_fig14_are_means_over_checkpoints(
+    results: Path, runs: Runs, name: str, dataset: str
+) -> None:
+    shown = table(results, name)
+    assert set(shown["dataset"]) == {dataset}
+    isotropic = shown["quantity"] == "isotropic"
+    overlap = mean_overlap(PARAMETERS[dataset])
+    assert shown[isotropic]["mean"].tolist() == pytest.approx(2 * [overlap], rel=1e-9)
+    expected: Rows = {}
+    for optimizer, seed, rank in product(OPTIMIZERS, SEEDS, RANKS):
+        run = runs[dataset, optimizer, seed]
+        for direction, motion in (("gradient", run.gradients), ("update", run.updates)):
+            cosines = np.abs((unit(motion) * run.vectors[:, rank - 1]).sum(1))
+            expected[f"{direction}_alignment", optimizer, seed, rank] = {
+                "mean": float(np.nanmean(cosines)),
+                "checkpoints": np.isfinite(cosines).sum(),
+            }
+    assert_rows(shown[~isotropic], ["quantity", "optimizer", "seed", "rank"], expected)
+
+
+def test_fig15_is_the_sum_of_fourth_powers_of_every_rank(results: Path, draws: dict[str, np.ndarray]) -> None:
+    shown = table(results, "fig15_wide_localization")
+    expected: Rows = {}
+    for optimizer in OPTIMIZERS:
+        ratios = ipr(eigenvectors(run_of(results, "digits", optimizer) / "wide/eigenpairs.zarr"))
+        assert ratios.shape[1] == 5
+        for (checkpoint, index), value in np.ndenumerate(ratios):
+            if np.isfinite(value):
+                expected[optimizer, index + 1, STEPS[::2][checkpoint]] = {"value": value}
+    found = shown[shown["quantity"] == "inverse_participation_ratio"]
+    assert_rows(found, ["optimizer", "rank", "step"], expected)
+    assert shown[shown["quantity"] == "isotropic"]["mean"].tolist() == pytest.approx(2 * [3 / 612])
+    baseline = shown[shown["quantity"] == "baseline"][["low", "median", "high"]].to_numpy()
+    np.testing.assert_allclose(baseline, 2 * [quantiles(ipr(draws["digits"]))])
+
+
+def test_fig16_is_the_last_leading_eigenvector_in_the_networks_shapes(results: Path) -> None:
+    shown = table(results, "fig16_leading_eigenvector")
+    # Layer, units and inputs; the biases follow the weights of their layer.
+    parts = [(1, 8, 64), (1, 8, None), (2, 10, 8), (2, 10, None)]
+    places = [
+        (layer, row, column)
+        for layer, units, inputs in parts
+        for row in range(units)
+        for column in (range(inputs) if inputs else [-1])
     ]
-    baselines = [results / f"null/{dataset}/mlp-8/reinitialized-baseline.zarr" for dataset in DATASETS]
-    with house_style({}):
-        yield request.param, DECLARED[request.param].draw(collect(paths, baselines), **FIGURES[request.param])
-    plt.close("all")
-
-
-def test_axes_are_labelled_and_the_legend_is_complete(drawn: tuple[str, Plotted]) -> None:
-    name, plotted = drawn
-    check_labels(plotted.figure)
-    if name != "fig05_test_accuracy":  # its ticks name the optimizers
-        check_legend(plotted.figure)
-
-
-def test_the_file_is_what_the_module_draws(drawn: tuple[str, Plotted], results: Path) -> None:
-    name, plotted = drawn
-    again = pd.read_csv(StringIO(plotted.table.to_csv(index=False)))
-    pd.testing.assert_frame_equal(again, table(results, name), check_dtype=False)
+    first = None
+    for optimizer in OPTIMIZERS:
+        vector = arrays(run_of(results, "digits", optimizer) / "eigenpairs.zarr")["eigenvector"][-1, 0]
+        vector = vector * np.sign(vector[np.abs(vector).argmax()] if first is None else vector @ first)
+        first = vector if first is None else first
+        rows = shown[shown["optimizer"] == optimizer]
+        assert rows["parameter"].tolist() == list(range(610))
+        np.testing.assert_allclose(rows["value"], vector, rtol=1e-6)
+        columns = rows["column"].fillna(-1).astype(int)
+        assert list(zip(rows["layer"], rows["row"], columns, strict=True)) == places

@@ -1,4 +1,4 @@
-"""Plug-ins from a directory elsewhere, through the smoke study to figures; what their change reruns."""
+"""Plug-ins of every kind from another directory, run as far as figures, and what a change of them reruns."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from clone import ROOT, SMOKE, Clone, copy_repository
+from clone import ROOT, SMOKE, Clone, copy_repository, rewritten
 
 from eigendrift.figures.style import LINES
 from eigendrift.stores.reading import open_store
 
-pytestmark = pytest.mark.xdist_group("plugins")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plugins")]
 
 # Laid over the smoke study.
 OVERLAY = {
@@ -35,7 +35,7 @@ STUDY = (SMOKE, "mine.yaml")
 RUNS = "results/smoke/runs/bars/narrow"
 SIGNS = f"{RUNS}/signs/batch20-lr0.01/seed0"
 FIGURES = [f"results/smoke/figures/{name}.png" for name in ("entropy", "fig03_localization")]
-# Every other script that reads plug-ins.
+# The outputs of all other scripts that read plug-ins.
 FURTHER = ["results/smoke/minima/bars/narrow/signs.json", "results/smoke/null_validation.csv"]
 SHOWN = """
 from eigendrift.extensions import Figure
@@ -57,7 +57,7 @@ EXTENSIONS = [Metric(name="broken", measure=measure, meaning="Nothing.")]
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The smoke study with a plug-in of every kind, run as far as figures, a minimum and the validation."""
+    """The smoke study with a plug-in of every kind, with figures, a minimum and the validation."""
     clone = copy_repository(tmp_path_factory.mktemp("plugins"))
     plugins = tmp_path_factory.mktemp("elsewhere") / "plugins"
     shutil.copytree(ROOT / "examples", plugins)
@@ -71,8 +71,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture
 def plugins(mine: Clone) -> Path:
-    study = yaml.safe_load((mine.path / "mine.yaml").read_text())
-    return Path(study["plugins"][0])
+    return Path(yaml.safe_load((mine.path / "mine.yaml").read_text())["plugins"][0])
 
 
 def test_they_come_out_in_figures(mine: Clone) -> None:
@@ -88,12 +87,12 @@ def test_they_come_out_in_figures(mine: Clone) -> None:
     assert set(shown["optimizer"].dropna()) == {"sgd", "signs"}
 
 
-def test_their_lines_are_those_of_the_whole_study(mine: Clone) -> None:
+def test_an_optimizer_of_a_plugin_has_one_line_in_all_figures(mine: Clone) -> None:
     (color,) = pd.read_csv(mine.path / "results/smoke/figures/train.csv")["color"]
     assert color == LINES[1]["color"]  # SGD has the first one.
 
 
-def test_an_error_in_their_code_is_told_with_its_place(mine: Clone, plugins: Path) -> None:
+def test_an_error_in_their_code_is_reported_with_its_place(mine: Clone, plugins: Path) -> None:
     broken = plugins / "broken.py"
     broken.write_text(BROKEN)
     result = mine.snakemake(f"{SIGNS}/plugins/broken.json", study=STUDY)
@@ -119,52 +118,34 @@ def test_the_optimizer_is_the_plugins_own(mine: Clone) -> None:
         ("flipped.py", "results/smoke/null/bars/narrow/flipped", "/runs/"),
         ("bars.py", "results/smoke/data/bars", ""),
         ("bottleneck.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
-        # Which that one imports.
+        # bottleneck.py imports this one.
         ("_shared.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
     ],
 )
 def test_a_changed_plugin_reruns_what_uses_it(
     mine: Clone, plugins: Path, file: str, first: str, apart: str
 ) -> None:
-    pending = pending_after(mine, plugins / file, "\n# changed\n")
+    with rewritten(plugins / file, (plugins / file).read_text() + "\n# changed\n"):
+        pending = mine.pending(*FIGURES, study=STUDY)
     assert f"{first}.zarr" in pending
     assert "results/smoke/figures/entropy.png" in pending or file == "flipped.py"
     assert not apart or not [path for path in pending if apart in path]
 
 
-def pending_after(mine: Clone, path: Path, added: str) -> set[str]:
-    before = path.read_text()
-    path.write_text(before + added)
-    try:
-        return pending(mine)
-    finally:
-        path.write_text(before)
-
-
-def pending(mine: Clone) -> set[str]:
-    result = mine.snakemake("--detailed-summary", *FIGURES, study=STUDY)
-    assert result.returncode == 0, result.stdout
-    rows = [line.split("\t") for line in result.stdout.splitlines()]
-    return {row[0] for row in rows if row[-1] == "update pending"}
-
-
 def test_nothing_else_reruns_anything(mine: Clone, plugins: Path) -> None:
-    assert pending(mine) == set()
+    assert mine.pending(*FIGURES, study=STUDY) == set()
     (plugins / "signs.py").touch()
-    (plugins / "another.py").write_text(
+    another = plugins / "another.py"
+    another.write_text(
         "from eigendrift.extensions import Optimizer\nEXTENSIONS = [Optimizer(name='another', build=print)]\n"
     )
-    assert pending(mine) == set()
-    (plugins / "another.py").unlink()
+    assert mine.pending(*FIGURES, study=STUDY) == set()
+    another.unlink()
 
 
-def test_what_a_study_names_wrongly_is_refused_before_any_job(mine: Clone) -> None:
-    for change, sentence in (
-        ({"plugins": ["nowhere"]}, "Config key 'plugins' names 'nowhere', which does not exist"),
-        ({"plugins": []}, "'models.narrow.kind' is 'bottleneck', expected one of mlp, cnn"),
-    ):
-        (mine.path / "wrong.yaml").write_text(yaml.safe_dump(OVERLAY | change))
-        result = mine.snakemake("--dry-run", study=(SMOKE, "wrong.yaml"))
-        assert result.returncode == 1
-        assert sentence in result.stdout
-        assert "Traceback" not in result.stdout
+def test_a_network_whose_plugin_is_not_named_is_refused(mine: Clone) -> None:
+    (mine.path / "wrong.yaml").write_text(yaml.safe_dump(OVERLAY | {"plugins": []}))
+    result = mine.plan("--dry-run", study=(SMOKE, "wrong.yaml"))
+    assert result.returncode == 1
+    assert "'models.narrow.kind' is 'bottleneck', expected one of mlp, cnn" in result.stdout
+    assert "Traceback" not in result.stdout

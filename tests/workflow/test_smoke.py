@@ -1,71 +1,83 @@
-"""The smoke study from end to end."""
+"""The smoke study from end to end, with the parts of its report."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from clone import Clone
+from clone import SMOKE, Clone, copy_of
+from figure_checks import check_picture
 from jsonschema import Draft202012Validator
+from smoke_stores import DATASETS, OPTIMIZERS, SEEDS, run_of
 
 from eigendrift.stores.arrays import SCHEMA_VERSION
 
-pytestmark = pytest.mark.xdist_group("smoke")
-
 ENDINGS = ("png", "pdf", "csv")
+# What the report shows besides the figures, and what collects it.
+REPORT_ONLY = {"benchmarks", "claims_page", "configuration", "ext09", "reported"}
 
 
 @pytest.fixture(scope="module")
-def results(smoke: Clone) -> Path:
-    return smoke.path / "results/smoke"
+def made(smoke: Clone) -> dict[str, str]:
+    """The rule of every output of the study and its report."""
+    outputs = smoke.outputs("reported")
+    assert not [path for path, output in outputs.items() if output.pending], "something is left to do"
+    return {path: output.rule for path, output in outputs.items()}
 
 
 @pytest.fixture(scope="module")
-def figures(smoke: Clone) -> list[str]:
-    """Names of the figures of the study, except run times."""
-    outputs = smoke.outputs()
-    made = (path for path, output in outputs.items() if output.rule.startswith(("fig", "ext")))
-    return sorted({Path(path).stem for path in made})
+def figures(made: dict[str, str]) -> list[str]:
+    return sorted({Path(path).stem for path, rule in made.items() if rule.startswith(("fig", "ext"))})
 
 
 def test_figures_are_numbered_as_in_the_paper_and_ours_apart(figures: list[str], results: Path) -> None:
-    numbers = [int(name[3:5]) for name in figures if name.startswith("fig")]
-    assert sorted(numbers) == list(range(1, 22))
-    assert "ext07_claims" in figures
+    assert [int(name[3:5]) for name in figures if name.startswith("fig")] == list(range(1, 22))
+    assert [int(name[3:5]) for name in figures if name.startswith("ext")] == list(range(1, 10))
     files = {f"{name}.{ending}" for name in figures for ending in ENDINGS}
-    of_the_report = {f"ext09_run_times.{ending}" for ending in ENDINGS}
-    assert {path.name for path in (results / "figures").iterdir()} - of_the_report == files
+    assert {path.name for path in (results / "figures").iterdir()} == files
 
 
 def test_figures_are_whole_pictures_with_numbers(figures: list[str], results: Path) -> None:
     for name in figures:
-        pixels = matplotlib.image.imread(results / f"figures/{name}.png")
-        assert min(pixels.shape[:2]) > 300, name
-        assert len(np.unique(pixels[..., :3] @ (1, 10, 100))) > 20, f"{name} has hardly any colours"
-        for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-            assert (edge == 1).all(), f"{name} is cut off at an edge"
-        assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF"), name
+        check_picture(results / "figures", name)
         assert len(pd.read_csv(results / f"figures/{name}.csv")) > 3, name
 
 
-def test_the_text_of_figures_stays_text(figures: list[str], results: Path) -> None:
-    for name in figures:
-        content = (results / f"figures/{name}.pdf").read_bytes()
-        assert b"/FontFile2" in content, f"{name} has no TrueType font"
-        assert b"/Type3" not in content, name
+def test_figures_alone_need_no_part_of_the_report(smoke: Clone) -> None:
+    rules = {output.rule for output in smoke.outputs().values()}
+    assert "fig01" in rules
+    assert not rules & REPORT_ONLY
+    assert {*smoke.planned("--forcerun", "fig04", "--", "reported")} == {
+        "fig04",
+        "benchmarks",
+        "ext09",
+        "reported",
+    }
 
 
-def test_nothing_is_left_to_do(smoke: Clone) -> None:
-    result = smoke.snakemake("--dry-run")
-    assert result.returncode == 0, result.stdout
-    assert "Nothing to be done" in result.stdout
-    assert smoke.pending() == set()
+def test_run_times_are_those_of_all_jobs(made: dict[str, str], results: Path) -> None:
+    jobs = pd.read_csv(results / "benchmarks.csv", keep_default_na=False, na_values=[""])
+    assert set(jobs["rule"]) == set(made.values()) - REPORT_ONLY
+    stores = {"train": "trajectory", "metrics": r"seed\d+/metrics", "null_model": "null/.+"}
+    for rule, store in stores.items():
+        count = sum(bool(re.search(rf"{store}\.json$", path)) for path in made if made[path] == rule)
+        assert (jobs["rule"] == rule).sum() == count > 0
+    assert jobs[["seconds", "start_up_seconds", "cpu_seconds"]].notna().all(axis=None)
+
+
+def test_the_configuration_runs_the_same_study_again_wherever_data_lie(
+    smoke: Clone, results: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_text("data_dir: /home/somebody/data\n")
+    for study in (results / "config.yaml", (SMOKE, elsewhere)):
+        assert smoke.planned("reported", study=study) == {}
 
 
 def test_no_scratch_is_left(results: Path) -> None:
@@ -80,11 +92,10 @@ def test_stores_open_as_they_are(results: Path) -> None:
 
 
 def test_a_run_that_two_experiments_share_is_there_once(results: Path) -> None:
-    """Main and both sweeps have the usual settings; no directory spells them in another way."""
-    usual = {"sgd": "batch64-lr0.05", "adam": "batch64-lr0.001"}
-    for optimizer, settings in usual.items():
-        found = {path.parent.name for path in (results / f"runs/digits/mlp-8/{optimizer}").glob("*/seed1")}
-        assert found == {settings}
+    """The main experiment and both sweeps have the usual settings, which only one directory spells."""
+    for optimizer in OPTIMIZERS:
+        usual = run_of(results, "digits", optimizer, seed=1)
+        assert list(usual.parents[1].glob("*/seed1")) == [usual]
 
 
 def test_null_models_are_validated_and_left(results: Path) -> None:
@@ -93,37 +104,37 @@ def test_null_models_are_validated_and_left(results: Path) -> None:
     departure = pd.read_csv(results / "null_departure.csv")
     for table in (validation, departure):
         assert set(table["null_model"]) == nulls
-        assert set(table["dataset"]) == {"digits", "mnist5k"}
-    # Random directions are nothing like a Hessian's, which 10 draws suffice to see.
+        assert set(table["dataset"]) == set(DATASETS)
+    # Random directions are nothing like a Hessian's, and 10 draws suffice to see it.
     isotropic = validation[validation["null_model"] == "isotropic"]
     assert (isotropic.loc[isotropic["statistic"] == "log10 IPR", "verdict"] == "different").all()
     assert "different" not in set(validation.loc[validation["null_model"] != "isotropic", "verdict"])
     started = departure[(departure["null_model"] == "reinitialized") & (departure["moment"] == "start")]
     assert "outside" not in set(started["verdict"])
-    assert set(departure["optimizer"]) == {"sgd", "adam"}
-    assert set(departure["seed"]) == {0, 1}
+    assert set(departure["optimizer"]) == set(OPTIMIZERS)
+    assert set(departure["seed"]) == set(SEEDS)
 
 
 def test_what_validates_null_models_is_what_training_starts_from(results: Path) -> None:
-    for dataset in ("digits", "mnist5k"):
+    for dataset in DATASETS:
         observed = xr.open_zarr(results / f"null/{dataset}/mlp-8/untrained-observed.zarr")
-        for seed in (0, 1):
-            run = results / f"runs/{dataset}/mlp-8/sgd/batch64-lr0.05/seed{seed}/eigenpairs.zarr"
+        for seed in SEEDS:
+            run = run_of(results, dataset, "sgd", seed) / "eigenpairs.zarr"
             start = xr.open_zarr(run)["eigenvalue"][0]
             np.testing.assert_allclose(observed["eigenvalue"][seed], start, rtol=1e-4)
 
 
-def test_claims_are_decided(results: Path) -> None:
-    """With two seeds, nothing can be; effects are those of the seeds."""
+def test_claims_are_decided(smoke: Clone, results: Path) -> None:
+    """Two seeds decide nothing; effects are the means over seeds."""
     content = json.loads((results / "claims.json").read_text())
-    schema = json.loads((results.parents[1] / "workflow/schemas/claims.schema.json").read_text())
+    schema = json.loads((smoke.path / "workflow/schemas/claims.schema.json").read_text())
     Draft202012Validator(schema).validate(content)
     claims = content["claims"]
     names = ("C1", "C2", "C3", "C4", "C5", "C5b", "C6", "C7")
     decided = [(claim["claim"], claim["dataset"]) for claim in claims]
-    assert decided == [(name, dataset) for dataset in ("digits", "mnist5k") for name in names]
+    assert decided == [(name, dataset) for dataset in DATASETS for name in names]
     for claim in claims:
-        # The sweeps are of one seed, on digits alone.
+        # The sweeps have one seed, on digits only.
         swept = claim["claim"] in ("C5b", "C6", "C7")
         assert claim["n"] == (claim["dataset"] == "digits" if swept else 2)
         assert claim["verdict"] == ("undecided" if claim["n"] else "not measured")
@@ -132,6 +143,9 @@ def test_claims_are_decided(results: Path) -> None:
             assert claim["effect"] == pytest.approx(np.mean(list(claim["seeds"].values())))
             assert claim["reason"] == f"too few seeds for an interval of 95%: {claim['n']}"
     assert list(pd.read_csv(results / "claims.csv")["verdict"]) == [claim["verdict"] for claim in claims]
+
+
+def test_claims_are_decided_with_other_numbers_of_eigenpairs(results: Path) -> None:
     sensitivity = pd.read_csv(results / "claims_sensitivity.csv")
     assert set(sensitivity[sensitivity["ranks"] == 3]["verdict"]) == {"undecided", "not measured"}
     many = sensitivity[sensitivity["ranks"] == 5]
@@ -142,63 +156,61 @@ def test_claims_are_decided(results: Path) -> None:
     elsewhere = many[(many["lag"] == 0.125) | many["claim"].isin(["C5b", "C6", "C7"])]
     assert set(elsewhere["verdict"]) == {"not measured"}
     assert len(elsewhere) + 10 == len(many)
-    # Fewer ranks at the same checkpoints, to compare with, wherever there is something to compare.
+    # Fewer ranks at the same checkpoints are there for comparison wherever there is something to compare.
     compared = sensitivity[sensitivity["checkpoints"] == 4]
     assert compared.groupby("ranks")["effect"].count().tolist() == [10] * 3
 
 
-def test_the_console_ends_with_the_verdicts_if_claims_were_asked_for(smoke: Clone) -> None:
-    decided = smoke.snakemake("--forcerun", "claims")
-    assert decided.returncode == 0, decided.stdout
-    assert len(re.findall(r"^  C\d", decided.stdout, re.M)) == 16
-    for arguments in (["--dry-run"], ["results/smoke/figures/fig04_training_loss.png"]):
-        assert "The paper's claims" not in smoke.snakemake(*arguments).stdout
-
-
-def test_the_same_study_gives_the_same_bytes(smoke: Clone, results: Path) -> None:
-    """One run and one null model are made again, and whatever is made from them."""
+@pytest.mark.slow
+def test_the_same_study_gives_the_same_bytes_and_ends_with_the_verdicts(
+    smoke: Clone, results: Path, tmp_path: Path
+) -> None:
+    """One run and one null model are made again, and everything that is made from them."""
+    clone = copy_of(smoke, tmp_path / "clone")
     run = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
     again = [f"{run}/trajectory.json", "results/smoke/null/digits/mlp-8/reinitialized.json"]
-    names = [*results.rglob("*.json"), *(results / "figures").iterdir(), results / "claims.csv"]
-    before = {name: (name.read_bytes(), name.stat().st_mtime_ns) for name in names}
-    result = smoke.snakemake("--forcerun", *again)
+    result = clone.snakemake("--forcerun", *again)
     assert result.returncode == 0, result.stdout
+    assert len(re.findall(r"^  C\d", result.stdout, re.M)) == 16
+    compared = [*results.rglob("*.json"), *(results / "figures").iterdir(), results / "claims.csv"]
     made = set()
-    for name, (content, time) in before.items():
-        assert name.read_bytes() == content, f"{name.name} differs"
-        if name.stat().st_mtime_ns != time:
-            made.add(name.relative_to(results).as_posix())
-    assert {path.removeprefix("results/smoke/") for path in again} < made
-    assert {"claims.json", "figures/fig01_displacement.png", "figures/fig03_localization.pdf"} < made
+    for path in compared:
+        copy = clone.path / path.relative_to(smoke.path)
+        assert copy.read_bytes() == path.read_bytes(), f"{path.name} differs"
+        if copy.stat().st_mtime_ns != path.stat().st_mtime_ns:
+            made.add(str(path.relative_to(smoke.path)))
+    figures = "results/smoke/figures"
+    assert {*again, "results/smoke/claims.json", f"{figures}/fig01_displacement.png"} < made
+    assert f"{figures}/fig03_localization.pdf" in made
+    # No claims were asked for here.
+    drawn = clone.snakemake("--force", f"{figures}/fig04_training_loss.png")
+    assert drawn.returncode == 0, drawn.stdout
+    assert "The paper's claims" not in drawn.stdout
 
 
-def test_results_are_read_as_the_page_says(smoke):
-    done = subprocess.run(
-        [sys.executable, "docs/read_results.py", "results/smoke"],
-        cwd=smoke.path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    lines = done.stdout.splitlines()
-    runs = list((smoke.path / "results/smoke/runs").glob("*/*/*/*/seed*/metrics.zarr"))
-    assert len(lines) == len(runs) > 0
+def test_a_missing_benchmark_file_runs_no_job_again(smoke_copy: Clone) -> None:
+    next((smoke_copy.path / "results/smoke/benchmarks/train").rglob("*.tsv")).unlink()
+    assert smoke_copy.planned("reported") == {}
+
+
+def printed_by(smoke: Clone, *arguments: str) -> str:
+    command, environment = [sys.executable, *arguments], {**os.environ, "PYTHONPATH": "workflow"}
+    return subprocess.check_output(command, cwd=smoke.path, env=environment, text=True)
+
+
+def test_results_are_read_as_the_page_says(smoke: Clone, results: Path) -> None:
+    lines = printed_by(smoke, "docs/read_results.py", "results/smoke").splitlines()
+    assert len(lines) == len(list(results.glob("runs/*/*/*/*/seed*/metrics.zarr"))) > 0
     numbers = (
         r"after \d+ steps loss [\d.e-]+, λ1 [\d.e-]+, moved by [\d.e-]+, inverse participation ratio [\d.e-]+"
     )
     assert all(re.search(numbers, line) for line in lines)
 
 
-def test_the_live_view_knows_that_all_is_computed(smoke):
-    done = subprocess.run(
-        [sys.executable, "workflow/watch.py", "workflow/studies/smoke.yaml"],
-        cwd=smoke.path,
-        capture_output=True,
-        text=True,
-        check=True,
+def test_the_live_view_knows_that_all_is_computed(smoke: Clone) -> None:
+    shown = " ".join(printed_by(smoke, "-m", "runtime.watch", SMOKE).split())
+    assert shown.startswith(
+        "Study smoke: training, eigenpairs and null models are done; metrics, claims and figures follow "
     )
-    assert done.stdout.startswith(
-        "Study smoke: all trained, solved and drawn; metrics, claims and figures follow\n"
-    )
-    assert "60 of 60  loss " in done.stdout
-    assert re.search(r"eigenpairs +━+ +18 of 18 +18 done", done.stdout)
+    assert "60 of 60 loss " in shown
+    assert re.search(r"eigenpairs ━+ 18 of 18 18 done", shown)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-TINY = "tests/system/tiny.yaml"
+TINY = "tests/tiny.yaml"
 RESULTS = Path("results/tiny")
 # The rules of each stage, as patterns, from the first to the last.
 STAGES = {
