@@ -17,9 +17,9 @@ def product_operations(widths: Sequence[int], samples: int) -> int:
     """Count the floating-point operations of one exact Hessian-vector product of a multilayer perceptron.
 
     A matrix product of n samples with a layer of a × b weights takes 2nab. What does not depend on the vector
-    (activations, slopes, errors) is not counted: it is needed once, not once for each product. The R operator
-    then needs in the first layer V a and R{δ} aᵀ, and in every further layer V a, W R{a}, R{δ} aᵀ, δ R{a}ᵀ,
-    Wᵀ R{δ} and Vᵀ δ, see `eigendrift.eigenpairs.perceptron`. Elementwise operations are not counted.
+    (activations, slopes, errors) is not counted: it is needed once, not once for each product. The R operator then
+    needs in the first layer V a and R{δ} aᵀ, and in every further layer V a, W R{a}, R{δ} aᵀ, δ R{a}ᵀ, Wᵀ R{δ} and Vᵀ
+    δ, see `eigendrift.eigenpairs.perceptron`. Elementwise operations are not counted.
 
     Args:
         widths: Of all layers, from the inputs to the classes.

@@ -63,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         for device in devices:
             together = device == "cuda" or options.quick
-            settings = Settings(
-                device, options.threads, options.repeats, options.budget, options.limit, together
-            )
+            settings = Settings(device, options.threads, options.repeats, options.budget, options.limit, together)
             _measure(plan, settings, Path(folder), output)
     report(f"Written to {output}")
 
@@ -76,9 +74,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=SECTIONS, metavar="SECTION", help=f"some of: {', '.join(SECTIONS)}"
     )
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda"), help="default: the CPU, then the GPU if there is one"
-    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the CPU, then the GPU if there is one")
     parser.add_argument(
         "--threads",
         type=_positive,
@@ -89,9 +85,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--budget", type=float, default=10, help="seconds after which a method is not repeated; default: 10"
     )
-    parser.add_argument(
-        "--limit", type=float, default=100, help="seconds after which a run is stopped; default: 100"
-    )
+    parser.add_argument("--limit", type=float, default=100, help="seconds after which a run is stopped; default: 100")
     parser.add_argument("--output", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
     if options.quick and options.only:

@@ -60,9 +60,7 @@ def compare(checkpoint: Checkpoint, counts: Sequence[int], settings: Settings) -
             results = _measure(workers, count, settings, stopped, rates)
             stopped |= {name: last for name, (*_, last) in results.items() if _is_over(last)}
             solved = [solved_row(checkpoint, method, count, results[method.name]) for method in methods]
-            judged = [
-                _judged(row, results[row.method], judge, reference) if row.repeats else row for row in solved
-            ]
+            judged = [_judged(row, results[row.method], judge, reference) if row.repeats else row for row in solved]
             operations = product_operations(checkpoint.widths, checkpoint.problem.samples)
             rows += with_ratios(judged, operations, median(rates))
     finally:
@@ -71,9 +69,7 @@ def compare(checkpoint: Checkpoint, counts: Sequence[int], settings: Settings) -
     return rows
 
 
-def interleave(
-    names: Sequence[str], solve: Callable[[str], Run | Failure], repeats: int, budget: float
-) -> Results:
+def interleave(names: Sequence[str], solve: Callable[[str], Run | Failure], repeats: int, budget: float) -> Results:
     """Repeat round after round over all methods, so that what disturbs the machine meets all alike.
 
     A method drops out when it fails, or when one more run like its last would exceed its budget of seconds.

@@ -54,9 +54,7 @@ def _eigenthings_lanczos(operator: Any, count: int, steps: int) -> Any:
     from hessian_eigenthings import lanczos
 
     # Beyond 50 steps its default is not to reorthogonalize, which brings copies of eigenvalues.
-    return lanczos(
-        operator, k=count, max_iter=steps, tol=TOLERANCE, reorthogonalize=True, which="LA", seed=SEED
-    )
+    return lanczos(operator, k=count, max_iter=steps, tol=TOLERANCE, reorthogonalize=True, which="LA", seed=SEED)
 
 
 def _from_eigenthings(found: Any, products: int) -> Answer:

@@ -38,11 +38,11 @@ class Verdict:
     Attributes:
         residual: The worst ‖Hv − λv‖ / λ1 of the k pairs as returned, v scaled to length 1.
         missing: How far the answer's span falls short of the leading eigenvalues: the largest of
-            (λi − θi) / λ1, θ the Ritz values of the span. That of a set with a leading pair left out, or with
-            one twice, is about the gap that it leaves; that of inexact ones is below their residual.
+            (λi − θi) / λ1, θ the Ritz values of the span. That of a set with a leading pair left out, or with one
+            twice, is about the gap that it leaves; that of inexact ones is below their residual.
         overlap: Smallest cosine of a principal angle between the answer's span and the reference's.
-        beyond: The largest of (θi − λi) / λ1. A Ritz value is never above the eigenvalue of its rank, so a
-            positive one, beyond rounding, convicts the reference.
+        beyond: The largest of (θi − λi) / λ1. A Ritz value is never above the eigenvalue of its rank, so a positive
+            one, beyond rounding, convicts the reference.
     """
 
     residual: float

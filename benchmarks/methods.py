@@ -1,7 +1,7 @@
 """Ways to the leading eigenpairs behind one shape: ours, and what users would pick instead.
 
-Each is set as a knowledgeable user would set it to reach a residual of 1e-4, with the whole sample as one
-batch. Of PyHessian only the defaults are used: its power iteration stops at a looser result by design.
+Each is set as a knowledgeable user would set it to reach a residual of 1e-4, with the whole sample as one batch. Of
+PyHessian only the defaults are used: its power iteration stops at a looser result by design.
 """
 
 import importlib
@@ -158,9 +158,7 @@ def pyhessian(task: Task) -> Answer:
     # It adds to gradients that are there already, and leaves a graph behind in them.
     task.model.zero_grad()
     with patch.object(library, "hessian_vector_product", counted):
-        found = library.hessian(
-            task.model, cross_entropy, data=(task.inputs, task.targets), cuda=task.inputs.is_cuda
-        )
+        found = library.hessian(task.model, cross_entropy, data=(task.inputs, task.targets), cuda=task.inputs.is_cuda)
         values, vectors = found.eigenvalues(top_n=task.count)
     task.model.zero_grad()
     rows = torch.stack([torch.cat([part.flatten() for part in vector]) for vector in vectors])

@@ -90,9 +90,7 @@ class Checkpoint:
         self, device: torch.device, dtype: torch.dtype = torch.float32
     ) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
         """Return the network in evaluation mode, the inputs and the labels."""
-        inputs, targets = (
-            torch.from_numpy(np.load(self.folder / f"{name}.npy")) for name in ("inputs", "targets")
-        )
+        inputs, targets = (torch.from_numpy(np.load(self.folder / f"{name}.npy")) for name in ("inputs", "targets"))
         model = _network(self.problem.hidden, inputs, self.widths[-1]).to(device, dtype)
         vector_to_parameters(self.trajectory()[-1].to(device, dtype), model.parameters())
         return model.eval(), inputs.to(device, dtype), targets.to(device)

@@ -77,9 +77,7 @@ def _measure(problem: Problem, folder: Path, settings: Settings) -> list[Product
     for (way, block), times in seconds.items():
         each = median(times) / block
         report(f"{checkpoint.network}, {way}, block of {block}: {1e3 * each:.3g} ms for each vector")
-        row = ProductRow(
-            checkpoint.network, problem.samples, way, block, 1e3 * each, bound / each, deviations[way]
-        )
+        row = ProductRow(checkpoint.network, problem.samples, way, block, 1e3 * each, bound / each, deviations[way])
         rows.append(row)
     return rows
 

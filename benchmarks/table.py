@@ -68,11 +68,7 @@ def report_page(rows: list[Row], targets: list[Target], left_out: list[str], mac
         f"Measured on {on}, by `make bench`; README.md says how and what the columns are.",
         "",
         *_aligned(*eigenpairs_table(rows, per_second="gpu" in machine)),
-        *(
-            f"\n{row.problem}, k = {row.k}, {row.method}: {row.note}."
-            for row in rows
-            if row.note and not row.at_least
-        ),
+        *(f"\n{row.problem}, k = {row.k}, {row.method}: {row.note}." for row in rows if row.note and not row.at_least),
     ]
     if targets:
         lines += ["", "Targets, each for ours:", "", *_aligned(*targets_table(targets))]

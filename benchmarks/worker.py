@@ -65,9 +65,7 @@ class Worker:
         """Start the process; it loads and warms up while others do."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, checkpoint, method, device, threads), daemon=True
-        )
+        self._process = context.Process(target=_serve, args=(theirs, checkpoint, method, device, threads), daemon=True)
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
         self._process.start()
         theirs.close()

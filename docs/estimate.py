@@ -2,9 +2,9 @@
 
 `python docs/estimate.py results/paper-reduced workflow/studies/paper.yaml` prints the table of
 docs/paper.md.
-Training is proportional to steps, eigenpairs to checkpoints, metrics to pairs of checkpoints, null models to
-draws, and to steps as well where each draw is a training; all else, and starting a job, is as long as it was.
-It holds for the kind of processor that the jobs ran on.
+Training is proportional to steps, eigenpairs to checkpoints, metrics to pairs of checkpoints, null models to draws, and
+to steps as well where each draw is a training; all else, and starting a job, is as long as it was. It holds for the
+kind of processor that the jobs ran on.
 """
 
 import re

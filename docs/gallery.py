@@ -1,7 +1,7 @@
 """Write docs/gallery.md from the figures of a report, and the table of figures in docs/figures.md.
 
-`make gallery` builds the report of `desk` and runs this script on it. Without a report, only the table is
-written, from the declarations of figures.
+`make gallery` builds the report of `desk` and runs this script on it. Without a report, only the table is written, from
+the declarations of figures.
 """
 
 import base64
@@ -29,9 +29,7 @@ COLOURS = 128
 
 TABLE_START = "<!-- figures: written by docs/gallery.py -->\n\n"
 TABLE_END = "\n<!-- end of figures -->\n"
-HEADS = (
-    "| figure | what it shows | category | runs | reads | drawn by |\n| --- | --- | --- | --- | --- | --- |\n"
-)
+HEADS = "| figure | what it shows | category | runs | reads | drawn by |\n| --- | --- | --- | --- | --- | --- |\n"
 INTRODUCTION = """\
 # Gallery
 

@@ -1,7 +1,6 @@
 """The graph of rules with all figures as one node: `make rulegraph` draws it as docs/rulegraph.svg.
 
-`snakemake --rulegraph dot | python docs/rulegraph.py | dot -Tsvg` does the same. Edges that others imply are
-left out.
+`snakemake --rulegraph dot | python docs/rulegraph.py | dot -Tsvg` does the same. Edges that others imply are left out.
 """
 
 import re

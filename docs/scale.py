@@ -1,8 +1,8 @@
 """What studies take, for docs/scale.md: jobs, core hours, bytes on disk.
 
 `python docs/scale.py results/desk results/paper-reduced` prints it. The row of desk is measured: from its
-benchmarks.csv, which `make report` writes, and from its files. Of paper, and of ten times its seeds,
-docs/estimate.py computes the core hours from paper-reduced. Jobs are those of a dry run.
+benchmarks.csv, which `make report` writes, and from its files. Of paper, and of ten times its seeds, docs/estimate.py
+computes the core hours from paper-reduced. Jobs are those of a dry run.
 """
 
 import re
@@ -93,9 +93,7 @@ def _bytes_of_nulls(config: Mapping[str, Any]) -> int:
 def _parameters(config: Mapping[str, Any], dataset: str, model: str) -> int:
     parameters = parameters_on(config, model, DATASETS[parts_of(dataset)[0]])
     if parameters is None:
-        sys.exit(
-            f"The kind of the network '{model}' does not tell its parameters, so its bytes are not known."
-        )
+        sys.exit(f"The kind of the network '{model}' does not tell its parameters, so its bytes are not known.")
     return parameters
 
 

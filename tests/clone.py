@@ -19,8 +19,8 @@ SMOKE = "workflow/studies/smoke.yaml"
 Study = str | Path | tuple[str | Path, ...]
 # Seconds after which a run of Snakemake counts as hanging. The longest run, in SLURM, takes half as long.
 HANGS = 2100
-# Importing Snakemake takes longer than planning a small study. This process imports Snakemake once, and forks
-# for every command line that it reads.
+# Importing Snakemake takes longer than planning a small study. This process imports Snakemake once, and forks for every
+# command line that it reads.
 FORKS = """
 import json, os, sys, traceback
 import docutils.core, jinja2, jsonschema, numpy, requests, smart_open
@@ -79,9 +79,7 @@ class Clone:
 
     path: Path
 
-    def snakemake(
-        self, *arguments: str, study: Study = SMOKE, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, study: Study = SMOKE, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake as a user would start it; stdout of the result also holds stderr."""
         command = [sys.executable, "-m", "snakemake", *_with_study(study, arguments)]
         # A pipe would stay open for processes that outlive Snakemake; a file does not.
@@ -171,9 +169,7 @@ def _with_study(study: Study, arguments: tuple[str, ...]) -> list[str]:
 @functools.cache
 def _forks() -> subprocess.Popen[str]:
     """Return the process that forks for `Clone.plan`; it ends when the tests close its stdin by ending."""
-    return subprocess.Popen(
-        [sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def read_summary(text: str) -> dict[str, Output]:

@@ -11,8 +11,7 @@ from clone import Clone, copy_of, copy_repository
 
 # More threads than cores wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Shells start background processes with interrupts ignored, which every process that a test starts would
-# inherit.
+# Shells start background processes with interrupts ignored, which every process that a test starts would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

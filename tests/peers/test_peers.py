@@ -117,10 +117,6 @@ def test_hessian_eigenthings(problem, ours):
     theirs = eigenthings.HessianOperator(
         model, [(inputs, targets)], lambda network, batch: cross_entropy(network(batch[0]), batch[1])
     )
-    found = eigenthings.lanczos(
-        theirs, k=COUNT, which="LA", max_iter=200, tol=1e-12, reorthogonalize=True, seed=0
-    )
+    found = eigenthings.lanczos(theirs, k=COUNT, which="LA", max_iter=200, tol=1e-12, reorthogonalize=True, seed=0)
     order = torch.argsort(found.eigenvalues, descending=True)
-    assert_same_pairs(
-        ours[1], found.eigenvalues[order].double().numpy(), found.eigenvectors[order].double().numpy()
-    )
+    assert_same_pairs(ours[1], found.eigenvalues[order].double().numpy(), found.eigenvectors[order].double().numpy())

@@ -1,8 +1,8 @@
 """Problems from the tests of other libraries, rewritten here: models, losses, and unequal batches.
 
-The problems are those of curvlinops (`test/cases.py`) and hessian-eigenthings
-(`tests/test_analytic_hessian.py`), and tiny random transformers. Each is compared with a reference at several
-chunk sizes, and with the products of these libraries if they are installed. The reference is never
+The problems are those of curvlinops (`test/cases.py`) and hessian-eigenthings (`tests/test_analytic_hessian.py`), and
+tiny random transformers. Each is compared with a reference at several chunk sizes, and with the products of these
+libraries if they are installed. The reference is never
 ``torch.func.hessian``: in torch 2.14.1, it is wrong for LayerNorm, off by 0.28 and not symmetric.
 """
 
@@ -144,9 +144,7 @@ def test_products_are_differences_of_the_gradient(name: str) -> None:
     vector = torch.randn(size, dtype=DOUBLE, generator=torch.Generator().manual_seed(2))
     expected = by_differences(model, problem.loss, (inputs, targets), vector)
     for chunk_size in CHUNK_SIZES:
-        operator = hessian_operator(
-            model, problem.loss, inputs, targets, chunk_size, reduction=problem.reduction
-        )
+        operator = hessian_operator(model, problem.loss, inputs, targets, chunk_size, reduction=problem.reduction)
         torch.testing.assert_close(operator @ vector, expected, rtol=1e-6, atol=1e-8 * float(expected.norm()))
 
 
@@ -236,18 +234,14 @@ def transformer(name: str) -> nn.Module:
     torch.manual_seed(0)
     if name == "gpt2":
         model = transformers.GPT2LMHeadModel(
-            transformers.GPT2Config(
-                vocab_size=VOCABULARY, n_positions=LENGTH, n_embd=4, n_layer=1, n_head=2, n_inner=4
-            )
+            transformers.GPT2Config(vocab_size=VOCABULARY, n_positions=LENGTH, n_embd=4, n_layer=1, n_head=2, n_inner=4)
         )
     elif name == "llama":
         model = transformers.LlamaForCausalLM(
             transformers.LlamaConfig(**shape, intermediate_size=4, num_key_value_heads=1)
         )
     else:
-        config = transformers.BertConfig(
-            **shape, intermediate_size=4, max_position_embeddings=LENGTH, num_labels=3
-        )
+        config = transformers.BertConfig(**shape, intermediate_size=4, max_position_embeddings=LENGTH, num_labels=3)
         model = transformers.BertForSequenceClassification(config)
     # With the initial weights, outputs hardly depend on inputs.
     for parameter in model.parameters():

@@ -1,7 +1,7 @@
 """A conda channel of small packages on this machine: what is installed here, as links, under conda's names.
 
-A package holds links to the modules of the distribution that stands in for it, and depends on what that does.
-So an environment made of them imports what it declares, really runs, and lacks the rest.
+A package holds links to the modules of the distribution that stands in for it, and depends on what that does. So an
+environment made of them imports what it declares, really runs, and lacks the rest.
 """
 
 import hashlib
@@ -119,10 +119,7 @@ def _write_package(folder: Path, package: Package) -> tuple[str, dict[str, objec
     listed = [
         {"_path": path, "path_type": "hardlink", "sha256": _sha256(text.encode()), "size_in_bytes": len(text)}
         for path, text in package.files.items()
-    ] + [
-        {"_path": path, "path_type": "softlink", "sha256": _sha256(b""), "size_in_bytes": 0}
-        for path in package.links
-    ]
+    ] + [{"_path": path, "path_type": "softlink", "sha256": _sha256(b""), "size_in_bytes": 0} for path in package.links]
     about = {
         "info/index.json": json.dumps(package.record),
         "info/paths.json": json.dumps({"paths": listed, "paths_version": 1}),

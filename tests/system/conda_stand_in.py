@@ -1,7 +1,7 @@
 """Stands in for conda, which test machines cannot get: the calls that Snakemake makes, and no others.
 
-It solves and links with rattler, the library behind pixi, from channels below CONDA_CHANNEL_ALIAS.
-`write_conda(base)` puts it where Snakemake finds it, as `base/bin/conda` with `base/bin/activate`.
+It solves and links with rattler, the library behind pixi, from channels below CONDA_CHANNEL_ALIAS. `write_conda(base)`
+puts it where Snakemake finds it, as `base/bin/conda` with `base/bin/activate`.
 """
 
 import asyncio
@@ -21,9 +21,7 @@ def write_conda(base: Path) -> Path:
     programs = base / "bin"
     programs.mkdir(parents=True)
     # Clean of the tests' own path: an environment's Python must not see it.
-    command = shlex.join(
-        ["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", sys.executable, __file__, str(base)]
-    )
+    command = shlex.join(["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", sys.executable, __file__, str(base)])
     (programs / "conda").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     (programs / "conda").chmod(0o755)
     (programs / "activate").write_text(ACTIVATE)

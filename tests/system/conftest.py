@@ -166,9 +166,7 @@ def browser(chromium, report):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
     # A moving element cannot be clicked.
-    still = (
-        "document.addEventListener('DOMContentLoaded', () => document.head.insertAdjacentHTML('beforeend', "
-    )
+    still = "document.addEventListener('DOMContentLoaded', () => document.head.insertAdjacentHTML('beforeend', "
     still += "'<style>* { transition: none !important; animation: none !important }</style>'))"
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": still})
     driver.get(report.as_uri())

@@ -1,7 +1,7 @@
 """The study of the rerun table, with every optimizer, both kinds of networks and a metric of a plug-in.
 
-None of it is computed. Snakemake decides from names, inputs and settings whether to make an output again, not
-from its content, so empty outputs suffice, which `snakemake --touch` marks as made.
+None of it is computed. Snakemake decides from names, inputs and settings whether to make an output again, not from its
+content, so empty outputs suffice, which `snakemake --touch` marks as made.
 """
 
 from pathlib import Path

@@ -160,9 +160,7 @@ def row_of_module(module: str, outputs: dict[str, Output], code: dict[str, Code]
         of_stage = {path for path, output in outputs.items() if re.fullmatch(pattern, output.rule)}
         row[stage] = ALL if of_stage <= touched else SOME if of_stage & touched else NOTHING
         if stage == BY_NAME and row[stage] == SOME:
-            row[stage] = names(
-                {outputs[path].rule for path in of_stage & touched}, [outputs[p] for p in of_stage]
-            )
+            row[stage] = names({outputs[path].rule for path in of_stage & touched}, [outputs[p] for p in of_stage])
     return row
 
 

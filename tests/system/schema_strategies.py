@@ -1,7 +1,7 @@
 """Values that a JSON schema allows, as hypothesis draws them.
 
-hypothesis-jsonschema would do the same for any schema, but its last release, 0.23.1, does not run with
-today's hypothesis. This knows what the schema of configurations is written with, and nothing else.
+hypothesis-jsonschema would do the same for any schema, but its last release, 0.23.1, does not run with today's
+hypothesis. This knows what the schema of configurations is written with, and nothing else.
 """
 
 import math
@@ -83,9 +83,7 @@ def _group(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> st.Sear
     names = allowed_by({"type": "string", **schema.get("propertyNames", {})}, definitions)
     least = schema.get("minProperties", 0)
     others = st.dictionaries(names, values, min_size=least, max_size=max(2, least))
-    return st.builds(
-        lambda own, more: {**more, **own}, st.fixed_dictionaries(dict.fromkeys(required, values)), others
-    )
+    return st.builds(lambda own, more: {**more, **own}, st.fixed_dictionaries(dict.fromkeys(required, values)), others)
 
 
 OF_TYPE = {

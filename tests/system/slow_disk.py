@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tiny_study import RESULTS
 
-# Python runs it at every start; the fork server passes it on to its forks. Only jobs are slow, and only where
-# they open a file of the results to write it, or rename one.
+# Python runs it at every start; the fork server passes it on to its forks. Only jobs are slow, and only where they open
+# a file of the results to write it, or rename one.
 SITECUSTOMIZE = f"""
 import os, sys, time
 

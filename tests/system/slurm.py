@@ -47,9 +47,7 @@ class Slurm:
 
     def ask(self, *command: str) -> str:
         """Run a client, such as squeue."""
-        result = subprocess.run(
-            command, env=os.environ | self.environment, capture_output=True, text=True, check=False
-        )
+        result = subprocess.run(command, env=os.environ | self.environment, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         return result.stdout
 

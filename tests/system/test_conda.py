@@ -96,8 +96,7 @@ def environments(clone):
     """The four environments: of which kind, by directory."""
     kinds = {path.read_text(): path.stem for path in (clone.path / "envs").glob("*.yaml")}
     return {
-        str(path.with_suffix("")): kinds[path.read_text()]
-        for path in (clone.path / ".snakemake/conda").glob("*.yaml")
+        str(path.with_suffix("")): kinds[path.read_text()] for path in (clone.path / ".snakemake/conda").glob("*.yaml")
     }
 
 

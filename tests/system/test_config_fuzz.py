@@ -110,9 +110,7 @@ def check(config: Any) -> None:
 @seed(0)
 @often
 @given(
-    st.sampled_from(sorted(PLACES)[1:]).flatmap(
-        lambda p: st.tuples(st.just(p), allowed_by(PLACES[p], SCHEMA["$defs"]))
-    )
+    st.sampled_from(sorted(PLACES)[1:]).flatmap(lambda p: st.tuples(st.just(p), allowed_by(PLACES[p], SCHEMA["$defs"])))
 )
 def test_what_the_schema_allows_in_one_place(change):
     check(with_value(*change))

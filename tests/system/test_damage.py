@@ -120,12 +120,8 @@ def test_consumers_refuse_and_say_how_to_rebuild(tiny, undisturbed, harmed):
 @pytest.mark.parametrize("kind", [kind for kind in STORES if kind != "plugin_metric"])
 def test_every_array_and_every_manifest_is_guarded(tiny, kind):
     store = min(path for path in (tiny.path / RESULTS).rglob("*.zarr") if read_manifest(path)["kind"] == kind)
-    first_chunks = [
-        min(path for path in (array / "c").rglob("*") if path.is_file()) for array in store.glob("*/")
-    ]
-    assert {chunk.relative_to(store).parts[0] for chunk in first_chunks} == set(
-        open_store(store, kind).variables
-    )
+    first_chunks = [min(path for path in (array / "c").rglob("*") if path.is_file()) for array in store.glob("*/")]
+    assert {chunk.relative_to(store).parts[0] for chunk in first_chunks} == set(open_store(store, kind).variables)
     for path in [*first_chunks, store / "zarr.json", manifest_path(store)]:
         content = path.read_bytes()
         for harm in HARMS.values():

@@ -1,7 +1,7 @@
 """Kills in every stage when something is unfinished: the next snakemake finishes, with the same bits.
 
-Moments are drawn from a seed: some by time, the others when a job has kept a record of progress or is writing
-what it makes; a slow disk makes that last. `make faults` makes KILLS of them, `make test-all` a dozen.
+Moments are drawn from a seed: some by time, the others when a job has kept a record of progress or is writing what it
+makes; a slow disk makes that last. `make faults` makes KILLS of them, `make test-all` a dozen.
 """
 
 import contextlib
@@ -127,9 +127,7 @@ def wait_for(process: subprocess.Popen[bytes], happened: Callable[[], object]) -
         time.sleep(0.002)
 
 
-def struck(
-    clone, kill: Kill, outputs: list[str], logs: list[Path], environment: dict[str, str]
-) -> set[str] | None:
+def struck(clone, kill: Kill, outputs: list[str], logs: list[Path], environment: dict[str, str]) -> set[str] | None:
     """Start snakemake, wait for the moment, kill; return what that met, None if it left nothing to do."""
     delete(clone, outputs)
     for log in logs:
@@ -225,8 +223,8 @@ def test_after_a_kill_the_next_snakemake_finishes_with_the_same_bits(tiny, made,
     logs = sorted({tiny.path / log for path in outputs for log in made[path].log.split(",")})
     assert outputs
     assert all(log.is_file() for log in logs), logs
-    # Some come too late, and are repeated earlier. Where jobs always end after it, because snakemake waits
-    # for them or does without the server, all are killed as they start.
+    # Some come too late, and are repeated earlier. Where jobs always end after it, because snakemake waits for them or
+    # does without the server, all are killed as they start.
     for earlier in range(TRIES):
         again = replace(kill, moment=kill.moment / 2**earlier)
         if earlier >= TRIES // 2:

@@ -132,10 +132,7 @@ def test_results_that_may_not_be_written(clone):
         subprocess.run(["umount", str(data)], check=True)
     assert (again.returncode, anew.returncode) == (1, 1)
     assert "Write-protected output files for rule data" in again.stdout
-    assert (
-        f"{RESULTS}/data/mnist.zarr cannot be created, because the directory {data} is not writable"
-        in anew.stdout
-    )
+    assert f"{RESULTS}/data/mnist.zarr cannot be created, because the directory {data} is not writable" in anew.stdout
     assert "Traceback" not in again.stdout + anew.stdout
     assert planned.returncode == 0, planned.stdout
 

@@ -22,8 +22,8 @@ class Entry:
     Attributes:
         labels: The line.
         caption: Its caption, as HTML.
-        shown: The page's text, the width at which the picture is shown, the beginning of a pdf's address, or
-            name and content, as a data URI, of a file to save.
+        shown: The page's text, the width at which the picture is shown, the beginning of a pdf's address, or name and
+            content, as a data URI, of a file to save.
     """
 
     labels: list[str]
@@ -139,10 +139,7 @@ def test_every_figure_comes_as_print_and_table(entries, results):
     for path in results.glob("figures/*.png"):
         label = path.stem.removeprefix("fig").replace("_", " ")
         files = {
-            entry.labels[-1]: entry.shown
-            for listed in entries.values()
-            for entry in listed
-            if entry.labels[0] == label
+            entry.labels[-1]: entry.shown for listed in entries.values() for entry in listed if entry.labels[0] == label
         }
         assert files["print (pdf)"] == "data:application/pdf"
         name, uri = files["table (csv)"]
@@ -196,9 +193,7 @@ def test_the_run_times_are_there(entries):
 
 def test_a_link_of_the_first_page_opens_a_figure_beside_its_caption(reader):
     reader.browser.refresh()
-    assert (
-        "The study smoke trains networks with sgd, adam on digits and mnist5k" in reader.find(".prose").text
-    )
+    assert "The study smoke trains networks with sgd, adam on digits and mnist5k" in reader.find(".prose").text
     reader.click("03 localization")
     assert reader.picture() > 300
     assert "Inverse participation ratio" in reader.find("nav .prose-invert").text
@@ -218,9 +213,7 @@ def test_nothing_fails_and_nothing_is_asked_of_the_network(browser, entries, rep
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     assert [message for message in messages if message["method"] == "Network.loadingFailed"] == []
     asked = {
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
+        message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"
     }
     assert len(asked) > len(entries)
     # Chromium shows a pdf with an extension of its own.

@@ -70,9 +70,7 @@ def before(clone):
 
 def test_every_rule_makes_something_and_has_a_column(clone, before):
     made = {output.rule for output in before.values()}
-    assert {
-        rule for rule in made if not any(re.fullmatch(pattern, rule) for pattern in STAGES.values())
-    } == set()
+    assert {rule for rule in made if not any(re.fullmatch(pattern, rule) for pattern in STAGES.values())} == set()
     listed = re.findall(r"^\w+$", clone.snakemake("--list-rules", study=TINY).stdout, re.M)
     assert {"train", "plugin_metric"} <= set(listed)
     assert set(listed) - made - {"all", "reported"} == set()

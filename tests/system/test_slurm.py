@@ -113,9 +113,7 @@ def logs(clone):
 
 def jobs_said(clone):
     """Return by log the numbers of the SLURM jobs in which the job with this log ran."""
-    return {
-        name: re.findall(r"This is SLURM job (\d+)", path.read_text()) for name, path in logs(clone).items()
-    }
+    return {name: re.findall(r"This is SLURM job (\d+)", path.read_text()) for name, path in logs(clone).items()}
 
 
 def test_results_are_those_of_this_machine_to_the_bit(submitted, local):
@@ -140,9 +138,7 @@ def test_small_jobs_go_together(submitted, group):
     clone, jobs = submitted
     rules, largest = GROUPS[group]
     together = {number for number, job in jobs.items() if f"/group_{group}_" in job["StdOut"]}
-    small = {
-        name: numbers[0] for name, numbers in jobs_said(clone).items() if re.fullmatch(rules, name.parts[3])
-    }
+    small = {name: numbers[0] for name, numbers in jobs_said(clone).items() if re.fullmatch(rules, name.parts[3])}
     assert set(small.values()) == together
     assert len(together) == math.ceil(len(small) / largest) > 1
     assert {jobs[number]["NumCPUs"] for number in together} == {"1"}

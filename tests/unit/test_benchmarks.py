@@ -194,9 +194,7 @@ def test_the_page_says_what_misses():
     stopped = replace(ROW, method="PyHessian", at_least=120.0, note="more than 120 s")
     found = rows.with_ratios([ours, scipy, curvlinops, stopped], 10**9, 1e11)
     machine = {"processor": "abacus", "threads of each method": 1}
-    page = table.report_page(
-        found, targets.judge_targets(found), ["small-60000, for want of mnist."], machine
-    )
+    page = table.report_page(found, targets.judge_targets(found), ["small-60000, for want of mnist."], machine)
     assert "2.0e-03 > 1e-04" in page
     assert "no, short by 2.0e-01" in page
     assert "> 120" in page

@@ -83,9 +83,7 @@ def jobs_of(config):
     ]
     nulls = [("null_model", f"mnist5k/mlp-32-32/{name}") for name in ("isotropic", "shuffled_labels")]
     jobs = [*rules, *((rule, run.directory) for rule, run in preconditioned), *nulls, ("fig01", "")]
-    return pd.DataFrame(jobs, columns=["rule", "job"]).assign(
-        seconds=20.0, start_up_seconds=8.0, cpu_seconds=10.0
-    )
+    return pd.DataFrame(jobs, columns=["rule", "job"]).assign(seconds=20.0, start_up_seconds=8.0, cpu_seconds=10.0)
 
 
 def test_a_study_estimated_from_itself_takes_as_long_as_it_took():
@@ -197,9 +195,7 @@ def anchors_of(page):
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # A line of a block, or code within a paragraph, which may run over the end of a line.
 COMMAND = re.compile(r"^ *(snakemake -[^#\n]*)|(?<!`)`(snakemake -[^`]*)`", re.M)
-COMMANDS = sorted(
-    {" ".join("".join(found).split()) for page in PAGES for found in COMMAND.findall(page.read_text())}
-)
+COMMANDS = sorted({" ".join("".join(found).split()) for page in PAGES for found in COMMAND.findall(page.read_text())})
 
 
 # Of other executors the plugins are not in the lock; tests/system tries those where they are.

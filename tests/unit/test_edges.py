@@ -55,14 +55,10 @@ def measured(samples: Samples, directory: Path) -> tuple[xr.Dataset, xr.Dataset,
     for part in parts:
         part.mkdir(parents=True)
     run = train(samples, TRAINING, CPU, Progress(parts[0]), "test")
-    write_store(
-        directory / "trajectory.zarr", "trajectory", run.columns, {}, {"diverged_at": run.diverged_at}
-    )
+    write_store(directory / "trajectory.zarr", "trajectory", run.columns, {}, {"diverged_at": run.diverged_at})
     trajectory = open_store(directory / "trajectory.zarr", "trajectory")
     landscape = Landscape(samples, MODEL, SOLVER, CPU)
-    pairs = decompose(
-        landscape, trajectory["weights"], trajectory["step"].values, Progress(parts[1]), 0, "test"
-    )
+    pairs = decompose(landscape, trajectory["weights"], trajectory["step"].values, Progress(parts[1]), 0, "test")
     summary = {**pairs.summary, "shapes": landscape.shapes}
     write_store(directory / "eigenpairs.zarr", "eigenpairs", pairs.columns, {}, summary)
     eigenpairs = open_store(directory / "eigenpairs.zarr", "eigenpairs")

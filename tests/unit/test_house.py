@@ -20,9 +20,7 @@ def test_reading_the_workflow_imports_no_torch():
         "from snakemake.cli import main\n"
         "main(['--list-rules', '--cores', '1'])\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "eigenpairs" in result.stdout
 
@@ -30,9 +28,7 @@ def test_reading_the_workflow_imports_no_torch():
 def test_log_and_benchmark_of_a_job_are_named_alike():
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     path = r'f?"<results>/%s/(.+)\.%s",?\n'
-    pairs = re.findall(
-        rf"log:\n\s+{path % ('logs', 'log')}\s+benchmark:\n\s+{path % ('benchmarks', 'tsv')}", rules
-    )
+    pairs = re.findall(rf"log:\n\s+{path % ('logs', 'log')}\s+benchmark:\n\s+{path % ('benchmarks', 'tsv')}", rules)
     # The run times take from the log how much of a job was start-up.
     assert len(pairs) == rules.count("benchmark:\n") > 0
     assert all(log == benchmark for log, benchmark in pairs)

@@ -32,9 +32,7 @@ def test_examples_in_docstrings_are_correct(name: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {"eigendrift.api", "eigendrift.metrics.displacement", "eigendrift.null.network"} <= {
-        *WITH_EXAMPLES
-    }
+    assert {"eigendrift.api", "eigendrift.metrics.displacement", "eigendrift.null.network"} <= {*WITH_EXAMPLES}
 
 
 @pytest.mark.parametrize("name", api.__all__)
@@ -84,9 +82,7 @@ def random() -> torch.Generator:
 
 
 @pytest.mark.parametrize("null_model", ["isotropic", "reinitialized", "permuted"])
-def test_null_draws_leave_the_network_alone_and_follow_the_generator(
-    network: nn.Module, null_model: str
-) -> None:
+def test_null_draws_leave_the_network_alone_and_follow_the_generator(network: nn.Module, null_model: str) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     one, same = (
         eigendrift.null_draws(network, cross_entropy, *DATA, null_model, count=2, draws=3, generator=random())  # type: ignore[arg-type]
@@ -141,9 +137,7 @@ def test_a_network_that_cannot_be_reset_is_refused() -> None:
             return self.scale * inputs[:, :2]
 
     with pytest.raises(ValueError, match=r"module '' \(Scaled\) has parameters and no reset_parameters"):
-        eigendrift.null_draws(
-            Scaled(), cross_entropy, *DATA, "reinitialized", count=1, draws=1, generator=random()
-        )
+        eigendrift.null_draws(Scaled(), cross_entropy, *DATA, "reinitialized", count=1, draws=1, generator=random())
     with pytest.raises(ValueError, match="null_model is 'shuffled_labels', expected 'isotropic'"):
         eigendrift.null_draws(
             Scaled(),
@@ -168,9 +162,7 @@ def test_metrics_accept_the_results_of_the_eigensolver(network: nn.Module) -> No
 
 
 def test_metrics_say_which_axes_they_expect() -> None:
-    with pytest.raises(
-        ValueError, match=r"shape \(2, 9\) was given, expected \(checkpoint, rank, parameter\)"
-    ):
+    with pytest.raises(ValueError, match=r"shape \(2, 9\) was given, expected \(checkpoint, rank, parameter\)"):
         eigendrift.overlaps(np.eye(2, 9))
     with pytest.raises(ValueError, match=r"expected \(checkpoint, rank, checkpoint, rank\)"):
         eigendrift.displacement(np.eye(2, 9)[None])
@@ -183,9 +175,7 @@ def test_metrics_say_which_axes_they_expect() -> None:
 @pytest.mark.parametrize("null_model", ["isotropic", "reinitialized"])
 def test_null_draws_refuse_impossible_counts(network: nn.Module, null_model: str) -> None:
     with pytest.raises(ValueError, match="count is 200, expected 1 to 42"):
-        eigendrift.null_draws(
-            network, cross_entropy, *DATA, null_model, count=200, draws=1, generator=random()
-        )  # type: ignore[arg-type]
+        eigendrift.null_draws(network, cross_entropy, *DATA, null_model, count=200, draws=1, generator=random())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="draws is 0, expected at least 1"):
         eigendrift.null_draws(network, cross_entropy, *DATA, null_model, count=1, draws=0, generator=random())  # type: ignore[arg-type]
 

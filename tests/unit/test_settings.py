@@ -57,9 +57,7 @@ CONVOLUTIONS, PRODUCTS = (
     torch._C._get_fp32_precision_getter("mkldnn", "matmul"),
 )
 SETTINGS |= {
-    "medium": lambda: changed(
-        torch.set_float32_matmul_precision, "medium", torch.get_float32_matmul_precision()
-    ),
+    "medium": lambda: changed(torch.set_float32_matmul_precision, "medium", torch.get_float32_matmul_precision()),
     "high": lambda: changed(torch.set_float32_matmul_precision, "high", torch.get_float32_matmul_precision()),
     "bfloat16_everywhere": lambda: changed(bfloat16_everywhere, "bf16", "none"),
     "bfloat16_products": lambda: changed(bfloat16_products, "bf16", PRODUCTS),
@@ -160,9 +158,7 @@ PARAMETRIZED = Cached(
     parametrize.register_parametrization(nn.Linear(64, 16), "weight", Doubled()), nn.Tanh(), nn.Linear(16, 10)
 )
 VECTOR = torch.randn(4810, generator=torch.Generator().manual_seed(2))
-VECTORS = torch.linalg.qr(torch.randn(40, 12, generator=torch.Generator().manual_seed(3))).Q.T.reshape(
-    4, 3, 40
-)
+VECTORS = torch.linalg.qr(torch.randn(40, 12, generator=torch.Generator().manual_seed(3))).Q.T.reshape(4, 3, 40)
 OVERLAPS = eigendrift.overlaps(VECTORS)
 
 
@@ -196,9 +192,7 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
         eigendrift.hessian_operator(MODEL, lambda o, y: mse_loss(o, y) * 1e-37, *MEASURED) @ VECTOR
     ),
     "product of one of a stack": lambda: PerceptronStack(MODEL, VECTOR[None], *LABELLED)[0] @ VECTOR,
-    "products of a stack": lambda: PerceptronStack(MODEL, VECTOR[None], *LABELLED).products(
-        VECTOR[None], [0]
-    ),
+    "products of a stack": lambda: PerceptronStack(MODEL, VECTOR[None], *LABELLED).products(VECTOR[None], [0]),
     "preconditioned product": lambda: PreconditionedOperator(known(), VECTOR.abs()) @ VECTOR,  # type: ignore[arg-type]
     "leading_eigenpairs": lambda: eigendrift.leading_eigenpairs(known(), 2, generator=random()),  # type: ignore[arg-type]
     "leading_eigenpairs by automatic differentiation": lambda: eigendrift.leading_eigenpairs(
@@ -210,9 +204,9 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
         PerceptronStack(MODEL, VECTOR[None], *LABELLED), 2, generators=[random()]
     )[0],
     "spectral_density": lambda: eigendrift.spectral_density(known(), generator=random(), probes=2, steps=5),  # type: ignore[arg-type]
-    "density": lambda: eigendrift.SpectralDensity(
-        np.array([[0.0, 1e-3]]), np.array([[1e-9, 1 - 1e-9]]), 0
-    ).density(np.linspace(-1e3, 1e3, 7), 1e-6),
+    "density": lambda: eigendrift.SpectralDensity(np.array([[0.0, 1e-3]]), np.array([[1e-9, 1 - 1e-9]]), 0).density(
+        np.linspace(-1e3, 1e3, 7), 1e-6
+    ),
     "trace": lambda: eigendrift.trace(known(), generator=random(), products=12),  # type: ignore[arg-type]
     **{
         f"null_draws, {name}": lambda name=name: eigendrift.null_draws(
@@ -223,9 +217,7 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
     "overlaps": lambda: eigendrift.overlaps(VECTORS),
     "displacement": lambda: eigendrift.displacement(OVERLAPS),
     "subspace_displacement": lambda: eigendrift.subspace_displacement(OVERLAPS),
-    "tracked_displacement": lambda: eigendrift.tracked_displacement(
-        np.where(OVERLAPS > 0.3, np.nan, OVERLAPS)
-    ),
+    "tracked_displacement": lambda: eigendrift.tracked_displacement(np.where(OVERLAPS > 0.3, np.nan, OVERLAPS)),
     "inverse_participation_ratio": lambda: eigendrift.inverse_participation_ratio(
         np.stack([VECTORS, 0 * VECTORS, 1e-300 * VECTORS.double(), np.nan * VECTORS])
     ),
@@ -239,10 +231,7 @@ CLASSES = {"Eigenpairs", "HessianOperator", "NullDraws", "SpectralDensity", "Tra
 def bits_of(result: object) -> list[bytes]:
     """Return the bits of a result; comparing them, NaN equals NaN."""
     parts = list(vars(result).values()) if hasattr(result, "__dataclass_fields__") else [result]
-    return [
-        part.numpy().tobytes() if isinstance(part, torch.Tensor) else np.asarray(part).tobytes()
-        for part in parts
-    ]
+    return [part.numpy().tobytes() if isinstance(part, torch.Tensor) else np.asarray(part).tobytes() for part in parts]
 
 
 @pytest.fixture(scope="module")
@@ -301,9 +290,7 @@ def has_reduced_precision() -> bool:
     return not torch.equal(narrow, LABELLED[0] @ LABELLED[0].T)
 
 
-@pytest.mark.skipif(
-    not has_reduced_precision(), reason="this processor has no bfloat16 to reduce precision to"
-)
+@pytest.mark.skipif(not has_reduced_precision(), reason="this processor has no bfloat16 to reduce precision to")
 def test_reduced_precision_changes_bits_outside_the_scope() -> None:
     """So the test above can fail."""
     operator = PerceptronHessian(MODEL, *LABELLED)

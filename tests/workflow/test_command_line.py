@@ -190,9 +190,7 @@ def test_what_a_module_cannot_do_is_said_in_a_sentence(
     assert sentence in refused.stdout
 
 
-def test_a_module_whose_library_is_not_there_is_refused(
-    other_workflow: OtherWorkflow, tmp_path: Path
-) -> None:
+def test_a_module_whose_library_is_not_there_is_refused(other_workflow: OtherWorkflow, tmp_path: Path) -> None:
     lonely = tmp_path / "lonely"
     for name in ("rules", "report"):
         shutil.copytree(ROOT / "workflow" / name, lonely / "workflow" / name)
@@ -206,9 +204,7 @@ def test_a_module_whose_library_is_not_there_is_refused(
 @pytest.mark.parametrize(
     ("targets", "name"), [([], "whole.zip"), (["fig03", "claims"], "part.html")], ids=["zip", "part"]
 )
-def test_reports_may_be_zip_files_and_of_a_part(
-    smoke: Clone, tmp_path: Path, targets: list[str], name: str
-) -> None:
+def test_reports_may_be_zip_files_and_of_a_part(smoke: Clone, tmp_path: Path, targets: list[str], name: str) -> None:
     report = tmp_path / name
     done = copy_of(smoke, tmp_path / "clone").snakemake(*targets, "--report", str(report))
     assert done.returncode == 0, done.stdout

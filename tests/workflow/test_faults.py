@@ -135,9 +135,7 @@ def test_a_snakemake_on_another_machine_is_left_alone(fresh: Clone, tmp_path: Pa
 def test_a_diverged_run_is_reported_and_the_rest_goes_on(fresh: Clone) -> None:
     changes = fresh.path / "diverging.yaml"
     sweeps = dict.fromkeys(("batch_sizes", "learning_rates", "training_sizes"))
-    changes.write_text(
-        yaml.safe_dump({"optimizers": {"sgd": {"learning_rate": 1000.0}}, "experiments": sweeps})
-    )
+    changes.write_text(yaml.safe_dump({"optimizers": {"sgd": {"learning_rate": 1000.0}}, "experiments": sweeps}))
     results = fresh.path / "results/tiny"
     figure = results / "figures/fig04_training_loss.csv"
     targets = [str(path.relative_to(fresh.path)) for path in (results / "claims.json", figure)]

@@ -84,9 +84,7 @@ def drawn(request: pytest.FixtureRequest, results: Path) -> Iterator[tuple[str, 
     plt.close("all")
 
 
-def test_figures_equal_their_files_with_complete_labels_and_legends(
-    drawn: tuple[str, Plotted], results: Path
-) -> None:
+def test_figures_equal_their_files_with_complete_labels_and_legends(drawn: tuple[str, Plotted], results: Path) -> None:
     name, plotted = drawn
     again = pd.read_csv(StringIO(plotted.table.to_csv(index=False)))
     pd.testing.assert_frame_equal(again, table(results, name), check_dtype=False)
@@ -98,9 +96,7 @@ def test_figures_equal_their_files_with_complete_labels_and_legends(
     if name == "fig08_minima":
         assert entries == ["SGD", "Adam", "best run", "other run"]
     elif name in OWN_LEGENDS:
-        artists = [
-            artist for panel in figure.axes for artist in (*panel.lines, *panel.collections, *panel.patches)
-        ]
+        artists = [artist for panel in figure.axes for artist in (*panel.lines, *panel.collections, *panel.patches)]
         names = {str(artist.get_label()) for artist in artists}
         assert {name for name in names if name and not name.startswith("_")} == set(entries)
     else:

@@ -38,10 +38,7 @@ Pairs = dict[tuple[str, str, int, str], np.ndarray]
 def pairs(results: Path) -> Pairs:
     """Unit eigenvectors (checkpoint, rank, parameter) by data set, optimizer, seed and folder."""
     keys = product(DATASETS, OPTIMIZERS, SEEDS, ("", "wide/"))
-    found = {
-        (*key, folder): eigenvectors(run_of(results, *key) / f"{folder}eigenpairs.zarr")
-        for *key, folder in keys
-    }
+    found = {(*key, folder): eigenvectors(run_of(results, *key) / f"{folder}eigenpairs.zarr") for *key, folder in keys}
     assert all(np.isfinite(vectors).all() for vectors in found.values())
     return found  # type: ignore[return-value]
 
@@ -73,9 +70,7 @@ def over_lag(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("folder", ["", "wide/"])
-def test_ext01_is_the_displacement_by_rank_and_of_followed_directions(
-    results: Path, pairs: Pairs, folder: str
-) -> None:
+def test_ext01_is_the_displacement_by_rank_and_of_followed_directions(results: Path, pairs: Pairs, folder: str) -> None:
     shown = table(results, "ext01_tracked_displacement")
     among = ", among 5" if folder else ""
     for dataset, optimizer in PANELS:
@@ -137,9 +132,7 @@ def test_ext02_compares_spans_with_spans_of_draws(results: Path) -> None:
     for dataset, (k, name) in product(DATASETS, ((3, "reinitialized"), (5, "wide-reinitialized"))):
         vectors = eigenvectors(null_of(results, dataset, name))[:, :k]
         assert len(vectors) == (6 if k > 3 else 10)
-        apart = [
-            1 - np.linalg.norm(a @ b.T) ** 2 / k for i, a in enumerate(vectors) for b in vectors[i + 1 :]
-        ]
+        apart = [1 - np.linalg.norm(a @ b.T) ** 2 / k for i, a in enumerate(vectors) for b in vectors[i + 1 :]]
         row = null[(null["dataset"] == dataset) & (null["of"] == "span") & (null["ranks"] == k)]
         np.testing.assert_allclose(row[["low", "median", "high"]], [quantiles(apart)])
 
@@ -231,10 +224,7 @@ def test_fits_of_regimes_are_those_of_the_training_samples(results: Path) -> Non
 def test_a_smaller_training_set_is_part_of_the_larger(results: Path) -> None:
     small, whole = (arrays(results / f"data/{name}.zarr") for name in SETS)
     assert len(small["train_images"]) == 200
-    labels = {
-        image.tobytes(): label
-        for image, label in zip(whole["train_images"], whole["train_labels"], strict=True)
-    }
+    labels = {image.tobytes(): label for image, label in zip(whole["train_images"], whole["train_labels"], strict=True)}
     assert [labels[image.tobytes()] for image in small["train_images"]] == small["train_labels"].tolist()
     np.testing.assert_array_equal(small["test_images"], whole["test_images"])
 
@@ -283,16 +273,14 @@ def logarithms(vector: np.ndarray, dataset: str) -> np.ndarray:
 def test_ext04_splits_the_localization_of_runs_and_draws(results: Path, pairs: Pairs, dataset: str) -> None:
     shown = table(results, "ext04_anatomy").query("dataset == @dataset")
     shown = shown.assign(optimizer=shown["optimizer"].fillna(""))
-    values = shown[shown["layer"].isna() & shown["step"].isna()].set_index(
-        ["networks", "optimizer", "quantity"]
-    )["value"]
+    values = shown[shown["layer"].isna() & shown["step"].isna()].set_index(["networks", "optimizer", "quantity"])[
+        "value"
+    ]
     vectors = {
         ("late", optimizer): np.concatenate([pairs[dataset, optimizer, seed, ""][LATE, 0] for seed in SEEDS])
         for optimizer in OPTIMIZERS
     }
-    vectors |= {
-        (name, ""): leading(null_of(results, dataset, name)) for name in ("reinitialized", "isotropic")
-    }
+    vectors |= {(name, ""): leading(null_of(results, dataset, name)) for name in ("reinitialized", "isotropic")}
     permuted = leading(null_of(results, dataset, "permuted"))
     vectors |= {("permuted", name): permuted[place::2] for place, name in enumerate(OPTIMIZERS)}
     for (networks, optimizer), every in vectors.items():
@@ -329,9 +317,7 @@ def test_ext04_shows_shares_of_layers_neurons_and_the_top(results: Path, pairs: 
 def test_ext05_shows_the_stored_eigenvectors_of_both_hessians(results: Path) -> None:
     shown = table(results, "ext05_preconditioned")
     for dataset, folder in product(DATASETS, ("", "preconditioned/")):
-        every = [
-            leading(run_of(results, dataset, "adam", seed) / f"{folder}eigenpairs.zarr") for seed in SEEDS
-        ]
+        every = [leading(run_of(results, dataset, "adam", seed) / f"{folder}eigenpairs.zarr") for seed in SEEDS]
         own = panel(shown, dataset, "adam")
         rows = own[own["hessian"] == (folder[:-1] or "plain")].set_index("quantity")
         drift = np.mean([moved(one[:-LAG], one[LAG:]) for one in every], axis=0)

@@ -120,9 +120,7 @@ def intervals(value: Callable[[str, int, int, int], float]) -> Rows:
 OVER_TIME = ["optimizer", "waiting_time", "lag"]
 
 
-@pytest.mark.parametrize(
-    ("name", "dataset"), [("fig01_displacement", "digits"), ("fig09_displacement", "mnist5k")]
-)
+@pytest.mark.parametrize(("name", "dataset"), [("fig01_displacement", "digits"), ("fig09_displacement", "mnist5k")])
 def test_fig01_and_fig09_show_the_displacement_between_stored_eigenvectors(
     results: Path, runs: Runs, draws: dict[str, np.ndarray], name: str, dataset: str
 ) -> None:
@@ -197,9 +195,7 @@ def test_bands_over_seeds_are_those_of_the_stores(
     assert_rows(shown, ["dataset", "optimizer", "rank", "step"], expected, rel)
 
 
-def test_fig03_shows_the_null_model_and_isotropic_vectors(
-    results: Path, draws: dict[str, np.ndarray]
-) -> None:
+def test_fig03_shows_the_null_model_and_isotropic_vectors(results: Path, draws: dict[str, np.ndarray]) -> None:
     null = {(dataset,): band_of(ipr(draws[dataset])) for dataset in DATASETS}
     assert_rows(table(results, "fig03_localization", "baseline"), ["dataset"], null)
     isotropic = {(dataset,): {"mean": 3 / (PARAMETERS[dataset] + 2)} for dataset in DATASETS}
@@ -219,9 +215,7 @@ def test_fig10_is_the_mean_square_movement_of_the_weights(results: Path, runs: R
     assert_rows(table(results, "fig10_weight_displacement"), OVER_TIME, intervals(movement))
 
 
-def test_fig11_is_the_cosine_of_the_weight_change_and_the_eigenvector_before(
-    results: Path, runs: Runs
-) -> None:
+def test_fig11_is_the_cosine_of_the_weight_change_and_the_eigenvector_before(results: Path, runs: Runs) -> None:
     def cosine(optimizer: str, seed: int, start: int, end: int) -> float:
         run = runs["digits", optimizer, seed]
         return float(abs(unit(run.weights[end] - run.weights[start]) @ run.vectors[start, 0]))
@@ -251,9 +245,7 @@ def test_fig12_is_signed_by_the_gradient(results: Path, runs: Runs) -> None:
 @pytest.mark.parametrize(
     ("name", "dataset"), [("fig13_alignment_means", "digits"), ("fig14_alignment_means", "mnist5k")]
 )
-def test_fig13_and_fig14_are_means_over_checkpoints(
-    results: Path, runs: Runs, name: str, dataset: str
-) -> None:
+def test_fig13_and_fig14_are_means_over_checkpoints(results: Path, runs: Runs, name: str, dataset: str) -> None:
     shown = table(results, name)
     assert set(shown["dataset"]) == {dataset}
     isotropic = shown["quantity"] == "isotropic"

@@ -40,10 +40,7 @@ WAITING = (0, 2, 5)
 def swept(results: Path, varied: str) -> list[tuple[str, Any, Path]]:
     """Return optimizer, value and directory of each run of a sweep; all have seed 0."""
     listed = [(optimizer, value) for optimizer, values in VALUES[varied].items() for value in values]
-    return [
-        (optimizer, value, run_of(results, "digits", optimizer, **{varied: value}))
-        for optimizer, value in listed
-    ]
+    return [(optimizer, value, run_of(results, "digits", optimizer, **{varied: value})) for optimizer, value in listed]
 
 
 def rows_of(shown: pd.DataFrame, optimizer: str, varied: str, value: Any) -> pd.DataFrame:
@@ -83,9 +80,7 @@ def test_fig17_shows_mean_alignments_with_stored_eigenvectors(results: Path) -> 
         ("fig19_learning_rate_localization", "learning_rate"),
     ],
 )
-def test_fig18_and_fig19_show_the_localization_of_stored_eigenvectors(
-    results: Path, name: str, varied: str
-) -> None:
+def test_fig18_and_fig19_show_the_localization_of_stored_eigenvectors(results: Path, name: str, varied: str) -> None:
     shown = table(results, name)
     for optimizer, value, run in swept(results, varied):
         steps = arrays(run / "eigenpairs.zarr")["step"]
@@ -107,9 +102,7 @@ def test_fig18_and_fig19_show_the_localization_of_stored_eigenvectors(
         ("fig21_learning_rate_displacement", "learning_rate"),
     ],
 )
-def test_fig20_and_fig21_show_the_displacement_of_stored_eigenvectors(
-    results: Path, name: str, varied: str
-) -> None:
+def test_fig20_and_fig21_show_the_displacement_of_stored_eigenvectors(results: Path, name: str, varied: str) -> None:
     shown = table(results, name)
     curves = shown[shown["quantity"] == "displacement"]
     expected = 0
@@ -135,8 +128,7 @@ def hessian(weights: np.ndarray, images: np.ndarray, labels: np.ndarray) -> np.n
     """Return the Hessian from central differences of the gradient."""
     step = 1e-6
     ends = [
-        [evaluate(weights + sign * step * unit, images, labels)[2] for sign in (1, -1)]
-        for unit in np.eye(len(weights))
+        [evaluate(weights + sign * step * unit, images, labels)[2] for sign in (1, -1)] for unit in np.eye(len(weights))
     ]
     columns = np.array([(above - below) / (2 * step) for above, below in ends])
     return (columns + columns.T) / 2
@@ -148,10 +140,7 @@ def test_fig08_shows_the_curvature_at_the_best_end_over_all_samples(results: Pat
     digits = [np.concatenate(both) for both in zip(*parts, strict=True)]
     shown = table(results, "fig08_minima").query("dataset == 'digits' and optimizer == @optimizer")
     by_quantity = {str(name): rows for name, rows in shown.groupby("quantity")}
-    ends = [
-        arrays(run_of(results, "digits", optimizer, seed) / "trajectory.zarr")["weights"][-1]
-        for seed in SEEDS
-    ]
+    ends = [arrays(run_of(results, "digits", optimizer, seed) / "trajectory.zarr")["weights"][-1] for seed in SEEDS]
     losses, accuracies, _ = zip(*(evaluate(end, *digits) for end in ends), strict=True)
     runs = by_quantity["run"].sort_values("seed")
     # Training computes losses in float32.
@@ -180,8 +169,6 @@ def test_fig08_shows_every_data_set_and_optimizer(results: Path) -> None:
     panels = table(results, "fig08_minima").groupby(["dataset", "optimizer"])["quantity"].value_counts()
     counts = {"spectral density": 441, "run": 2, "eigenvalue": 5, "trace": 1}
     expected = {
-        (*panel, quantity): count
-        for panel in product(DATASETS, OPTIMIZERS)
-        for quantity, count in counts.items()
+        (*panel, quantity): count for panel in product(DATASETS, OPTIMIZERS) for quantity, count in counts.items()
     }
     assert panels.to_dict() == expected

@@ -122,9 +122,7 @@ def test_the_optimizer_is_the_plugins_own(mine: Clone) -> None:
         ("_shared.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
     ],
 )
-def test_a_changed_plugin_reruns_what_uses_it(
-    mine: Clone, plugins: Path, file: str, first: str, apart: str
-) -> None:
+def test_a_changed_plugin_reruns_what_uses_it(mine: Clone, plugins: Path, file: str, first: str, apart: str) -> None:
     with rewritten(plugins / file, (plugins / file).read_text() + "\n# changed\n"):
         pending = mine.pending(*FIGURES, study=STUDY)
     assert f"{first}.zarr" in pending

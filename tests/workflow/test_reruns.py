@@ -13,8 +13,8 @@ import yaml
 from clone import SMOKE, Clone, Output, copy_repository, rewritten
 
 Outputs = Mapping[str, Output]
-# What a change touches first: patterns of rules, and patterns of the paths of their outputs. Whatever is made
-# from these outputs follows.
+# What a change touches first: patterns of rules, and patterns of the paths of their outputs. Whatever is made from
+# these outputs follows.
 Touched = Mapping[str, str]
 # Null models of trained networks, which train networks themselves.
 TRAINED_NULL = r"/(permuted|shuffled_labels)\."
@@ -121,8 +121,8 @@ def test_other_runs_are_made_and_redraw_what_shows_them(
     assert all(re.search(made, path) for path in missing)
     assert rules <= rules_of(outputs, missing)
     assert shown_by <= rules_of(outputs, rewired)
-    # This caption lists all null models, the chosen one first. Trainings on shuffled labels have the main
-    # experiment's settings.
+    # This caption lists all null models, the chosen one first. Trainings on shuffled labels have the main experiment's
+    # settings.
     also = {
         "figures__null_model": {"ext04": ""},
         "optimizers__sgd__learning_rate": {"null_model": "/shuffled_labels"},
@@ -131,9 +131,7 @@ def test_other_runs_are_made_and_redraw_what_shows_them(
     assert pending(outputs) == and_what_follows(outputs, missing | rewired | named)
 
 
-def test_waiting_times_redraw_the_figures_that_show_them(
-    smoke: Clone, before: Outputs, tmp_path: Path
-) -> None:
+def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: Outputs, tmp_path: Path) -> None:
     shown = {
         path
         for path, output in before.items()
@@ -155,18 +153,14 @@ def test_waiting_times_redraw_the_figures_that_show_them(
         ("scripts/claims.py", {"claims": ""}),
     ],
 )
-def test_a_changed_module_reruns_the_stages_that_use_it(
-    smoke_copy: Clone, module: str, touched: Touched
-) -> None:
+def test_a_changed_module_reruns_the_stages_that_use_it(smoke_copy: Clone, module: str, touched: Touched) -> None:
     path = smoke_copy.path / "workflow" / module
     with rewritten(path, path.read_text() + "\n# changed\n"):
         outputs = smoke_copy.outputs()
     assert pending(outputs) == and_what_follows(outputs, touched_by(outputs, touched))
 
 
-def test_another_place_other_time_stamps_and_another_layout_rerun_nothing(
-    smoke: Clone, tmp_path: Path
-) -> None:
+def test_another_place_other_time_stamps_and_another_layout_rerun_nothing(smoke: Clone, tmp_path: Path) -> None:
     """As in a clone on another machine whose clock is wrong, into which results and records were copied."""
     clone = copy_repository(tmp_path / "a clone")
     for name in ("results/smoke", ".snakemake/metadata"):
@@ -186,9 +180,7 @@ def test_another_place_other_time_stamps_and_another_layout_rerun_nothing(
     assert clone.pending("reported") == set()
 
 
-def test_a_study_without_sweeps_has_the_figures_without_them(
-    smoke: Clone, before: Outputs, tmp_path: Path
-) -> None:
+def test_a_study_without_sweeps_has_the_figures_without_them(smoke: Clone, before: Outputs, tmp_path: Path) -> None:
     sweeps = ("batch_sizes", "learning_rates", "training_sizes")
     outputs = outputs_with(smoke, tmp_path, {f"experiments__{name}": None for name in sweeps})
     # The claims and the figure of all runs use the sweeps, too.

@@ -201,9 +201,7 @@ def printed_by(smoke: Clone, *arguments: str) -> str:
 def test_results_are_read_as_the_page_says(smoke: Clone, results: Path) -> None:
     lines = printed_by(smoke, "docs/read_results.py", "results/smoke").splitlines()
     assert len(lines) == len(list(results.glob("runs/*/*/*/*/seed*/metrics.zarr"))) > 0
-    numbers = (
-        r"after \d+ steps loss [\d.e-]+, λ1 [\d.e-]+, moved by [\d.e-]+, inverse participation ratio [\d.e-]+"
-    )
+    numbers = r"after \d+ steps loss [\d.e-]+, λ1 [\d.e-]+, moved by [\d.e-]+, inverse participation ratio [\d.e-]+"
     assert all(re.search(numbers, line) for line in lines)
 
 

@@ -63,16 +63,12 @@ def test_only_measuring_again_solves_again(thinned: Clone) -> None:
     assert planned == {f"{kind}{stage}": 1 for kind in kinds for stage in ("eigenpairs", "metrics")}
 
 
-def test_in_float16_metrics_are_measured_with_the_rounded_vectors(
-    thinned: Clone, smoke: Clone, tmp_path: Path
-) -> None:
+def test_in_float16_metrics_are_measured_with_the_rounded_vectors(thinned: Clone, smoke: Clone, tmp_path: Path) -> None:
     half = tmp_path / "half.yaml"
     half.write_text("storage: {dtype: float16}")
     result = thinned.snakemake(f"{RUN}/metrics.json", study=(*STUDY, half))
     assert result.returncode == 0, result.stdout
-    trajectory, whole = (
-        open_store(smoke.path / RUN / f"{kind}.zarr", kind) for kind in ("trajectory", "eigenpairs")
-    )
+    trajectory, whole = (open_store(smoke.path / RUN / f"{kind}.zarr", kind) for kind in ("trajectory", "eigenpairs"))
     metrics = open_store(thinned.path / RUN / "metrics.zarr", "metrics")
     for name, values in measure_run(trajectory, rounded(whole)).items():
         np.testing.assert_array_equal(metrics[name].values, values, err_msg=name)

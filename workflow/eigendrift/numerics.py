@@ -15,8 +15,8 @@ from eigendrift.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# Every setting that lets torch compute with fewer digits than float32 has. A setting that is "none" follows
-# the more general one, so the general ones come first.
+# Every setting that lets torch compute with fewer digits than float32 has. A setting that is "none" follows the more
+# general one, so the general ones come first.
 PRECISION_SETTINGS = (
     ("generic", "all"),
     ("cuda", "all"),
@@ -29,14 +29,14 @@ PRECISION_SETTINGS = (
 def full_precision() -> Iterator[None]:
     """Compute as the library needs it, whatever the caller's settings are, and restore them afterwards.
 
-    Within the scope, float32 is float32 (no TF32 and no bfloat16), autocast is off, numbers below the normal
-    range are not flushed to zero, and cuDNN chooses the same kernels every time. Compiled modules run
-    eagerly, parametrizations are computed and not taken from a cache, and hooks on saved tensors are not
-    called. Derivatives can be taken inside ``torch.no_grad`` and ``torch.inference_mode``, and NumPy neither
-    warns nor raises. The scope also serves as a decorator: ``@full_precision()``.
+    Within the scope, float32 is float32 (no TF32 and no bfloat16), autocast is off, numbers below the normal range are
+    not flushed to zero, and cuDNN chooses the same kernels every time. Compiled modules run eagerly, parametrizations
+    are computed and not taken from a cache, and hooks on saved tensors are not called. Derivatives can be taken inside
+    ``torch.no_grad`` and ``torch.inference_mode``, and NumPy neither warns nor raises. The scope also serves as a
+    decorator: ``@full_precision()``.
 
-    Some of these settings belong to the whole process. While several threads compute at once, the first to
-    enter changes the settings and the last to leave restores them.
+    Some of these settings belong to the whole process. While several threads compute at once, the first to enter
+    changes the settings and the last to leave restores them.
     """
     with ExitStack() as scope:
         scope.enter_context(_PROCESS_SETTINGS)
@@ -132,8 +132,8 @@ def _allow_tf32_in_cudnn(allowed: bool) -> None:
 def configure(threads: int = 1) -> None:
     """Make this process compute the same bits every time.
 
-    TF32 is off, matrix products keep full precision, and only deterministic kernels are allowed. The number
-    of threads is fixed because it decides the order of summation.
+    TF32 is off, matrix products keep full precision, and only deterministic kernels are allowed. The number of threads
+    is fixed because it decides the order of summation.
 
     Args:
         threads: CPU threads that torch may use.
@@ -160,10 +160,7 @@ def resolve_device(name: str, gpus: int = 0) -> torch.device:
     Raises:
         UserError: If this machine does not have the device.
     """
-    if name == "auto":
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    else:
-        device = torch.device(name)
+    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"Config key 'device' is '{name}', but this machine has {torch.cuda.device_count()} CUDA "

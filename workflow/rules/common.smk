@@ -80,17 +80,12 @@ except UserError as error:
 configfile: f"{WORKFLOW.parent}/config.yaml"
 
 
-if (
-    IS_MODULE
-    and workflow.modifier.path_modifier.replace_prefix("results/") != "results/"
-):
+if IS_MODULE and workflow.modifier.path_modifier.replace_prefix("results/") != "results/":
     raise WorkflowError(
         "eigendrift's results are in results/<study>; leave out prefix and replace_prefix of the module."
     )
 try:
-    WRITTEN = ordered(
-        configuration.merged_module_config(config) if IS_MODULE else config
-    )
+    WRITTEN = ordered(configuration.merged_module_config(config) if IS_MODULE else config)
     config, PLUGINS, SCHEMA = configuration.checked(WRITTEN)
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -101,24 +96,17 @@ DATASETS = with_subsets(config, WHOLE_DATASETS)
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
 PRECONDITIONED = [
-    run
-    for run in MAIN
-    if is_adaptive(run.optimizer)
-    and run.seed < config["eigenpairs"]["preconditioned_seeds"]
+    run for run in MAIN if is_adaptive(run.optimizer) and run.seed < config["eigenpairs"]["preconditioned_seeds"]
 ]
 NULLS = config["null_models"]["names"]
 SHOWN_NULL = config["figures"]["null_model"]
-FURTHER_NULLS = [
-    null for null in config["figures"]["further_null_models"] if null != SHOWN_NULL
-]
+FURTHER_NULLS = [null for null in config["figures"]["further_null_models"] if null != SHOWN_NULL]
 SHOWN = list(dict.fromkeys(run.dataset for run in MAIN))
 
 # The directory of data files does not change their content, which is verified by checksum. As a parameter, a new
 # directory would rerun the whole study; as an environment variable, it reaches the jobs and reruns nothing.
 if config["data_dir"] and not os.environ.get("EIGENDRIFT_DATA"):
-    os.environ.update(
-        EIGENDRIFT_DATA=str(Path(config["data_dir"]).expanduser().resolve())
-    )
+    os.environ.update(EIGENDRIFT_DATA=str(Path(config["data_dir"]).expanduser().resolve()))
 
 
 pathvars:
@@ -173,9 +161,7 @@ def plugins_of(*extensions):
 
 def plugins_for_training(w):
     run = run_of(w)
-    return plugins_of(
-        (Optimizer, run.optimizer), (Model, kind_of(config["models"][run.model]))
-    )
+    return plugins_of((Optimizer, run.optimizer), (Model, kind_of(config["models"][run.model])))
 
 
 def plugins_for_data(w):
@@ -211,9 +197,7 @@ def gpus():
 def run_of(w):
     """Return the run that wildcards name."""
     if w.run not in RUNS:
-        raise WorkflowError(
-            f"The study {STUDY} has no run {w.run}; `snakemake --summary` lists all runs."
-        )
+        raise WorkflowError(f"The study {STUDY} has no run {w.run}; `snakemake --summary` lists all runs.")
     return RUNS[w.run]
 
 
@@ -224,11 +208,7 @@ def store_of(run, kind):
 def ends_of(w):
     """Return the trajectories of all seeds of one optimizer in the main experiment."""
     wanted = (w.dataset, w.model, w.optimizer)
-    return [
-        store_of(run, "trajectory")
-        for run in MAIN
-        if (run.dataset, run.model, run.optimizer) == wanted
-    ]
+    return [store_of(run, "trajectory") for run in MAIN if (run.dataset, run.model, run.optimizer) == wanted]
 
 
 def permuted_by(w):
@@ -237,11 +217,7 @@ def permuted_by(w):
     # Null models of untrained networks have a prefix of their own, and read no trajectory.
     if model is None or not model.needs_ends:
         return []
-    return [
-        store_of(run, "trajectory")
-        for run in MAIN
-        if (run.dataset, run.model) == (w.dataset, w.model)
-    ]
+    return [store_of(run, "trajectory") for run in MAIN if (run.dataset, run.model) == (w.dataset, w.model)]
 
 
 def plugin_stores(metrics):
@@ -253,9 +229,7 @@ def baselines_of(runs, nulls):
     """Return the stores of measured null models for the data sets and networks of some runs."""
     return list(
         dict.fromkeys(
-            f"results/{STUDY}/null/{run.dataset}/{run.model}/{null}-baseline.zarr"
-            for run in runs
-            for null in nulls
+            f"results/{STUDY}/null/{run.dataset}/{run.model}/{null}-baseline.zarr" for run in runs for null in nulls
         )
     )
 

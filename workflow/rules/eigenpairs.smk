@@ -13,9 +13,7 @@ WHOLE = "whole/" if KEEPS_SOME else ""
 
 WHOLE_EIGENPAIRS = {
     folder: {
-        "whole": temp(
-            directory(f"<results>/runs/{{run}}/{folder}whole/eigenpairs.zarr")
-        ),
+        "whole": temp(directory(f"<results>/runs/{{run}}/{folder}whole/eigenpairs.zarr")),
         "whole_manifest": temp(f"<results>/runs/{{run}}/{folder}whole/eigenpairs.json"),
     }
     for folder in ("", "wide/", "preconditioned/")

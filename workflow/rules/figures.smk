@@ -25,9 +25,7 @@ RUNS_SHOWN = {
     "second data set": [run for run in MAIN if run.dataset in SHOWN[1:2]],
     "examples": [run for run in FIRST if run.seed == 0],
     "all": list(RUNS.values()),
-    "training_sizes": [
-        run for run in REGIME_RUNS if parts_of(run.dataset)[0] == REGIMES_OF
-    ],
+    "training_sizes": [run for run in REGIME_RUNS if parts_of(run.dataset)[0] == REGIMES_OF],
 }
 for sweep in ("batch_sizes", "learning_rates"):
     swept = runs_of(config, sweep) if sweep in config["experiments"] else []
@@ -47,15 +45,11 @@ STORES = {
     "eigenpairs": lambda runs: [store_of(run, "eigenpairs") for run in runs],
     "minima": lambda runs: [
         f"results/{STUDY}/minima/{dataset}/{model}/{optimizer}.zarr"
-        for dataset, model, optimizer in dict.fromkeys(
-            (run.dataset, run.model, run.optimizer) for run in runs
-        )
+        for dataset, model, optimizer in dict.fromkeys((run.dataset, run.model, run.optimizer) for run in runs)
     ],
     "null model": lambda runs: baselines_of(runs, [SHOWN_NULL]),
     "further null models": lambda runs: baselines_of(runs, FURTHER_NULLS),
-    "other null models": lambda runs: baselines_of(
-        runs, NULLS_SHOWN["other null models"]
-    ),
+    "other null models": lambda runs: baselines_of(runs, NULLS_SHOWN["other null models"]),
     "wide null model": lambda runs: baselines_of(runs, [wide_name(config)]),
 }
 TABLES_READ = (
@@ -119,9 +113,7 @@ def drawing(figure):
     optimizers = {run.optimizer for run in RUNS_SHOWN[figure.runs]}
     asked = sorted(optimizers) if figure.asks_optimizers else []
     own = plugins_of((Figure, figure.name))
-    plugins = tuple(
-        dict.fromkeys((*own, *plugins_of(*((Optimizer, name) for name in asked))))
-    )
+    plugins = tuple(dict.fromkeys((*own, *plugins_of(*((Optimizer, name) for name in asked)))))
     functions = {
         name: [function.module, function.function]
         for name, function in (("read", figure.read), ("draw", figure.draw))
@@ -160,9 +152,7 @@ for figure in FIGURES.values():
 FIGURES_DRAWN = {
     name: figure
     for name, figure in FIGURES.items()
-    if RUNS_SHOWN[figure.runs]
-    and figure.when(config)
-    and "benchmarks.csv" not in figure.reads.values()
+    if RUNS_SHOWN[figure.runs] and figure.when(config) and "benchmarks.csv" not in figure.reads.values()
 }
 
 # Snakemake knows a figure by the first part of its name, such as fig03 for fig03_localization. A plug-in's figure may

@@ -7,11 +7,7 @@ A cluster profile may put several of these short jobs into one group.
 
 # All eigenpairs that there are: metrics do not depend on how many are kept.
 WHOLE_MANIFEST = {
-    folder: {
-        "whole_manifest": ancient(
-            f"<results>/runs/{{run}}/{folder}whole/eigenpairs.json"
-        )
-    }
+    folder: {"whole_manifest": ancient(f"<results>/runs/{{run}}/{folder}whole/eigenpairs.json")}
     for folder in ("", "wide/", "preconditioned/")
     if KEEPS_SOME
 }
@@ -68,9 +64,7 @@ use rule metrics as wide_metrics with:
 rule preconditioned_metrics:
     input:
         **WHOLE_MANIFEST.get("preconditioned/", {}),
-        eigenpairs=ancient(
-            f"<results>/runs/{{run}}/preconditioned/{WHOLE}eigenpairs.zarr"
-        ),
+        eigenpairs=ancient(f"<results>/runs/{{run}}/preconditioned/{WHOLE}eigenpairs.zarr"),
         manifest="<results>/runs/{run}/preconditioned/eigenpairs.json",
     output:
         store=directory("<results>/runs/{run}/preconditioned/metrics.zarr"),

@@ -6,9 +6,7 @@ Produces regimes.csv and its checksum, in a study with that experiment.
 """
 
 REGIMES_TABLE = "<results>/regimes.csv"
-REGIME_RUNS = (
-    runs_of_regimes(config) if "training_sizes" in config["experiments"] else []
-)
+REGIME_RUNS = runs_of_regimes(config) if "training_sizes" in config["experiments"] else []
 REGIME_METRICS = [store_of(run, "metrics") for run in REGIME_RUNS]
 REGIME_BASELINES = baselines_of(REGIME_RUNS, [SHOWN_NULL])
 # Without these runs, no rule needs the table.

@@ -22,9 +22,7 @@ rule validation:
         untrained=ancient(UNTRAINED_BASELINES),
         metrics=ancient(MAIN_METRICS),
         eigenpairs=ancient(MAIN_EIGENPAIRS),
-        manifests=manifests_of(
-            BASELINES + UNTRAINED_BASELINES + MAIN_METRICS + MAIN_EIGENPAIRS
-        ),
+        manifests=manifests_of(BASELINES + UNTRAINED_BASELINES + MAIN_METRICS + MAIN_EIGENPAIRS),
     output:
         validation=report(
             VALIDATION,

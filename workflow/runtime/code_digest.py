@@ -1,9 +1,9 @@
 """The digest of the code that a job runs: its script, every module that it imports, and its plug-ins.
 
-Each rule has the digest as a parameter, so Snakemake reruns a job if and only if code that the job uses has
-changed. A job compares the digest with the files on disk when it starts and again before it publishes, so a
-result never counts as made by other code. A job on a cluster is a snakemake of its own, which reads rules and
-configuration again. It compares them with the record that the first snakemake left with the results.
+Each rule has the digest as a parameter, so Snakemake reruns a job if and only if code that the job uses has changed. A
+job compares the digest with the files on disk when it starts and again before it publishes, so a result never counts as
+made by other code. A job on a cluster is a snakemake of its own, which reads rules and configuration again. It compares
+them with the record that the first snakemake left with the results.
 """
 
 import ast
@@ -115,8 +115,8 @@ def recorded_digests(results: Path, current: Mapping[str, str]) -> dict[str, str
 
     Args:
         results: Directory of the study.
-        current: The digests that the job's own snakemake has read. Modules may differ here; each job checks
-            those that it imports with `verify`.
+        current: The digests that the job's own snakemake has read. Modules may differ here; each job checks those that
+            it imports with `verify`.
 
     Raises:
         UserError: If rules, schemas, environments or the configuration have changed, or there is no record.
@@ -143,8 +143,7 @@ def name_of(file: Path) -> str:
 
 def _refusal(what: str) -> str:
     return (
-        f"{what} has changed since snakemake started; undo the edit, or run snakemake again after this run "
-        "has ended."
+        f"{what} has changed since snakemake started; undo the edit, or run snakemake again after this run has ended."
     )
 
 

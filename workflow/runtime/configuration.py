@@ -57,9 +57,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         what = getattr(error, "problem", None) or first_line(error)
         raise UserError(f"The configuration file {path} is not YAML: {what}{where}.") from None
     if not isinstance(content, dict):
-        raise UserError(
-            f"The configuration file {path} must consist of keys with values, such as 'study: mine'."
-        )
+        raise UserError(f"The configuration file {path} must consist of keys with values, such as 'study: mine'.")
     # Snakemake reads some numbers differently.
     return dict(load_configfile(path))
 
@@ -99,8 +97,8 @@ def checked(written: Mapping[str, Any]) -> tuple[dict[str, Any], list[Path], dic
         written: The configuration as the user wrote it, merged into config.yaml.
 
     Returns:
-        The configuration without unset experiments and with its keys in order, the files of its plug-ins, and
-        the schema with what the plug-ins add to it.
+        The configuration without unset experiments and with its keys in order, the files of its plug-ins, and the
+        schema with what the plug-ins add to it.
 
     Raises:
         UserError: If a plug-in cannot be loaded, or a key or value is wrong.
@@ -109,9 +107,7 @@ def checked(written: Mapping[str, Any]) -> tuple[dict[str, Any], list[Path], dic
     plugins = plugin_files(config.get("plugins"))
     load_plugins(plugins)
     schema = yaml.safe_load(SCHEMA.read_text("utf-8"))
-    check_declarations(
-        schema["$defs"], [name for array in METRICS.arrays for name in (array.name, *array.dims)]
-    )
+    check_declarations(schema["$defs"], [name for array in METRICS.arrays for name in (array.name, *array.dims)])
     check_config(config, schema)
     check_sizes(config, DATASETS)
     if config["figures"]["style"]:

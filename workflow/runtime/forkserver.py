@@ -1,9 +1,9 @@
 """A server that has imported the large libraries forks itself for each job, so jobs skip the start-up.
 
-Most jobs of a small study take less time than importing torch does. Snakemake starts a Python process for
-every job, the client. Before the client imports anything, it asks the server for a fork, sends its
-environment, and waits. The fork runs the client's script as a process of its own, and dies with its client.
-The server imports installed packages only, so jobs always run the project's code as it is on disk.
+Most jobs of a small study take less time than importing torch does. Snakemake starts a Python process for every job,
+the client. Before the client imports anything, it asks the server for a fork, sends its environment, and waits. The
+fork runs the client's script as a process of its own, and dies with its client. The server imports installed packages
+only, so jobs always run the project's code as it is on disk.
 
 Where there is no server (on a cluster, or in a conda environment), jobs run in their own process.
 """

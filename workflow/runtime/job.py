@@ -19,8 +19,8 @@ from runtime import code_digest, forkserver
 def job(snakemake: Any) -> Iterator[Callable[[], None]]:
     """Run the work of a script: messages go to the rule's log, and a user's error ends it with one sentence.
 
-    The last line of the log says how long the script worked without its imports, and how much processor time
-    and memory it took. Snakemake cannot measure those, because the process may be a fork.
+    The last line of the log says how long the script worked without its imports, and how much processor time and memory
+    it took. Snakemake cannot measure those, because the process may be a fork.
 
     Args:
         snakemake: The object that Snakemake gives to a script.
@@ -34,9 +34,7 @@ def job(snakemake: Any) -> Iterator[Callable[[], None]]:
     parameters = snakemake.params
 
     def verify_code() -> None:
-        code_digest.verify(
-            parameters.code, script, parameters.get("modules", ()), parameters.get("plugins", ())
-        )
+        code_digest.verify(parameters.code, script, parameters.get("modules", ()), parameters.get("plugins", ()))
 
     with _opened(snakemake.log[0]) as log, redirect_stdout(log), redirect_stderr(log):
         logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

@@ -1,11 +1,11 @@
 """One snakemake at a time works on a study's results; what a killed one left behind is cleaned up.
 
-Snakemake's own lock is in its working directory, does not name its holder, and stays when the holder is
-killed. Our lock is next to the results, so it also excludes snakemakes of other clones and machines, if the
-file system supports `flock` on all of them, and it ends with its holder.
+Snakemake's own lock is in its working directory, does not name its holder, and stays when the holder is killed. Our
+lock is next to the results, so it also excludes snakemakes of other clones and machines, if the file system supports
+`flock` on all of them, and it ends with its holder.
 
-`python -m runtime.lock results/<study>` cleans up. Jobs that lost their snakemake would work for nothing; what
-they have finished is kept, and the next run resumes from there.
+`python -m runtime.lock results/<study>` cleans up. Jobs that lost their snakemake would work for nothing; what they
+have finished is kept, and the next run resumes from there.
 """
 
 import fcntl
@@ -85,10 +85,7 @@ def holder(results: Path) -> str | None:
 
 def refusal(results: Path, process: str) -> str:
     """Return the message for a second snakemake on the same results."""
-    return (
-        f"Another snakemake is working on {results} ({process}); wait until it ends or end it, and do not "
-        "unlock."
-    )
+    return f"Another snakemake is working on {results} ({process}); wait until it ends or end it, and do not unlock."
 
 
 def clean_up(directory: Path, results: Path) -> None:
@@ -105,9 +102,7 @@ def clean_up(directory: Path, results: Path) -> None:
         raise UserError(refusal(results, process))
     if not SNAKEMAKE_LOCKS.is_dir() or not any(SNAKEMAKE_LOCKS.iterdir()):
         return
-    outputs = [
-        line for lock in SNAKEMAKE_LOCKS.glob("*.output.lock") for line in lock.read_text().splitlines()
-    ]
+    outputs = [line for lock in SNAKEMAKE_LOCKS.glob("*.output.lock") for line in lock.read_text().splitlines()]
     locked = {Path(*Path(path).parts[:2]) for path in outputs}
     processes = _processes_in(directory)
     # One that is still planning holds Snakemake's lock, but not yet ours.
@@ -126,9 +121,7 @@ def clean_up(directory: Path, results: Path) -> None:
     print(f"An earlier run was killed: {ending}removing its lock.", file=sys.stderr)
     _end(orphans)
     _delete_unrecorded(outputs)
-    subprocess.run(
-        [sys.executable, "-m", "snakemake", "--unlock", "--quiet"], check=True, stderr=subprocess.DEVNULL
-    )
+    subprocess.run([sys.executable, "-m", "snakemake", "--unlock", "--quiet"], check=True, stderr=subprocess.DEVNULL)
 
 
 def _processes_in(directory: Path) -> list[tuple[psutil.Process, list[str]]]:
@@ -163,9 +156,7 @@ def _refuse_while_in_slurm(outputs: Iterable[str]) -> None:
     if not submitted or shutil.which("squeue") is None:
         return
     # squeue fails if it is asked for a job that it no longer knows, so ask for all jobs.
-    queue = subprocess.run(
-        ["squeue", "--noheader", "--format=%A"], capture_output=True, text=True, check=False
-    )
+    queue = subprocess.run(["squeue", "--noheader", "--format=%A"], capture_output=True, text=True, check=False)
     if queue.returncode:
         raise UserError(
             f"Cannot determine whether a killed run still has jobs in SLURM ({queue.stderr.strip()}); "
@@ -181,8 +172,8 @@ def _refuse_while_in_slurm(outputs: Iterable[str]) -> None:
 def _delete_unrecorded(outputs: Iterable[str]) -> None:
     """Delete output files for which a killed snakemake has not recorded the parameters.
 
-    A job on a cluster finishes without the snakemake that submitted it, and marks its outputs as complete.
-    Snakemake has no record of the parameters behind such outputs, so a later change would go unnoticed.
+    A job on a cluster finishes without the snakemake that submitted it, and marks its outputs as complete. Snakemake
+    has no record of the parameters behind such outputs, so a later change would go unnoticed.
 
     Args:
         outputs: Paths as Snakemake spells them. Directories stay, because each has a manifest, which is a file.
@@ -194,9 +185,7 @@ def _delete_unrecorded(outputs: Iterable[str]) -> None:
     records = {path: persistence._read_record(path) for path in files}
     # Snakemake records the modification time of an output as the end of its job.
     unrecorded = [
-        path
-        for path, record in records.items()
-        if not record or record.endtime != files[path].stat().st_mtime
+        path for path, record in records.items() if not record or record.endtime != files[path].stat().st_mtime
     ]
     for path in unrecorded:
         files[path].unlink()

@@ -25,8 +25,8 @@ def start(workflow: Any, results: Path, digests: Mapping[str, str]) -> None:
     lock.acquire(results)
     code_digest.write_record(results, digests)
     if workflow.local_exec:
-        # Snakemake's limit of jobs per second makes it examine all waiting jobs and the sizes of their inputs
-        # once for each finished job, which keeps a core busy after some hundred jobs.
+        # Snakemake's limit of jobs per second makes it examine all waiting jobs and the sizes of their inputs once for
+        # each finished job, which keeps a core busy after some hundred jobs.
         workflow.scheduler.job_rate_limiter = None
         forkserver.start()
 

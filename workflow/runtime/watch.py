@@ -66,9 +66,7 @@ def _progress_by_stage(jobs: Sequence[Job]) -> Table:
     for stage in dict.fromkeys(job.stage for job in jobs):
         of_stage = [job for job in jobs if job.stage == stage]
         states = Counter(job.state for job in of_stage)
-        counts = ", ".join(
-            f"{states[state]} {state}" for state in STATES if states[state] and state != "waiting"
-        )
+        counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state] and state != "waiting")
         bar = ProgressBar(total=len(of_stage), completed=sum(job.share for job in of_stage), width=30)
         grid.add_row(stage, bar, f"{states['done']} of {len(of_stage)}", counts)
     return grid
@@ -84,9 +82,7 @@ def _table(jobs: Sequence[Job], width: int, room: int) -> Table:
     left = max(FEWEST_COLUMNS, width - sum(widths) - len(widths) * GAP)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for heading, columns in zip(headings, widths, strict=True):
-        table.add_column(
-            heading, no_wrap=True, min_width=columns, justify="right" if heading == "done" else "left"
-        )
+        table.add_column(heading, no_wrap=True, min_width=columns, justify="right" if heading == "done" else "left")
     table.add_column("of", overflow="fold", max_width=left)
     for job, row in zip(started, rows, strict=True):
         room -= _lines(job.name, left)
@@ -115,9 +111,7 @@ def _in_words(seconds: float) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Show a study until it is interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="watch.py", description="Show the progress of a study until interrupted."
-    )
+    parser = argparse.ArgumentParser(prog="watch.py", description="Show the progress of a study until interrupted.")
     parser.add_argument("studies", nargs="*", help="study files, as given to snakemake")
     parser.add_argument("--once", action="store_true", help="print the view once and exit")
     options = parser.parse_args(arguments)

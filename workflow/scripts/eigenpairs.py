@@ -22,9 +22,7 @@ with job(snakemake) as verify_code:
     samples = read_samples(Path(snakemake.input.data))
     settings = {"training": trajectory.attrs["settings"], **snakemake.params.settings}
     store, whole = Path(snakemake.output.store), snakemake.output.get("whole")
-    key = progress_key(
-        {**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests
-    )
+    key = progress_key({**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests)
     with resumable(store, key) as progress:
         label = f"eigenpairs {snakemake.wildcards.run}"
         pairs = decompose_run(trajectory, samples, settings, device, progress, label)

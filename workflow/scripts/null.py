@@ -26,9 +26,7 @@ with job(snakemake) as verify_code:
     trajectories = [open_store(Path(path), "trajectory") for path in snakemake.input.trajectories]
     ends = ends_of(trajectories, settings["trainings"])
     store = Path(snakemake.output.store)
-    key = progress_key(
-        {**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests
-    )
+    key = progress_key({**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests)
     with resumable(store, key) as progress:
         inputs = NullInputs(samples, landscape, settings, device, progress, ends)
         columns = draw_null(inputs, f"null {snakemake.wildcards.null}")

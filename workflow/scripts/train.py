@@ -20,9 +20,7 @@ with job(snakemake) as verify_code:
     device = numerics.resolve_device(snakemake.params.device, snakemake.resources.get("gpu", 0))
     samples = read_samples(Path(snakemake.input.data))
     store = Path(snakemake.output.store)
-    key = progress_key(
-        {**settings, "device": device.type, "code": snakemake.params.code}, [snakemake.input.manifest]
-    )
+    key = progress_key({**settings, "device": device.type, "code": snakemake.params.code}, [snakemake.input.manifest])
     with resumable(store, key) as progress:
         run = train(samples, settings, device, progress, f"train {snakemake.wildcards.run}")
         verify_code()

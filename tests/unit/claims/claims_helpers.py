@@ -107,8 +107,7 @@ def swept(by_value: Mapping[int | float | str, xr.Dataset]) -> SweptRuns:
     """A sweep in which all optimizers have the same values, out of runs of all of them for each value."""
     optimizers = [str(name) for name in next(iter(by_value.values()))["optimizer"].values]
     return {
-        name: {value: runs.sel(optimizer=name, drop=True) for value, runs in by_value.items()}
-        for name in optimizers
+        name: {value: runs.sel(optimizer=name, drop=True) for value, runs in by_value.items()} for name in optimizers
     }
 
 
@@ -125,14 +124,10 @@ def without_difference(noise: float = 0.02) -> xr.Dataset:
 
 def full_batch() -> xr.Dataset:
     """Gradients that hardly lie along the leading eigenvectors."""
-    return runs_of(
-        {"sgd": 0.3, "adam": 0.3}, {"sgd": 0.03, "adam": 0.03}, dict.fromkeys(("sgd", "adam"), (0.05, 0.05))
-    )
+    return runs_of({"sgd": 0.3, "adam": 0.3}, {"sgd": 0.03, "adam": 0.03}, dict.fromkeys(("sgd", "adam"), (0.05, 0.05)))
 
 
-def evidence_of(
-    runs: xr.Dataset, baseline: xr.Dataset | None = None, *, sweeps: bool = False
-) -> dict[str, Evidence]:
+def evidence_of(runs: xr.Dataset, baseline: xr.Dataset | None = None, *, sweeps: bool = False) -> dict[str, Evidence]:
     """The evidence on digits; its sweeps repeat the runs at every value, but for noise and the full batch."""
     null = baseline_of() if baseline is None else baseline
     if not sweeps:

@@ -43,9 +43,7 @@ def test_the_few_checkpoints_with_many_pairs_measure_only_lags_that_they_have() 
     runs = runs_of({"sgd": 0.1, "adam": 0.2}, {"sgd": 0.1, "adam": 0.1}, steps=STEPS[::25], noise=0)
     evidence = Evidence(runs, baseline_of())
     np.testing.assert_allclose(reorganization(evidence, Variant(1, 0.25, wide=True)).effects, np.log10(2))
-    with pytest.raises(
-        NotMeasuredError, match=r"the 5 checkpoints .* no lag of 0\.125 .*, the nearest is 0\.25"
-    ):
+    with pytest.raises(NotMeasuredError, match=r"the 5 checkpoints .* no lag of 0\.125 .*, the nearest is 0\.25"):
         reorganization(evidence, Variant(1, 0.125, wide=True))
     # All checkpoints together use the nearest lag.
     assert np.isfinite(reorganization(evidence, Variant(1, 0.125)).effects).all()
@@ -148,9 +146,7 @@ def test_full_batches_depart_by_what_no_other_batch_size_does() -> None:
 
 def test_contrasts_are_as_small_as_at_the_worst_batch_size_without_the_full_batch() -> None:
     def at(moved: float, ratio: float) -> xr.Dataset:
-        return runs_of(
-            {"sgd": 0.1, "adam": 0.1 * 10**moved}, {"sgd": 0.01, "adam": 0.01 * 10**ratio}, noise=0
-        )
+        return runs_of({"sgd": 0.1, "adam": 0.1 * 10**moved}, {"sgd": 0.01, "adam": 0.01 * 10**ratio}, noise=0)
 
     usual = at(0.5, 0.6)
     for worst, expected in ((at(0.2, 0.7), 0.2), (at(0.9, -0.3), -0.3)):
@@ -164,8 +160,7 @@ def test_contrasts_are_as_small_as_at_the_worst_batch_size_without_the_full_batc
 
 def test_change_over_learning_rates_is_the_range_over_all_pairs() -> None:
     runs = {
-        level: runs_of({"sgd": level, "adam": level}, {"sgd": 0.1, "adam": 0.1}, noise=0)
-        for level in (0.01, 0.1, 1)
+        level: runs_of({"sgd": level, "adam": level}, {"sgd": 0.1, "adam": 0.1}, noise=0) for level in (0.01, 0.1, 1)
     }
     rates = {
         "sgd": {0.1: runs[0.1].sel(optimizer="sgd"), 0.2: runs[1].sel(optimizer="sgd")},

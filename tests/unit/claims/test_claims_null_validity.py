@@ -51,10 +51,7 @@ def test_only_the_ranks_of_the_effect_count() -> None:
 def test_few_draws_and_differences_are_noted() -> None:
     assert NullValidity("permuted", HOLDS, LEAVES).notes("digits") == []
     (note,) = NullValidity("permuted", ("alike", "cannot tell"), LEAVES).notes("digits")
-    assert (
-        note
-        == "digits: the null model permuted has too few draws to tell whether it is like untrained networks"
-    )
+    assert note == "digits: the null model permuted has too few draws to tell whether it is like untrained networks"
     (note,) = NullValidity("permuted", ("different", "cannot tell"), LEAVES).notes("digits")
     assert note.startswith("digits: the null model permuted is different from untrained networks")
 

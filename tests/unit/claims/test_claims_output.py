@@ -85,9 +85,7 @@ def test_tables_say_the_same_as_the_json(record: dict[str, Any], tmp_path: Path)
     [{"verdict": "true"}, {"p": 1.5}, {"interval": [0.1]}, {"surprise": 1}, {"reason": ""}, {"seeds": [1.0]}],
     ids=lambda change: next(iter(change)),
 )
-def test_an_undocumented_record_is_not_written(
-    record: dict[str, Any], tmp_path: Path, change: dict[str, Any]
-) -> None:
+def test_an_undocumented_record_is_not_written(record: dict[str, Any], tmp_path: Path, change: dict[str, Any]) -> None:
     first, *others = record["claims"]
     with pytest.raises(ValidationError):
         written({**record, "claims": [{**first, **change}, *others]}, tmp_path)

@@ -69,9 +69,7 @@ def store(columns: dict[str, np.ndarray], kind: str) -> xr.Dataset:
     return xr.Dataset({spec.name: (spec.dims, columns[spec.name]) for spec in specs_for(kind, columns)})
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "share"), [("adam", 0.5), pytest.param("sgd", 0.25, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("optimizer", "share"), [("adam", 0.5), pytest.param("sgd", 0.25, marks=pytest.mark.slow)])
 def test_the_beginning_of_a_run_is_a_shorter_run(optimizer: str, share: float, tmp_path: Path) -> None:
     count = round(share * (COUNT - 1)) + 1
     long = run_of(optimizer, STEPS, COUNT, tmp_path / "long")

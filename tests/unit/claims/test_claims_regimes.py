@@ -17,9 +17,7 @@ def fitted(runs: xr.Dataset, accuracy: float = 1.0) -> xr.Dataset:
     """Runs whose training accuracy is that at every checkpoint."""
     shape = (runs.sizes["optimizer"], runs.sizes["seed"], len(STEPS))
     dims = ("optimizer", "seed", "checkpoint")
-    return runs.assign(
-        train_accuracy=(dims, np.full(shape, accuracy)), train_loss=(dims, np.full(shape, 1 - accuracy))
-    )
+    return runs.assign(train_accuracy=(dims, np.full(shape, accuracy)), train_loss=(dims, np.full(shape, 1 - accuracy)))
 
 
 def training_set(samples: int, first: xr.Dataset, second: xr.Dataset) -> TrainingSet:

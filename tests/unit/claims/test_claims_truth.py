@@ -135,8 +135,7 @@ def test_hardly_any_study_without_difference_supports_any_claim(
 ) -> None:
     """Even if the smallest effect counted: the chance of one false claim or more is held at 5 %."""
     wrong = sum(
-        any(outcome.verdict == "supported" for outcome in outcomes.values())
-        for outcomes in studies_without_difference
+        any(outcome.verdict == "supported" for outcome in outcomes.values()) for outcomes in studies_without_difference
     )
     assert wrong <= binom.ppf(0.999, STUDIES, 0.05)
 

@@ -95,9 +95,7 @@ def test_an_interval_above_is_not_enough_where_the_test_could_have_agreed() -> N
     turned = 10 ** np.array([0.3, 0.2, 0.1, 0.15, 0.25, 0.05, 0.4, -0.001])
     shape = runs["displacement"].sel(optimizer="sgd").shape
     runs["displacement"].loc[{"optimizer": "sgd"}] = 0.1
-    runs["displacement"].loc[{"optimizer": "adam"}] = np.broadcast_to(
-        0.1 * turned[:, None, None, None], shape
-    )
+    runs["displacement"].loc[{"optimizer": "adam"}] = np.broadcast_to(0.1 * turned[:, None, None, None], shape)
     strict = decide(runs, smallest_effect=SETTINGS["smallest_effect"] | {"C2": 0.0}, confidence=0.98)["C2"]  # type: ignore[operator]
     assert strict.interval is not None
     assert strict.interval[0] > 0
@@ -298,9 +296,7 @@ def test_more_ranks_are_decided_at_the_checkpoints_that_have_them() -> None:
         *(Variant(ranks, lag, wide=True) for ranks in (2, 4) for lag in (0.125, 0.25)),
     ]
     assert second[Variant(2, 0.25, wide=True)].verdict == "supported"
-    assert second[Variant(2, 0.25, wide=True)].effect == pytest.approx(
-        second[Variant(1, 0.25, wide=True)].effect
-    )
+    assert second[Variant(2, 0.25, wide=True)].effect == pytest.approx(second[Variant(1, 0.25, wide=True)].effect)
     assert "no lag of 0.125" in second[Variant(2, 0.125, wide=True)].reason
     assert second[Variant(4, 0.25, wide=True)].reason == "the effect is of 4 eigenpairs, the study computed 2"
     # Without displacement there is no lag, and over sweeps there are no more pairs.

@@ -43,9 +43,7 @@ def localizing(random: np.random.Generator) -> Vectors:
     return unit((1 - share) * start + share * parameter)[:, None]
 
 
-def measured(
-    random: np.random.Generator, vectors: Vectors, *, parallel: bool = True
-) -> dict[str, np.ndarray]:
+def measured(random: np.random.Generator, vectors: Vectors, *, parallel: bool = True) -> dict[str, np.ndarray]:
     """Metrics of a run with these eigenvectors, any gradients, and updates parallel to them or any others."""
     checkpoints, ranks, parameters = vectors.shape
     gradient = random.normal(size=(checkpoints, parameters))

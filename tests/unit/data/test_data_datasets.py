@@ -62,9 +62,7 @@ def test_names_are_known_without_heavy_imports() -> None:
 
 def test_the_environment_is_read_in_one_module() -> None:
     modules = Path(datasets.__file__).parent.glob("*.py")
-    assert [path.name for path in modules if re.search(r"os\.environ|getenv", path.read_text())] == [
-        "mnist.py"
-    ]
+    assert [path.name for path in modules if re.search(r"os\.environ|getenv", path.read_text())] == ["mnist.py"]
 
 
 @pytest.fixture(scope="module", params=["mnist5k", "digits"])

@@ -41,8 +41,8 @@ GOOD = idx_bytes(PIXELS)
 class Mirror:
     """A web server on this machine.
 
-    `answers` maps a path to the answers to successive requests, the last of which is repeated. `requests`
-    lists the requested paths. Answers for the paths in `cut` end one byte before the length in their header.
+    `answers` maps a path to the answers to successive requests, the last of which is repeated. `requests` lists the
+    requested paths. Answers for the paths in `cut` end one byte before the length in their header.
     """
 
     url: str
@@ -193,9 +193,7 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.DATASETS, "mnist", small)
 
 
-def test_the_variable_takes_precedence_unless_it_is_empty(
-    no_variable: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_variable_takes_precedence_unless_it_is_empty(no_variable: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data_directory(None) is None
     assert data_directory("") is None
     monkeypatch.setenv("HOME", "/home/somebody")
@@ -242,9 +240,7 @@ def test_reads_a_directory_without_network(
     assert samples.test_images.shape == (4, 2, 3)
 
 
-def test_a_missing_directory_or_a_file_instead_is_refused(
-    tmp_path: Path, no_variable: None, no_network: None
-) -> None:
+def test_a_missing_directory_or_a_file_instead_is_refused(tmp_path: Path, no_variable: None, no_network: None) -> None:
     (tmp_path / "train.gz").write_bytes(b"")
     with pytest.raises(UserError, match=r"train\.gz is not a directory"):
         datasets.load("mnist", tmp_path / "train.gz")
@@ -252,9 +248,7 @@ def test_a_missing_directory_or_a_file_instead_is_refused(
         datasets.load("mnist", tmp_path / "nowhere")
 
 
-def test_missing_files_are_all_named(
-    put: Put, files: dict[str, bytes], no_variable: None, no_network: None
-) -> None:
+def test_missing_files_are_all_named(put: Put, files: dict[str, bytes], no_variable: None, no_network: None) -> None:
     root = put({name: files[name] for name in files if name.startswith("t10k")})
     expected = f"lacks {root}/mnist/{IMAGES}.gz, {root}/mnist/{LABELS}.gz \\(or"
     with pytest.raises(UserError, match=expected):

@@ -163,6 +163,5 @@ def test_a_hessian_of_more_samples_than_there_are_is_refused() -> None:
     with pytest.raises(UserError) as refusal:
         hessian_sample(LABELS, 201)
     assert str(refusal.value) == (
-        "Config key 'eigenpairs.samples' is 201, but the training set has only 200 samples; lower it or set "
-        "it to all."
+        "Config key 'eigenpairs.samples' is 201, but the training set has only 200 samples; lower it or set it to all."
     )

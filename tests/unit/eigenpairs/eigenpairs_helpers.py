@@ -64,9 +64,7 @@ class DenseStack:
 
     def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
         self.calls.append(list(indices))
-        return torch.stack(
-            [self.operators[index] @ vector for vector, index in zip(vectors, indices, strict=True)]
-        )
+        return torch.stack([self.operators[index] @ vector for vector, index in zip(vectors, indices, strict=True)])
 
 
 def random_basis(size: int, seed: int = 0) -> np.ndarray:
@@ -107,9 +105,7 @@ def dense_hessian(model: nn.Module, loss: Loss, inputs: torch.Tensor, targets: t
     return jacrev(jacrev(of_flat))(flat).detach()
 
 
-def trained_on_digits(
-    widths: tuple[int, ...] = (8,), steps: int = 30
-) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+def trained_on_digits(widths: tuple[int, ...] = (8,), steps: int = 30) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     """A float64 network after a few steps of gradient descent, with 200 digits and their labels."""
     from sklearn.datasets import load_digits
 

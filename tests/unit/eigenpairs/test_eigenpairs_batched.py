@@ -39,9 +39,7 @@ def starts(count: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in range(count)]
 
 
-def together(
-    stack: DenseStack | PerceptronStack, basis_size: int = 14
-) -> list[Eigenpairs | FloatingPointError]:
+def together(stack: DenseStack | PerceptronStack, basis_size: int = 14) -> list[Eigenpairs | FloatingPointError]:
     return leading_eigenpairs_together(
         stack, COUNT, generators=starts(len(stack)), tolerance=1e-8, basis_size=basis_size
     )
@@ -66,12 +64,8 @@ def test_pairs_are_the_leading_ones_of_each(basis_size: int) -> None:
 @pytest.mark.parametrize("basis_size", [14, 60])
 def test_pairs_and_evidence_are_those_of_each_by_itself(basis_size: int) -> None:
     dense = matrices()
-    for matrix, start, pairs in zip(
-        dense, starts(5), found(together(DenseStack(dense), basis_size)), strict=True
-    ):
-        alone = leading_eigenpairs(
-            DenseOperator(matrix), COUNT, generator=start, tolerance=1e-8, basis_size=basis_size
-        )
+    for matrix, start, pairs in zip(dense, starts(5), found(together(DenseStack(dense), basis_size)), strict=True):
+        alone = leading_eigenpairs(DenseOperator(matrix), COUNT, generator=start, tolerance=1e-8, basis_size=basis_size)
         torch.testing.assert_close(pairs.eigenvalues, alone.eigenvalues, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(pairs.gaps, alone.gaps, rtol=0, atol=1e-8)
         assert pairs.next_eigenvalue == pytest.approx(alone.next_eigenvalue, abs=1e-3 * alone.scale)
@@ -121,9 +115,7 @@ class Overflowing(DenseOperator):
 
 
 def products_alone(matrix: np.ndarray, start: torch.Generator) -> int:
-    return leading_eigenpairs(
-        DenseOperator(matrix), COUNT, generator=start, tolerance=1e-8, basis_size=14
-    ).products
+    return leading_eigenpairs(DenseOperator(matrix), COUNT, generator=start, tolerance=1e-8, basis_size=14).products
 
 
 @pytest.mark.parametrize("position", [0, 2, 4])

@@ -119,8 +119,7 @@ def test_each_checkpoint_begins_with_its_own_vectors(grouped: Landscape, weights
     starts = [generator("test", index) for index in range(4)]
     grouped.eigenpairs_at_each(weights, starts)
     untouched = [
-        torch.equal(start.get_state(), generator("test", index).get_state())
-        for index, start in enumerate(starts)
+        torch.equal(start.get_state(), generator("test", index).get_state()) for index, start in enumerate(starts)
     ]
     # The third has no finite weights.
     assert untouched == [False, False, True, False]

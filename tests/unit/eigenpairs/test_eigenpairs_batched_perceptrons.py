@@ -18,9 +18,7 @@ COUNT = 4
 SAMPLE = 11
 
 
-def network(
-    widths: tuple[int, ...], activation: type[nn.Module] = nn.ReLU, bias: bool = True
-) -> nn.Sequential:
+def network(widths: tuple[int, ...], activation: type[nn.Module] = nn.ReLU, bias: bool = True) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out, bias=bias), activation()]

@@ -27,9 +27,7 @@ def random(seed: int = 0) -> torch.Generator:
 class Changed(DenseOperator):
     """An operator with changed products."""
 
-    def __init__(
-        self, change: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype = torch.float64
-    ) -> None:
+    def __init__(self, change: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype = torch.float64) -> None:
         super().__init__(MATRIX, dtype)
         self.change = change
 
@@ -69,12 +67,8 @@ def test_operators_that_are_not_symmetric_are_refused(name: str, dtype: torch.dt
 @pytest.mark.parametrize("size", [0.02, 1])
 def test_operators_that_change_are_refused(name: str, dtype: torch.dtype, size: float) -> None:
     noise = random(7)
-    operator = Changed(
-        lambda image: image * (1 + size * torch.randn(image.shape, generator=noise, dtype=dtype)), dtype
-    )
-    with pytest.raises(
-        ValueError, match=r"returns a different product each time .* model\.eval\(\)\), nondeterm"
-    ):
+    operator = Changed(lambda image: image * (1 + size * torch.randn(image.shape, generator=noise, dtype=dtype)), dtype)
+    with pytest.raises(ValueError, match=r"returns a different product each time .* model\.eval\(\)\), nondeterm"):
         SOLVERS[name](operator, generator=random())
 
 
@@ -122,9 +116,7 @@ def test_results_scale_with_the_operator_to_the_bit(scale: float, end: str) -> N
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_trace_and_density_scale_with_the_operator(scale: float) -> None:
-    one, other = (
-        trace(DenseOperator(matrix), generator=random(), products=30) for matrix in (MATRIX, MATRIX * scale)
-    )
+    one, other = (trace(DenseOperator(matrix), generator=random(), products=30) for matrix in (MATRIX, MATRIX * scale))
     np.testing.assert_allclose(other.estimate / scale, one.estimate, rtol=1e-12)
     np.testing.assert_allclose(other.standard_error / scale, one.standard_error, rtol=1e-12)
     narrow, wide = (
@@ -143,13 +135,9 @@ def test_each_operator_of_a_stack_is_scaled_separately() -> None:
         np.testing.assert_allclose(outcome.eigenvalues / scale, SPECTRUM[:3], rtol=1e-6)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "scale"), [(torch.float32, 1e-39), (torch.float32, 1e-33), (torch.float64, 1e-300)]
-)
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 1e-39), (torch.float32, 1e-33), (torch.float64, 1e-300)])
 @pytest.mark.parametrize("name", SOLVERS)
-def test_operators_that_are_too_small_for_their_dtype_are_refused(
-    name: str, dtype: torch.dtype, scale: float
-) -> None:
+def test_operators_that_are_too_small_for_their_dtype_are_refused(name: str, dtype: torch.dtype, scale: float) -> None:
     operator = DenseOperator(MATRIX * scale, dtype)
     words = f"too small for {dtype} to hold their digits; multiply the loss by a large number"
     words += ", or use float64" if dtype == torch.float32 else ""
@@ -170,9 +158,7 @@ def test_scales_within_the_range_of_float32(scale: float) -> None:
 
 
 @pytest.mark.parametrize("kind", ["parallel", "longer"])
-def test_vectors_that_are_not_orthonormal_are_not_certified(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_vectors_that_are_not_orthonormal_are_not_certified(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = KrylovBasis.combine
 
     def lose(basis: KrylovBasis, coefficients: torch.Tensor) -> torch.Tensor:

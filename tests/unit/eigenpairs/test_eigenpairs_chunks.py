@@ -245,9 +245,7 @@ def test_float32_chunks_may_round_differently(inputs: torch.Tensor, by_class: to
         hessian_operator(network, cross_entropy, inputs.float(), by_class, 4)
 
 
-def test_a_reduction_is_a_mean_or_a_sum(
-    model: nn.Module, inputs: torch.Tensor, by_class: torch.Tensor
-) -> None:
+def test_a_reduction_is_a_mean_or_a_sum(model: nn.Module, inputs: torch.Tensor, by_class: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="reduction is 'none', expected 'mean' or 'sum'"):
         hessian_operator(model, SUMS["plain"], inputs, by_class, reduction="none")  # type: ignore[arg-type]
 

@@ -228,9 +228,7 @@ def test_resolved_vectors_make_the_search_short(monkeypatch: pytest.MonkeyPatch)
 
     short = searched()
     keep = Lanczos._keep_resolved
-    monkeypatch.setattr(
-        Lanczos, "_keep_resolved", lambda self, beyond, _, *ritz: keep(self, beyond, 0, *ritz)
-    )
+    monkeypatch.setattr(Lanczos, "_keep_resolved", lambda self, beyond, _, *ritz: keep(self, beyond, 0, *ritz))
     assert searched() > short
 
 

@@ -92,9 +92,7 @@ def test_no_vector_leaves_the_device(operators: tuple[HessianOperator, HessianOp
 def networks(device: str) -> PerceptronStack:
     """Three networks beside each other, float64."""
     model, inputs, targets = trained_on_digits((12, 8))
-    weights = torch.stack(
-        [parameters_to_vector(model.parameters()).detach() * scale for scale in (1, 0.9, 2)]
-    )
+    weights = torch.stack([parameters_to_vector(model.parameters()).detach() * scale for scale in (1, 0.9, 2)])
     return PerceptronStack(model, weights.to(device), inputs.to(device), targets.to(device))
 
 
@@ -105,9 +103,7 @@ def starts() -> list[torch.Generator]:
 @pytest.mark.parametrize("indices", [[0, 1, 2], [0, 2], [1, 1, 1, 1]])
 def test_products_of_several_networks(indices: list[int]) -> None:
     here, there = networks("cpu"), networks("cuda")
-    vectors = torch.randn(
-        len(indices), here.size, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-    )
+    vectors = torch.randn(len(indices), here.size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     products = there.products(vectors.cuda(), indices)
     assert products.is_cuda
     torch.testing.assert_close(products.cpu(), here.products(vectors, indices), rtol=0, atol=1e-12)
@@ -162,7 +158,5 @@ def test_density_and_trace(operators: tuple[HessianOperator, HessianOperator]) -
         for operator in (here, there)
     ]
     torch.testing.assert_close(*(torch.from_numpy(density.nodes) for density in densities), rtol=0, atol=1e-8)
-    estimates = [
-        trace(operator, generator=torch.Generator().manual_seed(0)).estimate for operator in operators
-    ]
+    estimates = [trace(operator, generator=torch.Generator().manual_seed(0)).estimate for operator in operators]
     assert estimates[1] == pytest.approx(estimates[0], rel=1e-9)

@@ -160,9 +160,7 @@ def test_smoothed_density_of_a_network_for_its_probe(
     network: Network, dense: np.ndarray, dtype: torch.dtype, tolerance: float
 ) -> None:
     model, inputs, targets = network
-    operator = hessian_operator(
-        deepcopy(model).to(dtype), cross_entropy, inputs.to(dtype), targets, chunk_size=70
-    )
+    operator = hessian_operator(deepcopy(model).to(dtype), cross_entropy, inputs.to(dtype), targets, chunk_size=70)
     recorder = Recorder(operator)
     result = estimate(recorder, probes=1, steps=60)
     values, weights = measure(dense, recorder.vectors[0])

@@ -19,9 +19,7 @@ def solve(operator: DenseOperator, count: int, **options: float) -> Eigenpairs:
 
 def hidden_from_the_start(spectrum: np.ndarray, hidden: int) -> np.ndarray:
     """A matrix whose first eigenvectors are orthogonal to the first random vector that `solve` draws."""
-    start = torch.randn(
-        len(spectrum), dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-    ).numpy()
+    start = torch.randn(len(spectrum), dtype=torch.float64, generator=torch.Generator().manual_seed(0)).numpy()
     frame = np.random.default_rng(1).normal(size=(len(spectrum), len(spectrum)))
     frame[:, :hidden] -= np.outer(start, start @ frame[:, :hidden]) / (start @ start)
     basis, _ = np.linalg.qr(frame)
@@ -33,9 +31,7 @@ def hidden_from_the_start(spectrum: np.ndarray, hidden: int) -> np.ndarray:
 @pytest.mark.parametrize("basis_size", [10, 60, SIZE])
 @pytest.mark.parametrize("hidden", [1, 3])
 @pytest.mark.parametrize("top", [3.0, 1.01])
-def test_eigenvectors_that_the_start_vector_misses_are_found(
-    top: float, hidden: int, basis_size: int
-) -> None:
+def test_eigenvectors_that_the_start_vector_misses_are_found(top: float, hidden: int, basis_size: int) -> None:
     spectrum = np.concatenate([top - 1e-3 * np.arange(hidden), np.linspace(-1, 1, SIZE - hidden)[::-1]])
     matrix = hidden_from_the_start(spectrum, hidden)
     pairs = solve(DenseOperator(matrix), 3, tolerance=1e-4, basis_size=basis_size)

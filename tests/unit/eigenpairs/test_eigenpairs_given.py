@@ -45,9 +45,7 @@ def test_samples_are_dense_and_have_a_first_dimension() -> None:
     with pytest.raises(ValueError, match=r"inputs is a sparse tensor, expected a dense one, .*to_dense\(\)"):
         hessian_operator(MODEL, cross_entropy, INPUTS.to_sparse(), TARGETS)
     with pytest.raises(ValueError, match=r"inputs is a nested tensor, .* torch\.nested\.to_padded_tensor"):
-        hessian_operator(
-            MODEL, cross_entropy, torch.nested.nested_tensor(list(INPUTS), layout=torch.jagged), TARGETS
-        )
+        hessian_operator(MODEL, cross_entropy, torch.nested.nested_tensor(list(INPUTS), layout=torch.jagged), TARGETS)
     with pytest.raises(ValueError, match=r"targets is a single number, expected a tensor \(n, …\)"):
         hessian_operator(MODEL, cross_entropy, INPUTS, torch.tensor(1))
 

@@ -62,9 +62,7 @@ def test_float32_products_are_those_of_float64_rounded(
     torch.testing.assert_close(narrow.double(), wide, rtol=0, atol=1e-6 * wide.abs().max().item())
 
 
-def test_rows_follow_the_order_of_parameters(
-    build: Build, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
+def test_rows_follow_the_order_of_parameters(build: Build, inputs: torch.Tensor, targets: torch.Tensor) -> None:
     """The loss of a linear classifier has a closed form: blocks of p(1 − p) x xᵀ, weights before biases."""
     torch.manual_seed(5)
     model = nn.Sequential(nn.Linear(3, 3)).double()

@@ -100,9 +100,7 @@ def test_losses_that_have_lost_their_digits_are_refused(model: nn.Module, inputs
     outputs = model(inputs).detach()
     sure = outputs.topk(2, dim=1).values.diff(dim=1)[:, 0] < -14
     inputs, targets = inputs[sure], outputs.argmax(1)[sure]
-    with pytest.raises(
-        FloatingPointError, match=r"second derivatives lose their digits in float32.*\.double\(\)"
-    ):
+    with pytest.raises(FloatingPointError, match=r"second derivatives lose their digits in float32.*\.double\(\)"):
         hessian_operator(model, lambda z, y: nll_loss(z.log_softmax(1), y), inputs, targets)
 
 
@@ -144,13 +142,9 @@ SATURATED: dict[str, Any] = {
 def test_saturated_functions_are_refused_in_float32(name: str, chunk_size: int | None) -> None:
     value, loss = SATURATED[name]
     targets = torch.ones(4, 1)
-    with pytest.raises(
-        FloatingPointError, match=r"second derivatives lose their digits in float32.*\.double\(\)"
-    ):
+    with pytest.raises(FloatingPointError, match=r"second derivatives lose their digits in float32.*\.double\(\)"):
         hessian_operator(Scalar(value, torch.float32), loss, targets, targets, chunk_size)
-    wide = hessian_operator(
-        Scalar(value, torch.float64), loss, targets.double(), targets.double(), chunk_size
-    )
+    wide = hessian_operator(Scalar(value, torch.float64), loss, targets.double(), targets.double(), chunk_size)
     assert (wide @ torch.ones(1, dtype=torch.float64)).item() != 0
 
 
@@ -244,9 +238,7 @@ def test_cross_entropies_are_those_of_torch_where_labels_cannot_be_read() -> Non
     outputs, targets = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 4
     with ExactDerivatives():
         each = torch.func.vmap(cross_entropy)(outputs, targets)
-        slopes = torch.func.vmap(torch.func.grad(binary_cross_entropy), (0, None))(
-            outputs.sigmoid(), torch.ones(4)
-        )
+        slopes = torch.func.vmap(torch.func.grad(binary_cross_entropy), (0, None))(outputs.sigmoid(), torch.ones(4))
     torch.testing.assert_close(each, cross_entropy(outputs, targets, reduction="none"))
     torch.testing.assert_close(slopes, -1 / outputs.sigmoid() / 4)
 
@@ -266,9 +258,7 @@ class Probabilities(nn.Module):
     ("dtype", "largest", "rtol"), [(torch.float32, 6.0, 1e-4), (torch.float64, 12.0, 1e-9)], ids=str
 )
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_binary_cross_entropy_of_probabilities(
-    dtype: torch.dtype, largest: float, rtol: float, reduction: Any
-) -> None:
+def test_binary_cross_entropy_of_probabilities(dtype: torch.dtype, largest: float, rtol: float, reduction: Any) -> None:
     """The second derivative by a logit is s (1 − s); torch's lacks a part of it."""
     logits = torch.linspace(-largest, largest, 9, dtype=dtype).repeat(3)
     targets = torch.tensor([0.0, 0.4, 1.0], dtype=dtype).repeat_interleave(9)[:, None]

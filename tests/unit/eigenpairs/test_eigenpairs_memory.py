@@ -45,9 +45,7 @@ leading_eigenpairs(hessian_operator(small, cross_entropy, *data), 2, generator=r
 def peak_of(code: str) -> int:
     """Bytes that a program needs at its peak beyond the number that it prints first."""
     environment = {"PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        [sys.executable, "-c", SETUP + code], env=environment, capture_output=True, text=True
-    )
+    result = subprocess.run([sys.executable, "-c", SETUP + code], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     before, after = map(int, result.stdout.split())
     return after - before

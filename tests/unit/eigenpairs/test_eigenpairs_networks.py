@@ -263,9 +263,7 @@ def test_networks_that_are_refused(name: str, inputs: torch.Tensor, targets: tor
     make, error, words = REFUSED_NETWORKS[name]
     for ask in (
         lambda: hessian_operator(make(), cross_entropy, inputs, targets),
-        lambda: null_draws(
-            make(), cross_entropy, inputs, targets, "permuted", count=1, draws=1, generator=random()
-        ),
+        lambda: null_draws(make(), cross_entropy, inputs, targets, "permuted", count=1, draws=1, generator=random()),
     ):
         with pytest.raises(error, match=words):
             ask()
@@ -389,13 +387,9 @@ def test_vectors_from_numpy_are_refused(inputs: torch.Tensor, targets: torch.Ten
 
 def test_inputs_that_do_not_fit(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     model = nn.Sequential(perceptron())
-    with pytest.raises(
-        ValueError, match=r"the network fails on inputs of shape \(11, 3\) in torch.float32 \(R"
-    ):
+    with pytest.raises(ValueError, match=r"the network fails on inputs of shape \(11, 3\) in torch.float32 \(R"):
         hessian_operator(model, cross_entropy, inputs.float(), targets)
-    with pytest.raises(
-        ValueError, match=r"the loss fails on outputs of shape \(11, 3\) and targets of shape"
-    ):
+    with pytest.raises(ValueError, match=r"the loss fails on outputs of shape \(11, 3\) and targets of shape"):
         hessian_operator(model, cross_entropy, inputs, targets.double())
     with pytest.raises(ValueError, match="the loss is a float, expected a tensor that holds one number"):
         hessian_operator(model, lambda z, y: cross_entropy(z, y).item(), inputs, targets)
@@ -406,9 +400,7 @@ def test_networks_that_change_their_inputs_are_refused(
     inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
 ) -> None:
     with pytest.raises(ValueError, match=r"changes its inputs in place, .* make it work on a copy"):
-        hessian_operator(
-            Around(lambda inner, x: inner(x.sub_(1))), cross_entropy, inputs, targets, chunk_size
-        )
+        hessian_operator(Around(lambda inner, x: inner(x.sub_(1))), cross_entropy, inputs, targets, chunk_size)
 
 
 class Detached(nn.Module):
@@ -432,12 +424,8 @@ CUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 @pytest.mark.parametrize("name", CUTS)
-def test_parameters_that_torch_does_not_see_are_found(
-    inputs: torch.Tensor, targets: torch.Tensor, name: str
-) -> None:
-    with pytest.raises(
-        ValueError, match=r"the loss changes with parameter 'inner\.0\.weight', but torch finds"
-    ):
+def test_parameters_that_torch_does_not_see_are_found(inputs: torch.Tensor, targets: torch.Tensor, name: str) -> None:
+    with pytest.raises(ValueError, match=r"the loss changes with parameter 'inner\.0\.weight', but torch finds"):
         hessian_operator(Detached(CUTS[name]), cross_entropy, inputs, targets)
     with pytest.raises(ValueError, match="the loss does not depend differentiably on the parameters"):
         hessian_operator(perceptron(), lambda z, y: mse_loss(CUTS[name](z), inputs), inputs, targets)
@@ -539,9 +527,7 @@ def test_functions_without_second_derivatives_are_refused(
 def test_functions_with_second_derivatives_work(
     inputs: torch.Tensor, targets: torch.Tensor, dtype: torch.dtype
 ) -> None:
-    operator = hessian_operator(
-        with_function(SineOfInput, dtype), cross_entropy, inputs.to(dtype), targets, 4
-    )
+    operator = hessian_operator(with_function(SineOfInput, dtype), cross_entropy, inputs.to(dtype), targets, 4)
     plain = with_function(SimpleNamespace(apply=torch.sin))  # type: ignore[arg-type]
     expected = dense_hessian(plain, cross_entropy, inputs, targets)
     torch.testing.assert_close(matrix_of(operator).double(), expected, rtol=0, atol=1e-6)
@@ -629,9 +615,7 @@ class Averaging(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:the loss differs each time:UserWarning")
-def test_the_state_of_a_network_is_the_same_for_every_product(
-    inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
+def test_the_state_of_a_network_is_the_same_for_every_product(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     model = Averaging()
     operator = hessian_operator(model, cross_entropy, inputs, targets)
     first = matrix_of(operator)

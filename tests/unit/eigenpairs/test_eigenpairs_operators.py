@@ -128,9 +128,7 @@ LOOK_ALIKES = {
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)
-def test_what_only_looks_like_a_perceptron_is_none(
-    name: str, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
+def test_what_only_looks_like_a_perceptron_is_none(name: str, inputs: torch.Tensor, targets: torch.Tensor) -> None:
     assert isinstance(hessian_operator(plain(), cross_entropy, inputs, targets), PerceptronHessian)
     operator = hessian_operator(LOOK_ALIKES[name](), cross_entropy, inputs, targets)
     assert isinstance(operator, DoubleBackwardHessian)

@@ -163,9 +163,7 @@ def test_attention_is_recomputed_as_it_was_computed(
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning")
-def test_reentrant_checkpoints_which_drop_gradients_are_refused(
-    inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
+def test_reentrant_checkpoints_which_drop_gradients_are_refused(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     for given in (inputs, inputs.clone().requires_grad_()):
         with pytest.raises(ValueError, match=r"changes with parameter 'inner\.weight', but torch finds no"):
             hessian_operator(Checkpointed(use_reentrant=True), cross_entropy, given, targets)
@@ -260,9 +258,7 @@ def test_a_graph_of_the_callers_outlives_the_products(inputs: torch.Tensor, targ
         torch.testing.assert_close(parameter.grad, gradient, rtol=0, atol=0)
 
 
-def test_two_operators_of_one_network_keep_their_own_values(
-    inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
+def test_two_operators_of_one_network_keep_their_own_values(inputs: torch.Tensor, targets: torch.Tensor) -> None:
     model = Network()
     first = hessian_operator(model, cross_entropy, inputs, targets)
     expected = matrix_of(first)
@@ -280,8 +276,7 @@ def test_targets_are_constants(inputs: torch.Tensor) -> None:
     model = Network()
     targets = model(inputs) + 1
     attached, constant = (
-        matrix_of(DoubleBackwardHessian(model, mse_loss, inputs, part))
-        for part in (targets, targets.detach())
+        matrix_of(DoubleBackwardHessian(model, mse_loss, inputs, part)) for part in (targets, targets.detach())
     )
     assert torch.equal(attached, constant)
 

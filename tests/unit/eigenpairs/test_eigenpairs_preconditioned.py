@@ -84,9 +84,7 @@ def test_along_a_run_in_float32_they_are_those_of_the_dense_matrix(
     settings = SETTINGS | {"chunk_size": 100}
     landscape = Landscape(samples, MODEL, settings, CPU, together)
     diagonal = diagonals(landscape.size)
-    result = decompose(
-        landscape, weights, STEPS, progress(str(together)), 0, "test", lambda index: diagonal[index]
-    )
+    result = decompose(landscape, weights, STEPS, progress(str(together)), 0, "test", lambda index: diagonal[index])
     columns = columns_of(result)
     inputs, targets = torch.from_numpy(samples.train_images), torch.from_numpy(samples.train_labels)
     for index in (0, 1, 3):
@@ -100,11 +98,7 @@ def test_along_a_run_in_float32_they_are_those_of_the_dense_matrix(
     assert np.isnan(columns["eigenvalue"][2]).all()
 
 
-def test_a_diagonal_that_overflows_is_nan_and_not_converged(
-    landscape: Landscape, weights: np.ndarray
-) -> None:
-    record = landscape.eigenpairs_at(
-        weights[0], torch.Generator().manual_seed(0), np.full(landscape.size, 1e-90)
-    )
+def test_a_diagonal_that_overflows_is_nan_and_not_converged(landscape: Landscape, weights: np.ndarray) -> None:
+    record = landscape.eigenpairs_at(weights[0], torch.Generator().manual_seed(0), np.full(landscape.size, 1e-90))
     assert np.isnan(record["eigenvalue"]).all()
     assert not record["converged"].any()

@@ -119,9 +119,7 @@ def test_a_network_without_parameters_is_refused(inputs: torch.Tensor, targets: 
         hessian_operator(nn.Tanh(), cross_entropy, inputs, targets)
 
 
-def test_several_threads_may_use_one_operator(
-    build: Build, inputs: torch.Tensor, targets: torch.Tensor
-) -> None:
+def test_several_threads_may_use_one_operator(build: Build, inputs: torch.Tensor, targets: torch.Tensor) -> None:
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(3, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 3))
     operator = build(model.double(), inputs.repeat(100, 1), targets.repeat(100))
@@ -139,9 +137,7 @@ def test_labels_that_are_no_class_are_refused(
     targets[7] = label
     if build is double_backward and label < 0:
         pytest.skip("a negative label may be one that cross_entropy ignores")
-    with pytest.raises(
-        ValueError, match=f"a label is {label}, but the network has 3 classes: expected 0 to 2"
-    ):
+    with pytest.raises(ValueError, match=f"a label is {label}, but the network has 3 classes: expected 0 to 2"):
         build(model, inputs, targets)
 
 

@@ -56,8 +56,7 @@ def test_float16_is_packed_when_it_is_used():
 def test_metrics_are_measured_of_what_is_rounded_on_disk(tmp_path):
     sizes = {"checkpoint": 7, "rank": 3, "parameter": 2}
     columns = {
-        spec.name: np.zeros([sizes[dim] for dim in spec.dims], spec.dtype)
-        for spec in STORES["eigenpairs"].arrays
+        spec.name: np.zeros([sizes[dim] for dim in spec.dims], spec.dtype) for spec in STORES["eigenpairs"].arrays
     } | {"eigenvector": VECTORS}
     stores = {name: tmp_path / f"{name}/eigenpairs.zarr" for name in ("store", "whole")}
     pairs = Decomposition(columns, {})

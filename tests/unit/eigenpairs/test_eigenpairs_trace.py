@@ -49,11 +49,9 @@ def test_exact_where_products_suffice(size: int, products: int) -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data(), rank=st.integers(0, 8), spare=st.integers(0, 5), seed=st.integers(0, 2**16))
-def test_exact_where_the_sketch_captures_the_range(
-    data: st.DataObject, rank: int, spare: int, seed: int
-) -> None:
-    # On a diagonal the range is a few parameters, on which random signs would often coincide; the last ones,
-    # because the QR decomposition fills up a sketch of lower rank with the first.
+def test_exact_where_the_sketch_captures_the_range(data: st.DataObject, rank: int, spare: int, seed: int) -> None:
+    # On a diagonal the range is a few parameters, on which random signs would often coincide; the last ones, because
+    # the QR decomposition fills up a sketch of lower rank with the first.
     levels = st.integers(-20, 20).map(lambda level: level / 10 - 0.05)
     spectrum = np.zeros(60)
     spectrum[60 - rank :] = data.draw(st.lists(levels, min_size=rank, max_size=rank))
@@ -129,9 +127,7 @@ def test_standard_error_is_that_of_random_signs_on_the_rest(localized: bool, pro
 def test_trace_of_a_network(network: Network, dense: np.ndarray, dtype: torch.dtype) -> None:
     """The eigenvalues of a trained network decay, which is what the sketch is for."""
     model, inputs, targets = network
-    operator = hessian_operator(
-        deepcopy(model).to(dtype), cross_entropy, inputs.to(dtype), targets, chunk_size=70
-    )
+    operator = hessian_operator(deepcopy(model).to(dtype), cross_entropy, inputs.to(dtype), targets, chunk_size=70)
     results = [estimate(operator, seed) for seed in range(4)]
     errors = np.array([result.estimate for result in results]) - np.trace(dense)
     standard_errors = np.array([result.standard_error for result in results])

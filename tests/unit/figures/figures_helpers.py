@@ -56,9 +56,7 @@ def collection(
         "step": ("checkpoint", 10 * np.arange(checkpoints)),
     }
     measured = {
-        spec.name: drawn(spec, *each)
-        for spec in METRICS.arrays
-        if spec.dims != (spec.name,) and spec.name != "step"
+        spec.name: drawn(spec, *each) for spec in METRICS.arrays if spec.dims != (spec.name,) and spec.name != "step"
     }
     runs = xr.Dataset(measured, coordinates, {"parameters": PARAMETERS, "shapes": SHAPES})
     shape = (len(optimizers), seeds)
@@ -75,14 +73,10 @@ def collection(
 
 def sweep(varied: Varied, values: Mapping[str, Sequence[int | float | str]], **sizes: int) -> Sweep:
     """Runs as in `collection`, of each optimizer at values of its own; keyword arguments go there."""
-    names = {
-        (optimizer, value): f"{optimizer} {value}" for optimizer in values for value in values[optimizer]
-    }
+    names = {(optimizer, value): f"{optimizer} {value}" for optimizer in values for value in values[optimizer]}
     source = collection(tuple(names.values()), **sizes)
     runs = {
-        optimizer: {
-            value: source.runs["digits"].sel(optimizer=names[optimizer, value], drop=True) for value in listed
-        }
+        optimizer: {value: source.runs["digits"].sel(optimizer=names[optimizer, value], drop=True) for value in listed}
         for optimizer, listed in values.items()
     }
     return Sweep(runs, "digits", source.baselines["digits"], source.null_model, varied)

@@ -1,7 +1,7 @@
 """Key figures of made-up runs, against pictures that somebody has looked at.
 
-After a change that is meant to be seen, look at what `python tests/unit/figures/test_figures_baselines.py`
-draws into tests/unit/figures/baselines, with workflow/ on the PYTHONPATH, and commit it.
+After a change that is meant to be seen, look at what `python tests/unit/figures/test_figures_baselines.py` draws into
+tests/unit/figures/baselines, with workflow/ on the PYTHONPATH, and commit it.
 """
 
 from pathlib import Path

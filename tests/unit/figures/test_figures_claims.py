@@ -135,9 +135,7 @@ def test_the_table_holds_what_is_drawn(plotted):
 
 
 def test_nothing_measured_is_an_empty_figure():
-    nothing = [
-        {**each, **NOTHING, "verdict": "not measured", "sensitivity": []} for each in CONTENT["claims"]
-    ]
+    nothing = [{**each, **NOTHING, "verdict": "not measured", "sensitivity": []} for each in CONTENT["claims"]]
     with house_style({}):
         figure = draw_claims({**CONTENT, "claims": nothing}).figure
         figure.draw_without_rendering()

@@ -20,9 +20,7 @@ SIZES = {"checkpoint": 3, "rank": 2, "parameter": N}
 
 def write(directory, optimizer, vector, *, converged=True):
     """Write a store whose last leading eigenvector is ``vector``."""
-    columns = {
-        spec.name: np.zeros([SIZES[dim] for dim in spec.dims], spec.dtype) for spec in EIGENPAIRS.arrays
-    }
+    columns = {spec.name: np.zeros([SIZES[dim] for dim in spec.dims], spec.dtype) for spec in EIGENPAIRS.arrays}
     columns |= {"step": np.array([0, 10, 20]), "rank": np.array([1, 2])}
     columns["eigenvector"] = np.random.default_rng(3).normal(size=(3, 2, N)).astype(np.float32)
     columns["eigenvector"][-1, 0] = vector
@@ -92,9 +90,7 @@ def test_only_the_last_checkpoint_is_read(tmp_path):
 
 
 def test_the_table_is_the_vector_and_the_picture_the_table(tmp_path):
-    plotted = draw_leading_eigenvector(
-        read_last_eigenvectors([write(tmp_path, "sgd", vector())]), IMAGE, CLASSES
-    )
+    plotted = draw_leading_eigenvector(read_last_eigenvectors([write(tmp_path, "sgd", vector())]), IMAGE, CLASSES)
     table = plotted.table
     expected = vector() * np.sign(vector()[np.abs(vector()).argmax()])
     np.testing.assert_array_equal(table["value"], expected)

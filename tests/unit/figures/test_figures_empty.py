@@ -35,9 +35,7 @@ def collection(value: float, checkpoints: int = 3) -> Collection:
     def filled(spec):
         return xr.DataArray(np.full([sizes[dim] for dim in spec.dims], value), dims=spec.dims)
 
-    run = xr.Dataset(
-        {spec.name: filled(spec) for spec in METRICS.arrays if spec.name not in {"step", "rank", "layer"}}
-    )
+    run = xr.Dataset({spec.name: filled(spec) for spec in METRICS.arrays if spec.name not in {"step", "rank", "layer"}})
     run = run.assign(diverged_at=np.nan, unconverged=6).expand_dims(optimizer=["sgd"], seed=[0])
     run = run.assign_coords(step=("checkpoint", 10 * np.arange(checkpoints)), rank=[1, 2])
     run.attrs |= {"parameters": 100, "shapes": [[9, 8], [9], [1, 18], [1]]}

@@ -50,9 +50,7 @@ def test_the_anatomy_has_a_bar_for_every_optimizer_and_null_model_and_parts_that
     assert sum(parts) == pytest.approx(expected)
     assert min(parts) >= 0
     own = trained["inverse_participation_ratio"].sel(rank=1)[1::2]
-    assert table["permuted", "adam", "log10 of N × IPR"] == pytest.approx(
-        float(np.log10(PARAMETERS * own).mean())
-    )
+    assert table["permuted", "adam", "log10 of N × IPR"] == pytest.approx(float(np.log10(PARAMETERS * own).mean()))
 
 
 def test_bars_end_at_the_effective_numbers():

@@ -10,9 +10,7 @@ from eigendrift.stores.writing import write_store
 POINTS = 50
 
 
-def minimum(
-    number: int = 0, seeds: int = 3, diverged: tuple[int, ...] = (), unconverged: int = 0
-) -> xr.Dataset:
+def minimum(number: int = 0, seeds: int = 3, diverged: tuple[int, ...] = (), unconverged: int = 0) -> xr.Dataset:
     """The best of some minima; its numbers differ with ``number``."""
     random = np.random.default_rng(number)
     lost = np.isin(np.arange(seeds), diverged)
@@ -80,9 +78,7 @@ def test_a_row_for_each_data_set_and_lines_that_are_the_table():
         assert row[0].get_yscale() == row[2].get_yscale() == "log"
         shown = plotted.table[plotted.table["dataset"] == dataset].groupby(["optimizer", "quantity"])
         for line, optimizer in zip(row[0].lines, ("sgd", "adam"), strict=True):
-            np.testing.assert_array_equal(
-                line.get_ydata(), shown.get_group((optimizer, "spectral density"))["value"]
-            )
+            np.testing.assert_array_equal(line.get_ydata(), shown.get_group((optimizer, "spectral density"))["value"])
         points = np.array([(line.get_xdata()[0], line.get_ydata()[0]) for line in row[1].lines])
         runs = plotted.table.query("dataset == @dataset and quantity == 'run'")
         np.testing.assert_array_equal(points, runs[["loss", "error_rate"]])

@@ -45,9 +45,7 @@ def test_the_displacements_are_means_over_the_leading_ranks_at_the_lag(both):
             at = int(row.waiting_time) // 10
             runs = both.everywhere.runs["digits"][kind].sel(optimizer=row.optimizer)
             values = runs.values[:, at, at + 5].mean(1)
-            assert (row.mean, row.minimum, row.maximum) == pytest.approx(
-                (values.mean(), values.min(), values.max())
-            )
+            assert (row.mean, row.minimum, row.maximum) == pytest.approx((values.mean(), values.min(), values.max()))
     more = plotted.table[plotted.table["quantity"] == "tracked_displacement, among 12"]
     assert len(more) == 2 * 8
     wide = both.wide.runs["digits"]["tracked_displacement"].sel(rank=slice(1, 3))
@@ -83,9 +81,7 @@ def test_spans_are_of_the_most_ranks_and_the_rest_is_within(both):
     table = plotted.table
     bands = table[table["mean"].notna()].groupby(["quantity", "ranks"])["mean"]
     assert bands.count().to_dict() == {("each by itself", 3): 72, ("span", 3): 72, ("span", 10): 16}
-    assert bands.min().to_dict() == pytest.approx(
-        {("each by itself", 3): 1, ("span", 3): 0.25, ("span", 10): 0.25}
-    )
+    assert bands.min().to_dict() == pytest.approx({("each by itself", 3): 1, ("span", 3): 0.25, ("span", 10): 0.25})
     within = table[table["quantity"] == "share within the span of 3"]
     assert within["share"].tolist() == pytest.approx([0.75] * 72)
     null = table[table["quantity"] == "baseline"].set_index(["of", "ranks"])["median"]
@@ -110,9 +106,7 @@ def test_a_diverged_run_is_left_out_from_there_and_written_below():
     source = collection(checkpoints=9, diverged=("adam", 1))
     both = Collections(source, source)
     plotted = draw_tracked_displacement(both, LAG)
-    rows = plotted.table[(plotted.table["quantity"] == "displacement")].set_index(
-        ["optimizer", "waiting_time"]
-    )
+    rows = plotted.table[(plotted.table["quantity"] == "displacement")].set_index(["optimizer", "waiting_time"])
     assert rows["seeds"]["adam", 0] == 2
     assert rows["seeds"]["adam", 10] == 1
     assert "seed 1 diverged at step 15" in plotted.figure.get_supxlabel()

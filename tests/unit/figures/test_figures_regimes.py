@@ -53,17 +53,12 @@ def regimes():
 
 def panels(figure):
     """The panels of the map, (row, column), without the bars of colours."""
-    shown = [
-        axes for axes in figure.axes if axes.get_subplotspec() is not None and axes.get_xlim() == (-0.5, 2.5)
-    ]
+    shown = [axes for axes in figure.axes if axes.get_subplotspec() is not None and axes.get_xlim() == (-0.5, 2.5)]
     return np.array(shown).reshape(3, 2)
 
 
 def written(panel):
-    return {
-        (round(text.get_position()[0] + 0.08, 6), text.get_position()[1]): text.get_text()
-        for text in panel.texts
-    }
+    return {(round(text.get_position()[0] + 0.08, 6), text.get_position()[1]): text.get_text() for text in panel.texts}
 
 
 def test_effects_stand_in_their_cells():
@@ -110,16 +105,12 @@ def test_marks_say_who_agrees(changes, side, agreement):
     found = [effect[name] if isinstance(effect[name], str) else None for name in ("side", "agreement")]
     assert found == [side, agreement]
     marks = [line for axes in plotted.figure.axes for line in axes.lines if line.get_marker() in ("^", "v")]
-    assert [line.get_marker() for line in marks] == (
-        [] if side is None else ["^" if side == "holds" else "v"]
-    )
+    assert [line.get_marker() for line in marks] == ([] if side is None else ["^" if side == "holds" else "v"])
     assert all((line.get_markerfacecolor() == "none") == (agreement == "seeds") for line in marks)
 
 
 def test_a_cell_where_nothing_interpolates_is_told_from_the_paper():
-    mesh = panels(draw_regimes(regimes().assign(interpolating="neither"), "digits").figure)[0, 0].collections[
-        0
-    ]
+    mesh = panels(draw_regimes(regimes().assign(interpolating="neither"), "digits").figure)[0, 0].collections[0]
     mesh.update_scalarmappable()
     assert (mesh.get_facecolors()[:, :3] == 1).all()
     assert (mesh.get_edgecolors()[:, :3] < 0.8).all()
@@ -134,10 +125,7 @@ def test_only_all_samples_are_100_percent():
 def test_the_table_holds_what_is_drawn():
     table = draw_regimes(regimes(), "digits").table
     effects = table[table["quantity"] == "effect"]
-    assert (
-        effects["effect"].tolist()
-        == regimes().sort_values(["claim", "steps"], kind="stable")["effect"].tolist()
-    )
+    assert effects["effect"].tolist() == regimes().sort_values(["claim", "steps"], kind="stable")["effect"].tolist()
     assert len(table[table["quantity"] == "fit"]) == len(SIZES) * len(PAIRS) * len(LENGTHS)
 
 

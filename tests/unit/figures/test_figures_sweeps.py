@@ -53,9 +53,7 @@ def visible(plotted):
 
 @pytest.mark.parametrize("diverged", [False, True])
 def test_fig17_is_the_mean_over_checkpoints_then_over_seeds(diverged):
-    source = source_of(
-        "fig17_learning_rate_alignment", diverged=DIVERGED["learning_rate"] if diverged else None
-    )
+    source = source_of("fig17_learning_rate_alignment", diverged=DIVERGED["learning_rate"] if diverged else None)
     table = drawn("fig17_learning_rate_alignment", source).table
     assert len(table) == 2 * 3 * (2 + 1 + 3 + 1)
     for row in table.dropna(subset="optimizer").itertuples():
@@ -170,9 +168,7 @@ def test_displacement_has_a_row_for_each_value_and_a_column_for_each_optimizer()
     assert visible(plotted)[-1].yaxis.get_tick_params()["labelleft"]
     titles = [
         panel.get_title()
-        for panel in visible(
-            drawn("fig20_batch_size_displacement", source_of("fig20_batch_size_displacement"))
-        )
+        for panel in visible(drawn("fig20_batch_size_displacement", source_of("fig20_batch_size_displacement")))
     ]
     assert titles[-2:] == ["SGD\nfull batch", "Adam\nfull batch"]
     assert labels_of(plotted.figure.legends[0]) == [
@@ -221,9 +217,7 @@ def test_little_to_show_is_a_picture(name, kept):
 def test_values_have_lines_that_no_optimizer_has():
     lines = value_lines(["full", 256, 32, 64])
     assert list(lines) == [32, 64, 256, "full"]
-    lightness = [
-        np.dot(line["color"][:3], (0.2, 0.7, 0.1)) for value, line in lines.items() if value != "full"
-    ]
+    lightness = [np.dot(line["color"][:3], (0.2, 0.7, 0.1)) for value, line in lines.items() if value != "full"]
     assert lightness == sorted(lightness)
     assert np.diff(lightness).min() > 0.1
     drawn_as = {(str(line["color"]), str(line["linestyle"])) for line in lines.values()}

@@ -17,10 +17,7 @@ SHAPES = [[2, 2], [2], [1, 2], [1]]
 
 def columns(kind: str, value: float, interval: int = 10) -> dict[str, np.ndarray]:
     """The arrays of a store in which every measurement is ``value``, at every ``interval``-th step."""
-    filled = {
-        spec.name: np.full([SIZES[dim] for dim in spec.dims], value, spec.dtype)
-        for spec in STORES[kind].arrays
-    }
+    filled = {spec.name: np.full([SIZES[dim] for dim in spec.dims], value, spec.dtype) for spec in STORES[kind].arrays}
     known = {
         "step": interval * np.arange(4),
         "rank": np.arange(1, 3),

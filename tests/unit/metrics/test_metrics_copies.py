@@ -102,9 +102,7 @@ def test_the_results_of_copied_runs_are_removed_and_the_seed_is_reported(stores:
     assert notes_on(runs, "SGD") == ["SGD: seed 2 repeats the training of seed 0 to the bit and is left out"]
 
 
-def test_one_warning_names_the_setting_and_the_seeds(
-    stores: list[Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_warning_names_the_setting_and_the_seeds(stores: list[Path], caplog: pytest.LogCaptureFixture) -> None:
     one_optimizer(map(read_run, stores))
     distinct(map(read_run, stores))
     said = (

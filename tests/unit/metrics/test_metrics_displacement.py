@@ -33,9 +33,7 @@ sizes = {
 def test_ranges_symmetry_and_zero_on_itself(checkpoints: int, ranks: int, parameters: int, seed: int) -> None:
     vectors = orthonormal(checkpoints, ranks, parameters, seed).astype(np.float32)
     overlap = overlaps(vectors)
-    moved, spanned, tracked = (
-        f(overlap) for f in (displacement, subspace_displacement, tracked_displacement)
-    )
+    moved, spanned, tracked = (f(overlap) for f in (displacement, subspace_displacement, tracked_displacement))
     for values, largest in ((moved, 2), (spanned, 1), (tracked, 2)):
         assert values.dtype == np.float64
         assert ((values >= 0) & (values <= largest)).all()
@@ -50,9 +48,7 @@ def test_ranges_symmetry_and_zero_on_itself(checkpoints: int, ranks: int, parame
 
 @property_test
 @given(**sizes)
-def test_is_the_squared_distance_over_the_better_sign(
-    checkpoints: int, ranks: int, parameters: int, seed: int
-) -> None:
+def test_is_the_squared_distance_over_the_better_sign(checkpoints: int, ranks: int, parameters: int, seed: int) -> None:
     vectors = orthonormal(checkpoints, ranks, parameters, seed)
     distances = [((vectors[:, None] - sign * vectors[None]) ** 2).sum(-1) for sign in (1, -1)]
     np.testing.assert_allclose(displacement(overlaps(vectors)), np.minimum(*distances), atol=1e-14)
@@ -63,9 +59,7 @@ def test_is_the_squared_distance_over_the_better_sign(
 def test_signs_and_lengths_do_not_matter(checkpoints: int, ranks: int, parameters: int, seed: int) -> None:
     vectors = orthonormal(checkpoints, ranks, parameters, seed)
     random = np.random.default_rng(seed + 1)
-    factors = random.choice([-1, 1], (checkpoints, ranks, 1)) * random.uniform(
-        0.5, 2, (checkpoints, ranks, 1)
-    )
+    factors = random.choice([-1, 1], (checkpoints, ranks, 1)) * random.uniform(0.5, 2, (checkpoints, ranks, 1))
     plain, changed = overlaps(vectors), overlaps(vectors * factors)
     for f in (displacement, subspace_displacement, tracked_displacement):
         np.testing.assert_allclose(f(changed), f(plain), atol=1e-14)
@@ -157,9 +151,7 @@ def test_isotropic_value_by_hand_and_at_large_n() -> None:
 def test_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     vectors = orthonormal(4, 3, 30, 2)
     monkeypatch.setattr(arrays, "BLOCK", block)
-    np.testing.assert_allclose(
-        overlaps(vectors), np.einsum("sip,tjp->sitj", vectors, vectors), rtol=0, atol=1e-14
-    )
+    np.testing.assert_allclose(overlaps(vectors), np.einsum("sip,tjp->sitj", vectors, vectors), rtol=0, atol=1e-14)
 
 
 def test_undefined_vectors_are_nan_and_do_not_spread() -> None:

@@ -145,10 +145,7 @@ def test_a_rotation_within_the_span_moves_what_is_tracked_but_not_the_span() -> 
 def test_a_turn_out_of_the_span_is_neither_swap_nor_movement_within() -> None:
     base, angle = frame(), 0.2
     frames = np.array(
-        [
-            np.cos(angle * t) * base[:RANKS] + np.sin(angle * t) * base[RANKS : 2 * RANKS]
-            for t in range(CHECKPOINTS)
-        ]
+        [np.cos(angle * t) * base[:RANKS] + np.sin(angle * t) * base[RANKS : 2 * RANKS] for t in range(CHECKPOINTS)]
     )
     found = measured(runs_of(frames))
     np.testing.assert_allclose(found["span"], np.sin(angle) ** 2)

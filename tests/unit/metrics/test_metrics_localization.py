@@ -75,9 +75,7 @@ def test_isotropic_mean(size: int) -> None:
 
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
-def test_ratio_is_the_formula_whatever_the_block_and_the_shape(
-    monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
+def test_ratio_is_the_formula_whatever_the_block_and_the_shape(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     vectors = np.random.default_rng(2).normal(size=(4, 3, 30)).astype(np.float32)
     vectors[1, 2] = np.nan
     monkeypatch.setattr(arrays, "BLOCK", block)
@@ -91,9 +89,7 @@ def test_ratio_is_the_formula_whatever_the_block_and_the_shape(
 def test_alignment_is_signed_and_blind_to_lengths() -> None:
     frame = np.stack([np.eye(3, dtype=np.float32)[:2]] * 4)
     directions = np.array([[5, 0, 0], [-1e-20, 0, 0], [3, -4, 0], [0, 0, 1]], np.float32)
-    np.testing.assert_allclose(
-        alignment(directions, frame), [[1, 0], [-1, 0], [0.6, -0.8], [0, 0]], atol=1e-12
-    )
+    np.testing.assert_allclose(alignment(directions, frame), [[1, 0], [-1, 0], [0.6, -0.8], [0, 0]], atol=1e-12)
 
 
 def test_alignment_of_no_direction_is_nan() -> None:
@@ -185,9 +181,7 @@ each_metric = pytest.mark.parametrize("name", OF_DIRECTIONS)
 
 
 @each_metric
-@pytest.mark.parametrize(
-    "powers", [-900, -300, 300, 900, OWN_POWERS], ids=["-900", "-300", "300", "900", "own"]
-)
+@pytest.mark.parametrize("powers", [-900, -300, 300, 900, OWN_POWERS], ids=["-900", "-300", "300", "900", "own"])
 def test_metrics_of_directions_do_not_depend_on_length(name: str, powers: Any) -> None:
     expected = OF_DIRECTIONS[name](FRAMES)
     assert np.isfinite(expected).any()

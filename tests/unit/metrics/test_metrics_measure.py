@@ -74,9 +74,7 @@ def test_a_run_is_measured_as_a_plain_loop_does(trajectory: xr.Dataset, eigenpai
         np.testing.assert_array_equal(measured[name], trajectory[name].values)
 
 
-def test_only_checkpoints_with_eigenpairs_are_measured(
-    trajectory: xr.Dataset, eigenpairs: xr.Dataset
-) -> None:
+def test_only_checkpoints_with_eigenpairs_are_measured(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
     whole = measure_run(trajectory, eigenpairs)
     some = measure_run(trajectory, eigenpairs.isel(checkpoint=slice(None, None, 2)))
     for name in ("step", "train_loss", "eigenvalue", "gradient_alignment", "final_overlap"):
@@ -108,9 +106,7 @@ def test_the_preconditioned_hessian_is_measured_as_the_plain_one(
     write_store(tmp_path / "metrics.zarr", "preconditioned_metrics", own, {})
 
 
-def test_summary_counts_masked_pairs_up_to_a_divergence(
-    trajectory: xr.Dataset, eigenpairs: xr.Dataset
-) -> None:
+def test_summary_counts_masked_pairs_up_to_a_divergence(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
     expected = {"parameters": PARAMETERS, "shapes": SHAPES, "diverged_at": None, "unconverged": 1}
     assert summarize_run(trajectory, eigenpairs) == expected
     trajectory.attrs["summary"]["diverged_at"] = 25

@@ -68,9 +68,7 @@ def test_isotropic_moments_are_the_closed_forms(isotropic_draws: np.ndarray) -> 
     np.testing.assert_allclose(ratios.mean(0), expected, atol=5 * ratios.std() / np.sqrt(len(ratios)))
     one, other = isotropic_draws[::2], isotropic_draws[1::2]
     moved = 2 * (1 - np.abs((one * other).sum(-1)))
-    np.testing.assert_allclose(
-        moved.mean(0), isotropic_displacement(SIZE), atol=5 * moved.std() / np.sqrt(len(moved))
-    )
+    np.testing.assert_allclose(moved.mean(0), isotropic_displacement(SIZE), atol=5 * moved.std() / np.sqrt(len(moved)))
 
 
 def test_isotropic_draws_have_no_spectrum_and_count_as_converged(tmp_path: Path) -> None:
@@ -82,9 +80,7 @@ def test_isotropic_draws_have_no_spectrum_and_count_as_converged(tmp_path: Path)
 
 
 @pytest.mark.parametrize("draw", [0, 1])
-def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(
-    tmp_path: Path, draw: int
-) -> None:
+def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(tmp_path: Path, draw: int) -> None:
     (record,) = reinitialized(inputs_of(tmp_path, "reinitialized"), [draw])
     model = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", draw)).double()
     names = [name for name, _ in model.named_parameters()]
@@ -159,9 +155,7 @@ def test_draws_in_groups_are_the_same(tmp_path: Path, drawn: Drawn) -> None:
 
 
 @pytest.mark.parametrize("name", ["reinitialized", "permuted", "shuffled_labels", "observed"])
-def test_draws_of_equal_networks_have_equal_bits(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_draws_of_equal_networks_have_equal_bits(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise copies would differ by rounding and would count as replicates.
 
     Networks that are solved together, as on a GPU, may be rounded differently.
@@ -224,9 +218,7 @@ def test_store_accepts_the_columns(tmp_path: Path, drawn: Drawn) -> None:
         (lambda records: [{"eigenvalue": record["eigenvalue"]} for record in records], "a record whose"),
     ],
 )
-def test_invalid_draws_are_refused(
-    made: Callable[[list[Record]], Any], sentence: str, tmp_path: Path
-) -> None:
+def test_invalid_draws_are_refused(made: Callable[[list[Record]], Any], sentence: str, tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, "isotropic")
     with pytest.raises(UserError, match=sentence):
         checked(made(isotropic(inputs, range(2))), inputs, 2)

@@ -63,9 +63,7 @@ class TestPermuted:
         # Five standard deviations of a binomial count.
         assert np.abs(counts - 200).max() < 5 * np.sqrt(200 * 5 / 6)
 
-    def test_permutes_the_end_of_the_draws_own_run(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_permutes_the_end_of_the_draws_own_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Two optimizers of two seeds: draws go through optimizers first, and return to seed 0 after four."""
         inputs = inputs_of(tmp_path, "permuted")
         asked = weights_asked_for(monkeypatch)
@@ -209,7 +207,5 @@ class TestUntrained:
         records = shuffled_labels(same, [0, 1])
         for draw, record in enumerate(records):
             shuffled = with_shuffled_labels(SAMPLES, generator("null", "shuffled_labels", draw))
-            expected = Landscape(shuffled, MODEL, SOLVER, CPU).eigenpairs_at(
-                initial_weights(draw), generator("other")
-            )
+            expected = Landscape(shuffled, MODEL, SOLVER, CPU).eigenpairs_at(initial_weights(draw), generator("other"))
             np.testing.assert_allclose(record["eigenvalue"], expected["eigenvalue"], rtol=1e-4)

@@ -80,9 +80,7 @@ def test_jobs_whose_log_does_not_tell_have_no_memory(jobs):
 
 
 def test_no_benchmark_file_at_all_is_one_sentence():
-    with pytest.raises(
-        UserError, match=r"no benchmark files such as nowhere/\{run\}\.tsv; run the study again"
-    ):
+    with pytest.raises(UserError, match=r"no benchmark files such as nowhere/\{run\}\.tsv; run the study again"):
         collect_benchmarks({"train": "nowhere/{run}.tsv"}, KNOWN)
 
 

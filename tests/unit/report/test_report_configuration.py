@@ -42,6 +42,4 @@ def test_settings_stand_in_the_schemas_order(meanings):
 
 def test_the_page_shows_lists_as_words():
     page = configuration_page(CONFIG, SCHEMA)
-    assert (
-        "<td><code>experiments.main.optimizers</code></td><td><code>sgd, momentum, adam</code></td>" in page
-    )
+    assert "<td><code>experiments.main.optimizers</code></td><td><code>sgd, momentum, adam</code></td>" in page

@@ -40,9 +40,7 @@ def log(results: Path, stage: str, name: str, lines: Sequence[str], written: flo
 
 def found(results: Path, stage: str = "train", name: str = RUN) -> Job:
     (job,) = [
-        job
-        for job in jobs_of(checked(merged([SMOKE]))[0], results, NOW)
-        if (job.stage, job.name) == (stage, name)
+        job for job in jobs_of(checked(merged([SMOKE]))[0], results, NOW) if (job.stage, job.name) == (stage, name)
     ]
     return job
 

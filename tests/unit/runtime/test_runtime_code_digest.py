@@ -66,9 +66,7 @@ def test_code_is_verified_against_what_is_on_disk(tmp_path):
         plugin.unlink,
     ):
         edit()
-        with pytest.raises(
-            UserError, match=r"^The code of this job \(scripts/data\.py and what it imports\) has"
-        ):
+        with pytest.raises(UserError, match=r"^The code of this job \(scripts/data\.py and what it imports\) has"):
             verify(digest, "data", plugins=[str(plugin)])
     helper.write_text("x = 1")
     plugin.write_text("from ._helper import x")
@@ -90,9 +88,7 @@ class TestRecord:
         current = self.DIGESTS | {"eigendrift/errors.py": "changed", "eigendrift/new.py": "4"}
         assert recorded_digests(results, current) == self.DIGESTS
 
-    @pytest.mark.parametrize(
-        ("name", "what"), [("../Snakefile", "Snakefile"), (CONFIGURATION, CONFIGURATION)]
-    )
+    @pytest.mark.parametrize(("name", "what"), [("../Snakefile", "Snakefile"), (CONFIGURATION, CONFIGURATION)])
     def test_rules_and_configuration_may_not(self, results, name, what, monkeypatch):
         monkeypatch.chdir(ROOT)
         with pytest.raises(UserError, match=rf"^{what} has changed since snakemake started; undo"):

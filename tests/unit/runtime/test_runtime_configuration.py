@@ -58,9 +58,7 @@ def test_a_module_config_is_merged_into_the_default():
     config = merged_module_config({"study": "mine", "training": {"steps": 7}})
     assert (config["study"], config["training"]["steps"]) == ("mine", 7)
     assert config["optimizers"] == read_config(DEFAULT)["optimizers"]
-    with pytest.raises(
-        UserError, match=r"^The config of the module is a list; it must consist of keys with values"
-    ):
+    with pytest.raises(UserError, match=r"^The config of the module is a list; it must consist of keys with values"):
         merged_module_config(["study"])
 
 
@@ -83,7 +81,5 @@ def test_profiles_are_found_where_snakemake_looks_for_them(tmp_path, arguments):
 
 @pytest.mark.parametrize("arguments", [["--workflow-profile", "slrum"], ["--workflow-profile=slrum", "-n"]])
 def test_a_misspelt_profile_is_refused(tmp_path, arguments):
-    with pytest.raises(
-        UserError, match=r"--workflow-profile is slrum, .* profiles, default and slurm; correct"
-    ):
+    with pytest.raises(UserError, match=r"--workflow-profile is slrum, .* profiles, default and slurm; correct"):
         check_workflow_profile(arguments, tmp_path)

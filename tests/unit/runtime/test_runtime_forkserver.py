@@ -49,9 +49,7 @@ print(json.dumps({{
 @pytest.fixture
 def parent():
     """A process that has started a server."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     yield process
     process.kill()
     process.communicate()
@@ -135,9 +133,7 @@ def test_scripts_without_a_preload_list_run_by_themselves(tmp_path, variable):
     (tmp_path / "tmp1234.other.py").write_text(JOB)
     environment = {**os.environ, **forkserver.THREADS, forkserver.VARIABLE: variable}
     command = [sys.executable, "tmp1234.other.py"]
-    result = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert told(result)["parent"] == os.getpid()
 
 

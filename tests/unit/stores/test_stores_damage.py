@@ -97,9 +97,7 @@ class TestInterruptions:
         with pytest.raises(InterruptedError):
             write_store(store, "eigenpairs", changed("eigenvector", lambda a: FailsAt(a, 2)), {})
         assert manifest_path(store).read_bytes() == before
-        np.testing.assert_array_equal(
-            open_store(store, "eigenpairs")["gap"].values, columns_of("eigenpairs")["gap"]
-        )
+        np.testing.assert_array_equal(open_store(store, "eigenpairs")["gap"].values, columns_of("eigenpairs")["gap"])
 
     @pytest.mark.parametrize("blocked", ["publish_directory", "write_json"])
     def test_an_old_manifest_never_describes_a_new_store(
@@ -239,9 +237,7 @@ class TestReading:
         assert f"run `rm -rf {store} {manifest_path(store)}` and then snakemake again" in str(refusal.value)
         assert "\n" not in str(refusal.value)
 
-    def test_another_kind_or_an_older_registry_is_refused(
-        self, store: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_another_kind_or_an_older_registry_is_refused(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(UserError, match="is of kind 'eigenpairs', expected 'null'"):
             open_store(store, "null")
         specs = {
@@ -261,18 +257,14 @@ class TestReading:
         key, content = chunk.relative_to(store / name), chunk.read_bytes()
         for damage in CHUNK_DAMAGES.values():
             chunk.write_bytes(damage(content))
-            with pytest.raises(
-                UserError, match=f"chunk {key} of array '{name}' does not have the content"
-            ) as refusal:
+            with pytest.raises(UserError, match=f"chunk {key} of array '{name}' does not have the content") as refusal:
                 open_store(store, "eigenpairs")[name].load()
             assert f"run `rm -rf {store} {manifest_path(store)}` and then snake" in str(refusal.value)
         chunk.unlink()
         with pytest.raises(UserError, match=f"chunk {key} of array '{name}' is missing"):
             open_store(store, "eigenpairs")
 
-    def test_other_chunks_are_read_before_a_refusal(
-        self, store: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_other_chunks_are_read_before_a_refusal(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Otherwise asyncio would report them like a bug when the process ends."""
         chunk = min(path for path in (store / "eigenvector/c").rglob("*") if path.is_file())
         chunk.write_bytes(b"")
@@ -298,11 +290,7 @@ class TestReading:
 @pytest.mark.parametrize(
     "kind",
     ["eigenpairs", "trajectory"]
-    + [
-        pytest.param(kind, marks=pytest.mark.slow)
-        for kind in STORES
-        if kind not in ("eigenpairs", "trajectory")
-    ],
+    + [pytest.param(kind, marks=pytest.mark.slow) for kind in STORES if kind not in ("eigenpairs", "trajectory")],
 )
 def test_every_flipped_bit_is_noticed_or_harmless(kind: str, tmp_path: Path) -> None:
     """The store is refused or has the content that was written, since some metadata have a copy."""
@@ -349,9 +337,7 @@ def test_intact_chunks_in_the_wrong_place_are_refused(tmp_path: Path) -> None:
             (store / place).write_bytes(content)
         for place in damage:
             name, _, chunk = place.partition("/")
-            with pytest.raises(
-                UserError, match=rf"s\.zarr is damaged: chunk {chunk} of array '{name}' does not"
-            ):
+            with pytest.raises(UserError, match=rf"s\.zarr is damaged: chunk {chunk} of array '{name}' does not"):
                 open_store(store, "trajectory")[name][int(chunk[2])].load()
             (store / place).write_bytes(intact[place])
     open_store(store, "trajectory").load()

@@ -342,9 +342,7 @@ class TestProcesses:
         assert list(store.parent.iterdir()) == []
 
 
-def test_a_directory_that_another_job_deletes_is_created_again(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_that_another_job_deletes_is_created_again(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.parent.mkdir()
     mkdir, deletions = Path.mkdir, iter([True, True, False])
 

@@ -49,9 +49,7 @@ def found(directory: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("before", [OLD, {}], ids=["replacing another", "alone"])
-def test_a_directory_is_the_old_one_or_the_new_one_or_not_there(
-    before: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_directory_is_the_old_one_or_the_new_one_or_not_there(before: dict[str, str], tmp_path: Path) -> None:
     # A hook cannot be removed; if `left` is empty, this one does nothing.
     sys.addaudithook(count)
     killed = True

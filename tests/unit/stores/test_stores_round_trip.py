@@ -75,9 +75,7 @@ def test_arrays_without_records_are_cut_into_chunks_of_bounded_size(
     store = written(tmp_path, "data")
     images = zarr.open_group(store, mode="r")["train_images"]
     assert images.chunks == (2, 2, 3)  # type: ignore[union-attr]
-    np.testing.assert_array_equal(
-        open_store(store, "data")["train_images"].values, columns_of("data")["train_images"]
-    )
+    np.testing.assert_array_equal(open_store(store, "data")["train_images"].values, columns_of("data")["train_images"])
 
 
 def test_the_same_content_gives_the_same_manifest_to_the_byte(tmp_path: Path) -> None:
@@ -115,9 +113,7 @@ def test_the_digest_depends_on_every_array(kind: str, tmp_path: Path) -> None:
     assert len(digests) == 1 + len(columns_of(kind))
 
 
-def test_an_environment_without_torch_writes_a_manifest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_without_torch_writes_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eigendrift.stores.files.NUMERICAL_PACKAGES", ("numpy", "not_installed"))
     versions = read_manifest(written(tmp_path, "data"))["versions"]
     assert set(versions) == {"eigendrift", "python", "numpy"}

@@ -15,8 +15,8 @@ from eigendrift.stores.tables import read_table, write_checksummed_table
 
 WORKFLOW = Path(module.__file__).parents[2]
 TABLE = pd.DataFrame({"rule": ["null", "train"], "seconds": [0.1, 1e-17]})
-# These modules read tables or JSON that no stage has written for another: readers in this package,
-# Snakemake's own benchmarks, and messages between processes.
+# These modules read tables or JSON that no stage has written for another: readers in this package, Snakemake's own
+# benchmarks, and messages between processes.
 OTHER_READERS = {
     "eigendrift/stores/progress.py",
     "eigendrift/stores/reading.py",
@@ -36,9 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_table_has_the_content_that_was_written_and_sha256sum_checks_its_digest(path: Path) -> None:
     pd.testing.assert_frame_equal(read_table(path, keep_default_na=False), TABLE)
-    subprocess.run(
-        ["sha256sum", "--check", "--strict", checksum_path(path).name], cwd=path.parent, check=True
-    )
+    subprocess.run(["sha256sum", "--check", "--strict", checksum_path(path).name], cwd=path.parent, check=True)
 
 
 def test_all_damage_to_a_table_or_its_digest_is_noticed(path: Path) -> None:

@@ -52,8 +52,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "eigenpairs.count",
         39,
-        "'eigenpairs.basis_size' is 80, expected at least 2 × count + 4 = 82; raise it or lower "
-        "'eigenpairs.count'.",
+        "'eigenpairs.basis_size' is 80, expected at least 2 × count + 4 = 82; raise it or lower 'eigenpairs.count'.",
     ),
     (
         "eigenpairs.max_products",

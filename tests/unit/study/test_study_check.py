@@ -22,8 +22,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "training.step",
         3,
-        "'training.step' is not known; did you mean 'steps'? Allowed here: steps, full_batch_steps, "
-        "checkpoints.",
+        "'training.step' is not known; did you mean 'steps'? Allowed here: steps, full_batch_steps, checkpoints.",
     ),
     (
         "training.checkpoints.cout",
@@ -166,8 +165,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "experiments.main.datasets",
         ["mnist50k"],
-        "'experiments.main.datasets' contains \"mnist50k\", expected one of mnist5k, digits, mnist, "
-        "fashion_mnist.",
+        "'experiments.main.datasets' contains \"mnist50k\", expected one of mnist5k, digits, mnist, fashion_mnist.",
     ),
     (
         "null_models.names",

@@ -20,9 +20,7 @@ def test_null_in_a_study_file_leaves_experiments_out(left_out: list[str]) -> Non
 
 
 def test_without_the_main_experiment_there_is_no_study() -> None:
-    with pytest.raises(
-        UserError, match=r"'experiments\.main' is null, which .* but every study needs this one"
-    ):
+    with pytest.raises(UserError, match=r"'experiments\.main' is null, which .* but every study needs this one"):
         without_unset(changed("experiments.main", None))
 
 

@@ -85,9 +85,7 @@ def test_wide_draws_of_trained_networks_are_enough_for_each_optimizer_as_well() 
     config = changed("null_models.draws.wide", 5)
     assert check_config(config, SCHEMA) is None
     config["figures"]["null_model"] = "permuted"
-    assert refusal(config).startswith(
-        "Config key 'null_models.draws.wide' is 5, expected at least two for each"
-    )
+    assert refusal(config).startswith("Config key 'null_models.draws.wide' is 5, expected at least two for each")
 
 
 def test_a_null_model_of_trained_networks_is_not_shown_with_others() -> None:

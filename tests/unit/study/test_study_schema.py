@@ -45,9 +45,7 @@ def test_the_schema_is_a_schema() -> None:
 
 def test_there_are_keys_on_every_level() -> None:
     found = [path for path, _ in keys(SCHEMA)]
-    assert {"study", "experiments.*.seeds", "optimizers.adam.beta1", "claims.smallest_effect.C4"} <= set(
-        found
-    )
+    assert {"study", "experiments.*.seeds", "optimizers.adam.beta1", "claims.smallest_effect.C4"} <= set(found)
 
 
 @pytest.mark.parametrize("path", [path for path, _ in keys(SCHEMA)])

@@ -163,9 +163,7 @@ def test_learning_rates_of_optimizers_that_a_sweep_leaves_out_do_not_matter() ->
     assert {run.optimizer for run in runs_of(config, "learning_rates")} == {"adam"}
 
 
-@pytest.mark.parametrize(
-    ("sweep", "other"), [("batch_sizes", "learning_rate"), ("learning_rates", "batch_size")]
-)
+@pytest.mark.parametrize(("sweep", "other"), [("batch_sizes", "learning_rate"), ("learning_rates", "batch_size")])
 def test_a_sweep_varies_what_its_name_says(sweep: str, other: str) -> None:
     experiment = MAIN | {
         "batch_size": [32, 64] if other == "batch_size" else 64,

@@ -209,8 +209,7 @@ class TestDevice:
         with pytest.raises(UserError) as refusal:
             resolve_device(name)
         assert str(refusal.value) == (
-            f"Config key 'device' is '{name}', but this machine has 0 CUDA devices; set it to 'auto' or "
-            "'cpu'."
+            f"Config key 'device' is '{name}', but this machine has 0 CUDA devices; set it to 'auto' or 'cpu'."
         )
 
     def test_refuses_an_index_that_does_not_exist(self, monkeypatch: pytest.MonkeyPatch) -> None:

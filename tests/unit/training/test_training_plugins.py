@@ -138,9 +138,7 @@ def in_groups(parameters: Any, _: object) -> torch.optim.Optimizer:
 
 
 def adaptive(second_moment: str) -> Optimizer:
-    return Optimizer(
-        name="mine", build=in_groups, second_moment=second_moment, preconditioner=lambda *_: np.ones(1)
-    )
+    return Optimizer(name="mine", build=in_groups, second_moment=second_moment, preconditioner=lambda *_: np.ones(1))
 
 
 def stepped() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -161,9 +159,7 @@ def test_second_moments_have_the_order_of_the_networks_parameters() -> None:
 
 def test_a_missing_second_moment_is_refused() -> None:
     model, optimizer = stepped()
-    sentence = (
-        "'mine' declares the second_moment 'exp_avg_square', but .* has only step, exp_avg, exp_avg_sq;"
-    )
+    sentence = "'mine' declares the second_moment 'exp_avg_square', but .* has only step, exp_avg, exp_avg_sq;"
     with pytest.raises(UserError, match=sentence):
         second_moment(adaptive("exp_avg_square"), optimizer, model.parameters(), 1)
 

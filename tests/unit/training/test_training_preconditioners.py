@@ -33,9 +33,7 @@ def test_steps_are_divided_by_the_preconditioner(name: str, tmp_path: Path) -> N
     own = {"beta1": 0.0, "weight_decay": 0.0} | settings["optimizer"]
     preconditioner = OPTIMIZERS[name].preconditioner
     assert preconditioner
-    diagonals = preconditioners_along(
-        preconditioner, own, record["second_moment"], record["gradient"], record["step"]
-    )
+    diagonals = preconditioners_along(preconditioner, own, record["second_moment"], record["gradient"], record["step"])
     # There is a checkpoint at every step, so the running mean is known from the first step on.
     mean = np.zeros(record["weights"].shape[1])
     for index in range(len(record["step"])):
@@ -61,9 +59,7 @@ def test_steps_are_divided_by_the_preconditioner(name: str, tmp_path: Path) -> N
 )
 def test_an_invalid_diagonal_is_refused(returned: object, words: str) -> None:
     preconditioner: Any = lambda *_: returned  # noqa: E731
-    diagonal = preconditioners_along(
-        preconditioner, {"name": "mine"}, [np.ones(4)], [np.ones(4)], np.array([3])
-    )
+    diagonal = preconditioners_along(preconditioner, {"name": "mine"}, [np.ones(4)], [np.ones(4)], np.array([3]))
     with pytest.raises(UserError, match=f"The preconditioner of the optimizer 'mine' {re.escape(words)}"):
         diagonal(0)
 

@@ -66,9 +66,7 @@ def interrupted(settings: dict[str, Any], directory: Path, writes: int, written:
     ("settings_for", "name"),
     [*((settings_of, name) for name in OPTIMIZERS), *((exploding, name) for name in EXPLODING)],
 )
-def test_interrupted_at_every_write(
-    name: str, settings_for: Callable[[str], dict[str, Any]], tmp_path: Path
-) -> None:
+def test_interrupted_at_every_write(name: str, settings_for: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
     """A failure after a write leaves the same files as one before the next write."""
     settings = settings_for(name) | {"checkpoints": {"count": 4, "spacing": "linear"}}
     complete = run(settings, tmp_path / "complete")
@@ -83,9 +81,7 @@ def test_interrupted_at_every_write(
 
 
 @pytest.mark.usefixtures("saving_often")
-def test_a_network_with_dropout_resumes_its_random_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_with_dropout_resumes_its_random_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = (nn.Flatten(), nn.Linear(12, 5), nn.Dropout(0.5), nn.Linear(5, 3))
     drawing = Model(name="drawing", build=lambda *_: nn.Sequential(*map(deepcopy, layers)))
     monkeypatch.setitem(MODELS, "drawing", drawing)
@@ -123,9 +119,7 @@ def test_a_resumed_run_does_not_start_over(tmp_path: Path, monkeypatch: pytest.M
     interrupted(settings, tmp_path, writes=30, written=True)
     steps = []
     take = module.BatchOrder.indices
-    monkeypatch.setattr(
-        module.BatchOrder, "indices", lambda order, step: steps.append(step) or take(order, step)
-    )
+    monkeypatch.setattr(module.BatchOrder, "indices", lambda order, step: steps.append(step) or take(order, step))
     run(settings, tmp_path)
     assert steps == list(range(15, 21))
 
@@ -153,9 +147,7 @@ def test_killed_at_a_random_moment(name: str, tmp_path: Path) -> None:
     moments = np.random.default_rng(list(name.encode()))
     progress = Progress(tmp_path / "killed")
     state = progress.state_path
-    with subprocess.Popen(
-        [sys.executable, "-c", job], stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", job], stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         while process.poll() is None and not state.exists():

@@ -73,13 +73,9 @@ def test_all_optimizers_see_the_same_batches(recorded: dict[str, Recorded]) -> N
         np.testing.assert_array_equal(gradients[0], other)
 
 
-def test_gradient_belongs_to_the_batch_at_the_recorded_weights(
-    recorded: dict[str, Recorded], name: str
-) -> None:
+def test_gradient_belongs_to_the_batch_at_the_recorded_weights(recorded: dict[str, Recorded], name: str) -> None:
     order = BatchOrder(50, 8, 0, CPU)
-    for step, (weights, gradient) in enumerate(
-        zip(recorded[name]["weights"], recorded[name]["gradient"], strict=True)
-    ):
+    for step, (weights, gradient) in enumerate(zip(recorded[name]["weights"], recorded[name]["gradient"], strict=True)):
         batch = order.indices(step).numpy()
         flat = torch.from_numpy(weights).double().requires_grad_()
         loss(flat, SAMPLES.train_images[batch], SAMPLES.train_labels[batch]).backward()  # type: ignore[no-untyped-call]
@@ -148,9 +144,7 @@ def test_the_first_updates_in_closed_form(recorded: dict[str, Recorded]) -> None
     np.testing.assert_allclose(recorded["sgd"]["update"][0], -0.1 * gradient, atol=1e-7)
     np.testing.assert_allclose(recorded["momentum"]["update"][0], -0.05 * gradient, atol=1e-7)
     sure = np.abs(gradient) > 1e-4
-    np.testing.assert_allclose(
-        recorded["adam"]["update"][0][sure], -0.01 * np.sign(gradient[sure]), rtol=1e-3
-    )
+    np.testing.assert_allclose(recorded["adam"]["update"][0][sure], -0.01 * np.sign(gradient[sure]), rtol=1e-3)
 
 
 def test_second_moment_is_the_running_mean_of_squares_before_the_step(recorded: dict[str, Recorded]) -> None:
@@ -208,9 +202,7 @@ def test_bits_depend_only_on_the_seed(trajectories: dict[str, Trajectory], name:
 def in_a_plain_loop(settings: dict[str, Any]) -> tuple[int | None, list[float]]:
     """Return the first step whose loss is not finite, and the loss of the training set before each step."""
     model = build_model(settings["model"], (3, 4), 3, generator("weights", settings["seed"]))
-    optimizer = OPTIMIZER_SPECS[settings["optimizer"]["name"]].build(
-        model.parameters(), settings["optimizer"]
-    )
+    optimizer = OPTIMIZER_SPECS[settings["optimizer"]["name"]].build(model.parameters(), settings["optimizer"])
     order = BatchOrder(50, 8, settings["seed"], CPU)
     images, labels = torch.from_numpy(SAMPLES.train_images), torch.from_numpy(SAMPLES.train_labels)
     losses = []
@@ -249,9 +241,7 @@ def test_an_overflow_is_reported_at_its_first_step_and_followed_by_nan(
     write_store(tmp_path / "t.zarr", "trajectory", trajectory.columns, settings, settled)
 
 
-def test_a_finite_loss_that_never_returns_is_a_divergence(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_finite_loss_that_never_returns_is_a_divergence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """SGD with a learning rate of 1,000 ends with dead units and a loss of many nats."""
     settings = settings_of("sgd", steps=40)
     settings["optimizer"] = OPTIMIZERS["sgd"] | {"learning_rate": 1e3}

@@ -29,8 +29,8 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sam": {"name": "sam", "learning_rate": 0.1, "momentum": 0.5, "radius": 0.05},
     "muon": {"name": "muon", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 0.01},
 }
-# Rates at which the loss overflows after a few steps. Most rates, however large, do not do that: the loss
-# becomes huge, the units die, and it stays finite.
+# Rates at which the loss overflows after a few steps. Most rates, however large, do not do that: the loss becomes huge,
+# the units die, and it stays finite.
 EXPLODING = {"sgd": ([5, 5, 5], 1e6), "momentum": ([5, 5, 5], 1e6), "adam": ([5, 5], 1e12)}
 
 
@@ -101,9 +101,7 @@ def assert_same_bits(left: Trajectory, right: Trajectory) -> None:
 
 def parameters(flat: torch.Tensor, widths: list[int]) -> list[torch.Tensor]:
     """Cut flat weights into matrices and biases, layer after layer."""
-    shapes = [
-        shape for fan_in, fan_out in itertools.pairwise(widths) for shape in ((fan_out, fan_in), (fan_out,))
-    ]
+    shapes = [shape for fan_in, fan_out in itertools.pairwise(widths) for shape in ((fan_out, fan_in), (fan_out,))]
     pieces = flat.split([int(np.prod(shape)) for shape in shapes])
     return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 

@@ -42,9 +42,7 @@ def test_the_smallest_p_is_that_of_samples_that_do_not_overlap(n: int, m: int) -
 def test_the_detectable_shift_is_detected_four_times_in_five() -> None:
     shift = detectable_shift(40, 40, 0.05, 200)
     random = np.random.default_rng(7)
-    found = [
-        two_samples(random.normal(size=40), random.normal(size=40) + shift)[1] < 0.05 for _ in range(500)
-    ]
+    found = [two_samples(random.normal(size=40), random.normal(size=40) + shift)[1] < 0.05 for _ in range(500)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.08)
 
 

@@ -38,9 +38,7 @@ def write_baseline(directory: Path, name: str, optimizers: list[int]) -> Path:
         # Of both eigenvectors; of the first alone it is something else.
         "subspace_displacement": moved[:, None] * [0.5, 1],
     }
-    trainings = (
-        [{"optimizer": {"name": optimizer}} for optimizer in ("sgd", "adam")] if max(optimizers) else []
-    )
+    trainings = [{"optimizer": {"name": optimizer}} for optimizer in ("sgd", "adam")] if max(optimizers) else []
     settings = {
         "dataset": "digits",
         "null_model": name,
@@ -136,13 +134,10 @@ def test_draws_of_trained_networks_are_told_apart_by_optimizer(table: pd.DataFra
     """SGD has draws 0, 2, 4 and 6, Adam 1, 3 and 5, of which the last is without a partner."""
     known = {"networks": "permuted", "rank": 1}
     eigenvalues = {
-        name: values_of(table, statistic="log10 eigenvalue", optimizer=name, **known)
-        for name in ("sgd", "adam")
+        name: values_of(table, statistic="log10 eigenvalue", optimizer=name, **known) for name in ("sgd", "adam")
     }
     assert eigenvalues == {"sgd": [0, 2, 4, 6], "adam": [1, 3, 5]}
-    moved = {
-        name: values_of(table, statistic="displacement", optimizer=name, **known) for name in eigenvalues
-    }
+    moved = {name: values_of(table, statistic="displacement", optimizer=name, **known) for name in eigenvalues}
     assert moved["sgd"] == pytest.approx([(0 + 2 / 10) / 10, (4 + 6 / 10) / 10])
     assert moved["adam"] == pytest.approx([(1 + 3 / 10) / 10])
 

@@ -1,8 +1,8 @@
 """The paper's claims, and how the effect that each one states is measured, seed by seed.
 
-In the texts and formulas, k is the number of leading eigenvectors that statistics are averaged over. Δ(tw) is
-the displacement over one fixed lag, or over the nearest lag that the checkpoints allow. "Late" is the second
-half of the training.
+In the texts and formulas, k is the number of leading eigenvectors that statistics are averaged over. Δ(tw) is the
+displacement over one fixed lag, or over the nearest lag that the checkpoints allow. "Late" is the second half of the
+training.
 """
 
 from collections.abc import Callable
@@ -101,8 +101,7 @@ CLAIMS = (
         "Full-batch training differs sharply in gradient alignment.",
         "how far gradient alignment with full batches departs from that with the usual batch size, minus the "
         "largest departure of the sweep's other batch sizes, mean over Adam and SGD",
-        "mean_{optimizers} [ |a(full) − a(b)| − max_{B ≠ b, full} |a(B) − a(b)| ], "
-        "a = mean_{t, i ≤ k} |⟨g/|g|, v_i⟩|",
+        "mean_{optimizers} [ |a(full) − a(b)| − max_{B ≠ b, full} |a(B) − a(b)| ], a = mean_{t, i ≤ k} |⟨g/|g|, v_i⟩|",
         "cosine",
         effects.full_batch_departure,
         sweep_runs(effects.full_batch_runs),

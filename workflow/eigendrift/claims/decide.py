@@ -7,19 +7,19 @@ The rule for a claim that an effect is large:
   tested on the data set, rejects "no effect" at the level that matches the interval's confidence;
 - *undecided* otherwise.
 
-For a claim of equivalence, which says that an effect is small, above and below swap places and the test is
-about the distance between the effect and the bound.
+For a claim of equivalence, which says that an effect is small, above and below swap places and the test is about the
+distance between the effect and the bound.
 
-The interval is about one claim and relies on the bootstrap. The test relies on symmetry alone and accounts
-for all claims at once. Without an effect, these can be exchanged: Adam and SGD of a seed (C2, C4, C5), early
-and late (C1), a run and its null draws (C3). The extremes in C5b and C6 are biased against their claims, so
-the test stays on the safe side. That the effect of C7 is symmetric about its bound is an assumption.
+The interval is about one claim and relies on the bootstrap. The test relies on symmetry alone and accounts for all
+claims at once. Without an effect, these can be exchanged: Adam and SGD of a seed (C2, C4, C5), early and late (C1), a
+run and its null draws (C3). The extremes in C5b and C6 are biased against their claims, so the test stays on the safe
+side. That the effect of C7 is symmetric about its bound is an assumption.
 
-With n seeds p cannot fall below 2⁻ⁿ, so few seeds can support nothing, however large the effect: corrected
-for five claims it takes seven seeds, for eight claims eight. We keep the test even where it has no power,
-because dropping it would drop the correction where the evidence is thinnest. The verdict is then undecided,
-and the reason says where the interval lies and how many seeds could decide. A contradiction needs no test,
-because it is not a discovery that one of several claims could yield by chance.
+With n seeds p cannot fall below 2⁻ⁿ, so few seeds can support nothing, however large the effect: corrected for five
+claims it takes seven seeds, for eight claims eight. We keep the test even where it has no power, because dropping it
+would drop the correction where the evidence is thinnest. The verdict is then undecided, and the reason says where the
+interval lies and how many seeds could decide. A contradiction needs no test, because it is not a discovery that one of
+several claims could yield by chance.
 
 Claims that compare runs with a null model also need a valid one, see `eigendrift.claims.null_validity`.
 """
@@ -65,8 +65,8 @@ class Outcome:
         corrected_p: p, Holm-corrected over the claims that are tested on the data set.
         smallest_p: The smallest p that this number of seeds could reach.
         smallest_corrected_p: The smallest corrected p that this number of seeds could reach.
-        detectable_effect: True effect for which the interval would lie on the claim's side with 80 % chance,
-            with this number and spread of seeds; None with too few seeds for an interval.
+        detectable_effect: True effect for which the interval would lie on the claim's side with 80 % chance, with this
+            number and spread of seeds; None with too few seeds for an interval.
         details: Numbers that help to read the effect, means over seeds.
     """
 
@@ -146,8 +146,8 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
 def _variants(evidence: Evidence, settings: Mapping[str, Any]) -> list[Variant]:
     """Return the variants of the sensitivity: numbers of ranks and lags.
 
-    More ranks than all checkpoints have are measured at the checkpoints that have more. There, fewer ranks
-    are measured as well, so that some variants differ in the number of ranks alone.
+    More ranks than all checkpoints have are measured at the checkpoints that have more. There, fewer ranks are measured
+    as well, so that some variants differ in the number of ranks alone.
     """
     ranks, lags = (settings["sensitivity"][name] for name in ("ranks", "lags"))
     choices = [*product(ranks, dict.fromkeys([*lags, settings["lag"]]))]
@@ -180,8 +180,7 @@ def decide_variant(
     """
     checkpoints = evidence.runs.sizes["checkpoint"]
     outcomes = {
-        claim.name: replace(_measure(claim, evidence, variant, settings), checkpoints=checkpoints)
-        for claim in claims
+        claim.name: replace(_measure(claim, evidence, variant, settings), checkpoints=checkpoints) for claim in claims
     }
     corrected = holm({name: outcome.p for name, outcome in outcomes.items() if outcome.p is not None})
     for claim in claims:
@@ -207,9 +206,7 @@ def _measure(claim: Claim, evidence: Evidence, variant: Variant, settings: Mappi
     except NotMeasuredError as error:
         return Outcome("not measured", str(error))
     copied = {name: copies(seeds) for name, seeds in runs.items()}
-    reasons = {
-        seed: _why_excluded(runs, copied, estimate, seed) for seed in map(int, estimate.effects["seed"])
-    }
+    reasons = {seed: _why_excluded(runs, copied, estimate, seed) for seed in map(int, estimate.effects["seed"])}
     excluded = {seed: why for seed, why in reasons.items() if why is not None}
     used = estimate.effects.drop_sel(seed=list(excluded))
     seeds = {int(seed): float(effect) for seed, effect in zip(used["seed"], used, strict=True)}

@@ -105,9 +105,9 @@ def null_localization(evidence: Evidence, variant: Variant) -> xr.DataArray:
 def deal_draws(draws: xr.DataArray, seeds: xr.DataArray) -> xr.DataArray:
     """Deal the draws of a null model to the seeds like cards, and return the mean of each hand.
 
-    Each seed is compared with draws of its own, so seeds stay independent and the randomness of the draws
-    shows in the spread over seeds. The error of a single number from all draws would be the same for all
-    seeds, so neither an interval over seeds nor a test would see it.
+    Each seed is compared with draws of its own, so seeds stay independent and the randomness of the draws shows in the
+    spread over seeds. The error of a single number from all draws would be the same for all seeds, so neither an
+    interval over seeds nor a test would see it.
 
     Args:
         draws: float64 (draw,); NaN where a draw did not converge.
@@ -131,11 +131,11 @@ def localization(evidence: Evidence, variant: Variant) -> Estimate:
 def attribution(evidence: Evidence, variant: Variant) -> Estimate:
     """Estimate C4: Adam's log10 IPR minus SGD's, in units of the difference between two null draws.
 
-    Means are over the second half. The unit is the standard deviation of the difference of two independent
-    draws, √2 times the standard deviation of one draw: the difference that the architecture alone makes
-    between two networks. Displacement has no such unit, because a null model without training has no lag.
-    All seeds share the unit, so the relative error of the unit from few draws, about 1/√(2 (draws − 1)),
-    appears in no interval over seeds.
+    Means are over the second half. The unit is the standard deviation of the difference of two independent draws, √2
+    times the standard deviation of one draw: the difference that the architecture alone makes between two networks.
+    Displacement has no such unit, because a null model without training has no lag.
+    All seeds share the unit, so the relative error of the unit from few draws, about 1/√(2 (draws − 1)), appears in no
+    interval over seeds.
     """
     unit = float(np.sqrt(2) * null_localization(evidence, variant).std(ddof=1))
     local = late_localization(evidence.runs, variant)
@@ -147,8 +147,8 @@ def attribution(evidence: Evidence, variant: Variant) -> Estimate:
 def coincidence(evidence: Evidence, variant: Variant) -> Estimate:
     """Estimate C5: the mismatch between update and gradient alignment for Adam minus the same for SGD.
 
-    The mismatch is the mean over checkpoints and ranks of | |⟨u/|u|, v_i⟩| − |⟨g/|g|, v_i⟩| |, from 0, where
-    update and gradient are parallel, to 1.
+    The mismatch is the mean over checkpoints and ranks of | |⟨u/|u|, v_i⟩| − |⟨g/|g|, v_i⟩| |, from 0, where update and
+    gradient are parallel, to 1.
     """
     apart = abs(abs(evidence.runs["update_alignment"]) - abs(evidence.runs["gradient_alignment"]))
     mismatch = mean_over_ranks(apart, variant).mean("checkpoint")
@@ -181,13 +181,12 @@ def full_batch_departure(evidence: Evidence, variant: Variant) -> Estimate:
 def smallest_contrast(evidence: Evidence, variant: Variant) -> Estimate:
     """Estimate C6: the smallest contrast between Adam and SGD over batch sizes other than the full batch.
 
-    The contrasts are the displacement contrast of C2 and the difference in log10 IPR in the second half. The
-    smallest of several noisy numbers is biased downwards, against the claim.
+    The contrasts are the displacement contrast of C2 and the difference in log10 IPR in the second half. The smallest
+    of several noisy numbers is biased downwards, against the claim.
     """
     swept = mini_batch_runs(evidence)
     contrasts = {
-        f"{name}, batch size {size}": measure(swept["adam"][size], variant)
-        - measure(swept["sgd"][size], variant)
+        f"{name}, batch size {size}": measure(swept["adam"][size], variant) - measure(swept["sgd"][size], variant)
         for name, measure in (("displacement", log_displacement), ("IPR", late_localization))
         for size in swept["adam"]
         if size in swept["sgd"]
@@ -254,9 +253,7 @@ def full_batch_runs(evidence: Evidence) -> SweptRuns:
     usual = evidence.runs.attrs["batch_size"]
     others = {size for by_size in swept.values() for size in by_size} - {FULL, usual}
     if not others or any(not {FULL, usual} <= set(by_size) for by_size in swept.values()):
-        raise NotMeasuredError(
-            "the sweep over batch sizes lacks the full batch, the usual one, or another one"
-        )
+        raise NotMeasuredError("the sweep over batch sizes lacks the full batch, the usual one, or another one")
     return swept
 
 
@@ -267,9 +264,7 @@ def mini_batch_runs(evidence: Evidence) -> SweptRuns:
         NotMeasuredError: If there are fewer than two batch sizes, so that nothing varies.
     """
     swept = _compared(evidence.batch_sizes, "batch sizes")
-    mini = {
-        name: {size: by_size[size] for size in by_size if size != FULL} for name, by_size in swept.items()
-    }
+    mini = {name: {size: by_size[size] for size in by_size if size != FULL} for name, by_size in swept.items()}
     return _varied(mini, "batch sizes")
 
 

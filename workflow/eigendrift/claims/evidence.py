@@ -41,8 +41,8 @@ class Evidence:
     Attributes:
         runs: Runs of the main experiment, see `eigendrift.metrics.collection.Collection`.
         baseline: The baseline of the null model.
-        batch_sizes: Runs of the sweep over batch sizes; empty if the study has no such sweep on this data
-            set, None if the sweep lacks the many eigenpairs of ``wide``.
+        batch_sizes: Runs of the sweep over batch sizes; empty if the study has no such sweep on this data set, None if
+            the sweep lacks the many eigenpairs of ``wide``.
         learning_rates: The same for the sweep over learning rates.
         wide: The same runs with more eigenpairs at fewer checkpoints, and a baseline with as many; None if
             no estimate needs them.

@@ -1,7 +1,7 @@
 """Whether a null model can carry the claims that compare runs with it.
 
-A comparison with a null model says something about training only if the model describes untrained networks
-and if training leads out of it. Otherwise the claim is undecided, wherever its interval lies.
+A comparison with a null model says something about training only if the model describes untrained networks and if
+training leads out of it. Otherwise the claim is undecided, wherever its interval lies.
 """
 
 from collections.abc import Iterable
@@ -85,8 +85,7 @@ def read_null_validity(
     )
     after = after[(after["optimizer"] == OPTIMIZER) & (after["moment"] == "end")]
     return {
-        dataset: NullValidity(null_model, _by_rank(before, dataset), _by_rank(after, dataset))
-        for dataset in datasets
+        dataset: NullValidity(null_model, _by_rank(before, dataset), _by_rank(after, dataset)) for dataset in datasets
     }
 
 

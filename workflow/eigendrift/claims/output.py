@@ -109,9 +109,7 @@ def _entry(verdict: Verdict) -> dict[str, Any]:
         "smallest_effect": verdict.smallest_effect,
         "equivalence": claim.equivalence,
         **_plain(verdict.outcome),
-        "sensitivity": [
-            _variant(variant, claim.uses_lag, outcome) for variant, outcome in verdict.sensitivity.items()
-        ],
+        "sensitivity": [_variant(variant, claim.uses_lag, outcome) for variant, outcome in verdict.sensitivity.items()],
     }
 
 

@@ -1,12 +1,11 @@
 """Where the claims hold: their effects over training-set sizes, learning rates and lengths of training.
 
-A regime is a size, a learning rate of each optimizer, and a length. The learning rate is constant, so the
-first steps of a training are a shorter training, and lengths cost nothing.
+A regime is a size, a learning rate of each optimizer, and a length. The learning rate is constant, so the first steps
+of a training are a shorter training, and lengths cost nothing.
 
-C1 to C5 are decided in each regime. C7, which is about learning rates, is decided for each size and length
-over all learning rates. C5b and C6 are about batch sizes, and there is only one here. Tests are corrected
-over the claims of one regime, not over regimes, because this map is descriptive. `eigendrift.claims.decide`
-draws the conclusions.
+C1 to C5 are decided in each regime. C7, which is about learning rates, is decided for each size and length over all
+learning rates. C5b and C6 are about batch sizes, and there is only one here. Tests are corrected over the claims of one
+regime, not over regimes, because this map is descriptive. `eigendrift.claims.decide` draws the conclusions.
 """
 
 import math
@@ -70,9 +69,9 @@ def shortened(runs: xr.Dataset, share: float) -> xr.Dataset:
         share: Length, as a share of the whole. The shorter training ends at the last checkpoint up to there.
 
     Returns:
-        The shortened runs without ``final_overlap``, which refers to the end of the whole training. A run
-        that diverges only later has not diverged. A run whose loss is above the initial loss at the end, and
-        falls below it only later, has diverged.
+        The shortened runs without ``final_overlap``, which refers to the end of the whole training. A run that diverges
+        only later has not diverged. A run whose loss is above the initial loss at the end, and falls below it only
+        later, has diverged.
     """
     steps = runs["step"].values
     kept = np.flatnonzero(steps <= round(share * int(steps[-1])))
@@ -103,8 +102,8 @@ def decide_regimes(
         settings: ``claims`` of the configuration, and ``lag``, which is its ``metrics.lag``.
 
     Returns:
-        A row for each claim and regime. ``interpolating`` names the optimizers that end with every training
-        sample classified correctly in all runs of the row; accuracies and losses are means over these runs.
+        A row for each claim and regime. ``interpolating`` names the optimizers that end with every training sample
+        classified correctly in all runs of the row; accuracies and losses are means over these runs.
     """
     rows = [
         row
@@ -123,12 +122,10 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield the decisions on one training set and at one length."""
     cut: SweptRuns = {
-        name: {rate: shortened(runs, length) for rate, runs in training_set.runs[name].items()}
-        for name in COMPARED
+        name: {rate: shortened(runs, length) for rate, runs in training_set.runs[name].items()} for name in COMPARED
     }
     regimes: list[tuple[SweptRuns, Sequence[str]]] = [
-        ({name: {rate: cut[name][rate]} for name, rate in zip(COMPARED, pair, strict=True)}, AT_RATES)
-        for pair in pairs
+        ({name: {rate: cut[name][rate]} for name, rate in zip(COMPARED, pair, strict=True)}, AT_RATES) for pair in pairs
     ]
     for swept, names in [*regimes, (cut, OVER_RATES)]:
         first = {name: next(iter(by_rate.values())) for name, by_rate in swept.items()}
@@ -188,7 +185,5 @@ def _fit(swept: SweptRuns) -> dict[str, Any]:
         for measure in ("train_accuracy", "train_loss")
     }
     # A diverged run has no accuracy, so its optimizer does not count as fitting every sample.
-    perfect = [
-        name for name, listed in ends.items() if all((end["train_accuracy"] == 1).all() for end in listed)
-    ]
+    perfect = [name for name, listed in ends.items() if all((end["train_accuracy"] == 1).all() for end in listed)]
     return fit | {"interpolating": " and ".join(perfect) or "neither"}

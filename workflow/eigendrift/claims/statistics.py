@@ -1,7 +1,7 @@
 """Intervals, tests and power for a handful of seeds.
 
-Coverage of nominal 95 % intervals of a mean and, in brackets, their median width in standard deviations, in
-2,000 samples of n values each, as ``python -m benchmarks.interval_coverage`` prints it::
+Coverage of nominal 95 % intervals of a mean and, in brackets, their median width in standard deviations, in 2,000
+samples of n values each, as ``python -m benchmarks.interval_coverage`` prints it::
 
     distribution  n  percentile    BCa           studentized   Student's t
     normal        4  0.794 (1.4)   0.790 (1.5)   0.949 (5.3)   0.953 (2.8)
@@ -15,9 +15,8 @@ Coverage of nominal 95 % intervals of a mean and, in brackets, their median widt
     exponential   8  0.856 (1.0)   0.871 (1.1)   0.938 (1.7)   0.899 (1.4)
     exponential  10  0.865 (1.0)   0.878 (1.1)   0.940 (1.5)   0.900 (1.2)
 
-The studentized bootstrap comes closest to 95 % for both, much closer than BCa, but its intervals are wide
-with 4 and 5 values. Student's interval is as good on normal values and shorter, but misses more on skewed
-ones.
+The studentized bootstrap comes closest to 95 % for both, much closer than BCa, but its intervals are wide with 4 and 5
+values. Student's interval is as good on normal values and shorter, but misses more on skewed ones.
 """
 
 import math
@@ -30,9 +29,9 @@ from scipy.stats import nct
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
-# One resample of n values in n^(n−1) holds one value n times and has no spread to studentize with. With three
-# values that is one in nine, so more than 2.5 % of resamples lie beyond any bound, and a 95 % interval has no
-# ends. Four is the smallest number of seeds that has an interval.
+# One resample of n values in n^(n−1) holds one value n times and has no spread to studentize with. With three values
+# that is one in nine, so more than 2.5 % of resamples lie beyond any bound, and a 95 % interval has no ends. Four is
+# the smallest number of seeds that has an interval.
 FEWEST_SEEDS = 4
 POWER = 0.8
 RESAMPLING_SEED = 0
@@ -43,10 +42,10 @@ MOST_LISTED = 16
 def bootstrap_interval(values: np.ndarray, confidence: float, resamples: int) -> tuple[float, float] | None:
     """Return the studentized bootstrap (bootstrap-t) interval of the mean.
 
-    With mean m and standard error e of the values, and m*, e* of a resample, the ends are m − q e, where q
-    are the quantiles of (m* − m) / e* (Efron & Tibshirani 1993, section 12.5). Resamples with the same values
-    count together, which leaves C(2n − 1, n) of them. They are listed if there are at most ``resamples``, and
-    drawn otherwise. `scipy.stats.bootstrap` has no studentized interval.
+    With mean m and standard error e of the values, and m*, e* of a resample, the ends are m − q e, where q are the
+    quantiles of (m* − m) / e* (Efron & Tibshirani 1993, section 12.5). Resamples with the same values count together,
+    which leaves C(2n − 1, n) of them. They are listed if there are at most ``resamples``, and drawn otherwise.
+    `scipy.stats.bootstrap` has no studentized interval.
 
     Args:
         values: float64 (seed,), finite.
@@ -54,8 +53,8 @@ def bootstrap_interval(values: np.ndarray, confidence: float, resamples: int) ->
         resamples: Number of resamples; they are the same at every call.
 
     Returns:
-        Lower and upper end; None where the interval has no ends, because there are too few values, see
-        `FEWEST_SEEDS`, or too many equal ones.
+        Lower and upper end; None where the interval has no ends, because there are too few values, see `FEWEST_SEEDS`,
+        or too many equal ones.
     """
     n = len(values)
     if n < FEWEST_SEEDS:
@@ -95,9 +94,9 @@ def _resampled(n: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
 def sign_flip_p(values: np.ndarray) -> float:
     """Return p of the paired sign-flip permutation test that the mean is above 0.
 
-    If the two runs of a seed can be exchanged, the sign of their difference can be flipped. p is the share of
-    all 2ⁿ choices of signs whose mean is at least the observed one. It is exact for up to 16 seeds. For more
-    seeds it is the share among 65,536 choices that include the observed one.
+    If the two runs of a seed can be exchanged, the sign of their difference can be flipped. p is the share of all 2ⁿ
+    choices of signs whose mean is at least the observed one. It is exact for up to 16 seeds. For more seeds it is the
+    share among 65,536 choices that include the observed one.
 
     `scipy.stats.permutation_test` finds the same p, except that it decides ties by their rounding errors.
 
@@ -152,8 +151,8 @@ def detectable_distance(values: np.ndarray, confidence: float) -> float | None:
     """Return how far from a threshold the true mean must be for 80 % of intervals to exclude the threshold.
 
     For n normal values with the spread of these, Student's interval lies wholly beyond a threshold with that
-    probability if the mean is δ e beyond it, where e is the standard error and δ the noncentrality for which
-    P(T_{n−1, δ} > t_{n−1, (1 + confidence)/2}) = 0.8. With few seeds the bootstrap interval is wider.
+    probability if the mean is δ e beyond it, where e is the standard error and δ the noncentrality for which P(T_{n−1,
+    δ} > t_{n−1, (1 + confidence)/2}) = 0.8. With few seeds the bootstrap interval is wider.
 
     Args:
         values: float64 (seed,), finite.

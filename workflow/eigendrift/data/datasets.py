@@ -50,8 +50,8 @@ def _stratified(images: NDArray[np.float32], labels: NDArray[np.integer], test_s
     return Samples(train_images, train_labels, test_images, test_labels)
 
 
-# Loaders import the packages they need when they are called, so that the configuration can be checked without
-# these packages.
+# Loaders import the packages they need when they are called, so that the configuration can be checked without these
+# packages.
 DATASETS = known(
     Dataset,
     Dataset(name="mnist5k", load=mnist5k, training_samples=4_000),
@@ -66,8 +66,8 @@ def load(name: str, data_dir: Path | None = None) -> Samples:
 
     Args:
         name: One of `DATASETS`.
-        data_dir: Directory with the user's own copies of the data sets that no package contains; the
-            environment variable EIGENDRIFT_DATA takes precedence.
+        data_dir: Directory with the user's own copies of the data sets that no package contains; the environment
+            variable EIGENDRIFT_DATA takes precedence.
 
     Returns:
         The samples, always the same ones in the same order.

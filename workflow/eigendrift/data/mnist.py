@@ -1,8 +1,7 @@
 """MNIST and FashionMNIST in full: from the user's directory, otherwise from torchvision's mirrors.
 
-Their files have the IDX format: two zero bytes, a byte for the number type, a byte for the number of
-dimensions, each dimension as a big-endian 32-bit integer, then the numbers in C order. MNIST and FashionMNIST
-have only unsigned bytes.
+Their files have the IDX format: two zero bytes, a byte for the number type, a byte for the number of dimensions, each
+dimension as a big-endian 32-bit integer, then the numbers in C order. MNIST and FashionMNIST have only unsigned bytes.
 """
 
 import gzip
@@ -35,8 +34,8 @@ Pause = Callable[[float], None]
 VARIABLE = "EIGENDRIFT_DATA"
 # torchvision names the folder of a data set after its class.
 TORCHVISION_CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
-# sha256 of the unpacked files, because a mirror may pack the same file in another way. In the order of the
-# fields of Samples.
+# sha256 of the unpacked files, because a mirror may pack the same file in another way. In the order of the fields of
+# Samples.
 DIGESTS = {
     "mnist": {
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -74,8 +73,8 @@ def load(name: str, data_dir: str | Path | None = None, *, pause: Pause = time.s
 
     Args:
         name: mnist or fashion_mnist.
-        data_dir: Directory with a folder of that name, or with the folder that torchvision creates, which has
-            the four IDX files, gzipped or not.
+        data_dir: Directory with a folder of that name, or with the folder that torchvision creates, which has the four
+            IDX files, gzipped or not.
         pause: Waits for a number of seconds before another attempt to download.
 
     Returns:
@@ -102,8 +101,8 @@ def data_directory(configured: str | Path | None) -> Path | None:
         configured: The configuration's `data_dir`.
 
     Returns:
-        The directory in the environment variable EIGENDRIFT_DATA, otherwise `configured`, with ~ expanded;
-        None if neither names one (an empty string names none).
+        The directory in the environment variable EIGENDRIFT_DATA, otherwise `configured`, with ~ expanded; None if
+        neither names one (an empty string names none).
     """
     named = os.environ.get(VARIABLE) or configured
     return Path(named).expanduser() if named else None

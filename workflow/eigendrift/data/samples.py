@@ -80,9 +80,7 @@ def _check_part(part: str, images: NDArray[np.float32], labels: NDArray[np.int64
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(images))[0])
         raise UserError(f"{part}_images is not finite at {where}; repair or leave out that image.")
     if labels.min() < 0:
-        raise UserError(
-            f"{part}_labels contains {labels.min()}, but classes are counted from 0; renumber them."
-        )
+        raise UserError(f"{part}_labels contains {labels.min()}, but classes are counted from 0; renumber them.")
 
 
 def sample_columns(samples: Samples) -> dict[str, np.ndarray]:
@@ -125,14 +123,13 @@ def unit(samples: Samples) -> Samples:
 def standardized(samples: Samples) -> Samples:
     """Return samples whose training pixels have mean 0 and standard deviation 1.
 
-    All pixels share one mean and one deviation, as is usual for MNIST: images keep their contrasts, and
-    pixels that are always dark do no harm. Test images are scaled by the numbers of the training images.
+    All pixels share one mean and one deviation, as is usual for MNIST: images keep their contrasts, and pixels that are
+    always dark do no harm. Test images are scaled by the numbers of the training images.
     """
     mean = samples.train_images.mean(dtype=np.float64)
     deviation = samples.train_images.std(dtype=np.float64)
     train, test = (
-        ((images - mean) / deviation).astype(np.float32)
-        for images in (samples.train_images, samples.test_images)
+        ((images - mean) / deviation).astype(np.float32) for images in (samples.train_images, samples.test_images)
     )
     return replace(samples, train_images=train, test_images=test)
 
@@ -144,9 +141,9 @@ def nested_subset(samples: Samples, size: int | str) -> Samples:
     """Return some of the training samples, in the order of the data set, and all test samples.
 
     Sample number i of the n_c in its class, counted from 0 in the order of the data set, gets the position
-    (i + 1/2) / n_c, and the ``size`` samples with the lowest positions are kept. So every smaller training
-    set is part of each larger one, classes keep their shares (to within a sample if the classes are about
-    equally large), and no random number is involved.
+    (i + 1/2) / n_c, and the ``size`` samples with the lowest positions are kept. So every smaller training set is part
+    of each larger one, classes keep their shares (to within a sample if the classes are about equally large), and no
+    random number is involved.
 
     Args:
         samples: Data set.

@@ -1,8 +1,8 @@
 """Leading eigenpairs of several operators at once, which keeps a GPU busy on small problems.
 
-On a GPU, a step of a small problem costs the launches of its kernels and a pause for each copy to the host.
-So every iteration runs until its basis has to be expanded. Then one batched product, one batched
-orthogonalization and one copy serve all of them. An iteration that has ended is left out of later steps.
+On a GPU, a step of a small problem costs the launches of its kernels and a pause for each copy to the host. So every
+iteration runs until its basis has to be expanded. Then one batched product, one batched orthogonalization and one copy
+serve all of them. An iteration that has ended is left out of later steps.
 """
 
 import math
@@ -46,17 +46,14 @@ def leading_eigenpairs_together(
         basis_size: See `leading_eigenpairs`; for each operator.
 
     Returns:
-        For each operator, its eigenpairs, or the error that ended its iteration because a product was not
-        finite.
+        For each operator, its eigenpairs, or the error that ended its iteration because a product was not finite.
 
     Raises:
         ValueError: As `leading_eigenpairs`, or if there are not as many generators as operators.
     """
     capacity = checked_basis_size(operators.size, count, tolerance, max_products, basis_size)
     if len(generators) != len(operators):
-        raise ValueError(
-            f"{len(generators)} generators and {len(operators)} operators, expected one for each"
-        )
+        raise ValueError(f"{len(generators)} generators and {len(operators)} operators, expected one for each")
     check_dtype_and_device("the operators", operators.dtype, operators.device)
     for generator in generators:
         check_generator(generator)
@@ -97,12 +94,10 @@ class _Bases:
         members: The bases that are still expanded, by index of their operator.
     """
 
-    def __init__(
-        self, operators: OperatorStack, capacity: int, generators: Sequence[torch.Generator]
-    ) -> None:
+    def __init__(self, operators: OperatorStack, capacity: int, generators: Sequence[torch.Generator]) -> None:
         self._operators = operators
-        # (C, capacity, N) for the C members. Rows without a basis vector are zero, because batched products
-        # read as many rows of each basis as the largest basis has.
+        # (C, capacity, N) for the C members. Rows without a basis vector are zero, because batched products read as
+        # many rows of each basis as the largest basis has.
         self._vectors = torch.zeros(
             len(operators), capacity, operators.size, dtype=operators.dtype, device=operators.device
         )
@@ -137,8 +132,8 @@ class _Bases:
         if set(factors) != {1.0}:
             images = images * torch.tensor(factors, dtype=images.dtype, device=images.device)[:, None]
         most = max(basis.size for basis in self.members.values())
-        # The first pass removes the components that a single basis subtracts by its recurrence, so a second
-        # one is always needed.
+        # The first pass removes the components that a single basis subtracts by its recurrence, so a second one is
+        # always needed.
         inside, outside, lengths = split(self._vectors[:, :most], images, least_passes=2)
         errors = {}
         for row, (index, basis) in enumerate(self.members.items()):

@@ -1,7 +1,7 @@
 """The Hessians of several multilayer perceptrons on one sample, multiplied at once.
 
-On a GPU, products of a small network cost the launches of their kernels rather than the arithmetic, so
-products of many networks take hardly longer than products of one.
+On a GPU, products of a small network cost the launches of their kernels rather than the arithmetic, so products of many
+networks take hardly longer than products of one.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, layers
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
 from eigendrift.numerics import full_precision
 
-# Largest size of a stack with its Krylov bases: 4 GiB in float32. A network that is large compared with that
-# keeps a GPU busy by itself, and more small networks than these save hardly anything.
+# Largest size of a stack with its Krylov bases: 4 GiB in float32. A network that is large compared with that keeps a
+# GPU busy by itself, and more small networks than these save hardly anything.
 MOST_NUMBERS = 2**30
 MOST_NETWORKS = 64
 # Numbers for each unit and sample: four prepared, four selected, and four while multiplying.
@@ -29,8 +29,8 @@ NUMBERS_PER_UNIT = 12
 class _Networks:
     """What the products of C networks need besides the vectors.
 
-    Features come before samples, so that every matrix product reads and writes memory in order. The lists
-    have one entry for each hidden layer. The "next" layer is the one that takes its activations.
+    Features come before samples, so that every matrix product reads and writes memory in order. The lists have one
+    entry for each hidden layer. The "next" layer is the one that takes its activations.
 
     Attributes:
         activations: (C, width, n): a = σ(z) of the hidden layer.
@@ -69,9 +69,9 @@ class _Networks:
 class PerceptronStack:
     """The Hessians of the mean cross-entropy of C multilayer perceptrons of one architecture on one sample.
 
-    `eigendrift.eigenpairs.perceptron.PerceptronHessian` has the formulas and says why this class has its own
-    code for them. All networks have the same sample, so the first layer takes one matrix product. Later
-    layers take batched products. Use a stack in one thread at a time.
+    `eigendrift.eigenpairs.perceptron.PerceptronHessian` has the formulas and says why this class has its own code for
+    them. All networks have the same sample, so the first layer takes one matrix product. Later layers take batched
+    products. Use a stack in one thread at a time.
 
     Attributes:
         size: N, the number of parameters of one network.
@@ -80,15 +80,13 @@ class PerceptronStack:
     """
 
     @full_precision()
-    def __init__(
-        self, model: nn.Module, weights: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor
-    ) -> None:
+    def __init__(self, model: nn.Module, weights: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> None:
         """Prepare the products.
 
         Args:
             model: A network that `is_perceptron`, for the architecture; its own weights do not matter.
-            weights: (C, N) flat weights of the networks, in ``model.parameters()`` order. They must not
-                change while the stack is in use.
+            weights: (C, N) flat weights of the networks, in ``model.parameters()`` order. They must not change while
+                the stack is in use.
             inputs: (n, …) on the device and in the dtype of the weights.
             targets: int64 (n,) class labels on the same device.
 
@@ -98,9 +96,7 @@ class PerceptronStack:
         check_sample(inputs, targets)
         size = sum(parameter.numel() for parameter in model.parameters())
         if weights.dim() != 2 or weights.shape[1] != size or not len(weights):  # noqa: PLR2004
-            raise ValueError(
-                f"the weights have shape {tuple(weights.shape)}, expected (C, N) with N = {size}"
-            )
+            raise ValueError(f"the weights have shape {tuple(weights.shape)}, expected (C, N) with N = {size}")
         layers = perceptron_layers(model, inputs, targets, weights)
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         self.size = size
@@ -124,8 +120,8 @@ class PerceptronStack:
         """Return the products (r, N) of r vectors (r, N), each with the Hessian of its network.
 
         Raises:
-            ValueError: If the vectors do not have the stack's size, dtype and device, or there is not one
-                network for each vector.
+            ValueError: If the vectors do not have the stack's size, dtype and device, or there is not one network for
+                each vector.
             IndexError: If there is no such network.
         """
         block, indices = rows_of(vectors, self), list(networks)
@@ -135,9 +131,7 @@ class PerceptronStack:
             raise IndexError(f"networks {indices} are requested, expected indices from 0 to {len(self) - 1}")
         return self._products(self._select(indices), block)
 
-    def _prepare(
-        self, weights: torch.Tensor, activations: Sequence[nn.Module], targets: torch.Tensor
-    ) -> _Networks:
+    def _prepare(self, weights: torch.Tensor, activations: Sequence[nn.Module], targets: torch.Tensor) -> _Networks:
         parts = by_layer(weights, self._linear)
         values, slopes, bends = [], [], []
         output = self._first_layer(parts[0])
@@ -186,9 +180,7 @@ class PerceptronStack:
         self._backward(networks, directions, outputs, activations, by_layer(products, self._linear))
         return products
 
-    def _forward(
-        self, networks: _Networks, directions: list[Part]
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def _forward(self, networks: _Networks, directions: list[Part]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return R{z} (r, fan-out, n) of every layer and R{a} (r, width, n) of every hidden layer.
 
         Where σ'' vanishes, R{z} is not needed again, and R{a} overwrites it.
@@ -249,8 +241,7 @@ class _HessianInStack:
             return torch.empty_like(vectors)
         # As many rows at once as there are networks, so that a block takes no more memory.
         parts = [
-            self._stack.products(rows, [self._network] * len(rows))
-            for rows in torch.split(block, len(self._stack))
+            self._stack.products(rows, [self._network] * len(rows)) for rows in torch.split(block, len(self._stack))
         ]
         return torch.cat(parts).view_as(vectors)
 

@@ -1,9 +1,9 @@
 """The probability that a search has missed an eigenpair.
 
-Small residuals prove that pairs are eigenpairs, not that they are the leading ones. A fresh random vector,
-orthogonal to the basis that found the pairs, has a component along every eigenvector that is hidden from that
-basis. Lanczos iteration in the complement of the basis amplifies this component. This module computes the
-chance that a hidden eigenvector stays hidden all the same.
+Small residuals prove that pairs are eigenpairs, not that they are the leading ones. A fresh random vector, orthogonal
+to the basis that found the pairs, has a component along every eigenvector that is hidden from that basis. Lanczos
+iteration in the complement of the basis amplifies this component. This module computes the chance that a hidden
+eigenvector stays hidden all the same.
 """
 
 import math
@@ -15,17 +15,17 @@ import torch
 class Search:
     r"""Evidence from Lanczos steps that start at a random vector ω in the complement of a basis.
 
-    Let B be the operator in the complement, and u an eigenvector of it with eigenvalue μ. Every basis vector
-    since :math:`v_0 = \omega / |\omega|` is a polynomial of B applied to it, :math:`v_j = q_j(B) v_0`, so u's
-    component in it is :math:`q_j(\mu) \langle u, v_0 \rangle`, and the recurrence that made the vectors gives
+    Let B be the operator in the complement, and u an eigenvector of it with eigenvalue μ. Every basis vector since
+    :math:`v_0 = \omega / |\omega|` is a polynomial of B applied to it, :math:`v_j = q_j(B) v_0`, so u's component in it
+    is :math:`q_j(\mu) \langle u, v_0 \rangle`, and the recurrence that made the vectors gives
     :math:`q_j(\mu)`. They are orthonormal and u has length 1, hence
 
     .. math::  |\langle u, \omega \rangle| \le |\omega| \, \Big(\sum_j q_j(\mu)^2\Big)^{-1/2},
 
-    at most the Christoffel function of what the steps have seen. The component of a random vector is standard
-    normal, and seldom so small once the sum is large (van Dorsselaer, Hochstenbach & van der Vorst 2001, SIAM
-    J. Matrix Anal. Appl. 22, who take one polynomial of the sum). Beyond the outermost Ritz value, the sum
-    grows with μ, so the bound at a target also holds further out.
+    at most the Christoffel function of what the steps have seen. The component of a random vector is standard normal,
+    and seldom so small once the sum is large (van Dorsselaer, Hochstenbach & van der Vorst 2001, SIAM J. Matrix Anal.
+    Appl. 22, who take one polynomial of the sum). Beyond the outermost Ritz value, the sum grows with μ, so the bound
+    at a target also holds further out.
     """
 
     def __init__(self, targets: Sequence[float], length: float, before: int) -> None:
@@ -91,16 +91,13 @@ class Search:
         return (self._ended * self._chances()).max().item()
 
 
-def left_out(
-    scores: torch.Tensor, residuals: torch.Tensor, count: int, beyond: float, margin: float
-) -> torch.Tensor:
+def left_out(scores: torch.Tensor, residuals: torch.Tensor, count: int, beyond: float, margin: float) -> torch.Tensor:
     """Return the Ritz vectors that hide no eigenvalue if a search leaves them out.
 
-    Let p be a Ritz vector with value θ and residual s d, where d has length 1 and is the same for all Ritz
-    vectors. An eigenvector with value μ has a component of at most s / (μ − θ) along p. Without p, the rest
-    of the eigenvector has a Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these
-    losses is kept within a margin. The requested vectors add at most a third of a margin each, because their
-    residuals are below the margin.
+    Let p be a Ritz vector with value θ and residual s d, where d has length 1 and is the same for all Ritz vectors. An
+    eigenvector with value μ has a component of at most s / (μ − θ) along p. Without p, the rest of the eigenvector has
+    a Rayleigh quotient that is smaller by at most s² / (μ − θ). The sum of these losses is kept within a margin. The
+    requested vectors add at most a third of a margin each, because their residuals are below the margin.
 
     Args:
         scores: θ (m,), the best first.

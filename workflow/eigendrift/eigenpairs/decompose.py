@@ -27,9 +27,9 @@ class Decomposition:
 
     Attributes:
         columns: The arrays of an eigenpairs store; checkpoints without finite weights are NaN.
-        summary: Numbers of ``pairs``; of ``unconverged`` pairs, which are NaN, miss the tolerance or may not
-            be the leading ones; of ``uncertain`` checkpoints, whose search for missing pairs ran out of
-            products because other eigenvalues are close to the last one; and of Hessian-vector ``products``.
+        summary: Numbers of ``pairs``; of ``unconverged`` pairs, which are NaN, miss the tolerance or may not be the
+            leading ones; of ``uncertain`` checkpoints, whose search for missing pairs ran out of products because other
+            eigenvalues are close to the last one; and of Hessian-vector ``products``.
     """
 
     columns: dict[str, Column]
@@ -138,8 +138,8 @@ def keep_records(
         progress: Keeps the records.
         length: Number of all records.
         together: Number of consecutive records that are computed at once.
-        compute: Returns the records with given indices. Their bits may depend on all of the indices, so a
-            whole group is computed again if any of its records is missing.
+        compute: Returns the records with given indices. Their bits may depend on all of the indices, so a whole group
+            is computed again if any of its records is missing.
         label: Name of the job in messages.
         note: Returns what to show of a record.
     """

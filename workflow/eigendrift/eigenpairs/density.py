@@ -1,19 +1,19 @@
 """The density of a symmetric operator's eigenvalues by stochastic Lanczos quadrature.
 
-For a function f and a random unit vector q with E[q qᵀ] = 1/N, qᵀ f(H) q is on average the mean of f over the
-N eigenvalues. It is an integral of f over the measure with weight (qᵀv_i)² at eigenvalue λ_i, whose Gauss
-quadrature m Lanczos steps from q yield: nodes are the eigenvalues of the tridiagonal matrix, weights the
-squared first components of its eigenvectors. It is exact for polynomials up to degree 2m − 1 (Golub & Meurant
-2010, Matrices, Moments and Quadrature, ch. 6; Ubaru, Chen & Saad 2017, SIAM Journal on Matrix Analysis and
-Applications 38; of networks Ghorbani, Krishnan & Xiao 2019, ICML).
+For a function f and a random unit vector q with E[q qᵀ] = 1/N, qᵀ f(H) q is on average the mean of f over the N
+eigenvalues. It is an integral of f over the measure with weight (qᵀv_i)² at eigenvalue λ_i, whose Gauss quadrature m
+Lanczos steps from q yield: nodes are the eigenvalues of the tridiagonal matrix, weights the squared first components of
+its eigenvectors. It is exact for polynomials up to degree 2m − 1 (Golub & Meurant 2010, Matrices, Moments and
+Quadrature, ch. 6; Ubaru, Chen & Saad 2017, SIAM Journal on Matrix Analysis and Applications 38; of networks Ghorbani,
+Krishnan & Xiao 2019, ICML).
 
 - Every new vector is orthogonalized against the whole basis, twice. Otherwise rounding creates copies of
   converged nodes, and the rule is no longer Gauss's.
 - Probes advance one after the other, so memory is one basis, steps × N numbers. If they advanced at once,
   each would need its own basis, and products in blocks save no more than a fifth of the time on a CPU.
 - Probes have random signs. Among vectors with independent entries, signs give qᵀ f(H) q the smallest
-  variance, 2 (‖f(H)‖² − Σ_j f(H)_jj²) / N² with the Frobenius norm. Gaussian vectors lack the second term,
-  which matters if eigenvectors are localized. Normalized to the sphere, they gain at most a factor
+  variance, 2 (‖f(H)‖² − Σ_j f(H)_jj²) / N² with the Frobenius norm. Gaussian vectors lack the second term, which
+  matters if eigenvectors are localized. Normalized to the sphere, they gain at most a factor
   N / (N + 2) over signs.
 """
 
@@ -41,9 +41,9 @@ from eigendrift.numerics import full_precision
 class SpectralDensity:
     """Quadrature of the eigenvalues' density by each of several probes.
 
-    A probe whose Krylov space is exhausted early, because it is an invariant subspace, has fewer nodes. Its
-    rule is then exact for every function, and the rest of its row is NaN with weight 0. If rounding hides the
-    end, more nodes follow, which have no weight or share the weight of an equal node, up to rounding.
+    A probe whose Krylov space is exhausted early, because it is an invariant subspace, has fewer nodes. Its rule is
+    then exact for every function, and the rest of its row is NaN with weight 0. If rounding hides the end, more nodes
+    follow, which have no weight or share the weight of an equal node, up to rounding.
 
     Attributes:
         nodes: float64 (probes, m), ascending; m is the number of steps, or N if that is less.
@@ -63,8 +63,8 @@ class SpectralDensity:
 
         Args:
             grid: float64 (…), where to evaluate the density.
-            width: Standard deviation σ of the Gaussian. Structure finer than the distance between nodes,
-                about the spectrum's range over the number of steps, is an artefact of the quadrature.
+            width: Standard deviation σ of the Gaussian. Structure finer than the distance between nodes, about the
+                spectrum's range over the number of steps, is an artefact of the quadrature.
 
         Returns:
             float64 (…), per unit of eigenvalue.
@@ -97,8 +97,8 @@ def spectral_density(
         steps: Products per probe, fewer if its Krylov space is exhausted; basis vectors held at once.
 
     Raises:
-        ValueError: If ``probes`` or ``steps`` is less than 1, or the operator is not symmetric or changes
-            from call to call.
+        ValueError: If ``probes`` or ``steps`` is less than 1, or the operator is not symmetric or changes from call to
+            call.
         TypeError: If ``operator`` or ``generator`` is of another type.
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
@@ -121,9 +121,7 @@ def spectral_density(
     return SpectralDensity(nodes, weights, products)
 
 
-def _tridiagonal(
-    operator: SymmetricOperator, direction: torch.Tensor, steps: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _tridiagonal(operator: SymmetricOperator, direction: torch.Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return diagonal (n,) and off-diagonal (n − 1,) in the Krylov basis, n at most ``steps``."""
     basis = torch.empty(steps, operator.size, dtype=operator.dtype, device=operator.device)
     diagonal: list[float] = []
@@ -136,8 +134,8 @@ def _tridiagonal(
         diagonal.append((basis[step].double() @ image.double()).item())
         direction = _outside(image, basis[: step + 1])
         norms.append(length(direction))
-        # Below this limit, the remainder is rounding. The limit is low because a whole bulk may be small next
-        # to large outliers. A direction that is mere rounding couples to the others no more than rounding.
+        # Below this limit, the remainder is rounding. The limit is low because a whole bulk may be small next to large
+        # outliers. A direction that is mere rounding couples to the others no more than rounding.
         if norms[-1] <= 10 * torch.finfo(operator.dtype).eps * largest:
             break
     return np.array(diagonal), np.array(norms[1:-1])

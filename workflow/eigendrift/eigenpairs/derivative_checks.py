@@ -1,8 +1,8 @@
 """Whether derivatives of a network and a loss are right, have their digits, and do not depend on chunks.
 
-Torch differentiates what it has recorded. It silently leaves out what it has not recorded: anything behind
-``detach``, NumPy or a reentrant checkpoint, and operations whose backward pass has no derivative. Products
-with the Hessian would then be wrong. The checks cost next to nothing if a network passes them.
+Torch differentiates what it has recorded. It silently leaves out what it has not recorded: anything behind ``detach``,
+NumPy or a reentrant checkpoint, and operations whose backward pass has no derivative. Products with the Hessian would
+then be wrong. The checks cost next to nothing if a network passes them.
 """
 
 import math
@@ -24,8 +24,8 @@ Parameters = Mapping[str, torch.nn.Parameter]
 Compute = Callable[[], torch.Tensor]
 # Relative change of a parameter that shows whether something depends on it.
 NUDGE = 2.0**-16
-# Steps of differences, relative to the length of the weights, and how close one of them must come to a
-# product. Large steps cross kinks of the network, and small steps leave little but rounding.
+# Steps of differences, relative to the length of the weights, and how close one of them must come to a product. Large
+# steps cross kinks of the network, and small steps leave little but rounding.
 STEPS = {torch.float32: (1e-2, 1e-3, 1e-4, 1e-5), torch.float64: (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)}
 NEARNESS = {torch.float32: 1e-2, torch.float64: 1e-4}
 # Relative difference below which two values count as equal up to rounding.
@@ -34,8 +34,8 @@ ROUNDING = 1e-6
 ONCE_DIFFERENTIABLE = "torch::autograd::Error"
 # Functions that need the given tensors themselves, not copies.
 IDENTITY_MATTERS = ("__get__", "__set__", "__delete__", "grad", "requires_grad_", "register_hook")
-# How far the losses of two partitions may differ, relative to the loss. In float32, rounding was seen to
-# change losses by at most 2e-7, and products by at most 8e-7.
+# How far the losses of two partitions may differ, relative to the loss. In float32, rounding was seen to change losses
+# by at most 2e-7, and products by at most 8e-7.
 CHUNK_TOLERANCE = {torch.float32: 2.0**-15, torch.float64: 2.0**-26}
 PRODUCT_MARGIN = 10
 
@@ -142,10 +142,7 @@ def check_product(
             f"torch.autograd.Function {names}; let its backward method compute with torch, from saved inputs "
             "instead of results of the forward method"
         )
-    warn(
-        f"rounding hides whether the second derivatives of the torch.autograd.Function {names} are right; "
-        "try float64"
-    )
+    warn(f"rounding hides whether the second derivatives of the torch.autograd.Function {names} are right; try float64")
 
 
 def _are_near(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -232,8 +229,8 @@ def other_chunks(inputs: torch.Tensor, targets: torch.Tensor, size: int) -> Iter
 def other_chunk_size(samples: int, size: int) -> int:
     """Return a chunk size that differs from ``size`` and gives another number of chunks.
 
-    A loss may depend on either: a sum declared as a mean depends on the size, and a weight penalty in a sum
-    depends on the number.
+    A loss may depend on either: a sum declared as a mean depends on the size, and a weight penalty in a sum depends on
+    the number.
 
     Args:
         samples: More than ``size``.

@@ -35,8 +35,8 @@ from eigendrift.eigenpairs.symmetric import length, standard_normal
 from eigendrift.errors import warn
 from eigendrift.numerics import full_precision, seeded
 
-# A product in float32 may differ from the same product in float64 by as much as one of the compared samples,
-# which may cross a kink of the network. Rounding alone was seen to change products by at most 7e-5.
+# A product in float32 may differ from the same product in float64 by as much as one of the compared samples, which may
+# cross a kink of the network. Rounding alone was seen to change products by at most 7e-5.
 SAMPLES_FOR_DIGITS = 500
 LARGEST_LOSS_OF_DIGITS = 1 / SAMPLES_FOR_DIGITS
 CHANGED_IN_PLACE = (
@@ -75,15 +75,15 @@ class _Gradient:
 class DoubleBackwardHessian(HessianOperator[_Gradient]):
     r"""The Hessian of any network and any loss.
 
-    Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994), from a prepared gradient
-    with its graph. The Hessian is only as accurate as torch's second derivatives. The module `losses`
-    replaces those that are known to be wrong or to lose digits. When the operator is made in float32, a
-    product is compared with the same product in float64.
+    Differentiates :math:`\langle \nabla L, v \rangle` once more (Pearlmutter 1994), from a prepared gradient with its
+    graph. The Hessian is only as accurate as torch's second derivatives. The module `losses` replaces those that are
+    known to be wrong or to lose digits. When the operator is made in float32, a product is compared with the same
+    product in float64.
 
-    The operator differentiates with respect to the network's own parameters, which hold the operator's values
-    during a product. Anything that reads the parameters therefore counts: the loss, as with a weight penalty,
-    and code that runs during the backward pass, as with activation checkpointing. A network that draws random
-    numbers draws the same numbers for each product.
+    The operator differentiates with respect to the network's own parameters, which hold the operator's values during a
+    product. Anything that reads the parameters therefore counts: the loss, as with a weight penalty, and code that runs
+    during the backward pass, as with activation checkpointing. A network that draws random numbers draws the same
+    numbers for each product.
     """
 
     @full_precision()
@@ -107,18 +107,16 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             reduction: Whether the loss is a mean or a sum over the samples.
 
         Raises:
-            ValueError: If the network or the loss fails or changes parameters or inputs in place, the loss is
-                not a single number, torch finds no derivative with respect to a parameter that matters, or
-                the result would depend on the chunks; or as `HessianOperator`.
+            ValueError: If the network or the loss fails or changes parameters or inputs in place, the loss is not a
+                single number, torch finds no derivative with respect to a parameter that matters, or the result would
+                depend on the chunks; or as `HessianOperator`.
             TypeError: If the loss cannot be called; or as `HessianOperator`.
             FloatingPointError: If the loss is not finite, or second derivatives lose their digits in float32.
         """
         self._model, self._loss = unwrapped(model), loss
         check_model(self._model)
         if not callable(loss):
-            raise TypeError(
-                f"the loss is a {type(loss).__name__}, expected a function of outputs and targets"
-            )
+            raise TypeError(f"the loss is a {type(loss).__name__}, expected a function of outputs and targets")
         self._snapshot = Snapshot(self._model, loss)
         self._is_reach_checked = self._are_derivatives_checked = False
         # Each chunk's share of the loss when the operator was made.
@@ -183,9 +181,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             parts: Sequence[torch.Tensor | None] = [None] * len(parameters)
             if prepared.flat.requires_grad:
                 with explained("the network has no second derivatives", was_changed=CHANGED_IN_PLACE):
-                    parts = torch.autograd.grad(
-                        prepared.flat, parameters, vector, retain_graph=True, allow_unused=True
-                    )
+                    parts = torch.autograd.grad(prepared.flat, parameters, vector, retain_graph=True, allow_unused=True)
             if not self._are_derivatives_checked:
                 self._are_derivatives_checked = True
                 self._check_derivatives(prepared, parts)
@@ -242,9 +238,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
                 "out chunk_size"
             )
 
-    def _measured(
-        self, chunks: Iterable[Chunk], probe: torch.Tensor
-    ) -> tuple[list[float], torch.Tensor, torch.Tensor]:
+    def _measured(self, chunks: Iterable[Chunk], probe: torch.Tensor) -> tuple[list[float], torch.Tensor, torch.Tensor]:
         """Return each chunk's share of the loss, the gradient of the loss (N,), and a product (1, N)."""
         losses: list[float] = []
         gradient, product = torch.zeros_like(probe[0]), torch.zeros_like(probe)

@@ -22,14 +22,13 @@ class HessianOperator(ABC, Generic[Prepared]):
 
     .. math::  H = \frac{1}{n} \sum_{i=1}^{n} \nabla^2_\theta \, \ell(f_\theta(x_i), y_i)
 
-    for the N parameters in ``model.parameters()`` order, at their values when the operator is made, of which
-    it keeps a copy. Inputs and targets are not copied and must not change while the operator is in use. For a
-    loss that is a sum over the samples, the factor 1/n is missing.
+    for the N parameters in ``model.parameters()`` order, at their values when the operator is made, of which it keeps a
+    copy. Inputs and targets are not copied and must not change while the operator is in use. For a loss that is a sum
+    over the samples, the factor 1/n is missing.
 
-    The sample is processed in chunks, whose Hessians are added up, so the result does not depend on the chunk
-    size. One chunk determines the memory beyond the sample. What a product needs besides the vector is
-    prepared once if one chunk holds the whole sample, otherwise again for every chunk. Products in several
-    threads wait for each other.
+    The sample is processed in chunks, whose Hessians are added up, so the result does not depend on the chunk size. One
+    chunk determines the memory beyond the sample. What a product needs besides the vector is prepared once if one chunk
+    holds the whole sample, otherwise again for every chunk. Products in several threads wait for each other.
 
     Attributes:
         size: N, the number of parameters.
@@ -58,8 +57,8 @@ class HessianOperator(ABC, Generic[Prepared]):
             reduction: Whether the loss is a mean or a sum over the samples.
 
         Raises:
-            ValueError: If inputs and targets differ in length or are empty, ``chunk_size`` or ``reduction``
-                is invalid, or the model is refused by `check_model`.
+            ValueError: If inputs and targets differ in length or are empty, ``chunk_size`` or ``reduction`` is invalid,
+                or the model is refused by `check_model`.
             TypeError: If the model is no module, or inputs or targets are no tensors.
         """
         check_sample(inputs, targets)
@@ -76,9 +75,7 @@ class HessianOperator(ABC, Generic[Prepared]):
         self._reduction = reduction
         self._samples = len(inputs)
         self._sample: Chunk = _constant(inputs), _constant(targets)
-        self._chunks: list[Chunk] = list(
-            zip(*(torch.split(part, chunk) for part in self._sample), strict=True)
-        )
+        self._chunks: list[Chunk] = list(zip(*(torch.split(part, chunk) for part in self._sample), strict=True))
         with self._working():
             self._kept = self._prepared_chunk(0) if len(self._chunks) == 1 else None
 
@@ -88,8 +85,8 @@ class HessianOperator(ABC, Generic[Prepared]):
 
         Raises:
             TypeError: If the vectors are no tensor.
-            ValueError: If the vectors are not of the operator's size, dtype and device, or the network has no
-                second derivatives.
+            ValueError: If the vectors are not of the operator's size, dtype and device, or the network has no second
+                derivatives.
         """
         block = _constant(rows_of(vectors, self))
         if not len(block):

@@ -16,8 +16,8 @@ from eigendrift.eigenpairs.symmetric import (
     standard_normal,
 )
 
-# Gram-Schmidt leaves rounding errors of what it removed. It is repeated while it removes more than this share
-# of what remains, at most three times: in exact arithmetic, twice is enough (Parlett 1998, sec. 6.9).
+# Gram-Schmidt leaves rounding errors of what it removed. It is repeated while it removes more than this share of what
+# remains, at most three times: in exact arithmetic, twice is enough (Parlett 1998, sec. 6.9).
 SHARE_REMOVED = 0.1
 PASSES = 3
 ROUNDINGS_OF_A_PRODUCT = 10
@@ -31,12 +31,11 @@ def split(
     Args:
         bases: (…, m, N), one basis, or one for each of C vectors; rows may be zero.
         vectors: (…, N), one vector, or C of them.
-        least_passes: Passes to make before the first check whether another one is needed. Each check makes a
-            GPU wait, so skip those that would certainly ask for another pass.
+        least_passes: Passes to make before the first check whether another one is needed. Each check makes a GPU wait,
+            so skip those that would certainly ask for another pass.
 
     Returns:
-        The components, float64 (…, m) on the CPU; the remainders (…, N); and their lengths, float64 (…) on
-        the CPU.
+        The components, float64 (…, m) on the CPU; the remainders (…, N); and their lengths, float64 (…) on the CPU.
     """
     inside = torch.zeros(bases.shape[:-1], dtype=torch.float64, device=bases.device)
     for passes in range(1, PASSES + 1):
@@ -50,8 +49,7 @@ def split(
         if passes >= least_passes:
             # In float64, because a sum of a million squares in float32 is off by 1e-5.
             sizes = [
-                torch.linalg.vector_norm(part, dim=-1, keepdim=True, dtype=torch.float64)
-                for part in (removed, vectors)
+                torch.linalg.vector_norm(part, dim=-1, keepdim=True, dtype=torch.float64) for part in (removed, vectors)
             ]
             # In one copy, because a GPU has to finish its work before each.
             numbers = torch.cat([inside, *sizes], dim=-1).cpu()
@@ -63,9 +61,9 @@ def split(
 class KrylovBasis:
     """An orthonormal basis, the projected operator, and the direction in which the basis grows next.
 
-    Every new vector is orthogonalized against the whole basis (full reorthogonalization), so no spurious
-    copies of eigenvalues appear. Vectors (N,) stay in the operator's dtype and on its device. The projected
-    operator is float64 on the CPU.
+    Every new vector is orthogonalized against the whole basis (full reorthogonalization), so no spurious copies of
+    eigenvalues appear. Vectors (N,) stay in the operator's dtype and on its device. The projected operator is float64
+    on the CPU.
 
     Attributes:
         size: Number of basis vectors, m.
@@ -87,8 +85,8 @@ class KrylovBasis:
             operator: Symmetric operator of size N.
             capacity: Largest number of basis vectors.
             generator: CPU generator of random directions, so that they agree on every device.
-            vectors: (capacity, N) zeros to keep the basis in. Rows without a basis vector remain zero. By
-                default, the basis allocates its own memory.
+            vectors: (capacity, N) zeros to keep the basis in. Rows without a basis vector remain zero. By default, the
+                basis allocates its own memory.
         """
         self.size = 0
         self.products = 0

@@ -5,10 +5,10 @@ The iteration differs from the textbook:
 - Every new vector is orthogonalized against the whole basis, so no spurious copies appear.
 - A full basis is restarted thickly (Wu & Simon 2000): the best Ritz vectors stay.
 - Small residuals prove that pairs are eigenpairs, not that they are the leading ones. A start vector that is
-  nearly orthogonal to an eigenvector finds it late, and one copy of a degenerate eigenvalue hides the others
-  forever. So after convergence, a fresh random vector searches the complement of the pairs until the chance
-  that a missing pair stays hidden is small. If one shows, the iteration continues with it. Other Ritz vectors
-  that are known well enough stay in the basis, which shortens the search.
+  nearly orthogonal to an eigenvector finds it late, and one copy of a degenerate eigenvalue hides the others forever.
+  So after convergence, a fresh random vector searches the complement of the pairs until the chance that a missing pair
+  stays hidden is small. If one shows, the iteration continues with it. Other Ritz vectors that are known well enough
+  stay in the basis, which shortens the search.
 - Residuals are recomputed with fresh products at the end. The recurrence's own estimate only decides when.
 - First of all, the operator is checked on random vectors: it must be symmetric, the same from call to call,
   and at a scale that its dtype can represent accurately.
@@ -33,8 +33,7 @@ SIGNS: dict[End, tuple[int, ...]] = {"largest": (1,), "smallest": (-1,), "larges
 
 USUAL_BASIS = 80
 Result = TypeVar("Result")
-# The iteration pauses whenever its basis has to be expanded, so that its caller can expand several bases at
-# once.
+# The iteration pauses whenever its basis has to be expanded, so that its caller can expand several bases at once.
 Steps: TypeAlias = Generator[None, None, Result]
 
 # The target for estimated residuals is below the tolerance, so that recomputed residuals meet it.
@@ -57,18 +56,17 @@ class Eigenpairs:
         eigenvalues: (k,) float64 on the CPU; leading ones are descending.
         eigenvectors: (k, N) unit rows, in the operator's dtype and on its device; any sign.
         residuals: (k,) float64, ‖Hv − λv‖ from fresh products over ``scale``.
-        converged: (k,) bool, whether the residual meets the tolerance, the vectors are orthonormal up to
-            rounding, and the search for missing pairs ended with a miss probability of 0.1 % or less.
+        converged: (k,) bool, whether the residual meets the tolerance, the vectors are orthonormal up to rounding, and
+            the search for missing pairs ended with a miss probability of 0.1 % or less.
         gaps: (k,) float64, distance to the nearest other eigenvalue, the next one included, over ``scale``.
-        next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none
-            or the products ran out before one was seen.
-        miss_probability: Chance that an eigenvalue further out than the k-th, by twice the tolerance, stayed
-            hidden from the search. Above 0.1 % if the products ran out in the search, and NaN if they ran out
-            before it.
-        scale: What residuals and gaps are relative to: |λ1|; where that is zero to rounding, and for the
-            smallest eigenvalues, the largest |Ritz value|.
-        products: Products used in all, including the two that check the operator. The first of these is also
-            the first of the iteration.
+        next_eigenvalue: Estimate, from inside, of the outermost eigenvalue not returned; NaN if there is none or the
+            products ran out before one was seen.
+        miss_probability: Chance that an eigenvalue further out than the k-th, by twice the tolerance, stayed hidden
+            from the search. Above 0.1 % if the products ran out in the search, and NaN if they ran out before it.
+        scale: What residuals and gaps are relative to: |λ1|; where that is zero to rounding, and for the smallest
+            eigenvalues, the largest |Ritz value|.
+        products: Products used in all, including the two that check the operator. The first of these is also the first
+            of the iteration.
         search_products: Products among these that the search for missing pairs used.
     """
 
@@ -110,18 +108,17 @@ def leading_eigenpairs(
         operator: Symmetric operator of size N.
         count: Number of pairs, k, from 1 to N.
         generator: CPU generator of the random start vectors, so that they agree on every device.
-        tolerance: Largest accepted residual ‖Hv − λv‖ / |λ1|, below 1. If λ1 is so small compared with the
-            rest of the spectrum that rounding exceeds the tolerance, the pairs come back as not converged.
+        tolerance: Largest accepted residual ‖Hv − λv‖ / |λ1|, below 1. If λ1 is so small compared with the rest of the
+            spectrum that rounding exceeds the tolerance, the pairs come back as not converged.
             |λ1| is replaced by the largest |Ritz value| if λ1 is zero up to rounding, and for the smallest
             eigenvalues.
         max_products: Products allowed; pairs that need more come back as not converged.
-        basis_size: Basis vectors held at once, at least 2k + 4 if N allows it; None for 80 or 3k, whichever
-            is larger.
+        basis_size: Basis vectors held at once, at least 2k + 4 if N allows it; None for 80 or 3k, whichever is larger.
         end: "largest" and "smallest" are algebraic; "largest_magnitude" is by absolute value.
 
     Raises:
-        ValueError: If ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` is invalid, or
-            the operator is not symmetric or changes from call to call.
+        ValueError: If ``count``, ``tolerance``, ``basis_size``, ``max_products`` or ``end`` is invalid, or the operator
+            is not symmetric or changes from call to call.
         TypeError: If ``operator`` or ``generator`` is of another type.
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
@@ -273,14 +270,12 @@ class Lanczos:
                 self._include_found(values, vectors)
                 return False
             self._note_following(values[k:])
-            # Shorter remainders end the chain. How short they are depends on the component of a hidden
-            # eigenvector and must not count, because the chances of several chains must be independent.
+            # Shorter remainders end the chain. How short they are depends on the component of a hidden eigenvector and
+            # must not count, because the chances of several chains must be independent.
             remainder = max(self._basis.remainder, self._basis.smallest_remainder)
             search.advance(self._basis.newest_image, remainder, self._basis.noise)
 
-    def _keep_resolved(
-        self, beyond: float, margin: float, values: torch.Tensor, vectors: torch.Tensor
-    ) -> None:
+    def _keep_resolved(self, beyond: float, margin: float, values: torch.Tensor, vectors: torch.Tensor) -> None:
         """Keep the requested Ritz vectors and those that can be left out of the search."""
         residuals = self._basis.remainder * vectors[-1].abs()
         limit = max(self._count, self._basis.capacity // 2)
@@ -290,8 +285,8 @@ class Lanczos:
     def _include_found(self, values: torch.Tensor, vectors: torch.Tensor) -> None:
         """Continue with the requested pairs, among them the pair that the search has found.
 
-        The images of other basis vectors have components that the search has dropped. The pair that was found
-        has the largest residual. It may have any rank and moves later pairs down.
+        The images of other basis vectors have components that the search has dropped. The pair that was found has the
+        largest residual. It may have any rank and moves later pairs down.
         """
         rank = int(vectors[-1, : self._count].abs().argmax())
         self._basis.restart(values[: self._count], vectors[:, : self._count])
@@ -385,11 +380,7 @@ class Lanczos:
 
 def gaps(eigenvalues: torch.Tensor, following: float) -> torch.Tensor:
     """Return the distance (k,) of each eigenvalue to its nearest neighbour; the next eigenvalue counts."""
-    known = (
-        eigenvalues
-        if math.isnan(following)
-        else torch.cat([eigenvalues, eigenvalues.new_tensor([following])])
-    )
+    known = eigenvalues if math.isnan(following) else torch.cat([eigenvalues, eigenvalues.new_tensor([following])])
     distances = (eigenvalues[:, None] - known[None, :]).abs()
     distances.fill_diagonal_(math.inf)
     return distances.min(1).values

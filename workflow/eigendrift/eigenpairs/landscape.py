@@ -52,12 +52,12 @@ class Landscape:
         Args:
             samples: Data set; the Hessian is over its training part.
             model_settings: The network, as in the configuration.
-            settings: ``count``, ``samples``, ``chunk_size``, ``tolerance``, ``max_products`` and
-                ``basis_size``, as in the configuration.
+            settings: ``count``, ``samples``, ``chunk_size``, ``tolerance``, ``max_products`` and ``basis_size``, as in
+                the configuration.
             device: Where to compute.
-            together: Number of weights whose eigenpairs are computed at once. By default, as many as pay on a
-                GPU, and one on a CPU, which gains little. Always one for networks that are no perceptrons,
-                and if a chunk is smaller than the sample, because memory is short then.
+            together: Number of weights whose eigenpairs are computed at once. By default, as many as pay on a GPU, and
+                one on a CPU, which gains little. Always one for networks that are no perceptrons, and if a chunk is
+                smaller than the sample, because memory is short then.
 
         Raises:
             UserError: If there are fewer samples or eigenpairs than requested.
@@ -67,9 +67,7 @@ class Landscape:
         self._targets = torch.from_numpy(samples.train_labels[indices]).to(device)
         rows, columns = samples.train_images.shape[1:]
         unused = generator("placeholder")
-        self.model: nn.Module = build_model(model_settings, (rows, columns), samples.classes, unused).to(
-            device
-        )
+        self.model: nn.Module = build_model(model_settings, (rows, columns), samples.classes, unused).to(device)
         self.model.eval()
         self.shapes = [list(parameter.shape) for parameter in self.model.parameters()]
         self.size = sum(parameter.numel() for parameter in self.model.parameters())
@@ -94,9 +92,7 @@ class Landscape:
         # A copy, because the network's parameters become views of it.
         flat = torch.tensor(weights, device=self._inputs.device)
         vector_to_parameters(flat, self.model.parameters())
-        return hessian_operator(
-            self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"]
-        )
+        return hessian_operator(self.model, cross_entropy, self._inputs, self._targets, self._settings["chunk_size"])
 
     def eigenpairs_at(
         self, weights: np.ndarray, start: torch.Generator, preconditioner: np.ndarray | None = None
@@ -106,12 +102,12 @@ class Landscape:
         Args:
             weights: float32 (N,) flat weights, in ``model.parameters()`` order.
             start: Generator of the solver's random vectors.
-            preconditioner: (N,), the diagonal P for the eigenpairs of P^(−1/2) H P^(−1/2); None for the
-                eigenpairs of H.
+            preconditioner: (N,), the diagonal P for the eigenpairs of P^(−1/2) H P^(−1/2); None for the eigenpairs of
+                H.
 
         Returns:
-            The record. It is `undefined_record` if the weights or the Hessian are not finite, or the Hessian
-            is too small or loses its digits in float32. If the Hessian is zero, no pair counts as converged.
+            The record. It is `undefined_record` if the weights or the Hessian are not finite, or the Hessian is too
+            small or loses its digits in float32. If the Hessian is zero, no pair counts as converged.
 
         Raises:
             UserError: If the network has no second derivatives, or its Hessian changes from call to call.
@@ -126,9 +122,7 @@ class Landscape:
         except FloatingPointError as error:
             return self._record(error)
         except ValueError as error:
-            raise UserError(
-                f"The Hessian of the network '{self._kind}' cannot be computed: {error}."
-            ) from error
+            raise UserError(f"The Hessian of the network '{self._kind}' cannot be computed: {error}.") from error
 
     def eigenpairs_at_each(
         self,

@@ -1,8 +1,8 @@
 """Functions whose derivatives stay exact where torch's lose digits or are wrong, above all at small losses.
 
-Once a network is confident of a sample, the derivatives come from small probabilities. The usual formulas
-subtract numbers close to 1, which leaves mostly rounding error: in float32, at a loss of 1e-6, a thousandth
-of the Hessian's largest eigenvalue.
+Once a network is confident of a sample, the derivatives come from small probabilities. The usual formulas subtract
+numbers close to 1, which leaves mostly rounding error: in float32, at a loss of 1e-6, a thousandth of the Hessian's
+largest eigenvalue.
 
 Each replacement takes the arguments of torch's function. It returns None if torch's function must be used.
 """
@@ -43,9 +43,7 @@ def check_labels(targets: torch.Tensor, classes: int) -> None:
         ValueError: If the labels are not int64 (n,) from 0 to below ``classes``.
     """
     if targets.dtype != torch.int64 or targets.dim() != 1:
-        raise ValueError(
-            f"the labels are {targets.dtype} of shape {tuple(targets.shape)}, expected torch.int64 (n,)"
-        )
+        raise ValueError(f"the labels are {targets.dtype} of shape {tuple(targets.shape)}, expected torch.int64 (n,)")
     wrong = targets[(targets < 0) | (targets >= classes)]
     if len(wrong):
         raise ValueError(
@@ -56,8 +54,8 @@ def check_labels(targets: torch.Tensor, classes: int) -> None:
 class ExactDerivatives(TorchFunctionMode):
     """A scope in which functions of torch whose second derivatives are wrong or lose digits are replaced.
 
-    These are the cross-entropies, ``logsigmoid``, ``softplus`` and weight normalization. Functions of torch
-    that call them inside of torch are left as they are.
+    These are the cross-entropies, ``logsigmoid``, ``softplus`` and weight normalization. Functions of torch that call
+    them inside of torch are left as they are.
     """
 
     def __torch_function__(
@@ -88,8 +86,8 @@ def exact_cross_entropy(
 ) -> torch.Tensor | None:
     """Return w_y log Σ_c exp(z_c − z_y), the cross-entropy of z (n, classes, …) and labels y, int64 (n, …).
 
-    The label's own term is a constant, so no derivative contains p_y − 1. Torch's function must be used for
-    class probabilities, label smoothing, and the deprecated ``size_average`` and ``reduce``.
+    The label's own term is a constant, so no derivative contains p_y − 1. Torch's function must be used for class
+    probabilities, label smoothing, and the deprecated ``size_average`` and ``reduce``.
 
     Raises:
         ValueError: If a label is not a valid class.
@@ -126,9 +124,9 @@ def exact_binary_cross_entropy(
 
     .. math::  w \, [\, p \, y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z}) \,]
 
-    Torch computes the second derivative of a confident positive logit as s(1 − s), whose second factor is
-    zero in float32 from z = 17 on. Torch's function must be used if the shapes of z and y differ, and for the
-    deprecated ``size_average`` and ``reduce``.
+    Torch computes the second derivative of a confident positive logit as s(1 − s), whose second factor is zero in
+    float32 from z = 17 on. Torch's function must be used if the shapes of z and y differ, and for the deprecated
+    ``size_average`` and ``reduce``.
     """
     if not _is_plain(size_average, reduce, reduction) or input.shape != target.shape:
         return None
@@ -149,9 +147,9 @@ def exact_binary_cross_entropy_of_probabilities(
 
     .. math::  -w \, [\, y \log p + (1 - y) \log(1 - p) \,]
 
-    Torch's second derivative is wrong near 0 and 1, and its loss is cut off at 100, which has no derivative.
-    Torch's function must be used if the shapes of p and y differ, if a p is not from 0 to 1, and for the
-    deprecated ``size_average`` and ``reduce``.
+    Torch's second derivative is wrong near 0 and 1, and its loss is cut off at 100, which has no derivative. Torch's
+    function must be used if the shapes of p and y differ, if a p is not from 0 to 1, and for the deprecated
+    ``size_average`` and ``reduce``.
 
     Raises:
         FloatingPointError: If a probability is 0 where y > 0, or 1 where y < 1.
@@ -239,8 +237,8 @@ def output_errors(probabilities: torch.Tensor, at_label: torch.Tensor) -> torch.
 def subtract_mean(outputs: torch.Tensor, probabilities: torch.Tensor, top: torch.Tensor, dim: int) -> None:
     """Subtract the mean of R{z} under p, in place. Times p, the result is the second derivative along R{z}.
 
-    R{z} is measured from its value at the most probable class. The result is the same, and little is left to
-    subtract for a confident network.
+    R{z} is measured from its value at the most probable class. The result is the same, and little is left to subtract
+    for a confident network.
 
     Args:
         outputs: R{z}, with classes in dimension ``dim``.

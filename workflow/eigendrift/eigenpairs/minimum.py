@@ -16,9 +16,9 @@ from eigendrift.numerics import generator
 
 logger = logging.getLogger(__name__)
 
-# Quadrature cannot resolve structure finer than the distance of its nodes, about the spectrum's range over
-# the steps, so the density is smoothed by that much. A single eigenvalue has weight 1/N on average, with a
-# relative standard deviation of √(2 / probes), which hardly shows on a logarithmic axis.
+# Quadrature cannot resolve structure finer than the distance of its nodes, about the spectrum's range over the steps,
+# so the density is smoothed by that much. A single eigenvalue has weight 1/N on average, with a relative standard
+# deviation of √(2 / probes), which hardly shows on a logarithmic axis.
 PROBES = 10
 STEPS = 100
 # The density is given from five smoothing widths below the spectrum to five above it.
@@ -55,8 +55,8 @@ class Minimum:
     Attributes:
         columns: The arrays of a minimum store; NaN if every run diverged or the Hessian overflows.
         summary: ``best_seed``; ``parameters``, N; ``samples`` in the Hessian; its ``trace`` and
-            ``trace_standard_error``, in nat; ``smoothing``, the standard deviation of the Gaussian that
-            smooths the density, in nat; ``products``, Hessian-vector products used in all. None if undefined.
+            ``trace_standard_error``, in nat; ``smoothing``, the standard deviation of the Gaussian that smooths the
+            density, in nat; ``products``, Hessian-vector products used in all. None if undefined.
     """
 
     columns: dict[str, np.ndarray]
@@ -119,9 +119,7 @@ def _curvature(
         return columns, {**nothing, "products": 0}
     hessian = landscape.hessian_at(weights)
     estimate = trace(hessian, generator=generator("minimum", "trace", seed))
-    spectrum = spectral_density(
-        hessian, generator=generator("minimum", "density", seed), probes=PROBES, steps=STEPS
-    )
+    spectrum = spectral_density(hessian, generator=generator("minimum", "density", seed), probes=PROBES, steps=STEPS)
     low, high = np.nanmin(spectrum.nodes), np.nanmax(spectrum.nodes)
     # If the Hessian is zero, the spectrum is a single point without width.
     if (smoothing := float(high - low) / STEPS) > 0:

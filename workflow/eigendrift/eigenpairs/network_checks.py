@@ -42,8 +42,8 @@ def check_model(model: nn.Module) -> None:
 
     Raises:
         TypeError: If the network is no module.
-        ValueError: If there are no parameters, or they are frozen, of several dtypes or devices, or of a kind
-            that has no second derivatives.
+        ValueError: If there are no parameters, or they are frozen, of several dtypes or devices, or of a kind that has
+            no second derivatives.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(
@@ -90,9 +90,7 @@ def _check_parameter(name: str, parameter: nn.Parameter) -> None:
         raise ValueError(f"{name} is a {kind}, expected a dense torch.Tensor; gather the whole network first")
     check_dtype_and_device(name, parameter.dtype, parameter.device)
     if not parameter.requires_grad:
-        raise ValueError(
-            f"{name} does not require a gradient, expected all of them to; call model.requires_grad_()"
-        )
+        raise ValueError(f"{name} does not require a gradient, expected all of them to; call model.requires_grad_()")
     if parameter.is_inference():
         raise ValueError(
             f"{name} was made in torch.inference_mode, where nothing has derivatives; make the network, or "
@@ -117,8 +115,8 @@ def check_sample(inputs: torch.Tensor, targets: torch.Tensor) -> None:
 
     Raises:
         TypeError: If one is no tensor.
-        ValueError: If one is sparse, nested or a single number, the numbers of samples differ or are zero, or
-            a transform of ``torch.func`` is active.
+        ValueError: If one is sparse, nested or a single number, the numbers of samples differ or are zero, or a
+            transform of ``torch.func`` is active.
     """
     check_no_transform("make the operator outside")
     for name, given in (("inputs", inputs), ("targets", targets)):
@@ -151,8 +149,8 @@ def loss_of(model: nn.Module, loss: Loss, inputs: torch.Tensor, targets: torch.T
         targets: (n, …).
 
     Raises:
-        ValueError: If the network or the loss fails or changes its inputs in place, or the loss is not a
-            single number that depends differentiably on the parameters.
+        ValueError: If the network or the loss fails or changes its inputs in place, or the loss is not a single number
+            that depends differentiably on the parameters.
         FloatingPointError: If the loss is not finite.
     """
     versions = inputs._version, targets._version
@@ -175,8 +173,7 @@ def loss_of(model: nn.Module, loss: Loss, inputs: torch.Tensor, targets: torch.T
         raise ValueError(f"the loss is a {type(value).__name__}, expected a tensor that holds one number")
     if value.numel() != 1:
         raise ValueError(
-            f"the loss has shape {_shape(value)}, expected the mean over the samples, or their sum with "
-            "reduction='sum'"
+            f"the loss has shape {_shape(value)}, expected the mean over the samples, or their sum with reduction='sum'"
         )
     if not value.isfinite():
         raise FloatingPointError(f"the loss is {value.item()}, expected a finite number")

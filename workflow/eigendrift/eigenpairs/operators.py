@@ -32,20 +32,19 @@ def hessian_operator(
         inputs: (n, …) on the model's device.
         targets: (n, …) on the model's device.
         chunk_size: Samples in one pass; None for all at once.
-        reduction: Whether the loss is a mean or a sum over the samples, which decides how chunks are added
-            up. A loss that weights, masks or ignores samples is no plain mean. With several chunks, let it
-            return the sum, divided by a constant of your choice, and pass "sum".
+        reduction: Whether the loss is a mean or a sum over the samples, which decides how chunks are added up. A loss
+            that weights, masks or ignores samples is no plain mean. With several chunks, let it return the sum, divided
+            by a constant of your choice, and pass "sum".
 
     Returns:
         `PerceptronHessian` for the cross-entropy of a multilayer perceptron with class labels, otherwise
-        `DoubleBackwardHessian`, which is the same matrix up to rounding. Torch's cross-entropies,
-        ``logsigmoid`` and ``softplus`` keep their digits where they are small. Other losses are refused in
-        float32 if they lose digits.
+        `DoubleBackwardHessian`, which is the same matrix up to rounding. Torch's cross-entropies, ``logsigmoid`` and
+        ``softplus`` keep their digits where they are small. Other losses are refused in float32 if they lose digits.
 
     Raises:
-        ValueError: If inputs, targets and parameters do not fit each other, or there are none; a parameter is
-            frozen, or not float32 or float64; the network or the loss fails; torch finds no derivative with
-            respect to a parameter that matters; or the result would depend on ``chunk_size``.
+        ValueError: If inputs, targets and parameters do not fit each other, or there are none; a parameter is frozen,
+            or not float32 or float64; the network or the loss fails; torch finds no derivative with respect to a
+            parameter that matters; or the result would depend on ``chunk_size``.
         TypeError: If the model is no module, or inputs or targets are no tensors.
         FloatingPointError: If the loss is not finite, or second derivatives lose their digits in float32.
 

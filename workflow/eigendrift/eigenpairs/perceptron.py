@@ -16,8 +16,8 @@ from eigendrift.eigenpairs.network_checks import check_sample
 from eigendrift.numerics import full_precision
 from eigendrift.training.torch_networks import ACTIVATIONS
 
-# Vectors of a block are multiplied together while their activations in a layer have at most this many
-# columns. Wider products are no faster, and they take the memory of more passes through the network.
+# Vectors of a block are multiplied together while their activations in a layer have at most this many columns. Wider
+# products are no faster, and they take the memory of more passes through the network.
 COLUMNS = 128
 # A processor's caches hold the activations of this many rows. More rows at once run at the speed of memory.
 CACHED_ROWS = 4_096
@@ -39,8 +39,7 @@ class Part:
 def is_perceptron(model: nn.Module) -> bool:
     """Return whether a network is linear layers with one known elementwise activation between each two.
 
-    Anything that could make a layer compute something else, such as a hook or a parametrization, rules it
-    out.
+    Anything that could make a layer compute something else, such as a hook or a parametrization, rules it out.
     """
     layers = layers_of(model)
     if _has_any_global_hook():  # type: ignore[no-untyped-call]
@@ -77,9 +76,8 @@ def perceptron_layers(
 
     Raises:
         TypeError: If inputs or targets are no tensors.
-        ValueError: If the network is no perceptron; the inputs (n, …) do not have the number of features that
-            its first layer takes, or the dtype and device of ``weights``; or the targets (n,) are not labels
-            of its classes.
+        ValueError: If the network is no perceptron; the inputs (n, …) do not have the number of features that its first
+            layer takes, or the dtype and device of ``weights``; or the targets (n,) are not labels of its classes.
     """
     check_sample(inputs, targets)
     if not is_perceptron(model):
@@ -93,8 +91,7 @@ def perceptron_layers(
         )
     if inputs.dtype != weights.dtype or inputs.device != weights.device:
         raise ValueError(
-            f"the inputs are {inputs.dtype} on {inputs.device}, "
-            f"the weights are {weights.dtype} on {weights.device}"
+            f"the inputs are {inputs.dtype} on {inputs.device}, the weights are {weights.dtype} on {weights.device}"
         )
     check_labels(targets, next(layers[-1].parameters()).shape[0])
     return layers
@@ -112,15 +109,10 @@ def by_layer(block: torch.Tensor, layers: Sequence[nn.Linear]) -> list[Part]:
     own = [(layer.weight, layer.bias) for layer in layers]
     sizes = [tensor.numel() for pair in own for tensor in pair if tensor is not None]
     pieces = iter(torch.split(block, sizes, dim=1))
-    return [
-        Part(next(pieces).view(-1, *weight.shape), None if bias is None else next(pieces))
-        for weight, bias in own
-    ]
+    return [Part(next(pieces).view(-1, *weight.shape), None if bias is None else next(pieces)) for weight, bias in own]
 
 
-def derivatives(
-    activation: nn.Module, at: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+def derivatives(activation: nn.Module, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Return σ, σ' and σ'' of an elementwise activation at z; None for σ'' if it is zero everywhere."""
     with torch.enable_grad():
         at = at.detach().requires_grad_()
@@ -138,8 +130,8 @@ class _Pass:
         inputs: (n, fan-in) of every layer: the sample, then a = σ(z) of each hidden layer.
         errors: (n, fan-out) of every layer: δ, the derivative of the mean loss by its output z.
         slopes: (n, 1, width) of every hidden layer: σ'(z).
-        curvatures: (n, 1, width) of every hidden layer: σ''(z) times the derivative of the mean loss by σ(z);
-            None where σ'' vanishes.
+        curvatures: (n, 1, width) of every hidden layer: σ''(z) times the derivative of the mean loss by σ(z); None
+            where σ'' vanishes.
         probabilities: (n, 1, classes), softmax of the network's output.
         shares: (n, 1, classes), the probabilities over the number of samples.
         top: int64 (n, 1, 1), the most probable class.
@@ -206,11 +198,11 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
 
     Whatever does not depend on v is prepared, and a block of vectors shares the matrix products.
 
-    `eigendrift.eigenpairs.batched_perceptrons.PerceptronStack` has the same formulas for several networks.
-    The two classes do not share their products because they need different layouts. All b vectors of a block
-    share the network's weights, so here they make one wide product, (n, fan-in) with (fan-in, b × fan-out).
-    Several networks have different weights, so there every product is a batch of small ones, which has to
-    have features before samples to read memory in order.
+    `eigendrift.eigenpairs.batched_perceptrons.PerceptronStack` has the same formulas for several networks. The two
+    classes do not share their products because they need different layouts. All b vectors of a block share the
+    network's weights, so here they make one wide product, (n, fan-in) with (fan-in, b × fan-out). Several networks have
+    different weights, so there every product is a batch of small ones, which has to have features before samples to
+    read memory in order.
     """
 
     @full_precision()
@@ -230,8 +222,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             chunk_size: Samples in one pass; None for all at once.
 
         Raises:
-            ValueError: If ``model`` is no perceptron, or inputs or labels do not fit it; or as
-                `HessianOperator`.
+            ValueError: If ``model`` is no perceptron, or inputs or labels do not fit it; or as `HessianOperator`.
             TypeError: As `HessianOperator`.
             FloatingPointError: If an output of the network is not finite.
         """
@@ -258,9 +249,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             bends.append(bend)
         outputs = self._linear[-1](activations[-1])
         if not outputs.isfinite().all():
-            raise FloatingPointError(
-                "an output of the network is not finite, so its loss is no finite number"
-            )
+            raise FloatingPointError("an output of the network is not finite, so its loss is no finite number")
         probabilities = outputs.softmax(1)
         at_label = one_hot(targets, probabilities.shape[1]).bool()
         errors = [output_errors(probabilities, at_label) / samples]
@@ -284,9 +273,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
     def _products(self, prepared: list[_Pass], block: torch.Tensor) -> torch.Tensor:
         products = torch.zeros_like(block)
         together = self._together
-        for vectors, images in zip(
-            torch.split(block, together), torch.split(products, together), strict=True
-        ):
+        for vectors, images in zip(torch.split(block, together), torch.split(products, together), strict=True):
             directions = [_direction(part) for part in by_layer(vectors, self._linear)]
             parts = by_layer(images, self._linear)
             for rows in prepared:

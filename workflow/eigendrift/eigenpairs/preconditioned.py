@@ -1,7 +1,7 @@
 """A Hessian as an adaptive optimizer sees it: P^(−1/2) H P^(−1/2), for a diagonal P.
 
-In the coordinates φ = P^(1/2) θ, the preconditioned step −η P⁻¹ ∂L/∂θ is the plain step −η ∂L/∂φ, and this is
-the Hessian. The matrix is symmetric and has the eigenvalues of P⁻¹H.
+In the coordinates φ = P^(1/2) θ, the preconditioned step −η P⁻¹ ∂L/∂θ is the plain step −η ∂L/∂φ, and this is the
+Hessian. The matrix is symmetric and has the eigenvalues of P⁻¹H.
 """
 
 from collections.abc import Sequence
@@ -91,7 +91,6 @@ def _checked(
         raise ValueError(f"the diagonal has shape {tuple(diagonals.shape)}, expected {shape}")
     if diagonals.dtype != operator.dtype or diagonals.device != operator.device:
         raise ValueError(
-            f"the diagonal is {diagonals.dtype} on {diagonals.device}, "
-            f"expected {operator.dtype} on {operator.device}"
+            f"the diagonal is {diagonals.dtype} on {diagonals.device}, expected {operator.dtype} on {operator.device}"
         )
     return diagonals.detach()

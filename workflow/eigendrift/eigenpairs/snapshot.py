@@ -1,9 +1,9 @@
 """The state of a network and its loss at one moment, which can be restored while something is computed.
 
 An operator must not change while its network goes on training, so it keeps a copy of the weights. But it must
-differentiate by the network's own parameters, which the loss may read, for example in a weight penalty, and
-code that runs during the backward pass, for example activation checkpointing. So the operator works on the
-network itself. It swaps in its own values, and swaps the current values back when it is done.
+differentiate by the network's own parameters, which the loss may read, for example in a weight penalty, and code that
+runs during the backward pass, for example activation checkpointing. So the operator works on the network itself. It
+swaps in its own values, and swaps the current values back when it is done.
 """
 
 from collections import OrderedDict

@@ -53,8 +53,8 @@ def thinned(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:
 
     Args:
         vectors: (checkpoint, rank, parameter), by record.
-        storage: ``storage`` of the configuration: every n-th checkpoint of the run is kept, where n is
-            ``every``, with its first ``ranks`` eigenvectors, or ``all``.
+        storage: ``storage`` of the configuration: every n-th checkpoint of the run is kept, where n is ``every``, with
+            its first ``ranks`` eigenvectors, or ``all``.
         every: m if the vectors are from every m-th checkpoint of the run.
     """
     interval, ranks = storage["every"], None if storage["ranks"] == "all" else storage["ranks"]

@@ -9,8 +9,8 @@ import torch
 
 from eigendrift.errors import first_line
 
-# Products whose largest entry is beyond 2^±100 are rescaled: squares of float64 numbers over- or underflow
-# beyond 2^±511.
+# Products whose largest entry is beyond 2^±100 are rescaled: squares of float64 numbers over- or underflow beyond
+# 2^±511.
 SAFE_EXPONENT = 100
 # No operator may be more asymmetric than this, however large a solver's tolerance is.
 LARGEST_ASYMMETRY = 1e-3
@@ -100,13 +100,12 @@ def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) 
 
     Raises:
         TypeError: If the vectors are no tensor.
-        ValueError: If the vectors do not have the operator's length, dtype or device, have more dimensions,
-            require a gradient, or belong to a transform of ``torch.func``.
+        ValueError: If the vectors do not have the operator's length, dtype or device, have more dimensions, require a
+            gradient, or belong to a transform of ``torch.func``.
     """
     if not isinstance(vectors, torch.Tensor):
         raise TypeError(
-            f"the vectors are a {type(vectors).__name__}, expected a torch.Tensor, such as "
-            "torch.as_tensor(vectors)"
+            f"the vectors are a {type(vectors).__name__}, expected a torch.Tensor, such as torch.as_tensor(vectors)"
         )
     check_no_transform("multiply the operator outside, with all vectors as rows (b, N)")
     if vectors.dim() not in (1, 2) or vectors.shape[-1] != operator.size:
@@ -115,13 +114,10 @@ def rows_of(vectors: torch.Tensor, operator: SymmetricOperator | OperatorStack) 
         )
     if vectors.dtype != operator.dtype or vectors.device != operator.device:
         raise ValueError(
-            f"the vectors are {vectors.dtype} on {vectors.device}, "
-            f"expected {operator.dtype} on {operator.device}"
+            f"the vectors are {vectors.dtype} on {vectors.device}, expected {operator.dtype} on {operator.device}"
         )
     if vectors.requires_grad:
-        raise ValueError(
-            "the vectors require a gradient, but products are not differentiable; pass vectors.detach()"
-        )
+        raise ValueError("the vectors require a gradient, but products are not differentiable; pass vectors.detach()")
     return vectors if vectors.dim() > 1 else vectors[None]
 
 
@@ -140,8 +136,7 @@ def product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
 
     Raises:
         TypeError: If the operator returns something other than a tensor.
-        ValueError: If the operator fails, returns a tensor of another shape, dtype or device, or changes the
-            vectors.
+        ValueError: If the operator fails, returns a tensor of another shape, dtype or device, or changes the vectors.
     """
     version = vectors._version
     try:
@@ -275,8 +270,7 @@ def check_generator(generator: torch.Generator) -> None:
         raise TypeError(f"generator is {generator!r}, expected one such as torch.Generator().manual_seed(0)")
     if generator.device.type != "cpu":
         raise ValueError(
-            f"generator is on {generator.device}, expected one on the CPU, such as "
-            "torch.Generator().manual_seed(0)"
+            f"generator is on {generator.device}, expected one on the CPU, such as torch.Generator().manual_seed(0)"
         )
 
 
@@ -301,9 +295,9 @@ def check_symmetry(
 ) -> float:
     """Check that an operator is symmetric, repeats its products, and is not too small for its dtype.
 
-    For random vectors v and w, ⟨w, Hv⟩ = ⟨v, Hw⟩. The two sides come from two separate products, so they also
-    differ if H changes from call to call. Relative to their typical size ‖w‖ ‖Hv‖ / √N, well-conditioned
-    products differ by a few roundings ε. They may differ by √ε or by the tolerance, whichever is larger.
+    For random vectors v and w, ⟨w, Hv⟩ = ⟨v, Hw⟩. The two sides come from two separate products, so they also differ if
+    H changes from call to call. Relative to their typical size ‖w‖ ‖Hv‖ / √N, well-conditioned products differ by a few
+    roundings ε. They may differ by √ε or by the tolerance, whichever is larger.
 
     Args:
         operator: H, of size N.

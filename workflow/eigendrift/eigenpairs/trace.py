@@ -1,12 +1,12 @@
 """The trace of a symmetric operator by Hutch++ (Meyer, Musco, Musco & Woodruff 2021, SOSA).
 
-An orthonormal basis Q of H S, with S random, captures the eigenvalues of largest magnitude. Their share of
-the trace is computed exactly, and only the rest is estimated (Hutchinson 1989):
+An orthonormal basis Q of H S, with S random, captures the eigenvalues of largest magnitude. Their share of the trace is
+computed exactly, and only the rest is estimated (Hutchinson 1989):
 
     tr H ≈ tr(Qᵀ H Q) + mean over random signs g of gᵀ (1 − Q Qᵀ) H (1 − Q Qᵀ) g
 
-which is right on average for any Q. For a relative error ε, a semidefinite operator needs of order 1/ε
-products, compared with 1/ε² for Hutchinson's estimator alone.
+which is right on average for any Q. For a relative error ε, a semidefinite operator needs of order 1/ε products,
+compared with 1/ε² for Hutchinson's estimator alone.
 """
 
 import math
@@ -37,9 +37,9 @@ class Trace:
 
     Attributes:
         estimate: The trace, right on average.
-        standard_error: Standard deviation of the estimate over the random signs for a given sketch, from the
-            spread over the drawn signs. Zero up to rounding if the sketch captured the whole range of the
-            operator, and zero if the trace is exact.
+        standard_error: Standard deviation of the estimate over the random signs for a given sketch, from the spread
+            over the drawn signs. Zero up to rounding if the sketch captured the whole range of the operator, and zero
+            if the trace is exact.
         products: Products used, including the two that check the operator.
     """
 
@@ -52,8 +52,8 @@ class Trace:
 def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: int = 90) -> Trace:
     """Estimate the trace of ``operator``.
 
-    A third of the products, rounded down, make the sketch H S, another third computes the share of its span,
-    and the remaining ones estimate the rest. If N products are allowed, N unit vectors give the exact trace.
+    A third of the products, rounded down, make the sketch H S, another third computes the share of its span, and the
+    remaining ones estimate the rest. If N products are allowed, N unit vectors give the exact trace.
 
     Memory is about five blocks of products / 3 vectors of size N.
 
@@ -63,8 +63,8 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
         products: Products for the estimate; all are used, or N if that is less. Two more check the operator.
 
     Raises:
-        ValueError: If ``products`` is less than 4 and less than N, or the operator is not symmetric or
-            changes from call to call.
+        ValueError: If ``products`` is less than 4 and less than N, or the operator is not symmetric or changes from
+            call to call.
         TypeError: If ``operator`` or ``generator`` is of another type.
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """

@@ -1,7 +1,7 @@
 """What plug-ins can add: optimizers, networks, data sets, null models, metrics and figures.
 
-A plug-in is a Python file with a list ``EXTENSIONS`` of these, which a study names under ``plugins``. What
-the package ships is declared in the same way.
+A plug-in is a Python file with a list ``EXTENSIONS`` of these, which a study names under ``plugins``. What the package
+ships is declared in the same way.
 """
 
 from eigendrift.extensions.kinds import Dataset as Dataset

@@ -1,7 +1,7 @@
 """The kinds of extensions and what each declares.
 
-The workflow reads the declarations before any job starts, also where there is no torch. So declarations are
-plain values, and functions import large libraries when they are called.
+The workflow reads the declarations before any job starts, also where there is no torch. So declarations are plain
+values, and functions import large libraries when they are called.
 """
 
 import re
@@ -17,15 +17,14 @@ from typing import Any, ClassVar, get_args, get_origin
 import numpy as np
 
 Settings = Mapping[str, Any]
-# JSON schema of a setting, which needs a "description"; "$ref" may point to "#/$defs/…" of the
-# configuration's.
+# JSON schema of a setting, which needs a "description"; "$ref" may point to "#/$defs/…" of the configuration's.
 Schema = Mapping[str, Any]
 Preconditioner = Callable[[Settings, np.ndarray, np.ndarray, int], np.ndarray]
 
 # pandas reads null and nan in a table as a missing value.
 NAME = re.compile(r"(?!(null|nan)$)[a-z0-9][a-z0-9_-]*")
-# In names of data sets, '-' separates the number of training samples, as in digits-200. Names of figures and
-# metrics become names of files and arrays.
+# In names of data sets, '-' separates the number of training samples, as in digits-200. Names of figures and metrics
+# become names of files and arrays.
 PLAIN_NAME = re.compile(r"(?!(null|nan)$)[a-z][a-z0-9_]*")
 TYPES: dict[Any, str] = {
     Callable: "a function",
@@ -42,8 +41,8 @@ TYPES: dict[Any, str] = {
 class lazy:  # noqa: N801 - used like a function, as functools.partial is
     """A function of another module that is imported when it is called.
 
-    A module that declares such a function does not depend on the other module, neither at run time nor for
-    the workflow, which looks for import statements. What calls the function names or imports its module.
+    A module that declares such a function does not depend on the other module, neither at run time nor for the
+    workflow, which looks for import statements. What calls the function names or imports its module.
 
     Attributes:
         module: Name of the module.
@@ -62,8 +61,8 @@ class Extension:
     """What all kinds have in common.
 
     Attributes:
-        name: The name in a study: lower-case letters, digits, '-' and '_'. Names of data sets, metrics and
-            figures have no '-'. Names that the package uses are taken.
+        name: The name in a study: lower-case letters, digits, '-' and '_'. Names of data sets, metrics and figures have
+            no '-'. Names that the package uses are taken.
 
     Raises:
         ValueError: If anything declared is not allowed; the message says what.
@@ -136,22 +135,21 @@ class Optimizer(Extension):
     """An optimizer.
 
     Attributes:
-        build: Makes a ``torch.optim.Optimizer`` from parameters and the settings of the configuration, which
-            always have ``learning_rate``. All state must be in its ``state_dict``, or a killed run does not
-            resume with identical results.
+        build: Makes a ``torch.optim.Optimizer`` from parameters and the settings of the configuration, which always
+            have ``learning_rate``. All state must be in its ``state_dict``, or a killed run does not resume with
+            identical results.
         settings: Schema of every setting except the learning rate.
         description: A sentence that describes it.
-        takes_closure: Whether ``step`` needs a function that evaluates loss and gradients again. The
-            gradients of the step's own batch are there already, and ``step`` must leave them there.
-        second_moment: Key of the per-parameter state, ``optimizer.state[parameter]``, with a second-moment
-            estimate of the parameter's shape; only for adaptive optimizers.
+        takes_closure: Whether ``step`` needs a function that evaluates loss and gradients again. The gradients of the
+            step's own batch are there already, and ``step`` must leave them there.
+        second_moment: Key of the per-parameter state, ``optimizer.state[parameter]``, with a second-moment estimate of
+            the parameter's shape; only for adaptive optimizers.
         preconditioner: Returns the diagonal P of the step that starts at a checkpoint, in the sense
-            Δθ = −η P⁻¹ m with m a running mean of gradients, from settings, second moment before the step,
-            gradient (both float64 (N,)) and steps taken before. An optimizer without this function is not
+            Δθ = −η P⁻¹ m with m a running mean of gradients, from settings, second moment before the step, gradient
+            (both float64 (N,)) and steps taken before. An optimizer without this function is not
             adaptive: its runs have no preconditioned Hessian, and figure ext05 shows only the plain one.
-        threshold: Returns the largest λ1 at which full-batch steps on a quadratic loss stay stable, from the
-            settings. For an adaptive optimizer, λ1 belongs to the preconditioned Hessian. None if the
-            threshold is not known.
+        threshold: Returns the largest λ1 at which full-batch steps on a quadratic loss stay stable, from the settings.
+            For an adaptive optimizer, λ1 belongs to the preconditioned Hessian. None if the threshold is not known.
     """
 
     KIND: ClassVar[str] = "optimizer"
@@ -185,13 +183,13 @@ class Model(Extension):
     """A kind of network, which ``models.<name>.kind`` of the configuration names.
 
     Attributes:
-        build: Makes a ``torch.nn.Module`` that maps float32 (n, rows, columns) to scores (n, classes), from
-            settings, image shape, number of classes, and a CPU generator for the weights. torch's own
-            generator is seeded from this generator meanwhile, so modules may also initialize themselves.
-            Parameters and scores are float32, and buffers never change.
+        build: Makes a ``torch.nn.Module`` that maps float32 (n, rows, columns) to scores (n, classes), from settings,
+            image shape, number of classes, and a CPU generator for the weights. torch's own generator is seeded from
+            this generator meanwhile, so modules may also initialize themselves. Parameters and scores are float32, and
+            buffers never change.
         settings: Schema of every setting.
-        parameters: Counts N, from settings, image shape and number of classes. Without this function, fewer
-            mistakes in a study are found before it starts.
+        parameters: Counts N, from settings, image shape and number of classes. Without this function, fewer mistakes in
+            a study are found before it starts.
         title: Names the network in captions, from the same arguments; by default by the name of its kind.
     """
 
@@ -218,8 +216,8 @@ class Dataset(Extension):
     """A data set.
 
     Attributes:
-        load: Returns `eigendrift.data.samples.Samples`, given the directory of the user's own copies of data
-            sets, or None.
+        load: Returns `eigendrift.data.samples.Samples`, given the directory of the user's own copies of data sets, or
+            None.
         training_samples: Size of the training part.
         image_shape: Rows and columns of an image.
         classes: Number of classes.
@@ -247,14 +245,14 @@ class NullModel(Extension):
     """A null model.
 
     Attributes:
-        draw: Returns a record of a null store for each of some draws, from an
-            `eigendrift.null.inputs.NullInputs` and the numbers of the draws.
+        draw: Returns a record of a null store for each of some draws, from an `eigendrift.null.inputs.NullInputs` and
+            the numbers of the draws.
         draws: Describes its draws, with one place, {}, for their number.
         keeps: The properties of a trained network that the draws share.
         destroys: The properties of a trained network that the draws lack.
         of_training: Whether draws belong to an optimizer of the main experiment.
-        needs_ends: Whether draws are made from the final weights of the main experiment's runs,
-            ``NullInputs.end_of``; only if draws belong to an optimizer.
+        needs_ends: Whether draws are made from the final weights of the main experiment's runs, ``NullInputs.end_of``;
+            only if draws belong to an optimizer.
     """
 
     KIND: ClassVar[str] = "null model"
@@ -273,9 +271,7 @@ class NullModel(Extension):
             fits = self.draws.format(1) != self.draws and self.draws.count("{") == 1
         except (AttributeError, LookupError, ValueError):
             fits = False
-        self._expect(
-            "needs_ends", self.of_training or not self.needs_ends, "False, or of_training=True as well"
-        )
+        self._expect("needs_ends", self.of_training or not self.needs_ends, "False, or of_training=True as well")
         self._expect("draws", fits, "text with one place, {}, and no other braces")
 
     def sentence(self, draws: int) -> str:
@@ -288,8 +284,8 @@ class Metric(Extension):
     """A metric of the main experiment's runs: a number for each checkpoint and eigenvector.
 
     Attributes:
-        measure: Returns float64 (checkpoint, rank) from a run's trajectory and eigenpairs store, which has
-            the same checkpoints, see results/README.md; NaN where there is no value.
+        measure: Returns float64 (checkpoint, rank) from a run's trajectory and eigenpairs store, which has the same
+            checkpoints, see results/README.md; NaN where there is no value.
         meaning: A sentence that describes it.
         unit: 1 for pure numbers.
     """
@@ -319,20 +315,18 @@ class Figure(Extension):
         draw: Returns `eigendrift.figures.parts.Plotted` from what ``read`` returns, by default an
             `eigendrift.metrics.collection.Collection`, and from keyword arguments, its ``settings``.
         caption: What it shows, in reStructuredText. ``{{ runs }}``, ``{{ training }}``, ``{{ null }}``,
-            ``{{ ranks }}``, ``{{ full_batch }}``, ``{{ settings.… }}`` and ``{{ config.… }}`` are filled in,
-            see `eigendrift.study.captions.facts_of`.
+            ``{{ ranks }}``, ``{{ full_batch }}``, ``{{ settings.… }}`` and ``{{ config.… }}`` are filled in, see
+            `eigendrift.study.captions.facts_of`.
         title: What it shows, in a line.
         category: Where it is in the report.
-        runs: The runs that it shows: ``main``, ``first data set`` or ``second data set`` of these,
-            ``examples`` (seed 0 on the first data set), ``batch_sizes``, ``learning_rates``,
-            ``training_sizes`` (each on its first data set), or ``all``. A study without such runs does not
-            have the figure.
+        runs: The runs that it shows: ``main``, ``first data set`` or ``second data set`` of these, ``examples`` (seed 0
+            on the first data set), ``batch_sizes``, ``learning_rates``, ``training_sizes`` (each on its first data
+            set), or ``all``. A study without such runs does not have the figure.
         reads: What it reads, by keyword arguments of ``read``: for each of its runs ``metrics``,
             ``wide metrics``, ``eigenpairs``, ``minima`` or, if the optimizer is adaptive,
-            ``preconditioned metrics``; baselines for these runs, ``null model`` (which the study shows),
-            ``further null models``, ``other null models`` (all others) or ``wide null model``; or a table,
-            ``claims.json``, ``regimes.csv``, ``null_values.csv``, ``null_validation.csv`` or
-            ``benchmarks.csv``.
+            ``preconditioned metrics``; baselines for these runs, ``null model`` (which the study shows), ``further null
+            models``, ``other null models`` (all others) or ``wide null model``; or a table, ``claims.json``,
+            ``regimes.csv``, ``null_values.csv``, ``null_validation.csv`` or ``benchmarks.csv``.
         read: Reads it, given lists of paths, or the path of a table.
         settings: Values of keyword arguments of ``draw``: each a key of the configuration, such as
             ``figures.waiting_times``, or a function of the configuration.

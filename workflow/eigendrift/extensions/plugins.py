@@ -32,8 +32,8 @@ def plugin_files(configured: Any) -> list[Path]:
     """Return the files of the configuration's ``plugins``.
 
     Args:
-        configured: A list of files and directories; paths start at the working directory. Every ``.py`` file
-            in a directory is a plug-in, except files starting with ``_``, which are helpers.
+        configured: A list of files and directories; paths start at the working directory. Every ``.py`` file in a
+            directory is a plug-in, except files starting with ``_``, which are helpers.
 
     Returns:
         Paths, relative to the working directory if they are below it.
@@ -117,8 +117,7 @@ def _declared(file: Path) -> Sequence[Extension]:
     for extension in extensions:
         if not isinstance(extension, KINDS):
             raise UserError(
-                f"Plug-in {file} has {extension!r} in {LIST}, expected objects of the classes of "
-                "eigendrift.extensions."
+                f"Plug-in {file} has {extension!r} in {LIST}, expected objects of the classes of eigendrift.extensions."
             )
     return extensions
 
@@ -126,8 +125,8 @@ def _declared(file: Path) -> Sequence[Extension]:
 def package_of(file: Path) -> str:
     """Return the name of the package that a plug-in is imported from, which stands for its directory.
 
-    A plug-in can therefore import files next to it, ``from ._helpers import …``, and its name cannot conflict
-    with another module.
+    A plug-in can therefore import files next to it, ``from ._helpers import …``, and its name cannot conflict with
+    another module.
     """
     return f"{PACKAGE}{digest(str(file.resolve().parent).encode())[:12]}"
 

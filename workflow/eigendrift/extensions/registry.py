@@ -38,9 +38,7 @@ def add(extension: Extension, source: Path) -> None:
     if name in taken_by:
         owner = _SOURCES.get((kind, name))
         whose = f"the plug-in {owner} has" if owner else "eigendrift itself has"
-        raise UserError(
-            f"Plug-in {source} adds the {kind.KIND} '{name}', a name that {whose} already; choose another."
-        )
+        raise UserError(f"Plug-in {source} adds the {kind.KIND} '{name}', a name that {whose} already; choose another.")
     taken_by[name] = extension
     _SOURCES[kind, name] = source
 

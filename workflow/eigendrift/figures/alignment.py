@@ -132,9 +132,9 @@ def draw_signed_alignment(collection: Collection, dataset: str) -> Plotted:
 def turn_to_gradient(run: xr.Dataset) -> xr.Dataset:
     """Return both alignments of a run, each eigenvector with the sign that makes the gradient's positive.
 
-    An eigenvector's own sign is arbitrary at each checkpoint, and so is the sign of an alignment with it. The
-    product of both alignments is not arbitrary: it is negative where the update goes along the eigenvector
-    against the gradient.
+    An eigenvector's own sign is arbitrary at each checkpoint, and so is the sign of an alignment with it. The product
+    of both alignments is not arbitrary: it is negative where the update goes along the eigenvector against the
+    gradient.
     """
     gradient, update = run["gradient_alignment"], run["update_alignment"]
     return xr.Dataset(

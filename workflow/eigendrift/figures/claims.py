@@ -82,9 +82,7 @@ def _draw_entry(panel: Axes, entry: Entry) -> Table:
     threshold = entry["smallest_effect"]
     panel.set_title(_heading(entry), loc="right", fontsize=6.5)
     panel.axvline(0, color=PALE, linewidth=0.8, label="no effect")
-    panel.axvline(
-        threshold, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="smallest effect\nthat counts"
-    )
+    panel.axvline(threshold, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="smallest effect\nthat counts")
     labels = {"claim": entry["claim"], "dataset": entry["dataset"]}
     shown = {key: entry[key] for key in ("verdict", "effect", "smallest_effect", "unit", "n", "corrected_p")}
     if entry["effect"] is None:
@@ -251,9 +249,7 @@ def _draw_fit(panel: Axes, grid: Grid, cells: pd.DataFrame) -> Table:
     for cell in cells.pipe(_records):
         x, y = _place(grid, cell)
         counts[y, int(x)] = sum(name in cell["interpolating"].split(" and ") for name in OPTIMIZERS)
-        text = "\n".join(
-            f"{title_of(name)} {_percent(cell[f'{name}_train_accuracy'])}" for name in OPTIMIZERS
-        )
+        text = "\n".join(f"{title_of(name)} {_percent(cell[f'{name}_train_accuracy'])}" for name in OPTIMIZERS)
         panel.text(x, y, text, ha="center", va="center", fontsize=5, color=INK)
     colours = ListedColormap(GREYS).with_extremes(bad=MISSING)
     _mesh(panel, counts, colours, Normalize(-0.5, len(GREYS) - 0.5), len(grid.pairs), EDGE)
@@ -382,10 +378,7 @@ def _finish_regimes(figure: Figure, axes: np.ndarray, grid: Grid) -> None:
         for spine in panel.spines.values():
             spine.set_visible(False)
     axes[0, 0].set_yticks(range(len(grid.sizes)), [f"{size:,} samples" for size in grid.sizes])
-    labels = [
-        "\n".join(f"{title_of(n)} {r:g}" for n, r in zip(OPTIMIZERS, pair, strict=True))
-        for pair in grid.pairs
-    ]
+    labels = ["\n".join(f"{title_of(n)} {r:g}" for n, r in zip(OPTIMIZERS, pair, strict=True)) for pair in grid.pairs]
     for panel in axes[-1]:
         panel.set_xticks(range(len(grid.pairs)), labels)
         panel.set_xlabel("learning rates", fontsize=6.5)
@@ -394,8 +387,7 @@ def _finish_regimes(figure: Figure, axes: np.ndarray, grid: Grid) -> None:
 
 def _add_legend(figure: Figure) -> None:
     fits = [
-        Patch(facecolor=grey, edgecolor=EDGE, label=label)
-        for grey, label in zip(GREYS, INTERPOLATING, strict=True)
+        Patch(facecolor=grey, edgecolor=EDGE, label=label) for grey, label in zip(GREYS, INTERPOLATING, strict=True)
     ]
     sides = [
         Patch(facecolor=HOLDS(0.95), label="the claim holds"),

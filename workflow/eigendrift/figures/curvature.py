@@ -88,9 +88,7 @@ def draw_minima(minima: dict[str, dict[str, xr.Dataset]]) -> Plotted:
     notes = []
     for (density, runs, spectrum), (dataset, by_optimizer) in zip(axes, minima.items(), strict=True):
         lines = optimizer_lines(list(by_optimizer))
-        for shift, (optimizer, line) in zip(
-            positions(len(lines), BETWEEN_TRACES), lines.items(), strict=True
-        ):
+        for shift, (optimizer, line) in zip(positions(len(lines), BETWEEN_TRACES), lines.items(), strict=True):
             minimum = by_optimizer[optimizer]
             rows = _draw_density(density, minimum, line)
             rows += _draw_losses(runs, minimum, line)
@@ -128,17 +126,15 @@ def _draw_losses(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Table
             continue
         marker = SHOWN["best run" if best else "other run"]
         axes.plot(loss, 1 - accuracy, **{"color": line["color"], **marker, "marker": line["marker"]})
-        table.append(
-            {"quantity": "run", "seed": seed, "loss": loss, "error_rate": 1 - accuracy, "best": best}
-        )
+        table.append({"quantity": "run", "seed": seed, "loss": loss, "error_rate": 1 - accuracy, "best": best})
     return table
 
 
 def _copied_minima(minimum: xr.Dataset) -> dict[int, int]:
     """Return the seeds that are copies, and the earlier seed that each of them equals.
 
-    A minimum store holds only the loss and the accuracy at the end of each run, so runs are copies if both
-    are equal to the bit. The best run is never a copy, because it is the first run that has the lowest loss.
+    A minimum store holds only the loss and the accuracy at the end of each run, so runs are copies if both are equal to
+    the bit. The best run is never a copy, because it is the first run that has the lowest loss.
     """
     ends = (minimum[name].values for name in ("loss", "accuracy"))
     return repeated(minimum["seed"].values.tolist(), ends)
@@ -190,8 +186,7 @@ def _explain(figure: Figure, optimizers: list[str]) -> None:
     lines = optimizer_lines(optimizers)
     handles = [Line2D([], [], **line, markersize=4, label=title_of(name)) for name, line in lines.items()]
     handles += [
-        Line2D([], [], **{"color": "#888888", **marker}, linestyle="none", label=name)
-        for name, marker in SHOWN.items()
+        Line2D([], [], **{"color": "#888888", **marker}, linestyle="none", label=name) for name, marker in SHOWN.items()
     ]
     figure.legend(handles=handles, loc="outside right upper")
 
@@ -217,9 +212,7 @@ def _notes_on_minima(dataset: str, minima: dict[str, xr.Dataset]) -> list[str]:
         ]
         missing = int((~minimum["converged"]).sum())
         if missing and len(diverged) < minimum.sizes["seed"]:
-            notes.append(
-                f"{dataset}, {optimizer}: without {missing} unconverged eigenvalue{'s' * (missing > 1)}"
-            )
+            notes.append(f"{dataset}, {optimizer}: without {missing} unconverged eigenvalue{'s' * (missing > 1)}")
     return notes
 
 
@@ -235,10 +228,10 @@ class PreconditionedRuns:
 
     Attributes:
         collection: The main experiment's runs, and null models.
-        preconditioned: By data set and adaptive optimizer, metrics of the preconditioned Hessian with the
-            dimension seed in front. Copies are NaN, see `eigendrift.metrics.copies.masked`.
-        thresholds: By data set and optimizer, the largest stable λ1, see `stability_threshold`; None if it is
-            not known.
+        preconditioned: By data set and adaptive optimizer, metrics of the preconditioned Hessian with the dimension
+            seed in front. Copies are NaN, see `eigendrift.metrics.copies.masked`.
+        thresholds: By data set and optimizer, the largest stable λ1, see `stability_threshold`; None if it is not
+            known.
         unconverged: Masked pairs of the preconditioned Hessian, by data set; copies do not count.
     """
 
@@ -269,9 +262,7 @@ def read_preconditioned(
         if seed not in _copies(collection, dataset, optimizer):
             unconverged[dataset] += run.attrs["summary"]["unconverged"]
     stacked = {
-        dataset: {
-            name: _stacked(runs, _copies(collection, dataset, name)) for name, runs in by_optimizer.items()
-        }
+        dataset: {name: _stacked(runs, _copies(collection, dataset, name)) for name, runs in by_optimizer.items()}
         for dataset, by_optimizer in grouped.items()
     }
     return PreconditionedRuns(collection, stacked, dict(thresholds), dict(unconverged))
@@ -287,9 +278,7 @@ def _stacked(runs: list[xr.Dataset], copied: Mapping[int, int]) -> xr.Dataset:
 
     Nothing in these stores depends on the training alone, so copies are found in the plain runs.
     """
-    stacked: xr.Dataset = xr.concat(
-        runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop"
-    )
+    stacked: xr.Dataset = xr.concat(runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop")
     return masked(stacked, copied)
 
 
@@ -347,9 +336,7 @@ def _draw_line(
         (row[1], "inverse_participation_ratio", runs["step"].values, leading["inverse_participation_ratio"]),
     ]
     if threshold is not None:
-        drawn.append(
-            (row[2], "eigenvalue over threshold", runs["step"].values, leading["eigenvalue"] / threshold)
-        )
+        drawn.append((row[2], "eigenvalue over threshold", runs["step"].values, leading["eigenvalue"] / threshold))
     table: Table = []
     for panel, quantity, steps, values in drawn:
         band = over_seeds(values)
@@ -481,8 +468,8 @@ def tabulate(runs: Iterable[xr.Dataset], lag: float) -> tuple[pd.DataFrame, int,
         lag: Lag of displacements, as a share of the training.
 
     Returns:
-        The table, the number of runs left out because they diverged, and the number of others left out
-        because an eigenpair that is needed did not converge.
+        The table, the number of runs left out because they diverged, and the number of others left out because an
+        eigenpair that is needed did not converge.
     """
     rows, diverged, unmeasured = [], 0, 0
     for run in runs:
@@ -504,13 +491,11 @@ def tabulate(runs: Iterable[xr.Dataset], lag: float) -> tuple[pd.DataFrame, int,
     return pd.DataFrame(rows, columns=[*SETTING, "seed", *LABELS]), diverged, unmeasured
 
 
-def correlate(
-    runs: pd.DataFrame, x: str, y: str, varies: str, confidence: float, resamples: int
-) -> Association:
+def correlate(runs: pd.DataFrame, x: str, y: str, varies: str, confidence: float, resamples: int) -> Association:
     """Return the rank correlation within blocks of `WITHIN`.
 
-    Where settings vary, the units are settings, each the mean over its seeds: runs that differ only in their
-    seed are no independent evidence of the effect of a setting. Where seeds vary, the units are runs.
+    Where settings vary, the units are settings, each the mean over its seeds: runs that differ only in their seed are
+    no independent evidence of the effect of a setting. Where seeds vary, the units are runs.
     """
     units = runs.groupby(SETTING, sort=False)[list(LABELS)].mean().reset_index()
     units = units if varies == "settings vary" else runs
@@ -540,9 +525,7 @@ def _tick(axis: Axis, values: pd.Series) -> None:
         axis.set_tick_params(labelsize=6)
 
 
-def _draw_correlations(
-    panel: Axes, runs: pd.DataFrame, x: str, y: str, confidence: float, resamples: int
-) -> Table:
+def _draw_correlations(panel: Axes, runs: pd.DataFrame, x: str, y: str, confidence: float, resamples: int) -> Table:
     """Draw the coefficients of two quantities, pooled and within blocks, with intervals and p."""
     varied = min(runs[x].nunique(), runs[y].nunique()) > 1
     pooled = float(spearmanr(runs[x], runs[y]).statistic) if varied else np.nan

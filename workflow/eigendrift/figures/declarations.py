@@ -1,8 +1,8 @@
 """Every figure that the package ships: what it reads and shows, its settings, function and caption.
 
 The workflow makes a rule from each declaration, the report takes categories and captions from them, and
-`docs/gallery.py` writes docs/figures.md. Jobs do not import this module, so a change of one declaration
-redraws at most one figure.
+`docs/gallery.py` writes docs/figures.md. Jobs do not import this module, so a change of one declaration redraws at most
+one figure.
 """
 
 from collections.abc import Callable, Mapping

@@ -93,8 +93,7 @@ def draw_two_time(
         waiting_times: How many waiting times to show, spread evenly over the checkpoints.
         values: The quantity, float64 (optimizer, seed, waiting, checkpoint).
         label: Label of the y axis.
-        draw_references: Draws into an optimizer's panel what its curves are compared with; returns the
-            numbers.
+        draw_references: Draws into an optimizer's panel what its curves are compared with; returns the numbers.
     """
     runs = collection.runs[dataset]
     optimizers = [str(name) for name in runs["optimizer"].values]
@@ -258,8 +257,8 @@ def draw_subspace_displacement(collections: Collections, lag: float, ranks: Sequ
     Args:
         collections: The measured runs.
         lag: Lag of the displacement, as a share of the training.
-        ranks: Numbers of leading eigenvectors whose span may be shown. The figure shows the largest number
-            that all checkpoints have, and the largest that some have.
+        ranks: Numbers of leading eigenvectors whose span may be shown. The figure shows the largest number that all
+            checkpoints have, and the largest that some have.
     """
     collection = collections.everywhere
     spans = _spans(collections, lag, ranks)

@@ -91,9 +91,7 @@ def layers_of(vector: np.ndarray, widths: Sequence[int]) -> list[Layer]:
         ValueError: If the vector is not as long as the number of parameters of such a network.
     """
     if len(vector) != (expected := parameters_of(widths)):
-        raise ValueError(
-            f"A network of widths {widths} has {expected} parameters, but the vector has {len(vector)}."
-        )
+        raise ValueError(f"A network of widths {widths} has {expected} parameters, but the vector has {len(vector)}.")
     layers, first = [], 0
     for number, (inputs, units) in enumerate(pairwise(widths), start=1):
         weights, biases = np.split(vector[first : first + (inputs + 1) * units], [inputs * units])
@@ -160,13 +158,11 @@ def _read_last(path: Path) -> FinalEigenvector:
     )
 
 
-def draw_leading_eigenvector(
-    runs: Sequence[FinalEigenvector], image_shape: Sequence[int], classes: int
-) -> Plotted:
+def draw_leading_eigenvector(runs: Sequence[FinalEigenvector], image_shape: Sequence[int], classes: int) -> Plotted:
     """Draw the vectors side by side: a row for each layer, a column for each optimizer.
 
-    The first layer is drawn as images, one for each unit, further layers as matrices. Colours are symmetric
-    about 0 and, in a layer, the same for all optimizers. A missing vector leaves its panels empty.
+    The first layer is drawn as images, one for each unit, further layers as matrices. Colours are symmetric about 0
+    and, in a layer, the same for all optimizers. A missing vector leaves its panels empty.
 
     Args:
         runs: The vectors, all of one data set and network.
@@ -177,8 +173,7 @@ def draw_leading_eigenvector(
     by_run = [layers_of(vector, widths) for vector in _signed(runs)]
     by_layer = list(zip(*by_run, strict=True))
     pictures = [
-        [layer.images(*image_shape) if layer.number == 1 else layer.matrix() for layer in layers]
-        for layers in by_layer
+        [layer.images(*image_shape) if layer.number == 1 else layer.matrix() for layer in layers] for layers in by_layer
     ]
     figure, axes = _grid([row[0].shape for row in pictures], len(runs))
     for row, layers, pictured in zip(axes, by_layer, pictures, strict=True):

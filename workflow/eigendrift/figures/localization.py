@@ -264,9 +264,7 @@ def _draw_contributions(panel: Axes, lines: list[_Row]) -> Table:
         for grain, colour in GRAIN_COLOURS.items():
             logarithm = float(means.sel(grain=grain))
             label = GRAIN_LABELS[grain] if place == 1 else None
-            panel.barh(
-                place, 10 ** (start + logarithm) - 10**start, BAR, 10**start, color=colour, label=label
-            )
+            panel.barh(place, 10 ** (start + logarithm) - 10**start, BAR, 10**start, color=colour, label=label)
             start += logarithm
             table.append(line.entry(f"log10 part of {grain}", value=logarithm))
         total = parts.sum("grain", skipna=False)
@@ -305,9 +303,7 @@ def _draw_layer_shares(panel: Axes, lines: list[_Row], shapes: list[list[int]]) 
         start = 0.0
         for number, colour in zip(range(1, len(sizes) + 1), cycle(LAYER_COLOURS), strict=False):
             share = float(means["layer_share"][number - 1])
-            panel.barh(
-                place, share, BAR, start, color=colour, label=f"layer {number}" if place == 1 else None
-            )
+            panel.barh(place, share, BAR, start, color=colour, label=f"layer {number}" if place == 1 else None)
             start += share
             biases = float(means["bias_share"][number - 1])
             table.append(line.entry("share", layer=number, value=share))

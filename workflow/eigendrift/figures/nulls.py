@@ -139,9 +139,7 @@ def _draw_panel(
         values = 10**values if is_logarithm else values
         heights = place + SPREAD * ((np.arange(len(values)) * GOLDEN) % 1 - 0.5)
         panel.plot(values, heights, linestyle="none", markersize=2.6, markeredgewidth=0.6, **line.style)
-        rows: Table = [
-            {"number": number, "value": value} for number, value in zip(own["number"], values, strict=True)
-        ]
+        rows: Table = [{"number": number, "value": value} for number, value in zip(own["number"], values, strict=True)]
         if line.networks == REFERENCE and len(values):
             low, high = np.quantile(values, CENTRAL)
             panel.axvspan(low, high, color=line.style["color"], alpha=BASELINE_ALPHA, linewidth=0)

@@ -144,9 +144,7 @@ def add_legend(figure: Figure, axes: np.ndarray, **options: Any) -> None:
         **options: Arguments of ``figure.legend``.
     """
     named = {
-        label: handle
-        for panel in axes.flat
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+        label: handle for panel in axes.flat for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
     figure.legend(list(named.values()), list(named), loc="outside right upper", **options)
 

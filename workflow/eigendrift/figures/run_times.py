@@ -53,9 +53,7 @@ def draw_run_times(jobs: pd.DataFrame) -> Plotted:
 def _draw_totals(panel: Axes, by_rule: pd.DataFrame) -> None:
     work = by_rule["total_seconds"] - by_rule["start_up_seconds"]
     panel.barh(by_rule.index, work, color=WORK, label="work")
-    panel.barh(
-        by_rule.index, by_rule["start_up_seconds"], left=work, color=START_UP, label="start-up and imports"
-    )
+    panel.barh(by_rule.index, by_rule["start_up_seconds"], left=work, color=START_UP, label="start-up and imports")
     for place, (seconds, jobs) in enumerate(zip(by_rule["total_seconds"], by_rule["jobs"], strict=True)):
         panel.annotate(
             f"{100 * seconds / by_rule['total_seconds'].sum():.0f} % of all, {jobs} job{'s' * (jobs > 1)}",
@@ -74,9 +72,7 @@ def _draw_jobs(panel: Axes, by_rule: pd.DataFrame, jobs: pd.DataFrame) -> None:
     places = jobs["rule"].map({rule: place for place, rule in enumerate(by_rule.index)})
     panel.plot(jobs["seconds"], places, linestyle="none", marker="o", markersize=3, color=WORK, alpha=0.35)
     medians = by_rule["median_seconds"]
-    panel.plot(
-        medians, range(len(by_rule)), linestyle="none", marker="|", markersize=10, color=BASELINE["color"]
-    )
+    panel.plot(medians, range(len(by_rule)), linestyle="none", marker="|", markersize=10, color=BASELINE["color"])
     panel.set(title="each job; red: median", xlabel="seconds")
     logarithmic(panel, "x")
     plain_log_ticks(panel.xaxis)

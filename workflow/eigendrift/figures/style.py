@@ -36,8 +36,8 @@ PANEL_HEIGHT = 2.3
 LEGEND_WIDTH = 1.7
 
 DOTTED = (0, (1, 1))
-# Okabe & Ito's colours, chosen and ordered so that they also differ in lightness, and three of Tol's for
-# whoever shows more optimizers; each has its own dashes.
+# Okabe & Ito's colours, chosen and ordered so that they also differ in lightness, and three of Tol's for whoever shows
+# more optimizers; each has its own dashes.
 LINES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#009E73", "linestyle": (0, (5, 1.5)), "marker": "s"},
@@ -119,15 +119,13 @@ def check_style(changes: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def house_style(
-    changes: Mapping[str, Any], study: Mapping[str, Sequence[str]] | None = None
-) -> Iterator[None]:
+def house_style(changes: Mapping[str, Any], study: Mapping[str, Sequence[str]] | None = None) -> Iterator[None]:
     """Draw in the house style, with the configuration's changes, see `check_style`, laid over it.
 
     Args:
         changes: matplotlib rcParams.
-        study: ``optimizers`` and ``null_models`` of the whole study, on which lines depend that are not those
-            of shipped ones.
+        study: ``optimizers`` and ``null_models`` of the whole study, on which lines depend that are not those of
+            shipped ones.
     """
     before = _STUDY.set(study or {})
     try:

@@ -38,8 +38,8 @@ from eigendrift.metrics.sweep import Sweep, read_sweep
 
 Value = int | float | str
 
-# Runs with other batch sizes have other numbers of steps, and the full batch sees more samples. All runs have
-# a share of the training.
+# Runs with other batch sizes have other numbers of steps, and the full batch sees more samples. All runs have a share
+# of the training.
 SHARE = "share of training"
 # Dots are for random directions.
 DASHES = tuple(line["linestyle"] for line in LINES if line["linestyle"] != DOTTED)
@@ -141,8 +141,8 @@ def _name_values(figure: Figure, axes: np.ndarray, sweep: Sweep) -> None:
 def draw_swept_displacement(sweep: Sweep, waiting_times: int) -> Plotted:
     """Draw Δ(1)(tw, tw + t) against the lag t, both as shares of the training.
 
-    A curve for each waiting time, a row of panels for each value, a column for each optimizer. Each optimizer
-    may have values of its own; where it has fewer than others, panels remain empty.
+    A curve for each waiting time, a row of panels for each value, a column for each optimizer. Each optimizer may have
+    values of its own; where it has fewer than others, panels remain empty.
 
     Args:
         sweep: The measured runs.

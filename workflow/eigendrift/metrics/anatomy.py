@@ -1,7 +1,7 @@
 """How a vector of parameters is distributed over the layers, neurons and weights of a network.
 
-A network's parameter tensors are grouped into layers: a weight tensor, whose first axis counts neurons (or
-channels), with the vectors that follow it, such as biases, which have an entry for each neuron.
+A network's parameter tensors are grouped into layers: a weight tensor, whose first axis counts neurons (or channels),
+with the vectors that follow it, such as biases, which have an entry for each neuron.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,8 +47,8 @@ def layers_in(shapes: Sequence[Sequence[int]]) -> list[Layer]:
     """Group parameter tensors into layers.
 
     Args:
-        shapes: Shape of every tensor, in ``model.parameters()`` order. A vector that does not follow weights
-            for the same number of neurons is a layer by itself, whose neurons have one weight each.
+        shapes: Shape of every tensor, in ``model.parameters()`` order. A vector that does not follow weights for the
+            same number of neurons is a layer by itself, whose neurons have one weight each.
     """
     layers: list[Layer] = []
     first = 0
@@ -134,8 +134,8 @@ def contributions(measured: xr.Dataset, shapes: Sequence[Sequence[int]]) -> xr.D
     r"""Split log10(N × IPR) into the contributions of layers, neurons and single weights.
 
     If a vector's share of every layer were spread evenly over the layer's :math:`N_l` parameters, the inverse
-    participation ratio would be :math:`A = \sum_l s_l^2 / N_l`. If the share of every neuron were spread
-    evenly over the neuron's :math:`k_l` parameters, it would be
+    participation ratio would be :math:`A = \sum_l s_l^2 / N_l`. If the share of every neuron were spread evenly over
+    the neuron's :math:`k_l` parameters, it would be
     :math:`B = \sum_l \sum_{u \in l} m_u^2 / k_l`. By the Cauchy–Schwarz inequality 1/N ≤ A ≤ B ≤ IPR, so
 
     .. math::  \log_{10}(N \cdot \mathrm{IPR})

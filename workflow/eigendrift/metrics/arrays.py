@@ -37,8 +37,8 @@ def with_axes(values: ArrayLike, *axes: str) -> np.ndarray:
 def at_safe_scale(vectors: np.ndarray) -> np.ndarray:
     """Return vectors (…, parameter), scaled by powers of two so that sums of fourth powers are finite.
 
-    This is for metrics that do not depend on the length of vectors. Vectors whose entries are all within
-    2^±200 do not change.
+    This is for metrics that do not depend on the length of vectors. Vectors whose entries are all within 2^±200 do not
+    change.
     """
     if vectors.dtype != np.float64 or not vectors.size:
         return vectors

@@ -46,14 +46,13 @@ def association_within(
     .. math::  \rho = \sum_{bi} r_{bi} s_{bi} \Big/ \sqrt{\sum_{bi} r_{bi}^2 \, \sum_{bi} s_{bi}^2}.
 
     For a single block this is Spearman's coefficient. For several blocks without ties it is the mean of their
-    coefficients with weights :math:`n_b (n_b - 1) / (n_b + 1)`. A correlation between the means of the blocks
-    does not count as a correlation within them (Simpson's paradox).
+    coefficients with weights :math:`n_b (n_b - 1) / (n_b + 1)`. A correlation between the means of the blocks does not
+    count as a correlation within them (Simpson's paradox).
 
-    p is the share of permutations of y within blocks, including the observed order, whose |ρ| is at least the
-    observed one. The interval consists of percentiles of ρ over resamples of each block's units, which are
-    ranked again. Of nominal 95 % intervals with 1 to 6 blocks of 4 to 7 normal units and ρ of 0, 0.4 and 0.7,
-    between 94 % and 98 % contain the expected ρ. Resampling ranks across blocks, by percentiles or BCa,
-    covers 71 % to 93 %.
+    p is the share of permutations of y within blocks, including the observed order, whose |ρ| is at least the observed
+    one. The interval consists of percentiles of ρ over resamples of each block's units, which are ranked again. Of
+    nominal 95 % intervals with 1 to 6 blocks of 4 to 7 normal units and ρ of 0, 0.4 and 0.7, between 94 % and 98 %
+    contain the expected ρ. Resampling ranks across blocks, by percentiles or BCa, covers 71 % to 93 %.
 
     Args:
         x: float64 (unit,), finite.

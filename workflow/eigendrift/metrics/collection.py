@@ -19,11 +19,10 @@ class Collection:
     """Metrics of many runs, and the baselines of null models.
 
     Attributes:
-        runs: For each data set, the metrics with dimensions optimizer and seed in front. ``diverged_at``
-            (optimizer, seed) is NaN for runs that did not diverge. ``unconverged`` (optimizer, seed) counts
-            masked eigenpairs and is NaN for missing runs. ``copy_of`` (optimizer, seed) is the seed that a
-            run without results was a copy of, NaN for others. ``attrs["parameters"]`` is N, and
-            ``attrs["shapes"]`` the shape of every parameter tensor.
+        runs: For each data set, the metrics with dimensions optimizer and seed in front. ``diverged_at`` (optimizer,
+            seed) is NaN for runs that did not diverge. ``unconverged`` (optimizer, seed) counts masked eigenpairs and
+            is NaN for missing runs. ``copy_of`` (optimizer, seed) is the seed that a run without results was a copy of,
+            NaN for others. ``attrs["parameters"]`` is N, and ``attrs["shapes"]`` the shape of every parameter tensor.
         baselines: For each data set, the baseline of the null model.
         null_model: Name of the null model.
         further: Baselines of other null models, by name and data set.
@@ -179,8 +178,7 @@ def _check_seeds(runs: Iterable[xr.Dataset]) -> None:
             rebuild = how_to_rebuild(*stores, *map(manifest_path, stores), what="both")
             what = "one seed" if same else "two settings"
             raise UserError(
-                f"Stores {stores[0]} and {stores[1]} are of {what}, expected two seeds of one setting; "
-                f"{rebuild}."
+                f"Stores {stores[0]} and {stores[1]} are of {what}, expected two seeds of one setting; {rebuild}."
             )
         by_seed[run["seed"].item()] = run
 

@@ -1,17 +1,16 @@
 """Seeds and draws that are copies of another one, which statistics must not count.
 
-Statistics treat seeds and draws as independent replicates. Copies of one replicate, from a plug-in that
-ignores its seed or from files that were copied, would narrow every interval down to nothing.
+Statistics treat seeds and draws as independent replicates. Copies of one replicate, from a plug-in that ignores its
+seed or from files that were copied, would narrow every interval down to nothing.
 
-Two runs of one setting are copies if their trainings are equal to the bit. Eigenpairs are not compared,
-because the eigensolver starts from random vectors that depend on the seed, so the eigenpairs of equal
-trainings differ in rounding. Runs of two settings are never copies. If another optimizer or learning rate
-gives the same training, that is a result about these settings, while statistics average over the seeds of one
-setting.
+Two runs of one setting are copies if their trainings are equal to the bit. Eigenpairs are not compared, because the
+eigensolver starts from random vectors that depend on the seed, so the eigenpairs of equal trainings differ in rounding.
+Runs of two settings are never copies. If another optimizer or learning rate gives the same training, that is a result
+about these settings, while statistics average over the seeds of one setting.
 
-Two draws of a null model are copies if all their results are equal to the bit. The eigensolver starts every
-draw from the same vectors, so draws of equal networks have equal results. Draws that belong to two optimizers
-are never copies, because a null model may train all optimizers from the same start.
+Two draws of a null model are copies if all their results are equal to the bit. The eigensolver starts every draw from
+the same vectors, so draws of equal networks have equal results. Draws that belong to two optimizers are never copies,
+because a null model may train all optimizers from the same start.
 """
 
 import json
@@ -37,8 +36,8 @@ def copies(runs: xr.Dataset) -> dict[int, int]:
     """Return the seeds whose training is equal to the bit to that of an earlier seed.
 
     Args:
-        runs: Metrics of the runs of one setting, with the dimension seed. If there is a variable ``copy_of``
-            (seed,), it says which seeds were copies before their results were removed.
+        runs: Metrics of the runs of one setting, with the dimension seed. If there is a variable ``copy_of`` (seed,),
+            it says which seeds were copies before their results were removed.
 
     Returns:
         The earlier seed, by the seed that is a copy of it. A run without any finite number is no copy.
@@ -80,8 +79,8 @@ def repeated(
         groups: Group of each entry; by default all entries are in one group.
 
     Returns:
-        The label of the first equal entry, by the label of each later one. An entry without any finite number
-        is equal to no other.
+        The label of the first equal entry, by the label of each later one. An entry without any finite number is equal
+        to no other.
     """
     listed = list(arrays)
     first: dict[tuple[Hashable, str], int] = {}
@@ -133,17 +132,14 @@ def masked(runs: xr.Dataset, found: Mapping[int, int]) -> xr.Dataset:
 
     Args:
         runs: Metrics of the runs of one setting, with the dimension seed.
-        found: The seed that each copy equals, by the seed of the copy; other seeds than those of the runs are
-            ignored.
+        found: The seed that each copy equals, by the seed of the copy; other seeds than those of the runs are ignored.
 
     Returns:
         The runs with the variable ``copy_of`` (seed,): for each copy the seed that it equals, NaN for others.
     """
     copy_of = xr.DataArray([float(found.get(int(seed), np.nan)) for seed in runs["seed"]], dims="seed")
     if copy_of.notnull().any():
-        runs = runs.map(
-            lambda array: array.where(copy_of.isnull()) if "seed" in array.dims else array, keep_attrs=True
-        )
+        runs = runs.map(lambda array: array.where(copy_of.isnull()) if "seed" in array.dims else array, keep_attrs=True)
     return runs.assign(copy_of=copy_of)
 
 
@@ -194,6 +190,4 @@ def _name_of(attrs: Mapping[str, object]) -> str:
 def _warn(name: str, what: str, found: Mapping[int, int]) -> None:
     if found:
         listed = ", ".join(f"{what} {label} repeats {what} {original}" for label, original in found.items())
-        logger.warning(
-            "Copies are left out of %s, because they are not independent replicates: %s.", name, listed
-        )
+        logger.warning("Copies are left out of %s, because they are not independent replicates: %s.", name, listed)

@@ -95,16 +95,16 @@ def subspace_displacement(overlap: ArrayLike) -> np.ndarray:
 def tracked_displacement(overlap: ArrayLike) -> np.ndarray:
     """Return the displacement with identity followed by overlap: a swap of ranks is no movement.
 
-    Between neighbouring checkpoints, eigenvectors are matched one to one such that the sum of their absolute
-    overlaps is largest (the assignment problem); identities are followed along the chain of matches. A
-    checkpoint that lacks any of its eigenvectors ends every chain, because the match would be a guess.
+    Between neighbouring checkpoints, eigenvectors are matched one to one such that the sum of their absolute overlaps
+    is largest (the assignment problem); identities are followed along the chain of matches. A checkpoint that lacks any
+    of its eigenvectors ends every chain, because the match would be a guess.
 
     Args:
         overlap: float64 (checkpoint, rank, checkpoint, rank), see `overlaps`.
 
     Returns:
-        float64 (waiting, checkpoint, rank), from 0 to 2; rank is the rank at the waiting time. NaN beyond the
-        end of a chain.
+        float64 (waiting, checkpoint, rank), from 0 to 2; rank is the rank at the waiting time. NaN beyond the end of a
+        chain.
 
     >>> swapping = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]]])
     >>> displacement(overlaps(swapping))[0, 1], tracked_displacement(overlaps(swapping))[0, 1]

@@ -23,10 +23,10 @@ def lagged_pairs(steps: np.ndarray, lag: float) -> tuple[np.ndarray, np.ndarray]
         lag: Share of the last step, above 0.
 
     Returns:
-        Indices of waiting times and of their partners, int64 (pair,). A partner is later than its waiting
-        time, so checkpoints farther apart than the lag are paired with the next one. Waiting times whose
-        partner would be beyond the last checkpoint are left out. So are pairs whose lag is more than twice
-        the shortest, which occur late among widely spaced logarithmic checkpoints.
+        Indices of waiting times and of their partners, int64 (pair,). A partner is later than its waiting time, so
+        checkpoints farther apart than the lag are paired with the next one. Waiting times whose partner would be beyond
+        the last checkpoint are left out. So are pairs whose lag is more than twice the shortest, which occur late among
+        widely spaced logarithmic checkpoints.
     """
     target = steps + lag * steps[-1]
     waiting = np.flatnonzero(target <= steps[-1])
@@ -45,8 +45,8 @@ def missed_lag(steps: np.ndarray, lag: float) -> float | None:
         lag: Share of the last step, above 0.
 
     Returns:
-        The lag of the pair that differs most, as a share of the last step; None if no pair differs by more
-        than a tenth.
+        The lag of the pair that differs most, as a share of the last step; None if no pair differs by more than a
+        tenth.
     """
     waiting, partner = lagged_pairs(steps, lag)
     lags = (steps[partner] - steps[waiting]) / steps[-1]
@@ -95,8 +95,8 @@ def by_rank_and_tracked(runs: xr.Dataset, lag: float, ranks: int) -> tuple[xr.Da
 def remaining_share(whole: xr.DataArray, part: xr.DataArray) -> xr.DataArray:
     """Return 1 − Σ part / Σ whole, where both are means over ranks and the sums are over seeds.
 
-    With the displacement by rank and the tracked displacement, this is the share of swaps of ranks. The share
-    is negative where the tracked eigenvector is farther away than the eigenvector of the same rank.
+    With the displacement by rank and the tracked displacement, this is the share of swaps of ranks. The share is
+    negative where the tracked eigenvector is farther away than the eigenvector of the same rank.
 
     Args:
         whole: float64 (…, seed, waiting, rank).
@@ -158,7 +158,7 @@ def swapped_share_below(
 def turned(displacement: xr.DataArray) -> xr.DataArray:
     """Return sin² of the angle by which an eigenvector turned, Δ − Δ²/4.
 
-    The mean over the leading k is at least the displacement of their span, and the difference is movement
-    within the span: 1 − Σ_i ⟨v_i, v_i'⟩² / k ≥ 1 − Σ_ij ⟨v_i, v_j'⟩² / k.
+    The mean over the leading k is at least the displacement of their span, and the difference is movement within the
+    span: 1 − Σ_i ⟨v_i, v_i'⟩² / k ≥ 1 − Σ_ij ⟨v_i, v_j'⟩² / k.
     """
     return displacement - displacement**2 / 4

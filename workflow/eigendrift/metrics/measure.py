@@ -64,8 +64,8 @@ def measure_preconditioned(eigenpairs: xr.Dataset) -> dict[str, np.ndarray]:
 def measure_baseline(draws: xr.Dataset) -> dict[str, np.ndarray]:
     """Measure the distributions of the statistics over the draws of a null model.
 
-    Draws of one optimizer are independent, so every pair of them is a draw of the displacement between
-    unrelated Hessians. Draws of two optimizers may share their start, so they are not paired.
+    Draws of one optimizer are independent, so every pair of them is a draw of the displacement between unrelated
+    Hessians. Draws of two optimizers may share their start, so they are not paired.
 
     Args:
         draws: A null store.

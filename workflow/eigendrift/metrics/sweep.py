@@ -10,8 +10,8 @@ import xarray as xr
 from eigendrift.metrics.collection import notes_on, one_optimizer, read_baselines, read_run
 
 Varied = Literal["batch_size", "learning_rate"]
-# Metrics with the dimension seed in front, by optimizer and by value of the setting that varies, in the order
-# of the configuration. Steps may differ between values.
+# Metrics with the dimension seed in front, by optimizer and by value of the setting that varies, in the order of the
+# configuration. Steps may differ between values.
 SweptRuns = dict[str, dict[int | float | str, xr.Dataset]]
 
 
@@ -20,8 +20,7 @@ class Sweep:
     """Metrics of runs that differ in one setting, on one data set, and the baseline of a null model.
 
     Attributes:
-        runs: The metrics, see `SweptRuns`, with the additional variables of
-            `eigendrift.metrics.collection.Collection`.
+        runs: The metrics, see `SweptRuns`, with the additional variables of `eigendrift.metrics.collection.Collection`.
         dataset: Name of the data set.
         baseline: The baseline of the null model.
         null_model: Name of the null model.

@@ -32,8 +32,8 @@ class NullInputs:
             `eigendrift.study.nulls.null_settings`.
         device: Where to compute.
         progress: Keeps finished draws and the training of the next draw.
-        ends: Weights at the end of the main experiment's runs, float32 (N,), by optimizer and seed; empty if
-            the null model does not need them.
+        ends: Weights at the end of the main experiment's runs, float32 (N,), by optimizer and seed; empty if the null
+            model does not need them.
     """
 
     samples: Samples
@@ -59,8 +59,8 @@ class NullInputs:
     def end_of(self, draw: int) -> np.ndarray:
         """Return the final weights of the main experiment's run that a draw belongs to; seeds take turns.
 
-        Without trainings these are the weights of an untrained network. It is not the network of the same
-        number, because the null model is compared with that one.
+        Without trainings these are the weights of an untrained network. It is not the network of the same number,
+        because the null model is compared with that one.
 
         Raises:
             UserError: If the null model does not declare that it needs final weights.
@@ -104,9 +104,7 @@ class NullInputs:
             )
 
 
-def ends_of(
-    trajectories: Sequence[xr.Dataset], trainings: Sequence[Mapping[str, Any]]
-) -> list[list[np.ndarray]]:
+def ends_of(trajectories: Sequence[xr.Dataset], trainings: Sequence[Mapping[str, Any]]) -> list[list[np.ndarray]]:
     """Return the final weights of runs, float32 (N,), by optimizer, in the order of ``trainings``, and seed.
 
     Args:

@@ -56,8 +56,8 @@ def null_draws(
     """Return draws from a null model, whose leading eigenvectors lack something that training creates.
 
     ``isotropic``: random orthonormal vectors. ``reinitialized``: eigenvectors of the Hessian at fresh draws
-    from the initialization. ``permuted``: eigenvectors of the Hessian at the network's weights, permuted
-    within each parameter tensor. The network itself does not change.
+    from the initialization. ``permuted``: eigenvectors of the Hessian at the network's weights, permuted within each
+    parameter tensor. The network itself does not change.
 
     Args:
         model: Network in the mode, on the device and in the dtype that its Hessian is wanted for.
@@ -68,15 +68,15 @@ def null_draws(
         count: Number of leading eigenpairs of each draw, k.
         draws: Number of draws.
         generator: CPU generator for all random numbers.
-        initialize: Initializes the weights of a network in place, from torch's own generators, which are
-            seeded before the call. None calls ``reset_parameters`` of each module that has it.
+        initialize: Initializes the weights of a network in place, from torch's own generators, which are seeded before
+            the call. None calls ``reset_parameters`` of each module that has it.
         chunk_size: Number of samples in one pass; None for all at once.
         reduction: Whether the loss is a mean or a sum over the samples, see `eigendrift.hessian_operator`.
 
     Raises:
-        ValueError: If the null model is unknown, ``draws`` is below 1, ``count`` is not from 1 to N, or a
-            parameter belongs to a module without ``reset_parameters``; or as `eigendrift.hessian_operator`
-            and `eigendrift.leading_eigenpairs`.
+        ValueError: If the null model is unknown, ``draws`` is below 1, ``count`` is not from 1 to N, or a parameter
+            belongs to a module without ``reset_parameters``; or as `eigendrift.hessian_operator` and
+            `eigendrift.leading_eigenpairs`.
         TypeError: If ``generator`` is of another type; or as `eigendrift.hessian_operator`.
         FloatingPointError: As `eigendrift.hessian_operator` and `eigendrift.leading_eigenpairs`.
 

@@ -1,9 +1,8 @@
 """Draws from null models, whose leading eigenvectors lack something that training creates.
 
-Each null model is a function that takes a `NullInputs` and the numbers of the draws, and returns one record
-of a null store for each draw. Draws of null models of trained networks are shared among the optimizers of the
-main experiment. Without trainings (``NullInputs.optimizers`` is 0), the null model is applied to untrained
-networks, which validates it.
+Each null model is a function that takes a `NullInputs` and the numbers of the draws, and returns one record of a null
+store for each draw. Draws of null models of trained networks are shared among the optimizers of the main experiment.
+Without trainings (``NullInputs.optimizers`` is 0), the null model is applied to untrained networks, which validates it.
 """
 
 import logging
@@ -97,8 +96,8 @@ def summarize_draws(columns: Mapping[str, Column]) -> dict[str, Any]:
 
 def starts_of(draws: Sequence[int]) -> list[torch.Generator]:
     """Return a generator of the eigensolver's start vectors for each draw, all in the same state."""
-    # The rounding of eigenpairs depends on the start vectors. If each draw had other start vectors, two draws
-    # of the same network would differ in the last bits, and `metrics.copies` would not find the copy.
+    # The rounding of eigenpairs depends on the start vectors. If each draw had other start vectors, two draws of the
+    # same network would differ in the last bits, and `metrics.copies` would not find the copy.
     # On GPUs several networks are solved in the same operations, where rounding may differ between them.
     return [generator("null", "start") for _ in draws]
 
@@ -131,8 +130,7 @@ def uniform_frame(size: int, count: int, random: torch.Generator) -> np.ndarray:
 def reinitialized(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
     """Draw the Hessian's leading eigenpairs at fresh draws from the initialization.
 
-    Keeps the architecture, the data and the distribution of the initial weights; destroys all effects of
-    training.
+    Keeps the architecture, the data and the distribution of the initial weights; destroys all effects of training.
     """
     rows, columns = inputs.samples.train_images.shape[1:]
     weights = []
@@ -146,14 +144,12 @@ def reinitialized(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
 def permuted(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
     """Draw the Hessian's leading eigenpairs at final weights of the main experiment, permuted within layers.
 
-    Keeps the architecture, the data and the set of trained values of each parameter tensor, and with them
-    scale and distribution; destroys their arrangement. Each weight matrix and each bias vector is permuted
-    separately. Several draws may permute the weights of one run, each in its own way.
+    Keeps the architecture, the data and the set of trained values of each parameter tensor, and with them scale and
+    distribution; destroys their arrangement. Each weight matrix and each bias vector is permuted separately. Several
+    draws may permute the weights of one run, each in its own way.
     """
     sizes = [parameter.numel() for parameter in inputs.landscape.model.parameters()]
-    weights = [
-        permute_within(inputs.end_of(draw), sizes, generator("null", "permuted", draw)) for draw in draws
-    ]
+    weights = [permute_within(inputs.end_of(draw), sizes, generator("null", "permuted", draw)) for draw in draws]
     return inputs.landscape.eigenpairs_at_each(weights, starts_of(draws))
 
 
@@ -173,9 +169,9 @@ def permute_within(weights: np.ndarray, sizes: Sequence[int], random: torch.Gene
 def shuffled_labels(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
     """Draw the Hessian's leading eigenpairs at the end of a training on labels shuffled among its samples.
 
-    The Hessian is over the shuffled samples as well. Keeps architecture, initial weights, images, order of
-    the batches, class frequencies, optimizer and length of training; destroys the relation between images and
-    labels. All optimizers of a seed start alike and see the same shuffled labels.
+    The Hessian is over the shuffled samples as well. Keeps architecture, initial weights, images, order of the batches,
+    class frequencies, optimizer and length of training; destroys the relation between images and labels. All optimizers
+    of a seed start alike and see the same shuffled labels.
     """
     return [_at_shuffled_labels(inputs, draw) for draw in draws]
 
@@ -184,9 +180,7 @@ def _at_shuffled_labels(inputs: NullInputs, draw: int) -> Record:
     shuffle = generator("null", "shuffled_labels", inputs.seed_of(draw))
     samples = with_shuffled_labels(inputs.samples, shuffle)
     weights = inputs.trained_on(samples, draw)
-    landscape = Landscape(
-        samples, inputs.settings["model"], inputs.settings["eigenpairs"], inputs.device, together=1
-    )
+    landscape = Landscape(samples, inputs.settings["model"], inputs.settings["eigenpairs"], inputs.device, together=1)
     (start,) = starts_of([draw])
     return landscape.eigenpairs_at(weights, start)
 

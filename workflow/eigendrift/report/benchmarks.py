@@ -18,15 +18,13 @@ def collect_benchmarks(patterns: Mapping[str, str], known: Mapping[str, Sequence
 
     Args:
         patterns: Path of a rule's benchmark files, by the rule's name, with wildcards in braces.
-        known: Values of wildcards that belong to the study; files with other values are left over from
-            others.
+        known: Values of wildcards that belong to the study; files with other values are left over from others.
 
     Returns:
-        One row for each job: its ``rule``, its wildcards (``job``) and ``seconds`` from start to end,
-        measured by Snakemake; and values from its log, NaN if the log has none: ``start_up_seconds``, the
-        part of the seconds for starting Python and for imports, ``cpu_seconds`` and ``peak_memory_mib``.
-        Snakemake's own columns of these two describe the process that it started, which does not do the work
-        if jobs are forks of a server.
+        One row for each job: its ``rule``, its wildcards (``job``) and ``seconds`` from start to end, measured by
+        Snakemake; and values from its log, NaN if the log has none: ``start_up_seconds``, the part of the seconds for
+        starting Python and for imports, ``cpu_seconds`` and ``peak_memory_mib``. Snakemake's own columns of these two
+        describe the process that it started, which does not do the work if jobs are forks of a server.
 
     Raises:
         UserError: If there is no benchmark file at all.

@@ -50,9 +50,7 @@ def page(title: str, style: str, body: str) -> str:
 
 def row(*cells: str) -> str:
     """Return a row of a table; cells are whole ``td`` elements or plain HTML."""
-    return (
-        "<tr>" + "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in cells) + "</tr>"
-    )
+    return "<tr>" + "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def table(heads: Sequence[str], rows: Iterable[str]) -> str:
@@ -133,9 +131,7 @@ def _claim_rows(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _verdict_row(verdict: Verdict, low: float, high: float) -> str:
-    reason = verdict["reason"] + "".join(
-        f"; seed {seed} left out: {why}" for seed, why in verdict["excluded"].items()
-    )
+    reason = verdict["reason"] + "".join(f"; seed {seed} left out: {why}" for seed, why in verdict["excluded"].items())
     details = "".join(
         f"<br>{escape(name)}: {value:.3g}".replace("-", "−") for name, value in verdict["details"].items()
     )
@@ -217,9 +213,7 @@ def _drawing(verdict: Verdict, low: float, high: float) -> str:
     ]
     if verdict["interval"]:
         left, right = map(across, verdict["interval"])
-        parts.append(
-            f'<line x1="{left}" x2="{right}" y1="{middle}" y2="{middle}" stroke="#0072b2" stroke-width="3"/>'
-        )
+        parts.append(f'<line x1="{left}" x2="{right}" y1="{middle}" y2="{middle}" stroke="#0072b2" stroke-width="3"/>')
     if verdict["effect"] is not None:
         parts.append(f'<circle cx="{across(verdict["effect"])}" cy="{middle}" r="4" fill="#0072b2"/>')
     return f'<svg width="{WIDTH}" height="{HEIGHT}" role="img">{"".join(parts)}</svg>'
@@ -233,9 +227,7 @@ Schema = Mapping[str, Any]
 
 def configuration_file(config: Mapping[str, Any]) -> str:
     """Return the configuration as YAML that snakemake reads."""
-    text = yaml.safe_dump(
-        dict(config), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
-    )
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     return HEADER.format(study=config["study"]) + str(text)
 
 

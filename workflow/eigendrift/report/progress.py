@@ -26,8 +26,7 @@ class Job:
     Attributes:
         stage: ``train``, ``eigenpairs`` or ``null_model``.
         name: The run, or data set, network and null model.
-        state: ``waiting``, ``running``, ``quiet`` (nothing written for a minute, or killed), ``failed`` or
-            ``done``.
+        state: ``waiting``, ``running``, ``quiet`` (nothing written for a minute, or killed), ``failed`` or ``done``.
         done: Steps, checkpoints or draws done.
         total: Their total number; 0 if the job has not reported it yet.
         note: Its last note, such as the loss or λ1; if it failed, the path of its log.
@@ -66,20 +65,16 @@ def jobs_of(config: Mapping[str, Any], results: Path, now: float | None = None) 
     ]
     main = dict.fromkeys((run.dataset, run.model) for run in runs_of(config, "main"))
     nulls = [f"{dataset}/{model}/{null}" for dataset, model in main for null in null_names(config)]
-    return jobs + [
-        _job(results, "null_model", name, results / "null" / f"{name}.json", moment) for name in nulls
-    ]
+    return jobs + [_job(results, "null_model", name, results / "null" / f"{name}.json", moment) for name in nulls]
 
 
 def seconds_left(jobs: Sequence[Job]) -> tuple[float, bool]:
     """Estimate the remaining time of the jobs, with as many in parallel as now.
 
-    The estimate takes the mean length of a stage's jobs that are done or running; running jobs are
-    extrapolated.
+    The estimate takes the mean length of a stage's jobs that are done or running; running jobs are extrapolated.
 
     Returns:
-        The estimate, in seconds, and whether it covers all stages; a stage that has not begun has no
-        estimate.
+        The estimate, in seconds, and whether it covers all stages; a stage that has not begun has no estimate.
     """
     left, at_once = 0.0, max(1, sum(job.state == "running" for job in jobs))
     known = True

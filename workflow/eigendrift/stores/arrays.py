@@ -1,7 +1,7 @@
 """The registry of stores: name, dimensions, unit and meaning of every array.
 
-Stores are checked against this registry when they are written and when they are read. results/README.md is
-generated from it.
+Stores are checked against this registry when they are written and when they are read. results/README.md is generated
+from it.
 """
 
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ import numpy as np
 
 SCHEMA_VERSION = 8
 
-# Entries of unit vectors are about N^(−1/2), which for large networks is near 2⁻¹⁴, where float16 starts to
-# lose digits. So an array in float16 holds 2¹⁵ times each number: numbers from 2⁻²⁹ up keep all 11 digits,
-# and 1 does not overflow. The factor is a power of two, so rounding is the only error. The attribute
-# `scale_factor` of the array is the inverse of the factor, by which xarray multiplies.
+# Entries of unit vectors are about N^(−1/2), which for large networks is near 2⁻¹⁴, where float16 starts to lose
+# digits. So an array in float16 holds 2¹⁵ times each number: numbers from 2⁻²⁹ up keep all 11 digits, and 1 does not
+# overflow. The factor is a power of two, so rounding is the only error. The attribute `scale_factor` of the array is
+# the inverse of the factor, by which xarray multiplies.
 FLOAT16 = "float16"
 SCALE_FACTOR = 2.0**-15
 
@@ -88,9 +88,7 @@ _TWO_TIME_BY_RANK = (*_TWO_TIME, "rank")
 
 STEP = ArraySpec("step", _CHECKPOINT, "Steps taken before the checkpoint.", "optimizer steps", "int64")
 RANK = ArraySpec("rank", ("rank",), "Rank of the eigenvalue, 1 is the largest.", dtype="int64")
-LAYER = ArraySpec(
-    "layer", ("layer",), "Number of the layer, 1 receives the input of the network.", dtype="int64"
-)
+LAYER = ArraySpec("layer", ("layer",), "Number of the layer, 1 receives the input of the network.", dtype="int64")
 DRAW = ArraySpec("draw", ("draw",), "Index of the draw from the null model.", dtype="int64")
 OPTIMIZER = ArraySpec(
     "optimizer",
@@ -114,9 +112,7 @@ DATA = StoreSpec(
         spec
         for part in ("train", "test")
         for spec in (
-            ArraySpec(
-                f"{part}_images", (f"{part}_sample", "row", "column"), "Scaled pixels.", dtype="float32"
-            ),
+            ArraySpec(f"{part}_images", (f"{part}_sample", "row", "column"), "Scaled pixels.", dtype="float32"),
             ArraySpec(f"{part}_labels", (f"{part}_sample",), f"Class of each {part} sample.", dtype="int64"),
         )
     ),
@@ -124,17 +120,12 @@ DATA = StoreSpec(
 
 TRAJECTORY = StoreSpec(
     "trajectory",
-    "One training run at its checkpoints. NaN from the checkpoint where it diverged, see "
-    "`training/checkpoints.py`.",
+    "One training run at its checkpoints. NaN from the checkpoint where it diverged, see `training/checkpoints.py`.",
     (
         STEP,
         ArraySpec("weights", _PARAMETERS, "Flat weights, in model.parameters() order.", dtype="float32"),
-        ArraySpec(
-            "gradient", _PARAMETERS, "Mini-batch gradient of the step that starts here.", "nat", "float32"
-        ),
-        ArraySpec(
-            "update", _PARAMETERS, "What the step that starts here adds to the weights.", dtype="float32"
-        ),
+        ArraySpec("gradient", _PARAMETERS, "Mini-batch gradient of the step that starts here.", "nat", "float32"),
+        ArraySpec("update", _PARAMETERS, "What the step that starts here adds to the weights.", dtype="float32"),
         ArraySpec(
             "second_moment",
             _PARAMETERS,
@@ -148,8 +139,7 @@ TRAJECTORY = StoreSpec(
 )
 
 _RESIDUAL = (
-    "‖Hv − λv‖ / |λ1|, recomputed with a fresh product; if λ1 is zero to rounding, relative to the largest "
-    "|λ| seen."
+    "‖Hv − λv‖ / |λ1|, recomputed with a fresh product; if λ1 is zero to rounding, relative to the largest |λ| seen."
 )
 
 
@@ -163,9 +153,7 @@ def _eigenpair_arrays(record: str, *, may_be_float16: bool = False) -> tuple[Arr
             dtype="float32",
             may_be_float16=may_be_float16,
         ),
-        ArraySpec(
-            "eigenvalue", by_rank, "Algebraically largest eigenvalues of the Hessian, descending.", "nat"
-        ),
+        ArraySpec("eigenvalue", by_rank, "Algebraically largest eigenvalues of the Hessian, descending.", "nat"),
         ArraySpec("residual", by_rank, _RESIDUAL),
         ArraySpec(
             "converged",
@@ -173,12 +161,8 @@ def _eigenpair_arrays(record: str, *, may_be_float16: bool = False) -> tuple[Arr
             "Whether the residual meets the tolerance and the search found no missing pair.",
             dtype="bool",
         ),
-        ArraySpec(
-            "gap", by_rank, "Distance to the nearest other eigenvalue, divided by the same as the residual."
-        ),
-        ArraySpec(
-            "next_eigenvalue", (record,), "Estimate of the largest eigenvalue that is not returned.", "nat"
-        ),
+        ArraySpec("gap", by_rank, "Distance to the nearest other eigenvalue, divided by the same as the residual."),
+        ArraySpec("next_eigenvalue", (record,), "Estimate of the largest eigenvalue that is not returned.", "nat"),
         ArraySpec(
             "miss_probability",
             (record,),
@@ -262,13 +246,9 @@ MINIMUM = StoreSpec(
         ArraySpec("best", _SEED, "Whether this run has the lowest loss.", dtype="bool"),
         ArraySpec("eigenvalue", ("rank",), "Leading eigenvalues of the Hessian at the minimum.", "nat"),
         ArraySpec("residual", ("rank",), _RESIDUAL),
-        ArraySpec(
-            "converged", ("rank",), "Whether the pair meets the tolerance and none is missing.", dtype="bool"
-        ),
+        ArraySpec("converged", ("rank",), "Whether the pair meets the tolerance and none is missing.", dtype="bool"),
         ArraySpec("curvature", ("point",), "Curvatures at which the spectral density is given.", "nat"),
-        ArraySpec(
-            "density", ("point",), "Smoothed spectral density of the Hessian, with integral 1.", "1/nat"
-        ),
+        ArraySpec("density", ("point",), "Smoothed spectral density of the Hessian, with integral 1.", "1/nat"),
     ),
 )
 

@@ -70,9 +70,7 @@ def read_checksummed(path: Path) -> str:
     except OSError:
         intact = False
     if not intact:
-        raise UserError(
-            f"{path} or its digest {checksum} is damaged or missing; {how_to_rebuild(path, checksum)}."
-        )
+        raise UserError(f"{path} or its digest {checksum} is damaged or missing; {how_to_rebuild(path, checksum)}.")
     return content.decode()
 
 

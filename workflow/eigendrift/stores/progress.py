@@ -1,8 +1,8 @@
 """Progress of a long job that survives a kill at any moment.
 
-The progress of a job is in a hidden directory next to the store that the job builds. Snakemake does not know
-the directory, so it survives failed jobs. It belongs to one key, a digest of the job's settings and code.
-Progress made under another key is deleted, because resuming from it would mix two computations.
+The progress of a job is in a hidden directory next to the store that the job builds. Snakemake does not know the
+directory, so it survives failed jobs. It belongs to one key, a digest of the job's settings and code. Progress made
+under another key is deleted, because resuming from it would mix two computations.
 """
 
 import fcntl
@@ -177,8 +177,8 @@ class _Column(Records):
 def resumable(store: Path, key: str) -> Iterator[Progress]:
     """Open the progress of the job that builds ``store``, and delete it when the job succeeds.
 
-    Only one process at a time can open it and a second one waits, so that a job that outlives a killed
-    snakemake and the job that succeeds it never write to the same files.
+    Only one process at a time can open it and a second one waits, so that a job that outlives a killed snakemake and
+    the job that succeeds it never write to the same files.
 
     Args:
         store: The store that the job builds.
@@ -224,8 +224,8 @@ def _clear(directory: Path) -> None:
 def _exclusive(directory: Path) -> Iterator[None]:
     while True:
         make_directory(directory)
-        # A job that succeeds deletes the directory. If that happens before this process opens the lock, or
-        # while it waits, the lock is of no use.
+        # A job that succeeds deletes the directory. If that happens before this process opens the lock, or while it
+        # waits, the lock is of no use.
         try:
             lock = (directory / "lock").open("a")
         except FileNotFoundError:

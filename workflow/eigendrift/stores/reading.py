@@ -51,12 +51,12 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
         kind: Name of the expected kind.
 
     Returns:
-        The arrays under their registered names. ``attrs["settings"]`` is what they depend on, and
-        ``attrs["summary"]`` is the writer's summary. Using a damaged chunk raises UserError.
+        The arrays under their registered names. ``attrs["settings"]`` is what they depend on, and ``attrs["summary"]``
+        is the writer's summary. Using a damaged chunk raises UserError.
 
     Raises:
-        UserError: If the store or its manifest is missing or damaged, if they do not belong together, if the
-            store has another kind or version, or if its arrays differ from the registry.
+        UserError: If the store or its manifest is missing or damaged, if they do not belong together, if the store has
+            another kind or version, or if its arrays differ from the registry.
     """
     if not path.is_dir():
         raise UserError(f"Store {path} is missing; {_rebuild(path)}.")
@@ -71,9 +71,7 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
         raise UserError(f"Store {path} is of kind '{found}', expected '{kind}'; {_rebuild(path)}.")
     coordinates = str(attributes.pop("coordinates", "")).split()
     try:
-        variables = {
-            spec.name: _variable(spec, arrays[spec.name], checked) for spec in specs_for(kind, arrays)
-        }
+        variables = {spec.name: _variable(spec, arrays[spec.name], checked) for spec in specs_for(kind, arrays)}
         return xr.Dataset(variables, attrs=attributes).set_coords(coordinates)
     except ValueError as error:
         raise UserError(f"Store {path} is damaged: {error}; {_rebuild(path)}.") from None
@@ -101,32 +99,27 @@ def _check_metadata(store: Path, manifest: dict[str, Any]) -> None:
         raise UserError(f"Store {store} is damaged: zarr.json is missing; {_rebuild(store)}.") from None
     if found != manifest["store_metadata"]:
         raise UserError(
-            f"Store {store} does not belong to {manifest_path(store)}, or its zarr.json is damaged; "
-            f"{_rebuild(store)}."
+            f"Store {store} does not belong to {manifest_path(store)}, or its zarr.json is damaged; {_rebuild(store)}."
         )
 
 
 class _CheckedStore(WrapperStore[LocalStore]):
     """The files of a store, of which only chunks that match the manifest are read.
 
-    Zarr reads chunks concurrently, and an exception from one would leave the others unfinished. So a damaged
-    chunk reads as empty, and readers call :meth:`refuse_damage` afterwards.
+    Zarr reads chunks concurrently, and an exception from one would leave the others unfinished. So a damaged chunk
+    reads as empty, and readers call :meth:`refuse_damage` afterwards.
     """
 
     def __init__(self, path: Path, chunks: Mapping[str, Mapping[str, str]]) -> None:
         super().__init__(LocalStore(path, read_only=True))
         self._path = path
-        self._digests = {
-            f"{name}/{key}": value for name, keys in chunks.items() for key, value in keys.items()
-        }
+        self._digests = {f"{name}/{key}": value for name, keys in chunks.items() for key, value in keys.items()}
         self._damaged: list[str] = []
         for chunk in self._digests:
             if not (path / chunk).is_file():
                 raise self._refusal(chunk, "is missing")
 
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         try:
             content = await super().get(key, prototype, byte_range)
         except OSError:
@@ -172,8 +165,7 @@ def _variable(spec: ArraySpec, array: zarr.Array[Any], store: _CheckedStore) -> 
     dims = getattr(array.metadata, "dimension_names", None)
     if dims is None or tuple(dims) != spec.dims or str(array.dtype) not in spec.dtypes:
         raise ValueError(
-            f"array '{spec.name}' is {dims} of {array.dtype}, "
-            f"expected {spec.dims} of {' or '.join(spec.dtypes)}"
+            f"array '{spec.name}' is {dims} of {array.dtype}, expected {spec.dims} of {' or '.join(spec.dtypes)}"
         )
     attributes = array.attrs.asdict()
     attributes.pop("scale_factor", None)

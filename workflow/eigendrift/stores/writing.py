@@ -42,8 +42,8 @@ def write_store(
     Args:
         path: Directory of the store, ending in .zarr.
         kind: Name of the store's kind in the registry.
-        columns: The arrays by name. Arrays that are stored in one chunk per record may be any sequence of
-            records, so that they need not fit into memory at once.
+        columns: The arrays by name. Arrays that are stored in one chunk per record may be any sequence of records, so
+            that they need not fit into memory at once.
         settings: What the content depends on, as plain JSON values.
         summary: What a reader wants to know without opening the store, as plain JSON values.
 
@@ -106,13 +106,10 @@ def _consolidate(store: Path) -> None:
         zarr.consolidate_metadata(store)
 
 
-def _check_column(
-    spec: ArraySpec, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: dict[str, int]
-) -> None:
+def _check_column(spec: ArraySpec, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: dict[str, int]) -> None:
     if len(shape) != len(spec.dims) or str(dtype) not in spec.dtypes:
         raise ValueError(
-            f"array '{spec.name}' has shape {shape} of {dtype}, "
-            f"expected {spec.dims} of {' or '.join(spec.dtypes)}"
+            f"array '{spec.name}' has shape {shape} of {dtype}, expected {spec.dims} of {' or '.join(spec.dtypes)}"
         )
     for dim, size in zip(spec.dims, shape, strict=True):
         if sizes.setdefault(dim, size) != size:
@@ -141,9 +138,7 @@ def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict
         for row in range(len(column)) if spec.recorded else [slice(None)]:
             block = np.ascontiguousarray(column[row])
             if spec.recorded and (block.shape != shape[1:] or block.dtype != dtype):
-                raise ValueError(
-                    f"record {row} of array '{spec.name}' has another shape or dtype than record 0"
-                )
+                raise ValueError(f"record {row} of array '{spec.name}' has another shape or dtype than record 0")
             array[row] = block
             yield block.tobytes()
 

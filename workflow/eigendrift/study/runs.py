@@ -136,10 +136,9 @@ def steps_key(config: Mapping[str, Any], run: Run) -> str:
 def steps_of(config: Mapping[str, Any], run: Run) -> int:
     """Return how many steps a run takes.
 
-    ``training.steps`` is the number for the main experiment's batch size, b. With batches of B samples, a run
-    takes steps × b / B steps, so that it sees as many samples. This rule would leave full batches too few
-    steps to train. If either b or B is the full batch, but not both, the run takes
-    ``training.full_batch_steps`` steps.
+    ``training.steps`` is the number for the main experiment's batch size, b. With batches of B samples, a run takes
+    steps × b / B steps, so that it sees as many samples. This rule would leave full batches too few steps to train. If
+    either b or B is the full batch, but not both, the run takes ``training.full_batch_steps`` steps.
     """
     steps = int(config["training"][steps_key(config, run)])
     usual = config["experiments"]["main"]["batch_size"]
@@ -206,8 +205,8 @@ def wide_name(config: Mapping[str, Any]) -> str:
 def untrained_names(config: Mapping[str, Any]) -> list[str]:
     """Return the names of draws at untrained networks, which validate the null models.
 
-    ``untrained-observed`` are the networks that training starts from; null models of trained networks are
-    applied to others of their kind.
+    ``untrained-observed`` are the networks that training starts from; null models of trained networks are applied to
+    others of their kind.
     """
     names = [name for name in config["null_models"]["names"] if NULL_MODELS[name].of_training]
     return [f"{UNTRAINED}{name}" for name in ("observed", *names)]
@@ -223,8 +222,8 @@ def null_settings(config: Mapping[str, Any], dataset: str, model: str, null: str
         null: One of `null_names`.
 
     Returns:
-        Settings, in which ``trainings`` has those of the main experiment's trainings, without seed, one for
-        each optimizer. It is empty if draws belong to no optimizer.
+        Settings, in which ``trainings`` has those of the main experiment's trainings, without seed, one for each
+        optimizer. It is empty if draws belong to no optimizer.
     """
     name, nulls = null.removeprefix(UNTRAINED).removeprefix(WIDE), config["null_models"]
     untrained, wide = null.startswith(UNTRAINED), null.startswith(WIDE)
@@ -240,9 +239,7 @@ def null_settings(config: Mapping[str, Any], dataset: str, model: str, null: str
 
 def _trainings(config: Mapping[str, Any], dataset: str) -> Sequence[dict[str, Any]]:
     settings = [
-        training_settings(config, run)
-        for run in runs_of(config, "main")
-        if run.dataset == dataset and run.seed == 0
+        training_settings(config, run) for run in runs_of(config, "main") if run.dataset == dataset and run.seed == 0
     ]
     # The number of checkpoints does not change the final weights.
     return [{key: one[key] for key in one if key not in ("seed", "checkpoints")} for one in settings]
@@ -269,13 +266,11 @@ def regimes_settings(config: Mapping[str, Any], datasets: Mapping[str, DatasetFa
 
     Returns:
         ``sets``: for each training set the whole data set and the number of samples. ``pairs``: learning
-        rates of SGD and Adam that are compared, those at the same position in their lists. ``lengths``:
-        shares of the training. ``claims``: settings of the decisions.
+        rates of SGD and Adam that are compared, those at the same position in their lists. ``lengths``: shares of the
+        training. ``claims``: settings of the decisions.
     """
     runs, own = runs_of_regimes(config), runs_of(config, TRAINING_SIZES)
-    rates = [
-        list(dict.fromkeys(run.learning_rate for run in own if run.optimizer == name)) for name in COMPARED
-    ]
+    rates = [list(dict.fromkeys(run.learning_rate for run in own if run.optimizer == name)) for name in COMPARED]
     return {
         "sets": {
             name: [parts_of(name)[0], datasets[name].training_samples]

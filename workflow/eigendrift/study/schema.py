@@ -117,9 +117,7 @@ def _is_number(_: object, value: object) -> bool:
 # In JSON schema 3.0 is an integer, but Python's range refuses it; and YAML has .nan and .inf.
 _Validator = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_integer, "number": _is_number}
-    ),
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number}),
 )
 
 
@@ -159,9 +157,7 @@ def _sentence(error: ValidationError) -> str:
             return f"Config key '{_key(error, missing)}' is missing{how}"
         case _ if "propertyNames" in error.absolute_schema_path:
             key = _key(error, instance)
-            return (
-                f"Config key '{key}' has a name that is not allowed, expected {schema['title']}; rename it."
-            )
+            return f"Config key '{key}' has a name that is not allowed, expected {schema['title']}; rename it."
         case _:
             expected = expected_values(schema)
             verb = "contains" if error.path and isinstance(error.path[-1], int) else "is"

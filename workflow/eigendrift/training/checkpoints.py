@@ -9,8 +9,8 @@ def checkpoint_steps(steps: int, count: int, spacing: str) -> list[int]:
     Args:
         steps: Last step of the run.
         count: Number of checkpoints, from 2 to ``steps + 1``.
-        spacing: ``linear``: equal differences. ``logarithmic``: step 0, then equal ratios from step 1 on, as
-            far as integers allow.
+        spacing: ``linear``: equal differences. ``logarithmic``: step 0, then equal ratios from step 1 on, as far as
+            integers allow.
 
     Raises:
         ValueError: If ``count`` does not fit, or if the spacing is unknown.
@@ -32,19 +32,19 @@ def checkpoint_steps(steps: int, count: int, spacing: str) -> list[int]:
 def diverged_from(losses: np.ndarray) -> int | None:
     """Return the checkpoint from which on a training had diverged.
 
-    Most learning rates that are too large do not make the loss overflow: it becomes huge, the units die, and
-    the loss stays finite. Whether it overflows depends on the number format. So a training has diverged if a
-    loss is not finite, or if the last loss is higher than the first, where a network does no better than
-    guessing. A training that returns to its initial loss has not diverged, however high its loss rose:
-    catapults are part of training with large steps (Lewkowycz et al. 2020, arXiv 2003.02218).
+    Most learning rates that are too large do not make the loss overflow: it becomes huge, the units die, and the loss
+    stays finite. Whether it overflows depends on the number format. So a training has diverged if a loss is not finite,
+    or if the last loss is higher than the first, where a network does no better than guessing. A training that returns
+    to its initial loss has not diverged, however high its loss rose: catapults are part of training with large steps
+    (Lewkowycz et al. 2020, arXiv 2003.02218).
 
     Args:
-        losses: Training loss at each checkpoint, the first one at initialization, (checkpoint,), in nat; not
-            finite where it overflowed.
+        losses: Training loss at each checkpoint, the first one at initialization, (checkpoint,), in nat; not finite
+            where it overflowed.
 
     Returns:
-        Index of the checkpoint after the last one whose loss is no higher than the first loss; None if there
-        is no checkpoint after it.
+        Index of the checkpoint after the last one whose loss is no higher than the first loss; None if there is no
+        checkpoint after it.
     """
     with np.errstate(invalid="ignore"):
         sound = np.flatnonzero(losses <= losses[0])

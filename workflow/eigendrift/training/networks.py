@@ -71,9 +71,7 @@ MODELS = known(
         build=lazy(TORCH_NETWORKS, "perceptron"),
         settings={
             "hidden_widths": {
-                "description": (
-                    "Widths of the hidden layers, input side first; empty for a linear classifier."
-                ),
+                "description": ("Widths of the hidden layers, input side first; empty for a linear classifier."),
                 "type": "array",
                 "items": {"type": "integer", "minimum": 1},
             },

@@ -19,9 +19,7 @@ ADDED = {
     "exclusiveMinimum": 0,
 }
 WEIGHT_DECAY = {
-    "description": (
-        "Decoupled weight decay: each step shrinks the weights by this number times the learning rate."
-    ),
+    "description": ("Decoupled weight decay: each step shrinks the weights by this number times the learning rate."),
     "type": "number",
     "minimum": 0,
 }
@@ -43,19 +41,17 @@ def _adam_threshold(settings: Settings) -> float:
     return shrunk * (1 + decay) / ((1 - decay) * rate)
 
 
-def adam_preconditioner(
-    settings: Settings, second_moment: np.ndarray, gradient: np.ndarray, step: int
-) -> np.ndarray:
+def adam_preconditioner(settings: Settings, second_moment: np.ndarray, gradient: np.ndarray, step: int) -> np.ndarray:
     r"""Return the diagonal P by which Adam and AdamW divide a step.
 
-    With v the running mean of squared gradients g² and t the number of steps taken before (Cohen et al. 2022,
-    "Adaptive gradient methods at the edge of stability"),
+    With v the running mean of squared gradients g² and t the number of steps taken before (Cohen et al. 2022, "Adaptive
+    gradient methods at the edge of stability"),
 
     .. math::  P = (1 - \beta_1^{t+1}) \Big( \sqrt{v_{t+1} / (1 - \beta_2^{t+1})} + \epsilon \Big), \quad
                v_{t+1} = \beta_2 v_t + (1 - \beta_2) g_t^2 .
 
-    At step 0, with :math:`v_0 = 0`, P is :math:`(1 - \beta_1)(|g_0| + \epsilon)`, which is tiny for
-    parameters without a gradient in the first batch.
+    At step 0, with :math:`v_0 = 0`, P is :math:`(1 - \beta_1)(|g_0| + \epsilon)`, which is tiny for parameters without
+    a gradient in the first batch.
     """
     beta1, beta2 = settings["beta1"], settings["beta2"]
     moment = beta2 * second_moment + (1 - beta2) * gradient**2
@@ -137,8 +133,8 @@ def is_adaptive(name: str) -> bool:
 def stability_threshold(settings: Settings) -> float | None:
     r"""Return the largest λ1 at which full-batch steps on a quadratic loss stay stable.
 
-    Gradient descent has :math:`2 / \eta`, and :math:`2 (1 + \beta) / \eta` with heavy-ball momentum β. For
-    adaptive optimizers λ1 belongs to the preconditioned Hessian with P held fixed: RMSprop has
+    Gradient descent has :math:`2 / \eta`, and :math:`2 (1 + \beta) / \eta` with heavy-ball momentum β. For adaptive
+    optimizers λ1 belongs to the preconditioned Hessian with P held fixed: RMSprop has
     :math:`2 / \eta`, and Adam has :math:`2 (1 + \beta_1) / ((1 - \beta_1) \eta)`, which is 38/η for β1 = 0.9
     (Cohen et al. 2021, 2022). Decoupled weight decay λ replaces 2 by :math:`2 - \eta \lambda`.
 
@@ -161,8 +157,8 @@ def preconditioners_along(
 ) -> Callable[[int], np.ndarray]:
     r"""Return a function that computes P, the diagonal of the step that starts at a checkpoint of a run.
 
-    P is float64 (N,), above 0, in nat: :math:`\Delta\theta = -\eta P^{-1} m`; NaN where the run had diverged.
-    The function raises UserError if the optimizer's preconditioner returns anything else.
+    P is float64 (N,), above 0, in nat: :math:`\Delta\theta = -\eta P^{-1} m`; NaN where the run had diverged. The
+    function raises UserError if the optimizer's preconditioner returns anything else.
 
     Args:
         preconditioner: Function of the optimizer, such as `adam_preconditioner`.

@@ -46,15 +46,11 @@ def build_model(
             "torch.nn.Module; correct its function build."
         )
     if not any(True for _ in model.parameters()):
-        raise UserError(
-            f"The network '{kind_of(settings)}' has no parameters to train; correct its function build."
-        )
+        raise UserError(f"The network '{kind_of(settings)}' has no parameters to train; correct its function build.")
     return model
 
 
-def initial_model(
-    settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, seed: int
-) -> nn.Module:
+def initial_model(settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, seed: int) -> nn.Module:
     """Build the network from which all runs of a seed start, see `build_model`."""
     return build_model(settings, image_shape, classes, generator("weights", seed))
 
@@ -78,8 +74,8 @@ def check_network(
         images: Some images, for a forward pass.
 
     Raises:
-        UserError: If a parameter is frozen or not float32, if the network cannot map images to scores, or if
-            a buffer is random or changes in a forward pass.
+        UserError: If a parameter is frozen or not float32, if the network cannot map images to scores, or if a buffer
+            is random or changes in a forward pass.
     """
     kind = kind_of(settings)
     for name, parameter in model.named_parameters():
@@ -143,8 +139,8 @@ def convolutional(
 ) -> nn.Module:
     """Build a small convolutional network, initialized like a `perceptron`, see `build_model`.
 
-    Convolutions keep rows and columns, means over 2 × 2 pixels halve them, and a linear layer follows. Means
-    are smooth and their derivatives deterministic on every device, unlike maxima.
+    Convolutions keep rows and columns, means over 2 × 2 pixels halve them, and a linear layer follows. Means are smooth
+    and their derivatives deterministic on every device, unlike maxima.
 
     Raises:
         UserError: If there are more halvings than the image allows.

@@ -21,15 +21,13 @@ TINY = 1e-12
 class MuonWithAdamW:
     """Muon for matrices and AdamW for all other parameters, as the authors of Muon recommend.
 
-    From Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch's Muon accepts only matrices.
-    Its steps are scaled to the size of AdamW's steps (Liu et al. 2025, "Muon is scalable for LLM training"),
-    so that both use the learning rate ``lr`` and the same decoupled weight decay. Muon orthogonalizes in
-    bfloat16 and has the given momentum, while AdamW has the settings of its authors.
+    From Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. torch's Muon accepts only matrices. Its steps
+    are scaled to the size of AdamW's steps (Liu et al. 2025, "Muon is scalable for LLM training"), so that both use the
+    learning rate ``lr`` and the same decoupled weight decay. Muon orthogonalizes in bfloat16 and has the given
+    momentum, while AdamW has the settings of its authors.
     """
 
-    def __init__(
-        self, parameters: Iterable[Parameter], lr: float, momentum: float, weight_decay: float
-    ) -> None:
+    def __init__(self, parameters: Iterable[Parameter], lr: float, momentum: float, weight_decay: float) -> None:
         every = list(parameters)
         matrices = [parameter for parameter in every if parameter.dim() == MATRIX]
         others = [parameter for parameter in every if parameter.dim() != MATRIX]
@@ -131,9 +129,7 @@ def rmsprop(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
 
 def sam(parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
     """Build `SAM`."""
-    return SAM(
-        parameters, lr=settings["learning_rate"], momentum=settings["momentum"], radius=settings["radius"]
-    )
+    return SAM(parameters, lr=settings["learning_rate"], momentum=settings["momentum"], radius=settings["radius"])
 
 
 def muon(parameters: Iterable[Parameter], settings: Settings) -> MuonWithAdamW:

@@ -33,9 +33,9 @@ EVALUATION_CHUNK = 10_000
 class BatchOrder:
     """The order in which a run visits its training samples, the same for every optimizer.
 
-    Each epoch is a new permutation, cut into batches of equal size. A remainder that does not fill a batch is
-    left out of that epoch, so every step sees the same number of samples. The order depends only on the seed
-    and the step, so a resumed run needs no state of it.
+    Each epoch is a new permutation, cut into batches of equal size. A remainder that does not fill a batch is left out
+    of that epoch, so every step sees the same number of samples. The order depends only on the seed and the step, so a
+    resumed run needs no state of it.
 
     Args:
         samples: Size of the training set.
@@ -79,8 +79,8 @@ class Trajectory:
 
     Attributes:
         columns: The arrays of a trajectory store; NaN from the checkpoint where the run had diverged.
-        diverged_at: The step of that checkpoint, or the first step whose loss is not finite, whichever comes
-            first; None if the run did not diverge, see `eigendrift.training.checkpoints.diverged_from`.
+        diverged_at: The step of that checkpoint, or the first step whose loss is not finite, whichever comes first;
+            None if the run did not diverge, see `eigendrift.training.checkpoints.diverged_from`.
     """
 
     columns: dict[str, Column]
@@ -92,9 +92,9 @@ def train(
 ) -> Trajectory:
     """Train one run from its first step, or from the state of an interrupted job.
 
-    The loss is the mean cross-entropy, without weight decay or augmentation. ``gradient`` is the mini-batch
-    gradient of the step that starts at a checkpoint, and ``update`` is what that step adds to the weights. So
-    one step is taken beyond the last checkpoint.
+    The loss is the mean cross-entropy, without weight decay or augmentation. ``gradient`` is the mini-batch gradient of
+    the step that starts at a checkpoint, and ``update`` is what that step adds to the weights. So one step is taken
+    beyond the last checkpoint.
 
     Args:
         samples: Data set.
@@ -141,9 +141,7 @@ def _mask_divergence(
     _fill(progress, trainee, range(index, len(steps)))
     if overflow is not None and overflow < steps[index]:
         return overflow
-    logger.warning(
-        "%s diverged: its loss stays above the loss of step 0 from step %d on.", label, steps[index]
-    )
+    logger.warning("%s diverged: its loss stays above the loss of step 0 from step %d on.", label, steps[index])
     return steps[index]
 
 
@@ -210,9 +208,7 @@ class _Trainee:
         moment = second_moment(self._spec, self._optimizer, self._model.parameters(), self.step)
         if moment is not None:
             record["second_moment"] = moment
-        measured = {
-            f"{part}_{name}": value for part in self._parts for name, value in self._evaluate(part).items()
-        }
+        measured = {f"{part}_{name}": value for part in self._parts for name, value in self._evaluate(part).items()}
         batch_loss = self._find_gradient()
         record["gradient"] = self._flat_gradient()
         self._follow_gradient()
@@ -289,9 +285,7 @@ class _Trainee:
         images, labels = self._parts[part]
         self._model.eval()
         loss, right = 0.0, 0
-        chunks = zip(
-            torch.split(images, EVALUATION_CHUNK), torch.split(labels, EVALUATION_CHUNK), strict=True
-        )
+        chunks = zip(torch.split(images, EVALUATION_CHUNK), torch.split(labels, EVALUATION_CHUNK), strict=True)
         for x, y in chunks:
             scores = self._model(x)
             loss += cross_entropy(scores, y, reduction="none").double().sum().item()

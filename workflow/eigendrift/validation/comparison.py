@@ -38,10 +38,10 @@ def validate(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
             configuration.
 
     Returns:
-        A row for each data set, null model and statistic: moments of both, the Kolmogorov–Smirnov test, its
-        ``level`` (the significance divided among the statistics of that null model and data set), the shift
-        that the test detects with 80 % power, and the verdict. The verdict is ``different`` if p is below the
-        level; ``alike`` if it is not, although the test would have detected ``largest_shift``; and
+        A row for each data set, null model and statistic: moments of both, the Kolmogorov–Smirnov test, its ``level``
+        (the significance divided among the statistics of that null model and data set), the shift that the test detects
+        with 80 % power, and the verdict. The verdict is ``different`` if p is below the level; ``alike`` if it is not,
+        although the test would have detected ``largest_shift``; and
         ``cannot tell`` otherwise.
     """
     rows = []
@@ -77,11 +77,11 @@ def validate(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
 def departures(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
     """Compare runs with each null model, at their start and at their end.
 
-    At the start, the null model is applied to untrained networks. At the end, null models of trained networks
-    use the draws of the run's optimizer.
+    At the start, the null model is applied to untrained networks. At the end, null models of trained networks use the
+    draws of the run's optimizer.
 
-    Displacements between runs are displacements between neighbours in a ring of seeds. Two of them may share
-    a run, while the test assumes independence, so its p is somewhat too small there.
+    Displacements between runs are displacements between neighbours in a ring of seeds. Two of them may share a run,
+    while the test assumes independence, so its p is somewhat too small there.
 
     Args:
         values: See `read_values`.
@@ -89,10 +89,10 @@ def departures(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
 
     Returns:
         A row for each data set, null model, optimizer, moment, statistic and seed: the value, the central
-        95 % of the null model, whether the value lies inside, and its two-sided conformal p. Each row also
-        describes all seeds as one sample: the share inside, the Kolmogorov–Smirnov test against the null
-        model at ``level``, and the verdict. The verdict is ``outside`` if p is below the level, ``cannot
-        tell`` if p could not be below it with samples of these sizes, and ``inside`` otherwise.
+        95 % of the null model, whether the value lies inside, and its two-sided conformal p. Each row also describes
+        all seeds as one sample: the share inside, the Kolmogorov–Smirnov test against the null model at ``level``, and
+        the verdict. The verdict is ``outside`` if p is below the level, ``cannot tell`` if p could not be below it with
+        samples of these sizes, and ``inside`` otherwise.
     """
     rows = []
     for dataset, null_model in _pairs(values, settings):
@@ -145,9 +145,7 @@ def _pairs(values: pd.DataFrame, settings: Mapping[str, Any]) -> list[tuple[str,
     return [(dataset, name) for dataset in values["dataset"].unique() for name in settings["names"]]
 
 
-def _paired(
-    one: pd.DataFrame, other: pd.DataFrame
-) -> dict[tuple[Any, ...], tuple[pd.DataFrame, pd.DataFrame]]:
+def _paired(one: pd.DataFrame, other: pd.DataFrame) -> dict[tuple[Any, ...], tuple[pd.DataFrame, pd.DataFrame]]:
     """Return the rows of both by statistic and rank, where both have rows."""
     second = dict(iter(other.groupby(BY, sort=False)))
     return {key: (rows, second[key]) for key, rows in one.groupby(BY, sort=False) if key in second}

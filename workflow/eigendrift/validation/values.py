@@ -40,10 +40,10 @@ def read_values(
         eigenpairs: Eigenpairs stores of the same runs, in the same order.
 
     Returns:
-        One row for each finite value of runs and draws, without copies. ``networks`` is ``observed``, a null
-        model, ``untrained`` and a null model of trained networks, or ``start`` or ``end`` of a run.
-        ``optimizer`` is empty where networks have no optimizer. ``number`` counts independent values; for
-        runs it is the seed. ``statistic`` is one of `STATISTICS`. ``rank`` is 0 for the whole subspace.
+        One row for each finite value of runs and draws, without copies. ``networks`` is ``observed``, a null model,
+        ``untrained`` and a null model of trained networks, or ``start`` or ``end`` of a run. ``optimizer`` is empty
+        where networks have no optimizer. ``number`` counts independent values; for runs it is the seed. ``statistic``
+        is one of `STATISTICS`. ``rank`` is 0 for the whole subspace.
     """
     tables = [
         table.assign(dataset=baseline.attrs["settings"]["dataset"], networks=f"{prefix}{name}")
