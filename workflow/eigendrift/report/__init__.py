@@ -1,1 +1,1 @@
-"""What the report shows beside figures: the verdicts, the run times and the configuration."""
+"""Pages of the report next to figures: verdicts, run times and the configuration."""
