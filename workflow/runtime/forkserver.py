@@ -69,7 +69,7 @@ def start() -> None:
             return
         listener.listen()
         server = subprocess.Popen(
-            [sys.executable, __file__, str(listener.fileno()), str(directory)],
+            [sys.executable, "-P", __file__, str(listener.fileno()), str(directory)],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             env={**os.environ, **THREADS},
