@@ -97,6 +97,7 @@ class TestJobsOnACluster:
         ("file", "line", "what"),
         [
             ("workflow/rules/figures.smk", "# changed", "workflow/rules/figures.smk"),
+            ("workflow/eigendrift/study/runs.py", "# changed", "workflow/eigendrift/study/runs.py"),
             (
                 "workflow/eigendrift/stores/writing.py",
                 "# changed",
@@ -104,7 +105,7 @@ class TestJobsOnACluster:
             ),
             (SMOKE, "data_dir: /elsewhere", "the configuration"),
         ],
-        ids=["rule", "module", "configuration"],
+        ids=["rule", "module of the plan", "module of the job", "configuration"],
     )
     def test_fail_if_what_they_read_is_edited(self, started: Clone, file: str, line: str, what: str) -> None:
         path = started.path / file

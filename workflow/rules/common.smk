@@ -36,9 +36,10 @@ from eigendrift.extensions import (
     Optimizer,
 )
 from eigendrift.extensions.registry import known, source_of
+from eigendrift.figures.declarations import FIGURES
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.stores.checksums import checksum_path
-from eigendrift.study.captions import facts_of
+from eigendrift.study.captions import caption_of, facts_of, settings_of
 from eigendrift.study.check import ordered
 from eigendrift.study.runs import (
     WIDE,
@@ -121,13 +122,13 @@ wildcard_constraints:
 
 
 # The code of jobs. A job on a cluster is a snakemake of its own, which takes the digests of the one that submitted it.
-DIGESTS = code_digest.digests_at_start(PLUGINS, [WRITTEN, list(map(str, PLUGINS))])
 SHARES_RESULTS = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
-if not workflow.is_main_process and SHARES_RESULTS and not IS_MODULE:
-    try:
+try:
+    DIGESTS = code_digest.digests_at_start(PLUGINS, [WRITTEN, list(map(str, PLUGINS))])
+    if not workflow.is_main_process and SHARES_RESULTS and not IS_MODULE:
         DIGESTS = code_digest.recorded_digests(PLACE, DIGESTS)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
 
 def code(script, *modules, plugins=()):

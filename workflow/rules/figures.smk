@@ -1,12 +1,10 @@
-"""Figures, numbered as in the paper, fig01 to fig21, or ours, extNN: a rule for each declaration.
+"""Figures: a rule for each declaration. fig01 to fig21 have the numbers of the paper; extNN are additions.
 
 Consumes what the declarations in eigendrift/figures/declarations.py and in plug-ins name, in the words explained below.
 Produces figures/<name>.png, .pdf and .csv, the numbers plotted.
 """
 
 from eigendrift.extensions.kinds import lazy
-from eigendrift.figures.declarations import FIGURES
-from eigendrift.study.captions import caption_of, settings_of
 
 # For each job in a group, Snakemake examines all of its inputs again whenever one is created. Figures of large studies
 # have several inputs per run, so they are in no group.

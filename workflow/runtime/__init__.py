@@ -1,1 +1,1 @@
-"""What surrounds jobs: their log, the lock, the code digest, configuration files, the fork server, the live view."""
+"""The code around the rules and jobs: log, lock, code digest, configuration files, fork server and live view."""

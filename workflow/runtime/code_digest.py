@@ -9,6 +9,7 @@ them with the record that the first snakemake left with the results.
 import ast
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -64,17 +65,21 @@ def verify(expected: str, script: str, modules: Iterable[str] = (), plugins: Ite
 
     Args:
         expected: The digest in the job's parameters.
-        script: As in `code_of`, like the others.
-        modules: See there.
-        plugins: See there.
+        script: Name of the script, such as `train`.
+        modules: Names of modules that the script imports by name.
+        plugins: Files of plug-ins.
 
     Raises:
         UserError: If a file of the code has changed.
     """
     try:
         current = digest_of(code_of(script, modules, plugins))
-    except (OSError, SyntaxError):
+    except (FileNotFoundError, UserError):
         current = ""
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}); fix this and run snakemake again."
+        ) from None
     if current != expected:
         raise UserError(_refusal(f"The code of this job (scripts/{script}.py and what it imports)"))
 
@@ -115,8 +120,8 @@ def recorded_digests(results: Path, current: Mapping[str, str]) -> dict[str, str
 
     Args:
         results: Directory of the study.
-        current: The digests that the job's own snakemake has read. Modules may differ here; each job checks those that
-            it imports with `verify`.
+        current: The digests of what the job's own snakemake has read. Modules that it has not imported may differ:
+            each job checks its own with `verify`.
 
     Raises:
         UserError: If rules, schemas, environments or the configuration have changed, or there is no record.
@@ -129,8 +134,10 @@ def recorded_digests(results: Path, current: Mapping[str, str]) -> dict[str, str
             f"{path}, the record of the code with which snakemake started, cannot be read; run snakemake "
             "again without --no-hooks, which writes it."
         ) from None
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    imported = {name_of(Path(file)) for file in files if file}
     for name in sorted(current.keys() & recorded.keys()):
-        if current[name] != recorded[name] and not name.endswith(".py"):
+        if current[name] != recorded[name] and (name in imported or not name.endswith(".py")):
             raise UserError(_refusal(name if name == CONFIGURATION else os.path.relpath(WORKFLOW / name)))
     return recorded
 
@@ -152,11 +159,15 @@ def _content(file: Path) -> str:
 
 
 def _imported_by(file: Path) -> Iterator[Path]:
-    for level, module in _imports(file.read_bytes()):
+    try:
+        imports = _imports(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{os.path.relpath(file)} is not Python ({error}); fix it and run snakemake again.") from None
+    for level, module in imports:
         yield from _files_of(file.parents[level - 1] if level else WORKFLOW, module)
 
 
-# By content, so that a forked job inherits what the fork server has parsed, and an edited file is parsed again.
+# By content, so that an edited file is parsed again.
 @cache
 def _imports(source: bytes) -> Sequence[tuple[int, str]]:
     """Return the level and name of each module that a source imports, or may import as a part of a package."""
@@ -179,5 +190,8 @@ def _files_of(base: Path, module: str) -> Iterator[Path]:
         elif single.is_file():
             yield single
         elif not (base / part).is_dir():
+            # The names of api.py are also names of the package, without an import statement.
+            if base == WORKFLOW / "eigendrift" and not part.startswith("__"):
+                yield base / "api.py"
             return
         base = base / part

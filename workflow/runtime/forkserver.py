@@ -56,30 +56,30 @@ PRELOAD = {
 def start() -> None:
     """Start a server for the jobs of this process; jobs find its address in their environment.
 
-    There is no server if its socket cannot be created, for example because the path is too long.
+    There is no server if it cannot be started, for example because the path of its socket is too long.
     """
-    directory = Path(tempfile.mkdtemp(prefix="eigendrift-"))
-    address = str(directory / "socket")
-    with socket.socket(socket.AF_UNIX) as listener:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
+        directory = tempfile.mkdtemp(prefix="eigendrift-")
+        address = f"{directory}/socket"
         try:
             # Bound here, so that the first clients need not wait until the server is up.
             listener.bind(address)
         except OSError:
-            directory.rmdir()
+            os.rmdir(directory)
             return
         listener.listen()
         server = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(listener.fileno()), str(directory)],
+            [sys.executable, "-P", __file__, str(listener.fileno()), directory],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             env={**os.environ, **THREADS},
             # Control-C in the terminal ends the clients, and their forks end with them.
             start_new_session=True,
         )
-    assert server.stdin
-    # The server ends when its standard input is closed, which also happens if this process is killed.
-    atexit.register(server.stdin.close)
-    os.environ[VARIABLE] = json.dumps([sys.executable, address])
+        assert server.stdin
+        # The server ends when its standard input is closed, which also happens if this process is killed.
+        atexit.register(server.stdin.close)
+        os.environ[VARIABLE] = json.dumps([sys.executable, address])
 
 
 def script_name() -> str:
@@ -139,15 +139,21 @@ def serve(listener: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         client = Connection(listener.accept()[0].detach())
-        # A client may be killed at any moment.
-        with suppress(OSError, EOFError):
+        # A client may be killed at any moment, and may ask for a script of another version.
+        with suppress(OSError, EOFError, ValueError, LookupError, ImportError):
             job = json.loads(client.recv_bytes())
             for module in PRELOAD[job["script"]]:
                 importlib.import_module(module)
             # Forks share memory with the server until something writes to it, as the garbage collector does.
             gc.freeze()
             if os.fork() == 0:
-                _run(client, job)
+                # Otherwise clients could still connect after the server was killed, and would wait for this fork.
+                listener.close()
+                try:
+                    _run(client, job)
+                except (OSError, EOFError, RuntimeError):
+                    # The client is gone. The fork must not continue as a second server.
+                    os._exit(1)
         client.close()
 
 

@@ -1,4 +1,4 @@
-"""What surrounds the work of a job: its log, its errors, and the check of its code."""
+"""The code that runs around each job: its log, its errors, and the check of its code."""
 
 import builtins
 import logging
@@ -83,7 +83,7 @@ class _ImportClock:
 
 @contextmanager
 def _opened(path: str) -> Iterator[IO[str]]:
-    """Open the log. A full disk here does not fail the job."""
+    """Open the log. A disk that becomes full does not fail the job."""
     log = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115
     try:
         yield log

@@ -52,10 +52,16 @@ def acquire(results: Path) -> None:
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); make it writable.") from None
     for _ in range(TRIES):
-        with suppress(BlockingIOError):
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
-        time.sleep(PAUSE)
+        except BlockingIOError:
+            time.sleep(PAUSE)
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be locked ({error.strerror}); put the results on a file system with flock, or pass "
+                "--no-hooks to run without the lock."
+            ) from None
     else:
         os.close(lock)
         raise UserError(refusal(results, holder(results) or "an unknown process"))
@@ -78,6 +84,8 @@ def holder(results: Path) -> str | None:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return os.read(lock, 1 << 16).decode(errors="replace") or "an unknown process"
+    except OSError:  # a file system without flock, on which nobody holds a lock
+        return None
     finally:
         os.close(lock)
     return None
@@ -121,7 +129,10 @@ def clean_up(directory: Path, results: Path) -> None:
     print(f"An earlier run was killed: {ending}removing its lock.", file=sys.stderr)
     _end(orphans)
     _delete_unrecorded(outputs)
-    subprocess.run([sys.executable, "-m", "snakemake", "--unlock", "--quiet"], check=True, stderr=subprocess.DEVNULL)
+    unlock = [sys.executable, "-m", "snakemake", "--unlock", "--quiet"]
+    ended = subprocess.run(unlock, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise UserError(f"Snakemake cannot remove its lock in {directory}: {(ended.stderr or ended.stdout).strip()}")
 
 
 def _processes_in(directory: Path) -> list[tuple[psutil.Process, list[str]]]:

@@ -111,7 +111,9 @@ def _in_words(seconds: float) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Show a study until it is interrupted."""
-    parser = argparse.ArgumentParser(prog="watch.py", description="Show the progress of a study until interrupted.")
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime.watch", description="Show the progress of a study until interrupted."
+    )
     parser.add_argument("studies", nargs="*", help="study files, as given to snakemake")
     parser.add_argument("--once", action="store_true", help="print the view once and exit")
     options = parser.parse_args(arguments)

@@ -14,7 +14,7 @@ with job(snakemake) as verify_code:
 
     load_plugins(snakemake.params.plugins)
     settings = dict(snakemake.params.settings)
-    # Scaled before it is reduced, so that a subset has the very pixels of the whole, and its test images.
+    # Scale before reducing, so that a subset has the same pixels and test images as the whole set.
     whole = SCALINGS[settings["input_scaling"]](load(settings["dataset"]))
     samples = nested_subset(whole, settings["training_samples"])
     parts = {"train": len(samples.train_labels), "test": len(samples.test_labels)}

@@ -23,6 +23,8 @@ with job(snakemake) as verify_code:
     settings = {"training": trajectory.attrs["settings"], **snakemake.params.settings}
     store, whole = Path(snakemake.output.store), snakemake.output.get("whole")
     key = progress_key({**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests)
+    # Everything is imported now; progress must not mix two versions of the code.
+    verify_code()
     with resumable(store, key) as progress:
         label = f"eigenpairs {snakemake.wildcards.run}"
         pairs = decompose_run(trajectory, samples, settings, device, progress, label)

@@ -27,6 +27,8 @@ with job(snakemake) as verify_code:
     ends = ends_of(trajectories, settings["trainings"])
     store = Path(snakemake.output.store)
     key = progress_key({**settings, "device": device.type, "code": snakemake.params.code}, snakemake.input.manifests)
+    # Everything is imported now; progress must not mix two versions of the code.
+    verify_code()
     with resumable(store, key) as progress:
         inputs = NullInputs(samples, landscape, settings, device, progress, ends)
         columns = draw_null(inputs, f"null {snakemake.wildcards.null}")

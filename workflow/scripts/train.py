@@ -21,6 +21,8 @@ with job(snakemake) as verify_code:
     samples = read_samples(Path(snakemake.input.data))
     store = Path(snakemake.output.store)
     key = progress_key({**settings, "device": device.type, "code": snakemake.params.code}, [snakemake.input.manifest])
+    # Everything is imported now; progress must not mix two versions of the code.
+    verify_code()
     with resumable(store, key) as progress:
         run = train(samples, settings, device, progress, f"train {snakemake.wildcards.run}")
         verify_code()

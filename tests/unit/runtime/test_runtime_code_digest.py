@@ -73,10 +73,30 @@ def test_code_is_verified_against_what_is_on_disk(tmp_path):
     verify(digest, "data", plugins=[str(plugin)])
 
 
+def test_names_of_the_package_belong_to_the_code_of_a_plugin(tmp_path):
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("from eigendrift import leading_eigenpairs")
+    found = code_of("data", plugins=[plugin])
+    assert WORKFLOW / "eigendrift/api.py" in found
+    assert WORKFLOW / "eigendrift/eigenpairs/lanczos.py" in found
+
+
+def test_a_plugin_that_is_not_python_is_refused_by_name(tmp_path):
+    (tmp_path / "plugin.py").write_text("def f():\n    from . import _helper\n")
+    (tmp_path / "_helper.py").write_text("x = (")
+    with pytest.raises(UserError, match=r"_helper\.py is not Python .*; fix it and run snakemake again"):
+        code_digest.digests_at_start([tmp_path / "plugin.py"], {})
+
+
 class TestRecord:
     """What a snakemake of a cluster job compares itself with."""
 
-    DIGESTS: ClassVar = {"../Snakefile": "1", "eigendrift/errors.py": "2", CONFIGURATION: "3"}
+    DIGESTS: ClassVar = {
+        "../Snakefile": "1",
+        "eigendrift/errors.py": "2",
+        "eigendrift/never_imported.py": "3",
+        CONFIGURATION: "4",
+    }
 
     @pytest.fixture
     def results(self, tmp_path):
@@ -84,12 +104,19 @@ class TestRecord:
         write_record(tmp_path, self.DIGESTS)
         return tmp_path
 
-    def test_modules_may_differ_because_their_jobs_check_them(self, results):
-        current = self.DIGESTS | {"eigendrift/errors.py": "changed", "eigendrift/new.py": "4"}
+    def test_modules_that_are_not_imported_may_differ(self, results):
+        current = self.DIGESTS | {"eigendrift/never_imported.py": "changed", "eigendrift/new.py": "4"}
         assert recorded_digests(results, current) == self.DIGESTS
 
-    @pytest.mark.parametrize(("name", "what"), [("../Snakefile", "Snakefile"), (CONFIGURATION, CONFIGURATION)])
-    def test_rules_and_configuration_may_not(self, results, name, what, monkeypatch):
+    @pytest.mark.parametrize(
+        ("name", "what"),
+        [
+            ("../Snakefile", "Snakefile"),
+            (CONFIGURATION, CONFIGURATION),
+            ("eigendrift/errors.py", "workflow/eigendrift/errors.py"),
+        ],
+    )
+    def test_rules_configuration_and_imported_modules_may_not(self, results, name, what, monkeypatch):
         monkeypatch.chdir(ROOT)
         with pytest.raises(UserError, match=rf"^{what} has changed since snakemake started; undo"):
             recorded_digests(results, self.DIGESTS | {name: "changed"})

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from multiprocessing.connection import Client
 from pathlib import Path
 
 import psutil
@@ -230,3 +231,20 @@ def test_a_server_outlives_clients_that_say_nothing(job, variable):
             connection.connect(json.loads(variable)[1])
             connection.sendall(said)
     assert told(job())["there"]
+
+
+def test_a_fork_whose_client_is_gone_ends_and_does_not_serve(job, server, variable):
+    address = json.loads(variable)[1]
+    request = {"script": "data", "file": "none", "path": [], "directory": "/", "environment": {}}
+    with Client(address, "AF_UNIX") as client:
+        client.send_bytes(json.dumps(request).encode())
+        int(client.recv_bytes())
+    eventually(lambda: not server.children())
+    assert Path(address).exists()
+    assert told(job())["there"]
+
+
+def test_after_the_server_was_killed_no_client_waits_for_a_fork(waiting, job, server):
+    server.kill()
+    eventually(lambda: server.status() == psutil.STATUS_ZOMBIE)
+    assert told(job())["parent"] == os.getpid()

@@ -256,7 +256,7 @@ class NullModel(Extension):
     """
 
     KIND: ClassVar[str] = "null model"
-    GIVEN: ClassVar = {"draw": ("origin", "draws")}
+    GIVEN: ClassVar = {"draw": ("inputs", "draws")}
 
     draw: Callable[[Any, Sequence[int]], list[dict[str, np.ndarray]]]
     draws: str

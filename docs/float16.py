@@ -1,6 +1,6 @@
 """What eigenvectors in float16 do to each metric, for the table in docs/scale.md.
 
-`python docs/half.py results/desk` measures the runs of a study, with eigenvectors as they are and rounded.
+`python docs/float16.py results/desk` measures the runs of a study, with eigenvectors as they are and rounded.
 """
 
 import sys
