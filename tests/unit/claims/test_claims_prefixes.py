@@ -24,14 +24,7 @@ OPTIMIZERS = {
     "sgd": {"name": "sgd", "learning_rate": 0.1},
     "adam": {"name": "adam", "learning_rate": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8},
 }
-SOLVER = {
-    "count": 2,
-    "samples": "all",
-    "chunk_size": 1000,
-    "tolerance": 1e-4,
-    "max_products": 200,
-    "basis_size": 20,
-}
+SOLVER = {"count": 2, "samples": "all", "chunk_size": 1000, "tolerance": 1e-4, "max_products": 200, "basis_size": 20}
 
 
 def small_samples() -> Samples:

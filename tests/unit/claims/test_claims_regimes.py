@@ -48,10 +48,7 @@ def rows(table, claim, **regime):
 
 
 def test_effects_are_found_where_they_were_planted_and_nowhere_else():
-    sets = [
-        training_set(100, fitted(unlike()), fitted(alike())),
-        training_set(900, fitted(alike()), fitted(alike())),
-    ]
+    sets = [training_set(100, fitted(unlike()), fitted(alike())), training_set(900, fitted(alike()), fitted(alike()))]
     table = decide_regimes(sets, PAIRS, [1], SETTINGS)
     assert tuple(table.columns) == COLUMNS
     for claim in ("C1", "C2", "C3", "C4", "C5"):
@@ -154,10 +151,5 @@ def test_a_loss_above_the_initial_loss_at_the_end_is_a_divergence():
     assert short.notnull().sum() == 1
     table = decide_regimes([training_set(100, runs, fitted(unlike()))], PAIRS, [0.5, 1], SETTINGS)
     found = rows(table, "C1").set_index(["steps", "sgd_learning_rate"])
-    assert found["n"].to_dict() == {
-        (500, 0.01): SEEDS - 1,
-        (500, 0.1): SEEDS,
-        (1000, 0.01): SEEDS,
-        (1000, 0.1): SEEDS,
-    }
+    assert found["n"].to_dict() == {(500, 0.01): SEEDS - 1, (500, 0.1): SEEDS, (1000, 0.01): SEEDS, (1000, 0.1): SEEDS}
     assert found.loc[(500, 0.01), "sgd_train_loss"] == 0

@@ -136,12 +136,7 @@ def test_copies_of_a_seed_are_left_out_with_the_reason(optimizers: list[str]) ->
             array.loc[{"optimizer": optimizer, "seed": 5}] = array.sel(optimizer=optimizer, seed=2)
             assert name in runs
     outcomes = decide(runs)
-    for name, claimed in (
-        ("C1", ["sgd"]),
-        ("C2", ["adam", "sgd"]),
-        ("C3", ["adam"]),
-        ("C4", ["adam", "sgd"]),
-    ):
+    for name, claimed in (("C1", ["sgd"]), ("C2", ["adam", "sgd"]), ("C3", ["adam"]), ("C4", ["adam", "sgd"])):
         copied = [optimizer for optimizer in claimed if optimizer in optimizers]
         reason = "{} repeats the training of seed 2 to the bit, so it is no replicate"
         assert outcomes[name].excluded == ({5: reason.format(copied[0])} if copied else {})

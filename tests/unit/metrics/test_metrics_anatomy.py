@@ -111,8 +111,7 @@ def test_all_is_as_plain_loops_compute_it_and_parts_add_up() -> None:
             np.testing.assert_allclose(measured["layer_share"][place][index], mass.sum())
             np.testing.assert_allclose(measured["neuron_inverse_participation_ratio"][place][index], ratio)
             np.testing.assert_allclose(
-                measured["input_inverse_participation_ratio"][place][index],
-                (by_input**2).sum() / by_input.sum() ** 2,
+                measured["input_inverse_participation_ratio"][place][index], (by_input**2).sum() / by_input.sum() ** 2
             )
         top = np.sort(squares)[::-1][:4].sum() if np.isfinite(squares).all() else np.nan
         np.testing.assert_allclose(measured["top_share"][place], top)

@@ -144,10 +144,7 @@ def test_a_sweep_has_a_data_set_a_null_model_and_notes(sweep: Sweep) -> None:
     assert sweep.parameters == 9
     assert sweep.baseline["displacement"].dims == ("pair", "rank")
     assert np.isnan(sweep.runs["sgd"][64]["diverged_at"].values).all()
-    assert sweep.notes() == [
-        "adam, 128: seed 1 diverged at step 7",
-        "adam, 128: without 2 unconverged eigenpairs",
-    ]
+    assert sweep.notes() == ["adam, 128: seed 1 diverged at step 7", "adam, 128: without 2 unconverged eigenpairs"]
 
 
 def test_learning_rates_belong_to_their_optimizers_and_data_sets(tmp_path: Path) -> None:
@@ -158,10 +155,7 @@ def test_learning_rates_belong_to_their_optimizers_and_data_sets(tmp_path: Path)
         for number, (dataset, name, rate) in enumerate(settings)
     ]
     by_dataset = read_swept_runs(paths, "learning_rate")
-    assert {name: list(rates) for name, rates in by_dataset["digits"].items()} == {
-        "sgd": [0.2, 0.05],
-        "adam": [0.01],
-    }
+    assert {name: list(rates) for name, rates in by_dataset["digits"].items()} == {"sgd": [0.2, 0.05], "adam": [0.01]}
     assert list(by_dataset) == ["digits", "mnist5k"]
     for number, (dataset, name, rate) in enumerate(settings):
         assert (by_dataset[dataset][name][rate]["train_loss"].values == number).all()

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from eigendrift.metrics.displacement import (
-    displacement,
-    overlaps,
-    subspace_displacement,
-    tracked_displacement,
-)
+from eigendrift.metrics.displacement import displacement, overlaps, subspace_displacement, tracked_displacement
 from eigendrift.metrics.lagged import (
     by_rank_and_tracked,
     closest_gap,

@@ -16,16 +16,8 @@ from metrics_helpers import walk
 from eigendrift.metrics import arrays
 from eigendrift.metrics.alignment import alignment, weight_change_alignment
 from eigendrift.metrics.arrays import log10
-from eigendrift.metrics.displacement import (
-    displacement,
-    isotropic_displacement,
-    overlaps,
-    subspace_displacement,
-)
-from eigendrift.metrics.localization import (
-    inverse_participation_ratio,
-    isotropic_inverse_participation_ratio,
-)
+from eigendrift.metrics.displacement import displacement, isotropic_displacement, overlaps, subspace_displacement
+from eigendrift.metrics.localization import inverse_participation_ratio, isotropic_inverse_participation_ratio
 
 property_test = settings(max_examples=60, deadline=None, derandomize=True)
 vectors_of = st.integers(1, 40).flatmap(

@@ -8,13 +8,7 @@ import xarray as xr
 from metrics_helpers import draws_of, eigenpairs_of, trajectory_of
 
 from eigendrift.metrics.draws import draws_for
-from eigendrift.metrics.measure import (
-    COPIED,
-    measure_baseline,
-    measure_preconditioned,
-    measure_run,
-    summarize_run,
-)
+from eigendrift.metrics.measure import COPIED, measure_baseline, measure_preconditioned, measure_run, summarize_run
 from eigendrift.stores.arrays import BASELINE
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
@@ -164,8 +158,7 @@ def test_draws_of_different_optimizers_are_not_paired() -> None:
     dims = {spec.name: spec.dims for spec in BASELINE.arrays}
     trainings = [{"optimizer": {"name": name}} for name in ("sgd", "adam")]
     baseline = xr.Dataset(
-        {name: (dims[name], values) for name, values in measured.items()},
-        attrs={"settings": {"trainings": trainings}},
+        {name: (dims[name], values) for name, values in measured.items()}, attrs={"settings": {"trainings": trainings}}
     )
     adam, sgd = (draws_for(baseline, name) for name in ("adam", "sgd"))
     assert adam["eigenvalue"].sel(rank=1).values.tolist() == [1, 3]

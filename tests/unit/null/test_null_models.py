@@ -21,15 +21,7 @@ from eigendrift.metrics.localization import isotropic_inverse_participation_rati
 from eigendrift.null import sampling
 from eigendrift.null.inputs import NullInputs
 from eigendrift.null.models import NULL_MODELS
-from eigendrift.null.sampling import (
-    OBSERVED,
-    checked,
-    draw_null,
-    isotropic,
-    observed,
-    reinitialized,
-    summarize_draws,
-)
+from eigendrift.null.sampling import OBSERVED, checked, draw_null, isotropic, observed, reinitialized, summarize_draws
 from eigendrift.numerics import generator
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
@@ -205,10 +197,7 @@ def test_store_accepts_the_columns(tmp_path: Path, drawn: Drawn) -> None:
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
-        (
-            lambda records: None,
-            "'isotropic' draws NoneType for 2 draws, expected a list of a record for each",
-        ),
+        (lambda records: None, "'isotropic' draws NoneType for 2 draws, expected a list of a record for each"),
         (lambda records: [1, None], "draws something other than records, which are dicts of arrays; fix"),
         (lambda records: records[:1], "draws 1 for 2 draws, expected a list"),
         (

@@ -105,12 +105,7 @@ class TestShuffledLabels:
 
     @pytest.mark.parametrize(("draw", "optimizer", "seed"), [(1, 1, 0), (2, 0, 1)])
     def test_is_the_hessian_where_training_on_shuffled_labels_ends(
-        self,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        draw: int,
-        optimizer: int,
-        seed: int,
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw: int, optimizer: int, seed: int
     ) -> None:
         asked = weights_asked_for(monkeypatch)
         (record,) = shuffled_labels(inputs_of(tmp_path / "null", "shuffled_labels"), [draw])
@@ -186,11 +181,7 @@ class TestUntrained:
 
     def test_no_two_samples_share_a_network(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         asked = weights_asked_for(monkeypatch)
-        for model, name in (
-            (observed, "observed"),
-            (permuted, "permuted"),
-            (shuffled_labels, "shuffled_labels"),
-        ):
+        for model, name in ((observed, "observed"), (permuted, "permuted"), (shuffled_labels, "shuffled_labels")):
             model(inputs_of(tmp_path / name, name, trained=False), range(4))
         tensors = {tuple(np.sort(weights[: TENSORS[0]])) for weights in asked}
         assert len(asked) == len(tensors) == 12

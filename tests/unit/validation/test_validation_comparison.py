@@ -6,12 +6,7 @@ import pytest
 
 from eigendrift.validation.comparison import departures, validate
 
-SETTINGS = {
-    "names": ["reinitialized", "permuted"],
-    "significance": 0.05,
-    "largest_shift": 1.0,
-    "resamples": 60,
-}
+SETTINGS = {"names": ["reinitialized", "permuted"], "significance": 0.05, "largest_shift": 1.0, "resamples": 60}
 KEYS = ["log10 IPR", "displacement"]
 RANKS = [1, 2]
 

@@ -39,11 +39,7 @@ def write_baseline(directory: Path, name: str, optimizers: list[int]) -> Path:
         "subspace_displacement": moved[:, None] * [0.5, 1],
     }
     trainings = [{"optimizer": {"name": optimizer}} for optimizer in ("sgd", "adam")] if max(optimizers) else []
-    settings = {
-        "dataset": "digits",
-        "null_model": name,
-        "trainings": trainings if min(optimizers) >= 0 else [],
-    }
+    settings = {"dataset": "digits", "null_model": name, "trainings": trainings if min(optimizers) >= 0 else []}
     path = directory / f"{name}-baseline.zarr"
     write_store(path, "baseline", columns, settings)
     return path
@@ -51,12 +47,7 @@ def write_baseline(directory: Path, name: str, optimizers: list[int]) -> Path:
 
 def write_run(directory: Path, seed: int, angle: float, converged: bool = True) -> tuple[Path, Path]:
     """A run whose leading eigenvector ends at an angle to the first axis, in the plane of the first two."""
-    training = {
-        "dataset": "digits",
-        "optimizer": {"name": "sgd", "learning_rate": 0.1},
-        "batch_size": 64,
-        "seed": seed,
-    }
+    training = {"dataset": "digits", "optimizer": {"name": "sgd", "learning_rate": 0.1}, "batch_size": 64, "seed": seed}
     metrics = blank("metrics")
     metrics["train_loss"][0] = seed
     metrics["eigenvalue"] = np.array([[10.0, 1], [1, 1], [100, -1]])

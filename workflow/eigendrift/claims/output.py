@@ -70,11 +70,7 @@ def claims_record(
 
 
 def write_claims(
-    record: Mapping[str, Any],
-    schema: Mapping[str, Any],
-    json_path: Path,
-    csv_path: Path,
-    sensitivity_path: Path,
+    record: Mapping[str, Any], schema: Mapping[str, Any], json_path: Path, csv_path: Path, sensitivity_path: Path
 ) -> None:
     """Write all verdicts as JSON, and tables of them as CSV.
 

@@ -31,17 +31,7 @@ AT_RATES = ("C1", "C2", "C3", "C4", "C5")
 REGIME = ("dataset", "training_samples", "sgd_learning_rate", "adam_learning_rate", "steps")
 FITTED = ("sgd_train_accuracy", "adam_train_accuracy", "sgd_train_loss", "adam_train_loss", "interpolating")
 EFFECT = ("verdict", "effect", "low", "high", "lowest_seed", "highest_seed", "n")
-COLUMNS = (
-    "claim",
-    *REGIME,
-    *EFFECT,
-    "smallest_effect",
-    "equivalence",
-    "unit",
-    *FITTED,
-    "reason",
-    "statement",
-)
+COLUMNS = ("claim", *REGIME, *EFFECT, "smallest_effect", "equivalence", "unit", *FITTED, "reason", "statement")
 
 
 @dataclass(frozen=True)
@@ -115,10 +105,7 @@ def decide_regimes(
 
 
 def _rows(
-    training_set: TrainingSet,
-    pairs: Sequence[tuple[float, float]],
-    length: float,
-    settings: Mapping[str, Any],
+    training_set: TrainingSet, pairs: Sequence[tuple[float, float]], length: float, settings: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield the decisions on one training set and at one length."""
     cut: SweptRuns = {

@@ -67,10 +67,7 @@ def displacement_over_lag(runs: xr.Dataset, lag: float, kind: Displacement) -> x
     """
     steps = runs["step"].values
     waiting, partner = lagged_pairs(steps, lag)
-    index = {
-        "waiting": xr.DataArray(waiting, dims="waiting"),
-        "checkpoint": xr.DataArray(partner, dims="waiting"),
-    }
+    index = {"waiting": xr.DataArray(waiting, dims="waiting"), "checkpoint": xr.DataArray(partner, dims="waiting")}
     return runs[kind].drop_vars("step").isel(index).assign_coords(step=("waiting", steps[waiting]))
 
 
