@@ -81,23 +81,18 @@ def test_only_checkpoints_with_eigenpairs_are_measured(trajectory: xr.Dataset, e
     assert summary["unconverged"] == 0
 
 
-def test_measuring_does_not_change_its_input_and_fits_the_store(
+def test_measuring_does_not_change_its_input_fits_the_store_and_is_the_same_for_the_preconditioned_hessian(
     trajectory: xr.Dataset, eigenpairs: xr.Dataset, tmp_path: Path
 ) -> None:
     before = eigenpairs.copy(deep=True)
-    write_store(tmp_path / "metrics.zarr", "metrics", measure_run(trajectory, eigenpairs), {})
-    xr.testing.assert_identical(eigenpairs, before)
-    assert open_store(tmp_path / "metrics.zarr", "metrics").sizes["waiting"] == CHECKPOINTS
-
-
-def test_the_preconditioned_hessian_is_measured_as_the_plain_one(
-    trajectory: xr.Dataset, eigenpairs: xr.Dataset, tmp_path: Path
-) -> None:
     own, plain = measure_preconditioned(eigenpairs), measure_run(trajectory, eigenpairs)
+    xr.testing.assert_identical(eigenpairs, before)
     assert {"displacement", "eigenvalue", "inverse_participation_ratio"} < set(own) < set(plain)
     for name, values in own.items():
         np.testing.assert_array_equal(values, plain[name])
-    write_store(tmp_path / "metrics.zarr", "preconditioned_metrics", own, {})
+    for kind, measured in (("metrics", plain), ("preconditioned_metrics", own)):
+        write_store(tmp_path / kind, kind, measured, {})
+        assert open_store(tmp_path / kind, kind).sizes["waiting"] == CHECKPOINTS
 
 
 def test_summary_counts_masked_pairs_up_to_a_divergence(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
