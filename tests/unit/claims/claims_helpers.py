@@ -66,10 +66,7 @@ def runs_of(
             "tracked_displacement": (of_times, displacement.copy()),
             "inverse_participation_ratio": (of_pairs, stacked(ratio)[..., None]),
             "gradient_alignment": (of_pairs, stacked({n: pair[0] for n, pair in pairs.items()})[..., None]),
-            "update_alignment": (
-                of_pairs,
-                (-stacked({n: pair[1] for n, pair in pairs.items()}) * jitter())[..., None],
-            ),
+            "update_alignment": (of_pairs, (-stacked({n: pair[1] for n, pair in pairs.items()}) * jitter())[..., None]),
             # Runs are compared by what their training alone decides.
             "weight_displacement": (
                 ("optimizer", "seed", "waiting", "checkpoint"),
@@ -78,12 +75,7 @@ def runs_of(
             "diverged_at": (("optimizer", "seed"), np.full(shape[:2], np.nan)),
             "unconverged": (("optimizer", "seed"), np.zeros(shape[:2])),
         },
-        {
-            "optimizer": list(moved),
-            "seed": np.arange(seeds),
-            "rank": [1],
-            "step": ("checkpoint", steps),
-        },
+        {"optimizer": list(moved), "seed": np.arange(seeds), "rank": [1], "step": ("checkpoint", steps)},
         {"parameters": 100, "batch_size": 64},
     )
 
@@ -94,10 +86,7 @@ def baseline_of(ratio: float = 0.03) -> xr.Dataset:
     return xr.Dataset(
         {
             "displacement": (("pair", "rank"), 1.8 + 0.1 * random.normal(size=(190, 1))),
-            "inverse_participation_ratio": (
-                ("draw", "rank"),
-                ratio * 10 ** (0.1 * random.normal(size=(20, 1))),
-            ),
+            "inverse_participation_ratio": (("draw", "rank"), ratio * 10 ** (0.1 * random.normal(size=(20, 1)))),
         },
         {"rank": [1], "draw": np.arange(20)},
     )

@@ -112,11 +112,7 @@ def test_attribution_is_the_contrast_of_localization_in_spreads_of_a_null_differ
     baseline = baseline_of()
     spread = float(np.log10(baseline["inverse_participation_ratio"]).std(ddof=1))
     for contrast in (3.0, 0.0, -2.0):
-        runs = runs_of(
-            {"sgd": 0.1, "adam": 1.0},
-            {"sgd": 0.03, "adam": 0.03 * 10 ** (contrast * spread)},
-            noise=0,
-        )
+        runs = runs_of({"sgd": 0.1, "adam": 1.0}, {"sgd": 0.03, "adam": 0.03 * 10 ** (contrast * spread)}, noise=0)
         np.testing.assert_allclose(values(attribution, runs, baseline), contrast / np.sqrt(2), atol=1e-9)
 
 

@@ -74,10 +74,7 @@ def test_tables_say_the_same_as_the_json(record: dict[str, Any], tmp_path: Path)
     first = variants[(variants["claim"] == "C3") & (variants["dataset"] == "mnist5k")]
     assert first["ranks"].tolist() == [1, 3]
     assert first["lag"].isna().all()
-    assert first["verdict"].tolist() == [
-        "undecided" if record["claims"][10]["n"] < 7 else "supported",
-        "not measured",
-    ]
+    assert first["verdict"].tolist() == ["undecided" if record["claims"][10]["n"] < 7 else "supported", "not measured"]
 
 
 @pytest.mark.parametrize(

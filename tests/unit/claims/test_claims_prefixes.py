@@ -24,14 +24,7 @@ OPTIMIZERS = {
     "sgd": {"name": "sgd", "learning_rate": 0.1},
     "adam": {"name": "adam", "learning_rate": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8},
 }
-SOLVER = {
-    "count": 2,
-    "samples": "all",
-    "chunk_size": 1000,
-    "tolerance": 1e-4,
-    "max_products": 200,
-    "basis_size": 20,
-}
+SOLVER = {"count": 2, "samples": "all", "chunk_size": 1000, "tolerance": 1e-4, "max_products": 200, "basis_size": 20}
 
 
 def small_samples() -> Samples:
@@ -85,11 +78,3 @@ def test_the_beginning_of_a_run_is_a_shorter_run(optimizer: str, share: float, t
     for name in {*short["metrics"]} - {"final_overlap"}:
         # Products of many vectors at once may be summed in another order than those of few.
         np.testing.assert_allclose(cut[name], short["metrics"][name], rtol=1e-6, atol=1e-9, err_msg=name)
-
-
-@pytest.mark.slow
-def test_another_learning_rate_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    long = run_of("sgd", STEPS, COUNT, tmp_path / "long")
-    monkeypatch.setitem(OPTIMIZERS, "sgd", {"name": "sgd", "learning_rate": 0.11})
-    short = run_of("sgd", STEPS // 2, COUNT // 2 + 1, tmp_path / "short")
-    assert not np.array_equal(short["trajectory"]["weights"], long["trajectory"]["weights"][: COUNT // 2 + 1])

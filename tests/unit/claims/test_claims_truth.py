@@ -38,9 +38,7 @@ def random() -> np.random.Generator:
     return np.random.default_rng(11)
 
 
-def test_frozen_directions_do_not_become_more_stable_but_moving_ones_move_more(
-    random: np.random.Generator,
-) -> None:
+def test_frozen_directions_do_not_become_more_stable_but_moving_ones_move_more(random: np.random.Generator) -> None:
     outcomes = decide(study(random, sgd=frozen, adam=partial(walk, steps=STEADY)), isotropic(random))
     assert outcomes["C1"].verdict == "undecided"
     assert outcomes["C1"].effect == 0

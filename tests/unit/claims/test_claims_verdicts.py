@@ -41,8 +41,7 @@ def test_runs_as_the_paper_says_support_every_claim() -> None:
     outcomes = decide(as_the_paper_says(), sweeps=True)
     assert {name: outcome.verdict for name, outcome in outcomes.items()} == dict.fromkeys(NAMES, "supported")
     for outcome in outcomes.values():
-        assert outcome.n == 8
-        assert outcome.excluded == {}
+        assert (outcome.n, outcome.excluded) == (8, {})
         assert outcome.interval is not None
         assert outcome.effect == pytest.approx(np.mean(list(outcome.seeds.values())))
         assert outcome.interval[0] <= outcome.effect <= outcome.interval[1]
@@ -67,11 +66,10 @@ def test_an_equivalence_is_contradicted_by_a_large_change() -> None:
     assert outcome.effect == pytest.approx(np.log10(4))
     assert outcome.reason == "the whole interval lies above the bound, 0.3"
     assert outcome.p == 1
-    assert outcome.detectable_effect is not None
-    assert outcome.detectable_effect < 0.3
+    assert (outcome.detectable_effect or np.inf) < 0.3
 
 
-def test_five_seeds_support_nothing_and_say_how_many_could() -> None:
+def test_five_seeds_can_contradict_but_support_nothing_and_say_how_many_could() -> None:
     outcomes = decide(as_the_paper_says(seeds=5))
     for name in MAIN:
         assert outcomes[name].verdict == "undecided"
@@ -82,11 +80,8 @@ def test_five_seeds_support_nothing_and_say_how_many_could() -> None:
         )
     assert set(of_main(decide(as_the_paper_says(seeds=7))).values()) == {"supported"}
     assert set(of_main(decide(as_the_paper_says(seeds=6))).values()) == {"undecided"}
-
-
-def test_few_seeds_can_contradict() -> None:
-    runs = without_difference().isel(seed=slice(5))
-    assert set(of_main(decide(runs)).values()) == {"contradicted"}
+    # A contradiction needs no test.
+    assert set(of_main(decide(without_difference().isel(seed=slice(5)))).values()) == {"contradicted"}
 
 
 def test_an_interval_above_is_not_enough_where_the_test_could_have_agreed() -> None:
@@ -97,11 +92,9 @@ def test_an_interval_above_is_not_enough_where_the_test_could_have_agreed() -> N
     runs["displacement"].loc[{"optimizer": "sgd"}] = 0.1
     runs["displacement"].loc[{"optimizer": "adam"}] = np.broadcast_to(0.1 * turned[:, None, None, None], shape)
     strict = decide(runs, smallest_effect=SETTINGS["smallest_effect"] | {"C2": 0.0}, confidence=0.98)["C2"]  # type: ignore[operator]
-    assert strict.interval is not None
-    assert strict.interval[0] > 0
+    assert (strict.interval or (0, 0))[0] > 0
     assert strict.p == 2 / 256
-    assert strict.smallest_corrected_p is not None
-    assert strict.smallest_corrected_p < 0.02
+    assert (strict.smallest_corrected_p or 1) < 0.02
     assert strict.verdict == "undecided"
     assert "but the corrected p is" in strict.reason
 
@@ -114,34 +107,26 @@ def test_an_interval_around_the_smallest_effect_is_undecided() -> None:
     low, high = outcome.interval or (np.nan, np.nan)
     assert low < 0.1 < high
     # What would have been shown lies beyond by more than half the interval.
-    assert outcome.detectable_effect is not None
-    assert outcome.detectable_effect - 0.1 > (high - low) / 2
+    assert (outcome.detectable_effect or 0) - 0.1 > (high - low) / 2
 
 
 def test_frozen_directions_say_nothing_and_cause_no_warning() -> None:
     """Every seed has the same effect, that of the resolution of displacements."""
     outcomes = decide(runs_of({"sgd": 0.0, "adam": 0.0}, {"sgd": 0.03, "adam": 0.03}))
+    reason = "too many seeds of the same effect for an interval of 95%: 8"
     for name in ("C1", "C2"):
-        assert outcomes[name].verdict == "undecided"
-        assert outcomes[name].reason == "too many seeds of the same effect for an interval of 95%: 8"
-        assert outcomes[name].n == 8
+        assert (outcomes[name].verdict, outcomes[name].reason, outcomes[name].n) == ("undecided", reason, 8)
 
 
 @pytest.mark.parametrize("optimizers", [["sgd"], ["adam"], ["sgd", "adam"]])
 def test_copies_of_a_seed_are_left_out_with_the_reason(optimizers: list[str]) -> None:
     """Seven seeds that are one support nothing; a copy among eight leaves seven."""
     runs = as_the_paper_says()
-    for name, array in runs.data_vars.items():
+    for array in runs.data_vars.values():
         for optimizer in optimizers:
             array.loc[{"optimizer": optimizer, "seed": 5}] = array.sel(optimizer=optimizer, seed=2)
-            assert name in runs
     outcomes = decide(runs)
-    for name, claimed in (
-        ("C1", ["sgd"]),
-        ("C2", ["adam", "sgd"]),
-        ("C3", ["adam"]),
-        ("C4", ["adam", "sgd"]),
-    ):
+    for name, claimed in (("C1", ["sgd"]), ("C2", ["adam", "sgd"]), ("C3", ["adam"]), ("C4", ["adam", "sgd"])):
         copied = [optimizer for optimizer in claimed if optimizer in optimizers]
         reason = "{} repeats the training of seed 2 to the bit, so it is no replicate"
         assert outcomes[name].excluded == ({5: reason.format(copied[0])} if copied else {})
@@ -152,11 +137,9 @@ def test_copies_of_a_seed_are_left_out_with_the_reason(optimizers: list[str]) ->
 def test_seeds_that_are_all_copies_support_nothing() -> None:
     runs = as_the_paper_says(7).isel(seed=[0] * 7).assign_coords(seed=range(7))
     outcomes = decide(runs)
-    for name in MAIN:
-        assert outcomes[name].verdict == "undecided"
-        assert outcomes[name].n == 1
-        assert len(outcomes[name].excluded) == 6
-        assert outcomes[name].interval is None
+    for outcome in map(outcomes.get, MAIN):
+        assert (outcome.verdict, outcome.n, len(outcome.excluded)) == ("undecided", 1, 6)
+        assert outcome.interval is None
 
 
 def test_diverged_seeds_are_left_out_with_the_reason() -> None:
@@ -175,11 +158,9 @@ def test_diverged_seeds_are_left_out_with_the_reason() -> None:
 
 
 def test_a_diverged_full_batch_does_not_exclude_mini_batches() -> None:
-    runs = as_the_paper_says()
-    evidence = evidence_of(runs, sweeps=True)["digits"]
-    evidence.batch_sizes["adam"]["full"]["diverged_at"][:] = 5.0
-    verdicts = decide_claims({"digits": evidence}, SETTINGS)
-    outcomes = {verdict.claim.name: verdict.outcome for verdict in verdicts}
+    evidence = evidence_of(as_the_paper_says(), sweeps=True)
+    evidence["digits"].batch_sizes["adam"]["full"]["diverged_at"][:] = 5.0
+    outcomes = {verdict.claim.name: verdict.outcome for verdict in decide_claims(evidence, SETTINGS)}
     assert outcomes["C6"].verdict == "supported"
     assert outcomes["C5b"].n == 0
 
@@ -205,12 +186,10 @@ def test_nothing_measured_at_all_is_undecided(null: float) -> None:
         runs[name][:] = np.nan
     outcomes = decide(runs, baseline_of() * null)
     for name in MAIN:
-        assert outcomes[name].verdict == "undecided"
-        assert outcomes[name].effect is None
-        assert outcomes[name].interval is None
-        assert outcomes[name].n == 0
-        assert outcomes[name].details == {} or name == "C5"
-        assert len(outcomes[name].excluded) == 8
+        found = outcomes[name]
+        assert (found.verdict, found.effect, found.interval, found.n) == ("undecided", None, None, 0)
+        assert found.details == {} or name == "C5"
+        assert len(found.excluded) == 8
 
 
 @pytest.mark.parametrize(("present", "missing"), [("sgd", "adam"), ("adam", "sgd")])
@@ -221,20 +200,18 @@ def test_a_missing_optimizer_is_not_measured(present: str, missing: str) -> None
     for name, outcome in outcomes.items():
         sweep = {"C5b": "batch sizes", "C6": "batch sizes", "C7": "learning rates"}.get(name)
         expected = f"the sweep over {sweep} has no runs of" if sweep else "the study has no runs of"
-        assert (outcome.verdict, outcome.reason) == ("not measured", f"{expected} {missing}")
-        assert outcome.effect is None
-        assert outcome.corrected_p is None
+        found = (outcome.verdict, outcome.reason, outcome.effect, outcome.corrected_p)
+        assert found == ("not measured", f"{expected} {missing}", None, None)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3])
 def test_too_few_seeds_are_undecided_but_have_an_effect(seeds: int) -> None:
     outcomes = decide(as_the_paper_says(seeds=seeds))
     for name in MAIN:
-        assert outcomes[name].verdict == "undecided"
-        assert outcomes[name].interval is None
-        assert outcomes[name].p is None
-        assert outcomes[name].effect is not None
-        assert outcomes[name].reason == f"too few seeds for an interval of 95%: {seeds}"
+        found = outcomes[name]
+        assert (found.verdict, found.interval, found.p) == ("undecided", None, None)
+        assert found.effect is not None
+        assert found.reason == f"too few seeds for an interval of 95%: {seeds}"
 
 
 def test_claims_are_corrected_over_the_data_set_that_they_are_tested_on() -> None:
@@ -286,9 +263,8 @@ def test_more_ranks_are_decided_at_the_checkpoints_that_have_them() -> None:
     settings = {**SETTINGS, "sensitivity": {"ranks": [1, 2, 4], "lags": [0.125, 0.25]}}
     found = {verdict.claim.name: verdict for verdict in decide_claims({"digits": evidence}, settings)}
     for verdict in found.values():
-        assert {k: found[verdict.claim.name].sensitivity[k].checkpoints for k in verdict.sensitivity} == {
-            variant: 5 if variant.wide else len(STEPS) for variant in verdict.sensitivity
-        }
+        for variant, outcome in verdict.sensitivity.items():
+            assert outcome.checkpoints == (5 if variant.wide else len(STEPS))
     second = found["C2"].sensitivity
     assert list(second) == [
         *(Variant(1, lag) for lag in (0.125, 0.25)),

@@ -86,10 +86,7 @@ def study(
     ]
     coordinates = {name: (DIMENSIONS[name], runs[0][0][name]) for name in ("step", "rank", "layer")}
     arrays = {
-        name: (
-            ("optimizer", "seed", *DIMENSIONS[name]),
-            np.array([[run[name] for run in of_one] for of_one in runs]),
-        )
+        name: (("optimizer", "seed", *DIMENSIONS[name]), np.array([[run[name] for run in of_one] for of_one in runs]))
         for name in set(runs[0][0]) - set(coordinates)
     }
     each = ("optimizer", "seed")

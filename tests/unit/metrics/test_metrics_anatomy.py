@@ -12,14 +12,14 @@ SHAPES = [[6, 50], [6], [4, 6], [4]]
 SIZE = 6 * 51 + 4 * 7
 
 
-def parts_of(vectors: np.ndarray) -> xr.DataArray:
-    measured = anatomy(vectors, SHAPES)
+def parts_of(vectors: np.ndarray, shapes: list[list[int]] = SHAPES) -> xr.DataArray:
+    measured = anatomy(vectors, shapes)
     dims = [f"d{axis}" for axis in range(vectors.ndim - 1)]
     dataset = xr.Dataset(
         {name: ([*dims, "layer"], measured[name]) for name in measured if name != "top_share"}
         | {"inverse_participation_ratio": (dims, inverse_participation_ratio(vectors))}
     )
-    return contributions(dataset, SHAPES)
+    return contributions(dataset, shapes)
 
 
 def test_tensors_are_grouped_into_layers() -> None:
@@ -28,8 +28,7 @@ def test_tensors_are_grouped_into_layers() -> None:
     assert layers_in([[8, 3, 5, 5], [2, 8, 1, 1], [2], [2]]) == [Layer(0, 8, 75), Layer(600, 2, 8, 2)]
     assert [layer.size for layer in layers_in([[8, 3, 5, 5], [2, 8, 1, 1], [2], [2]])] == [600, 20]
 
-
-def test_a_vector_without_its_neurons_is_a_layer_by_itself() -> None:
+    # A vector without its neurons is a layer by itself.
     assert layers_in([[3], [3, 2]]) == [Layer(0, 3, 1), Layer(3, 3, 2)]
     assert layers_in([[3, 2], [2], []]) == [Layer(0, 3, 2), Layer(6, 2, 1), Layer(8, 1, 1)]
 
@@ -59,9 +58,7 @@ def test_random_directions_localize_in_single_weights_alone() -> None:
     # Of a neuron's mass, chi-squared with k degrees of freedom, E m² / (E m)² = 1 + 2/k.
     expected = (1 + 2 / 401) / 60
     assert measured["neuron_inverse_participation_ratio"].mean() == pytest.approx(expected, rel=1e-3)
-    ratios = xr.DataArray(inverse_participation_ratio(vectors), dims="d")
-    dataset = xr.Dataset({name: (["d", "layer"], measured[name]) for name in measured if name != "top_share"})
-    parts = contributions(dataset.assign(inverse_participation_ratio=ratios), shapes).mean("d")
+    parts = parts_of(vectors, shapes).mean("d0")
     np.testing.assert_allclose(parts, [0, np.log10(1 + 2 / 401), np.log10(3)], atol=2e-3)
 
 
@@ -78,18 +75,16 @@ def test_a_vector_on_one_neuron_is_in_one_neuron_of_one_layer() -> None:
     np.testing.assert_allclose(parts_of(vector), np.log10([SIZE / 28, 4, 1]), atol=1e-12)
 
 
-def test_a_vector_on_one_layer_is_even_within_it() -> None:
+@pytest.mark.parametrize(
+    ("place", "share", "factors"), [(slice(306, None), 1, [SIZE / 28, 1, 1]), (60, 0, [SIZE / 306, 6, 51])]
+)
+def test_a_vector_on_one_layer_is_even_within_it_and_a_single_weight_is_all_three(
+    place: slice | int, share: float, factors: list[float]
+) -> None:
     vector = np.zeros(SIZE)
-    vector[306:] = 0.5
-    np.testing.assert_allclose(anatomy(vector, SHAPES)["layer_share"], [0, 1])
-    np.testing.assert_allclose(parts_of(vector), np.log10([SIZE / 28, 1, 1]), atol=1e-12)
-
-
-def test_a_single_weight_is_all_three() -> None:
-    vector = np.zeros(SIZE)
-    vector[60] = -1
-    assert anatomy(vector, SHAPES)["top_share"] == 1
-    np.testing.assert_allclose(parts_of(vector), np.log10([SIZE / 306, 6, 51]), atol=1e-12)
+    vector[place] = -0.5
+    np.testing.assert_allclose(anatomy(vector, SHAPES)["layer_share"], [1 - share, share])
+    np.testing.assert_allclose(parts_of(vector), np.log10(factors), atol=1e-12)
 
 
 def test_all_is_as_plain_loops_compute_it_and_parts_add_up() -> None:
@@ -111,8 +106,7 @@ def test_all_is_as_plain_loops_compute_it_and_parts_add_up() -> None:
             np.testing.assert_allclose(measured["layer_share"][place][index], mass.sum())
             np.testing.assert_allclose(measured["neuron_inverse_participation_ratio"][place][index], ratio)
             np.testing.assert_allclose(
-                measured["input_inverse_participation_ratio"][place][index],
-                (by_input**2).sum() / by_input.sum() ** 2,
+                measured["input_inverse_participation_ratio"][place][index], (by_input**2).sum() / by_input.sum() ** 2
             )
         top = np.sort(squares)[::-1][:4].sum() if np.isfinite(squares).all() else np.nan
         np.testing.assert_allclose(measured["top_share"][place], top)

@@ -1,15 +1,12 @@
 """The checkpoints that a lag pairs, and the shares of swaps and of movement within the span."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
 
-from eigendrift.metrics.displacement import (
-    displacement,
-    overlaps,
-    subspace_displacement,
-    tracked_displacement,
-)
+from eigendrift.metrics.displacement import displacement, overlaps, subspace_displacement, tracked_displacement
 from eigendrift.metrics.lagged import (
     by_rank_and_tracked,
     closest_gap,
@@ -54,12 +51,8 @@ def test_logarithmic_checkpoints_keep_lags_comparable(count: int, lag: float) ->
     assert (lags > 0).all()
     assert lags.max() <= 2 * lags.min()
     assert (steps[waiting] + lag * 8000 <= 8000).all()
-
-
-def test_dense_logarithmic_checkpoints_lose_no_waiting_time_to_uneven_lags() -> None:
-    steps = np.array(checkpoint_steps(8000, 200, "logarithmic"))
-    waiting, _ = lagged_pairs(steps, LAG)
-    np.testing.assert_array_equal(waiting, np.flatnonzero(steps <= 7000))
+    # Dense checkpoints lose no waiting time to uneven lags.
+    assert (count, lag) != (200, LAG) or len(waiting) == (steps <= 7000).sum()
 
 
 @pytest.mark.parametrize(
@@ -76,11 +69,8 @@ def test_dense_logarithmic_checkpoints_lose_no_waiting_time_to_uneven_lags() -> 
 )
 def test_a_lag_that_checkpoints_do_not_have_is_found(every: int, lag: float, missed: float | None) -> None:
     assert missed_lag(np.arange(0, 8001, 200)[::every], lag) == missed
-
-
-def test_a_lag_that_is_off_by_rounding_is_not_missed() -> None:
-    steps = np.array(checkpoint_steps(1003, 41, "linear"))
-    assert missed_lag(steps[::5], LAG) is None
+    # A lag that is off by rounding is not missed.
+    assert missed_lag(np.array(checkpoint_steps(1003, 41, "linear"))[::5], LAG) is None
 
 
 def runs_of(frames: np.ndarray, gaps: np.ndarray | float = 0.5) -> xr.Dataset:
@@ -117,49 +107,51 @@ def measured(runs: xr.Dataset) -> dict[str, xr.DataArray]:
     }
 
 
-def test_a_swap_of_ranks_moves_neither_what_is_tracked_nor_the_span() -> None:
-    still = frame()[:RANKS]
-    found = measured(runs_of(np.array([still[[1, 0, 2]] if t % 2 else still for t in range(CHECKPOINTS)])))
-    np.testing.assert_allclose(found["by rank"], [[2, 2, 0]] * (CHECKPOINTS - 1), atol=1e-12)
-    for name in ("tracked", "span"):
-        np.testing.assert_allclose(found[name], 0, atol=1e-12)
-    for name in ("swaps", "within"):
-        np.testing.assert_allclose(found[name], 1)
+ANGLE = 0.2
+MOVED, SQUARED = 2 * (1 - np.cos(ANGLE)), np.sin(ANGLE) ** 2
 
 
-def test_a_rotation_within_the_span_moves_what_is_tracked_but_not_the_span() -> None:
-    still, angle = frame()[:RANKS], 0.3
-    frames = []
-    for t in range(CHECKPOINTS):
-        c, s = np.cos(angle * t), np.sin(angle * t)
-        frames.append(np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ still)
-    found = measured(runs_of(np.array(frames)))
-    moved = 2 * (1 - np.cos(angle))
-    np.testing.assert_allclose(found["tracked"], [[moved, moved, 0]] * (CHECKPOINTS - 1), atol=1e-12)
-    np.testing.assert_allclose(turned(found["tracked"])[:, 0], np.sin(angle) ** 2)
-    np.testing.assert_allclose(found["span"], 0, atol=1e-12)
-    np.testing.assert_allclose(found["swaps"], 0, atol=1e-12)
-    np.testing.assert_allclose(found["within"], 1)
+def swap(base: np.ndarray, t: int) -> np.ndarray:
+    return base[[1, 0, 2] if t % 2 else [0, 1, 2]]
 
 
-def test_a_turn_out_of_the_span_is_neither_swap_nor_movement_within() -> None:
-    base, angle = frame(), 0.2
-    frames = np.array(
-        [np.cos(angle * t) * base[:RANKS] + np.sin(angle * t) * base[RANKS : 2 * RANKS] for t in range(CHECKPOINTS)]
-    )
-    found = measured(runs_of(frames))
-    np.testing.assert_allclose(found["span"], np.sin(angle) ** 2)
-    for name in ("swaps", "within"):
-        np.testing.assert_allclose(found[name], 0, atol=1e-12)
+def rotation(base: np.ndarray, t: int) -> np.ndarray:
+    c, s = np.cos(ANGLE * t), np.sin(ANGLE * t)
+    return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ base[:RANKS]
 
 
-def test_where_nothing_moves_there_is_no_share() -> None:
-    found = measured(runs_of(np.repeat(frame()[None, :RANKS], CHECKPOINTS, axis=0)))
-    assert found["swaps"].isnull().all()
-    assert found["within"].isnull().all()
+def turn_out(base: np.ndarray, t: int) -> np.ndarray:
+    return np.cos(ANGLE * t) * base[:RANKS] + np.sin(ANGLE * t) * base[RANKS : 2 * RANKS]
+
+
+@pytest.mark.parametrize(
+    ("at", "by_rank", "tracked", "span", "swaps", "within"),
+    [
+        (swap, [2, 2, 0], [0, 0, 0], 0, 1, 1),
+        (rotation, [MOVED, MOVED, 0], [MOVED, MOVED, 0], 0, 0, 1),
+        (turn_out, [MOVED] * RANKS, [MOVED] * RANKS, SQUARED, 0, 0),
+    ],
+)
+def test_swaps_rotations_within_the_span_and_turns_out_of_it_are_separated(
+    at: Callable[[np.ndarray, int], np.ndarray],
+    by_rank: list[float],
+    tracked: list[float],
+    span: float,
+    swaps: float,
+    within: float,
+) -> None:
+    found = measured(runs_of(np.array([at(frame(), t) for t in range(CHECKPOINTS)])))
+    np.testing.assert_allclose(found["by rank"], [by_rank] * (CHECKPOINTS - 1), atol=1e-12)
+    np.testing.assert_allclose(found["tracked"], [tracked] * (CHECKPOINTS - 1), atol=1e-12)
+    for name, expected in (("span", span), ("swaps", swaps), ("within", within)):
+        np.testing.assert_allclose(found[name], expected, atol=1e-12)
 
 
 def test_shares_are_of_all_seeds_together_but_those_without_a_rank() -> None:
+    """Where nothing moves there is no share."""
+    found = measured(runs_of(np.repeat(frame()[None, :RANKS], CHECKPOINTS, axis=0)))
+    assert found["swaps"].isnull().all()
+    assert found["within"].isnull().all()
     whole = xr.DataArray([[[2.0, 1.0]], [[0.5, 0.5]], [[9.0, np.nan]]], dims=("seed", "waiting", "rank"))
     part = xr.DataArray([[[1.0, 1.0]], [[0.5, 0.5]], [[0.0, 0.0]]], dims=("seed", "waiting", "rank"))
     np.testing.assert_allclose(remaining_share(whole, part), [1 - (1 + 0.5) / (1.5 + 0.5)])
@@ -192,14 +184,9 @@ def test_swaps_are_counted_by_the_smallest_gap_on_the_way() -> None:
     np.testing.assert_allclose(below, [[0, 0.5, 1, 1]], atol=1e-12)
 
 
-def test_the_span_of_some_is_that_of_the_leading_ones() -> None:
+def test_the_span_of_one_eigenvector_moves_by_the_sine_squared_of_its_turn() -> None:
     random = np.random.default_rng(1)
-    frames = np.array([np.linalg.qr(random.normal(size=(PARAMETERS, 5)))[0].T for _ in range(4)])
-    spanned = subspace_displacement(overlaps(frames))
-    for k in range(1, 6):
-        for s in range(4):
-            for t in range(4):
-                squared = np.linalg.norm(frames[s, :k] @ frames[t, :k].T) ** 2
-                assert spanned[s, t, k - 1] == pytest.approx(1 - squared / k, abs=1e-12)
-    # Of one eigenvector it is the sine squared of its turn.
-    np.testing.assert_allclose(spanned[..., 0], turned(xr.DataArray(displacement(overlaps(frames))))[..., 0])
+    overlap = overlaps(np.array([np.linalg.qr(random.normal(size=(PARAMETERS, 5)))[0].T for _ in range(4)]))
+    np.testing.assert_allclose(
+        subspace_displacement(overlap)[..., 0], turned(xr.DataArray(displacement(overlap)))[..., 0], atol=1e-15
+    )

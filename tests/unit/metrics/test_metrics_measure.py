@@ -8,13 +8,7 @@ import xarray as xr
 from metrics_helpers import draws_of, eigenpairs_of, trajectory_of
 
 from eigendrift.metrics.draws import draws_for
-from eigendrift.metrics.measure import (
-    COPIED,
-    measure_baseline,
-    measure_preconditioned,
-    measure_run,
-    summarize_run,
-)
+from eigendrift.metrics.measure import COPIED, measure_baseline, measure_preconditioned, measure_run, summarize_run
 from eigendrift.stores.arrays import BASELINE
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
@@ -87,23 +81,18 @@ def test_only_checkpoints_with_eigenpairs_are_measured(trajectory: xr.Dataset, e
     assert summary["unconverged"] == 0
 
 
-def test_measuring_does_not_change_its_input_and_fits_the_store(
+def test_measuring_does_not_change_its_input_fits_the_store_and_is_the_same_for_the_preconditioned_hessian(
     trajectory: xr.Dataset, eigenpairs: xr.Dataset, tmp_path: Path
 ) -> None:
     before = eigenpairs.copy(deep=True)
-    write_store(tmp_path / "metrics.zarr", "metrics", measure_run(trajectory, eigenpairs), {})
-    xr.testing.assert_identical(eigenpairs, before)
-    assert open_store(tmp_path / "metrics.zarr", "metrics").sizes["waiting"] == CHECKPOINTS
-
-
-def test_the_preconditioned_hessian_is_measured_as_the_plain_one(
-    trajectory: xr.Dataset, eigenpairs: xr.Dataset, tmp_path: Path
-) -> None:
     own, plain = measure_preconditioned(eigenpairs), measure_run(trajectory, eigenpairs)
+    xr.testing.assert_identical(eigenpairs, before)
     assert {"displacement", "eigenvalue", "inverse_participation_ratio"} < set(own) < set(plain)
     for name, values in own.items():
         np.testing.assert_array_equal(values, plain[name])
-    write_store(tmp_path / "metrics.zarr", "preconditioned_metrics", own, {})
+    for kind, measured in (("metrics", plain), ("preconditioned_metrics", own)):
+        write_store(tmp_path / kind, kind, measured, {})
+        assert open_store(tmp_path / kind, kind).sizes["waiting"] == CHECKPOINTS
 
 
 def test_summary_counts_masked_pairs_up_to_a_divergence(trajectory: xr.Dataset, eigenpairs: xr.Dataset) -> None:
@@ -164,8 +153,7 @@ def test_draws_of_different_optimizers_are_not_paired() -> None:
     dims = {spec.name: spec.dims for spec in BASELINE.arrays}
     trainings = [{"optimizer": {"name": name}} for name in ("sgd", "adam")]
     baseline = xr.Dataset(
-        {name: (dims[name], values) for name, values in measured.items()},
-        attrs={"settings": {"trainings": trainings}},
+        {name: (dims[name], values) for name, values in measured.items()}, attrs={"settings": {"trainings": trainings}}
     )
     adam, sgd = (draws_for(baseline, name) for name in ("adam", "sgd"))
     assert adam["eigenvalue"].sel(rank=1).values.tolist() == [1, 3]

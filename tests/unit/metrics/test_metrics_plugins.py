@@ -20,8 +20,7 @@ pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 def measured(values: np.ndarray) -> np.ndarray:
     add(Metric(name="mine", measure=lambda *_: values, meaning="Mine."), Path("mine.py"))
     eigenpairs = xr.Dataset(
-        {"step": ("checkpoint", [0, 5, 10]), "converged": (("checkpoint", "rank"), CONVERGED)},
-        {"rank": [1, 2]},
+        {"step": ("checkpoint", [0, 5, 10]), "converged": (("checkpoint", "rank"), CONVERGED)}, {"rank": [1, 2]}
     )
     return measure_with_plugin("mine", xr.Dataset(), eigenpairs)[0]["value"]
 

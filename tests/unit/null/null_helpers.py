@@ -13,14 +13,7 @@ from eigendrift.stores.progress import Progress
 
 CPU = torch.device("cpu")
 MODEL = {"hidden_widths": [4], "activation": "relu", "initialization": "glorot_normal"}
-SOLVER = {
-    "count": 3,
-    "samples": "all",
-    "chunk_size": 100,
-    "tolerance": 1e-5,
-    "max_products": 500,
-    "basis_size": 20,
-}
+SOLVER = {"count": 3, "samples": "all", "chunk_size": 100, "tolerance": 1e-5, "max_products": 500, "basis_size": 20}
 # Weights and biases of both layers.
 TENSORS = [36, 4, 12, 3]
 SIZE = sum(TENSORS)
@@ -44,25 +37,13 @@ SAMPLES = small_samples()
 
 
 def inputs_of(
-    directory: Path,
-    name: str,
-    draws: int = 4,
-    *,
-    trained: bool = True,
-    seeds: int = 2,
-    together: int | None = None,
+    directory: Path, name: str, draws: int = 4, *, trained: bool = True, seeds: int = 2, together: int | None = None
 ) -> NullInputs:
     """Inputs of a null model; only null models of trained networks have trainings and final weights."""
     directory.mkdir(exist_ok=True)
     own = TRAININGS if trained and name in ("permuted", "shuffled_labels") else []
     random = np.random.default_rng(1)
     ends = [[random.normal(size=SIZE).astype(np.float32) for _ in range(seeds)] for _ in own]
-    settings = {
-        "null_model": name,
-        "draws": draws,
-        "model": MODEL,
-        "eigenpairs": SOLVER,
-        "trainings": own,
-    }
+    settings = {"null_model": name, "draws": draws, "model": MODEL, "eigenpairs": SOLVER, "trainings": own}
     landscape = Landscape(SAMPLES, MODEL, SOLVER, CPU, together)
     return NullInputs(SAMPLES, landscape, settings, CPU, Progress(directory), ends)

@@ -3,6 +3,7 @@
 import runpy
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,7 @@ from eigendrift.metrics.localization import isotropic_inverse_participation_rati
 from eigendrift.null import sampling
 from eigendrift.null.inputs import NullInputs
 from eigendrift.null.models import NULL_MODELS
-from eigendrift.null.sampling import (
-    OBSERVED,
-    checked,
-    draw_null,
-    isotropic,
-    observed,
-    reinitialized,
-    summarize_draws,
-)
+from eigendrift.null.sampling import OBSERVED, checked, draw_null, isotropic, observed, reinitialized, summarize_draws
 from eigendrift.numerics import generator
 from eigendrift.stores.reading import open_store
 from eigendrift.stores.writing import write_store
@@ -47,13 +40,10 @@ def isotropic_draws(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     return np.array([record["eigenvector"] for record in draws], np.float64)
 
 
-def test_isotropic_vectors_are_orthonormal(isotropic_draws: np.ndarray) -> None:
+def test_isotropic_vectors_are_orthonormal_without_a_preferred_direction(isotropic_draws: np.ndarray) -> None:
+    """All parameters have mean 0, variance 1/N and no correlations, within five standard errors."""
     gram = isotropic_draws @ isotropic_draws.swapaxes(1, 2)
     np.testing.assert_allclose(gram, np.broadcast_to(np.eye(3), gram.shape), atol=1e-6)
-
-
-def test_isotropic_vectors_have_no_preferred_direction(isotropic_draws: np.ndarray) -> None:
-    """All parameters have mean 0, variance 1/N and no correlations, within five standard errors."""
     n = len(isotropic_draws)
     assert np.abs(isotropic_draws.mean(0)).max() < 5 / np.sqrt(SIZE * n)
     covariance = np.einsum("dri,drj->rij", isotropic_draws, isotropic_draws) / n
@@ -73,8 +63,7 @@ def test_isotropic_moments_are_the_closed_forms(isotropic_draws: np.ndarray) -> 
 
 def test_isotropic_draws_have_no_spectrum_and_count_as_converged(tmp_path: Path) -> None:
     (record,) = isotropic(inputs_of(tmp_path, "isotropic"), [0])
-    for name in ("eigenvalue", "residual", "gap", "next_eigenvalue"):
-        assert np.isnan(record[name]).all()
+    assert all(np.isnan(record[name]).all() for name in ("eigenvalue", "residual", "gap", "next_eigenvalue"))
     assert record["converged"].all()
     assert record["eigenvector"].dtype == np.float32
 
@@ -106,9 +95,8 @@ def test_draws_differ_but_each_is_reproducible(tmp_path: Path, name: str, traine
     draws = DRAW[name](inputs_of(tmp_path, name, trained=trained), range(3))
     (again,) = DRAW[name](inputs_of(tmp_path, name, trained=trained), [2])
     np.testing.assert_array_equal(again["eigenvector"], draws[2]["eigenvector"])
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        overlap = np.abs((draws[one]["eigenvector"][0] * draws[other]["eigenvector"][0]).sum())
-        assert overlap < 0.99
+    for one, other in combinations(draws, 2):
+        assert np.abs((one["eigenvector"][0] * other["eigenvector"][0]).sum()) < 0.99
 
 
 @pytest.fixture(scope="module", params=DRAW)
@@ -136,13 +124,9 @@ def test_an_interrupted_job_resumes_with_the_same_bits(
     resumed = draw_null(inputs_of(tmp_path, name), "test")
     # Two draws were kept, so only the last two are drawn again.
     assert groups == [1] * 5
-    assert_same(resumed, whole)
-
-
-def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert one.keys() == other.keys()
-    for column in other:
-        np.testing.assert_array_equal(np.array(list(one[column])), np.array(list(other[column])))
+    assert resumed.keys() == whole.keys()
+    for column in whole:
+        np.testing.assert_array_equal(np.array(list(resumed[column])), np.array(list(whole[column])))
 
 
 def test_draws_in_groups_are_the_same(tmp_path: Path, drawn: Drawn) -> None:
@@ -205,10 +189,7 @@ def test_store_accepts_the_columns(tmp_path: Path, drawn: Drawn) -> None:
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
-        (
-            lambda records: None,
-            "'isotropic' draws NoneType for 2 draws, expected a list of a record for each",
-        ),
+        (lambda records: None, "'isotropic' draws NoneType for 2 draws, expected a list of a record for each"),
         (lambda records: [1, None], "draws something other than records, which are dicts of arrays; fix"),
         (lambda records: records[:1], "draws 1 for 2 draws, expected a list"),
         (

@@ -105,12 +105,7 @@ class TestShuffledLabels:
 
     @pytest.mark.parametrize(("draw", "optimizer", "seed"), [(1, 1, 0), (2, 0, 1)])
     def test_is_the_hessian_where_training_on_shuffled_labels_ends(
-        self,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        draw: int,
-        optimizer: int,
-        seed: int,
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw: int, optimizer: int, seed: int
     ) -> None:
         asked = weights_asked_for(monkeypatch)
         (record,) = shuffled_labels(inputs_of(tmp_path / "null", "shuffled_labels"), [draw])
@@ -176,22 +171,14 @@ class TestShuffledLabels:
 class TestUntrained:
     """Null models without any training, which validate them."""
 
-    def test_observed_networks_are_those_that_training_starts_from(
+    def test_observed_networks_are_where_training_starts_and_no_two_samples_share_a_network(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked = weights_asked_for(monkeypatch)
-        observed(inputs_of(tmp_path, "observed"), range(3))
-        for seed in range(3):
+        for draw in (observed, permuted, shuffled_labels):
+            draw(inputs_of(tmp_path / draw.__name__, draw.__name__, trained=False), range(4))
+        for seed in range(4):
             np.testing.assert_array_equal(asked[seed], initial_weights(seed))
-
-    def test_no_two_samples_share_a_network(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        asked = weights_asked_for(monkeypatch)
-        for model, name in (
-            (observed, "observed"),
-            (permuted, "permuted"),
-            (shuffled_labels, "shuffled_labels"),
-        ):
-            model(inputs_of(tmp_path / name, name, trained=False), range(4))
         tensors = {tuple(np.sort(weights[: TENSORS[0]])) for weights in asked}
         assert len(asked) == len(tensors) == 12
 

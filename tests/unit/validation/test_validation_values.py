@@ -39,11 +39,7 @@ def write_baseline(directory: Path, name: str, optimizers: list[int]) -> Path:
         "subspace_displacement": moved[:, None] * [0.5, 1],
     }
     trainings = [{"optimizer": {"name": optimizer}} for optimizer in ("sgd", "adam")] if max(optimizers) else []
-    settings = {
-        "dataset": "digits",
-        "null_model": name,
-        "trainings": trainings if min(optimizers) >= 0 else [],
-    }
+    settings = {"dataset": "digits", "null_model": name, "trainings": trainings if min(optimizers) >= 0 else []}
     path = directory / f"{name}-baseline.zarr"
     write_store(path, "baseline", columns, settings)
     return path
@@ -51,12 +47,7 @@ def write_baseline(directory: Path, name: str, optimizers: list[int]) -> Path:
 
 def write_run(directory: Path, seed: int, angle: float, converged: bool = True) -> tuple[Path, Path]:
     """A run whose leading eigenvector ends at an angle to the first axis, in the plane of the first two."""
-    training = {
-        "dataset": "digits",
-        "optimizer": {"name": "sgd", "learning_rate": 0.1},
-        "batch_size": 64,
-        "seed": seed,
-    }
+    training = {"dataset": "digits", "optimizer": {"name": "sgd", "learning_rate": 0.1}, "batch_size": 64, "seed": seed}
     metrics = blank("metrics")
     metrics["train_loss"][0] = seed
     metrics["eigenvalue"] = np.array([[10.0, 1], [1, 1], [100, -1]])
@@ -93,8 +84,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         write_baseline(tmp_path / "untrained", "permuted", [-1] * 4),
     ]
     runs = [write_run(tmp_path, seed, angle) for seed, angle in enumerate([0.0, 0.3, 0.8])]
-    metrics, eigenpairs = zip(*runs, strict=True)
-    return read_values(nulls, untrained, metrics, eigenpairs)
+    return read_values(nulls, untrained, *zip(*runs, strict=True))
 
 
 def test_networks_and_columns(table: pd.DataFrame) -> None:
@@ -164,15 +154,13 @@ def test_displacements_of_runs_are_those_between_neighbouring_seeds(table: pd.Da
 @pytest.mark.parametrize(("seeds", "displacements"), [(1, 0), (2, 1), (3, 3)])
 def test_two_seeds_have_one_displacement_between_them(tmp_path: Path, seeds: int, displacements: int) -> None:
     runs = [write_run(tmp_path, seed, 0.1 * seed) for seed in range(seeds)]
-    metrics, eigenpairs = zip(*runs, strict=True)
-    table = read_values([], [], metrics, eigenpairs)
+    table = read_values([], [], *zip(*runs, strict=True))
     assert len(values_of(table, networks="end", rank=1, statistic="displacement")) == displacements
 
 
 def test_pairs_that_are_not_converged_have_no_displacement(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, seed, 0.1, converged=seed != 1) for seed in range(3)]
-    metrics, eigenpairs = zip(*runs, strict=True)
-    table = read_values([], [], metrics, eigenpairs)
+    table = read_values([], [], *zip(*runs, strict=True))
     end = table[(table["networks"] == "end") & (table["statistic"] == "displacement")]
     assert end.groupby("rank")["number"].apply(list).to_dict() == {1: [0, 1, 2], 2: [2]}
 

@@ -10,16 +10,13 @@ The rule for a claim that an effect is large:
 For a claim of equivalence, which says that an effect is small, above and below swap places and the test is about the
 distance between the effect and the bound.
 
-The interval is about one claim and relies on the bootstrap. The test relies on symmetry alone and accounts for all
-claims at once. Without an effect, these can be exchanged: Adam and SGD of a seed (C2, C4, C5), early and late (C1), a
-run and its null draws (C3). The extremes in C5b and C6 are biased against their claims, so the test stays on the safe
-side. That the effect of C7 is symmetric about its bound is an assumption.
+The test relies on symmetry alone. Without an effect, these can be exchanged: Adam and SGD of a seed (C2, C4, C5), early
+and late (C1), a run and its null draws (C3). The extremes in C5b and C6 are biased against their claims, so the test
+stays on the safe side. That the effect of C7 is symmetric about its bound is an assumption.
 
-With n seeds p cannot fall below 2⁻ⁿ, so few seeds can support nothing, however large the effect: corrected for five
-claims it takes seven seeds, for eight claims eight. We keep the test even where it has no power, because dropping it
-would drop the correction where the evidence is thinnest. The verdict is then undecided, and the reason says where the
-interval lies and how many seeds could decide. A contradiction needs no test, because it is not a discovery that one of
-several claims could yield by chance.
+With n seeds p cannot fall below 2⁻ⁿ, so few seeds can support nothing, however large the effect. We keep the test even
+where it has no power, because dropping it would drop the correction where the evidence is thinnest. A contradiction
+needs no test, because it is not a discovery that one of several claims could yield by chance.
 
 Claims that compare runs with a null model also need a valid one, see `eigendrift.claims.null_validity`.
 """
@@ -44,9 +41,6 @@ from eigendrift.claims.statistics import (
     smallest_p,
 )
 from eigendrift.metrics.copies import copies
-
-NOT_ENOUGH = "too few checkpoints or converged eigenpairs, of the runs or of the null model"
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ class Outcome:
     excluded: dict[int, str] = field(default_factory=dict)
     checkpoints: int = 0
     effect: float | None = None
-    interval: Interval | None = None
+    interval: tuple[float, float] | None = None
     p: float | None = None
     corrected_p: float | None = None
     smallest_p: float | None = None
@@ -123,21 +117,24 @@ def _decide(dataset: str, evidence: Evidence, settings: Mapping[str, Any]) -> li
     usual, lags = Variant(1, settings["lag"]), settings["sensitivity"]["lags"]
     variants = _variants(evidence, settings)
     outcomes = {
-        variant: decide_variant(evidence.at(variant), variant, settings)
+        variant: decide_variant(evidence.wide if variant.wide and evidence.wide else evidence, variant, settings)
         for variant in dict.fromkeys([usual, *variants])
     }
+
+    def is_shown(claim: Claim, variant: Variant) -> bool:
+        # Fewer ranks at the checkpoints that have more ranks serve only for comparison.
+        for_comparison = variant.wide and variant.ranks <= evidence.runs.sizes["rank"]
+        if for_comparison and outcomes[variant][claim.name].verdict == "not measured":
+            return False
+        return variant.lag in lags if claim.uses_lag else variant.lag == usual.lag
+
     return [
         Verdict(
             claim,
             dataset,
             settings["smallest_effect"][claim.name],
             outcomes[usual][claim.name],
-            {
-                variant: outcomes[variant][claim.name]
-                for variant in variants
-                if (variant.lag in lags if claim.uses_lag else variant.lag == usual.lag)
-                and not _has_nothing_to_compare(evidence, variant, outcomes[variant][claim.name])
-            },
+            {variant: outcomes[variant][claim.name] for variant in variants if is_shown(claim, variant)},
         )
         for claim in CLAIMS
     ]
@@ -158,44 +155,22 @@ def _variants(evidence: Evidence, settings: Mapping[str, Any]) -> list[Variant]:
     return everywhere + [Variant(k, lag, wide=True) for k, lag in choices]
 
 
-def _has_nothing_to_compare(evidence: Evidence, variant: Variant, outcome: Outcome) -> bool:
-    """Whether a variant that serves only for comparison was not measured."""
-    for_comparison = variant.wide and variant.ranks <= evidence.runs.sizes["rank"]
-    return for_comparison and outcome.verdict == "not measured"
-
-
 def decide_variant(
     evidence: Evidence, variant: Variant, settings: Mapping[str, Any], claims: Sequence[Claim] = CLAIMS
 ) -> dict[str, Outcome]:
-    """Decide claims on one data set, measured in one way; their tests are corrected together.
-
-    Args:
-        evidence: The measured runs.
-        variant: How effects are measured.
-        settings: ``claims`` of the configuration.
-        claims: The claims to decide.
-
-    Returns:
-        The outcomes, by name of the claim.
-    """
+    """Return the outcomes of claims on one data set and one variant, by name; their tests are corrected together."""
     checkpoints = evidence.runs.sizes["checkpoint"]
     outcomes = {
         claim.name: replace(_measure(claim, evidence, variant, settings), checkpoints=checkpoints) for claim in claims
     }
     corrected = holm({name: outcome.p for name, outcome in outcomes.items() if outcome.p is not None})
-    for claim in claims:
-        if claim.name in corrected:
-            outcome = outcomes[claim.name]
-            tested = replace(
-                outcome,
-                corrected_p=corrected[claim.name],
-                smallest_corrected_p=min(1.0, len(corrected) * smallest_p(outcome.n)),
-            )
-            threshold = settings["smallest_effect"][claim.name]
-            verdict, reason = _verdict(tested, claim, threshold, 1 - settings["confidence"], len(corrected))
-            if claim.uses_null and evidence.null_validity is not None:
-                verdict, reason = evidence.null_validity.restrict(verdict, reason, variant.ranks)
-            outcomes[claim.name] = replace(tested, verdict=verdict, reason=reason)
+    for claim in (claim for claim in claims if claim.name in corrected):
+        least = min(1.0, len(corrected) * smallest_p(outcomes[claim.name].n))
+        tested = replace(outcomes[claim.name], corrected_p=corrected[claim.name], smallest_corrected_p=least)
+        verdict, reason = _verdict(tested, claim, settings, len(corrected))
+        if claim.uses_null and evidence.null_validity is not None:
+            verdict, reason = evidence.null_validity.restrict(verdict, reason, variant.ranks)
+        outcomes[claim.name] = replace(tested, verdict=verdict, reason=reason)
     return outcomes
 
 
@@ -225,11 +200,10 @@ def _measure(claim: Claim, evidence: Evidence, variant: Variant, settings: Mappi
 def _statistics(values: np.ndarray, claim: Claim, settings: Mapping[str, Any]) -> dict[str, Any]:
     if not len(values):
         return {}
-    threshold = settings["smallest_effect"][claim.name]
-    interval = bootstrap_interval(values, settings["confidence"], settings["resamples"])
+    threshold, confidence = settings["smallest_effect"][claim.name], settings["confidence"]
+    interval = bootstrap_interval(values, confidence, settings["resamples"])
     found = {"effect": float(values.mean()), "interval": interval}
-    distance = detectable_distance(values, settings["confidence"])
-    if distance is None:
+    if (distance := detectable_distance(values, confidence)) is None:
         return found
     return found | {
         "p": sign_flip_p(threshold - values if claim.equivalence else values),
@@ -238,9 +212,10 @@ def _statistics(values: np.ndarray, claim: Claim, settings: Mapping[str, Any]) -
     }
 
 
-def _verdict(outcome: Outcome, claim: Claim, threshold: float, level: float, tests: int) -> tuple[str, str]:
+def _verdict(outcome: Outcome, claim: Claim, settings: Mapping[str, Any], tests: int) -> tuple[str, str]:
     if outcome.interval is None:
         return "undecided", outcome.reason
+    threshold, level = settings["smallest_effect"][claim.name], 1 - settings["confidence"]
     low, high = outcome.interval
     what = "bound" if claim.equivalence else "smallest effect that counts"
     above, below = low > threshold, high < threshold
@@ -272,4 +247,6 @@ def _why_excluded(
         # The steps before a divergence do not measure the training.
         if math.isfinite(at := float(seeds["diverged_at"].sel(seed=seed))):
             return f"{name} diverged at step {at:.0f}"
-    return None if math.isfinite(float(estimate.effects.sel(seed=seed))) else NOT_ENOUGH
+    if math.isfinite(float(estimate.effects.sel(seed=seed))):
+        return None
+    return "too few checkpoints or converged eigenpairs, of the runs or of the null model"

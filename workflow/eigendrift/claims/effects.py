@@ -1,9 +1,6 @@
-"""Effects behind the claims, seed by seed: displacement, localization, alignment, and sweeps.
+"""Effects behind the claims, seed by seed: displacement, localization, alignment, and sweeps."""
 
-An estimator takes the evidence of one data set and a variant of the measurement, and returns an `Estimate`.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -22,10 +19,6 @@ COMPARED = ("adam", "sgd")
 def mean_over_ranks(values: xr.DataArray, variant: Variant) -> xr.DataArray:
     """Return the mean over the leading ranks of a variant; NaN where one of them is NaN.
 
-    Args:
-        values: With the dimension rank.
-        variant: How many ranks.
-
     Raises:
         NotMeasuredError: If fewer eigenpairs were computed.
     """
@@ -39,11 +32,6 @@ def lagged_displacement(
 ) -> xr.DataArray:
     """Return Δ(tw, tw + lag), the mean over the leading ranks, at least `RESOLUTION`.
 
-    Args:
-        runs: Metrics of runs with the same checkpoints.
-        variant: How many ranks, and the lag, see `eigendrift.metrics.lagged.lagged_pairs`.
-        kind: Whether Δ follows a rank, or a direction that is tracked through swaps of ranks.
-
     Returns:
         float64 (…, waiting), … the dimensions of the runs; the coordinate ``step`` is tw.
 
@@ -56,8 +44,7 @@ def lagged_displacement(
             f"the {len(steps)} checkpoints with so many eigenpairs have no lag of {variant.lag:g} of the "
             f"training, the nearest is {nearest:g}"
         )
-    moved = mean_over_ranks(displacement_over_lag(runs, variant.lag, kind), variant)
-    return moved.clip(min=RESOLUTION)
+    return mean_over_ranks(displacement_over_lag(runs, variant.lag, kind), variant).clip(min=RESOLUTION)
 
 
 def log_displacement(runs: xr.Dataset, variant: Variant) -> xr.DataArray:
@@ -75,16 +62,12 @@ def stabilization(evidence: Evidence, variant: Variant) -> Estimate:
 
 def reorganization(evidence: Evidence, variant: Variant) -> Estimate:
     """Estimate C2: log10 of Adam's Δ over SGD's for the same seed, mean over all waiting times."""
-    ratio, tracked = (
-        log10(moved.sel(optimizer="adam") / moved.sel(optimizer="sgd"))
-        for moved in (
-            lagged_displacement(evidence.runs, variant),
-            lagged_displacement(evidence.runs, variant, "tracked_displacement"),
-        )
-    )
+    moved = lagged_displacement(evidence.runs, variant)
+    tracked = lagged_displacement(evidence.runs, variant, "tracked_displacement")
+    ratio, of_tracked = (log10(each.sel(optimizer="adam") / each.sel(optimizer="sgd")) for each in (moved, tracked))
     details = {
         "share of waiting times at which Adam moves more": (ratio > 0).where(ratio.notnull()).mean("waiting"),
-        "the same effect of tracked displacement": tracked.mean("waiting"),
+        "the same effect of tracked displacement": of_tracked.mean("waiting"),
     }
     return Estimate(ratio.mean("waiting"), details)
 
@@ -105,9 +88,8 @@ def null_localization(evidence: Evidence, variant: Variant) -> xr.DataArray:
 def deal_draws(draws: xr.DataArray, seeds: xr.DataArray) -> xr.DataArray:
     """Deal the draws of a null model to the seeds like cards, and return the mean of each hand.
 
-    Each seed is compared with draws of its own, so seeds stay independent and the randomness of the draws shows in the
-    spread over seeds. The error of a single number from all draws would be the same for all seeds, so neither an
-    interval over seeds nor a test would see it.
+    With draws of its own for each seed, seeds stay independent. The error of a single number from all draws would be
+    the same for all seeds, so neither an interval over seeds nor a test would see it.
 
     Args:
         draws: float64 (draw,); NaN where a draw did not converge.
@@ -131,11 +113,9 @@ def localization(evidence: Evidence, variant: Variant) -> Estimate:
 def attribution(evidence: Evidence, variant: Variant) -> Estimate:
     """Estimate C4: Adam's log10 IPR minus SGD's, in units of the difference between two null draws.
 
-    Means are over the second half. The unit is the standard deviation of the difference of two independent draws, √2
-    times the standard deviation of one draw: the difference that the architecture alone makes between two networks.
-    Displacement has no such unit, because a null model without training has no lag.
-    All seeds share the unit, so the relative error of the unit from few draws, about 1/√(2 (draws − 1)), appears in no
-    interval over seeds.
+    The unit is √2 times the standard deviation of one draw: the difference that the architecture alone makes between
+    two networks. All seeds share it, so its relative error from few draws, about 1/√(2 (draws − 1)), appears in no
+    interval over seeds. Displacement has no such unit, because a null model without training has no lag.
     """
     unit = float(np.sqrt(2) * null_localization(evidence, variant).std(ddof=1))
     local = late_localization(evidence.runs, variant)
@@ -145,11 +125,7 @@ def attribution(evidence: Evidence, variant: Variant) -> Estimate:
 
 
 def coincidence(evidence: Evidence, variant: Variant) -> Estimate:
-    """Estimate C5: the mismatch between update and gradient alignment for Adam minus the same for SGD.
-
-    The mismatch is the mean over checkpoints and ranks of | |⟨u/|u|, v_i⟩| − |⟨g/|g|, v_i⟩| |, from 0, where update and
-    gradient are parallel, to 1.
-    """
+    """Estimate C5: the mismatch between update and gradient alignment for Adam minus the same for SGD."""
     apart = abs(abs(evidence.runs["update_alignment"]) - abs(evidence.runs["gradient_alignment"]))
     mismatch = mean_over_ranks(apart, variant).mean("checkpoint")
     adam, sgd = mismatch.sel(optimizer="adam"), mismatch.sel(optimizer="sgd")
@@ -157,12 +133,7 @@ def coincidence(evidence: Evidence, variant: Variant) -> Estimate:
 
 
 def full_batch_departure(evidence: Evidence, variant: Variant) -> Estimate:
-    """Estimate C5b: how much farther gradient alignment departs with full batches than with others.
-
-    The departure of a batch size B is |a(B) − a(b)|, where a is the mean over checkpoints and ranks of
-    |⟨g/|g|, v_i⟩| and b is the main experiment's batch size. The effect is the departure of the full batch
-    minus the largest departure of the other sizes, averaged over Adam and SGD.
-    """
+    """Estimate C5b: how much farther gradient alignment departs with full batches than with others."""
     usual = evidence.runs.attrs["batch_size"]
     effects: list[xr.DataArray] = []
     details: dict[str, xr.DataArray] = {}
@@ -181,8 +152,7 @@ def full_batch_departure(evidence: Evidence, variant: Variant) -> Estimate:
 def smallest_contrast(evidence: Evidence, variant: Variant) -> Estimate:
     """Estimate C6: the smallest contrast between Adam and SGD over batch sizes other than the full batch.
 
-    The contrasts are the displacement contrast of C2 and the difference in log10 IPR in the second half. The smallest
-    of several noisy numbers is biased downwards, against the claim.
+    The smallest of several noisy numbers is biased downwards, against the claim.
     """
     swept = mini_batch_runs(evidence)
     contrasts = {
@@ -191,7 +161,8 @@ def smallest_contrast(evidence: Evidence, variant: Variant) -> Estimate:
         for size in swept["adam"]
         if size in swept["sgd"]
     }
-    return Estimate(_stacked(contrasts).min("contrast", skipna=False), contrasts)
+    stacked = xr.concat(contrasts.values(), "contrast", join="outer")
+    return Estimate(stacked.min("contrast", skipna=False), contrasts)
 
 
 def largest_change(evidence: Evidence, variant: Variant) -> Estimate:
@@ -208,14 +179,9 @@ def largest_change(evidence: Evidence, variant: Variant) -> Estimate:
         for own, adam in moved["adam"].items()
         for other, sgd in moved["sgd"].items()
     }
-    stacked = _stacked(contrasts)
+    stacked = xr.concat(contrasts.values(), "contrast", join="outer")
     change = stacked.max("contrast", skipna=False) - stacked.min("contrast", skipna=False)
     return Estimate(change, contrasts)
-
-
-def _stacked(contrasts: Mapping[str, xr.DataArray]) -> xr.DataArray:
-    stacked: xr.DataArray = xr.concat(contrasts.values(), "contrast", join="outer")
-    return stacked
 
 
 def main_runs(*optimizers: str) -> Callable[[Evidence], RunsByName]:
@@ -289,6 +255,6 @@ def _compared(swept: SweptRuns | None, name: str) -> SweptRuns:
 
 
 def _varied(swept: SweptRuns, name: str) -> SweptRuns:
-    if max(map(len, swept.values())) < len(COMPARED):
+    if max(map(len, swept.values())) < 2:  # noqa: PLR2004
         raise NotMeasuredError(f"the sweep has fewer than two {name} to compare")
     return swept

@@ -56,10 +56,6 @@ class Evidence:
     wide: "Evidence | None" = None
     null_validity: NullValidity | None = None
 
-    def at(self, variant: Variant) -> "Evidence":
-        """Return the evidence that a variant is measured on."""
-        return self.wide if variant.wide and self.wide else self
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -106,20 +102,17 @@ def read_evidence(
     Raises:
         UserError: If a store or table is missing or damaged.
     """
-    collection = collect(metrics, baselines)
-    wide_stores = list(wide_metrics)
-    wide = collect(wide_stores, wide_baselines) if wide_stores else None
+    collection, wide = collect(metrics, baselines), collect(wide_metrics, wide_baselines)
     sizes = read_swept_runs(batch_sizes, "batch_size")
     rates = read_swept_runs(learning_rates, "learning_rate")
     validities = read_null_validity(Path(validation), Path(departure), collection.null_model, collection.runs)
     evidence = {}
-    for dataset, runs in collection.runs.items():
-        validity, more = validities[dataset], None
-        if wide is not None:
-            more = Evidence(wide.runs[dataset], wide.baselines[dataset], None, None, null_validity=validity)
-        baseline = collection.baselines[dataset]
-        swept = sizes.get(dataset, {}), rates.get(dataset, {})
-        evidence[dataset] = Evidence(runs, baseline, *swept, more, validity)
+    for name, runs in collection.runs.items():
+        validity, more = validities[name], None
+        if wide.runs:
+            more = Evidence(wide.runs[name], wide.baselines[name], None, None, null_validity=validity)
+        swept = sizes.get(name, {}), rates.get(name, {})
+        evidence[name] = Evidence(runs, collection.baselines[name], *swept, more, validity)
     return collection, evidence
 
 

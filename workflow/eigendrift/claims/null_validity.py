@@ -12,10 +12,6 @@ import pandas as pd
 
 from eigendrift.stores.tables import read_table
 
-# Both claims that use a null model are about Adam's inverse participation ratio, as the tables name it.
-STATISTIC, OPTIMIZER = "log10 IPR", "adam"
-DIFFERENT, OUTSIDE, CANNOT_TELL = "different", "outside", "cannot tell"
-
 
 @dataclass(frozen=True)
 class NullValidity:
@@ -32,22 +28,15 @@ class NullValidity:
     after: tuple[str, ...]
 
     def restrict(self, verdict: str, reason: str, ranks: int) -> tuple[str, str]:
-        """Return the verdict that the null model allows, and the reason.
-
-        Args:
-            verdict: The verdict from the interval and the test.
-            reason: Reason for it.
-            ranks: Number of leading eigenvectors that the effect is averaged over.
-        """
-        before, after = self.before[:ranks], self.after[:ranks]
+        """Return the verdict on an effect of the leading ranks that the null model allows, and the reason."""
         if verdict not in ("supported", "contradicted"):
             return verdict, reason
-        if DIFFERENT in before:
+        if "different" in self.before[:ranks]:
             return "undecided", (
                 f"{reason}, but the null model '{self.null_model}' is different from untrained networks in "
                 "its inverse participation ratio (null_validation.csv)"
             )
-        if verdict == "supported" and OUTSIDE not in after:
+        if verdict == "supported" and "outside" not in self.after[:ranks]:
             return "undecided", (
                 f"{reason}, but Adam's runs are not shown to leave the null model '{self.null_model}' "
                 "(null_departure.csv)"
@@ -56,9 +45,9 @@ class NullValidity:
 
     def notes(self, dataset: str) -> list[str]:
         """Return what readers must know about the null model on a data set."""
-        if DIFFERENT in self.before:
+        if "different" in self.before:
             state = "is different from untrained networks in its inverse participation ratio"
-        elif CANNOT_TELL in self.before or not self.before:
+        elif "cannot tell" in self.before or not self.before:
             state = "has too few draws to tell whether it is like untrained networks"
         else:
             return []
@@ -79,11 +68,12 @@ def read_null_validity(
     Raises:
         UserError: If a table is missing or damaged.
     """
+    # Both claims that use a null model are about Adam's inverse participation ratio.
     before, after = (
-        table[(table["null_model"] == null_model) & (table["statistic"] == STATISTIC)]
+        table[(table["null_model"] == null_model) & (table["statistic"] == "log10 IPR")]
         for table in map(read_table, (validation, departure))
     )
-    after = after[(after["optimizer"] == OPTIMIZER) & (after["moment"] == "end")]
+    after = after[(after["optimizer"] == "adam") & (after["moment"] == "end")]
     return {
         dataset: NullValidity(null_model, _by_rank(before, dataset), _by_rank(after, dataset)) for dataset in datasets
     }

@@ -15,16 +15,16 @@ from eigendrift.stores.files import json_text
 from eigendrift.stores.tables import write_table
 
 SCHEMA_VERSION = 3
-TESTS = ("p", "corrected_p", "smallest_corrected_p", "detectable_effect")
-TESTED = ("verdict", "effect", "low", "high", "n", *TESTS)
+TESTED = (
+    *("verdict", "effect", "low", "high", "n"),
+    *("p", "corrected_p", "smallest_corrected_p", "detectable_effect"),
+)
 COLUMNS = ("claim", "dataset", *TESTED, "smallest_effect", "equivalence", "unit", "reason")
 SENSITIVITY_COLUMNS = (
     *("claim", "dataset", "ranks", "lag", "checkpoints"),
     *TESTED,
     *("smallest_effect", "unit", "reason"),
 )
-# Variants of the sensitivity do not repeat these.
-LEFT_OUT = ("seeds", "excluded", "details")
 
 
 def decide_study(settings: Mapping[str, Any], **stores: Any) -> dict[str, Any]:
@@ -52,14 +52,7 @@ def decide_study(settings: Mapping[str, Any], **stores: Any) -> dict[str, Any]:
 def claims_record(
     verdicts: Sequence[Verdict], settings: Mapping[str, Any], null_model: str, notes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what claims.json holds, as workflow/schemas/claims.schema.json describes it.
-
-    Args:
-        verdicts: The verdicts.
-        settings: The settings that they were decided with.
-        null_model: Name of the null model.
-        notes: What a reader must know about the runs.
-    """
+    """Return what claims.json holds, as workflow/schemas/claims.schema.json describes it."""
     return {
         "schema_version": SCHEMA_VERSION,
         "null_model": null_model,
@@ -70,17 +63,13 @@ def claims_record(
 
 
 def write_claims(
-    record: Mapping[str, Any],
-    schema: Mapping[str, Any],
-    json_path: Path,
-    csv_path: Path,
-    sensitivity_path: Path,
+    record: Mapping[str, Any], schema: Mapping[str, Any], json_path: Path, csv_path: Path, sensitivity_path: Path
 ) -> None:
     """Write all verdicts as JSON, and tables of them as CSV.
 
     Args:
-        record: What claims.json holds, see `claims_record`.
-        schema: The JSON schema of the record.
+        record: What `claims_record` returns.
+        schema: Its JSON schema.
         json_path: Path of claims.json.
         csv_path: Path of claims.csv.
         sensitivity_path: Path of claims_sensitivity.csv.
@@ -114,7 +103,8 @@ def _entry(verdict: Verdict) -> dict[str, Any]:
 
 
 def _variant(variant: Variant, uses_lag: bool, outcome: Outcome) -> dict[str, Any]:
-    measured = {key: value for key, value in _plain(outcome).items() if key not in LEFT_OUT}
+    left_out = ("seeds", "excluded", "details")
+    measured = {key: value for key, value in _plain(outcome).items() if key not in left_out}
     return {"ranks": variant.ranks, "lag": variant.lag if uses_lag else None, **measured}
 
 

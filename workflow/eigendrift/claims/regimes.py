@@ -1,11 +1,9 @@
 """Where the claims hold: their effects over training-set sizes, learning rates and lengths of training.
 
 A regime is a size, a learning rate of each optimizer, and a length. The learning rate is constant, so the first steps
-of a training are a shorter training, and lengths cost nothing.
-
-C1 to C5 are decided in each regime. C7, which is about learning rates, is decided for each size and length over all
+of a training are a shorter training, and lengths cost nothing. C7, which is about learning rates, is decided over all
 learning rates. C5b and C6 are about batch sizes, and there is only one here. Tests are corrected over the claims of one
-regime, not over regimes, because this map is descriptive. `eigendrift.claims.decide` draws the conclusions.
+regime, not over regimes, because this map is descriptive.
 """
 
 import math
@@ -26,22 +24,12 @@ from eigendrift.metrics.sweep import SweptRuns
 from eigendrift.training.checkpoints import diverged_from
 
 COMPARED = ("sgd", "adam")
-OVER_RATES = ("C7",)
+MEASURED = ["train_accuracy", "train_loss"]
 AT_RATES = ("C1", "C2", "C3", "C4", "C5")
 REGIME = ("dataset", "training_samples", "sgd_learning_rate", "adam_learning_rate", "steps")
 FITTED = ("sgd_train_accuracy", "adam_train_accuracy", "sgd_train_loss", "adam_train_loss", "interpolating")
 EFFECT = ("verdict", "effect", "low", "high", "lowest_seed", "highest_seed", "n")
-COLUMNS = (
-    "claim",
-    *REGIME,
-    *EFFECT,
-    "smallest_effect",
-    "equivalence",
-    "unit",
-    *FITTED,
-    "reason",
-    "statement",
-)
+COLUMNS = ("claim", *REGIME, *EFFECT, "smallest_effect", "equivalence", "unit", *FITTED, "reason", "statement")
 
 
 @dataclass(frozen=True)
@@ -105,20 +93,12 @@ def decide_regimes(
         A row for each claim and regime. ``interpolating`` names the optimizers that end with every training sample
         classified correctly in all runs of the row; accuracies and losses are means over these runs.
     """
-    rows = [
-        row
-        for training_set in training_sets
-        for length in lengths
-        for row in _rows(training_set, pairs, length, settings)
-    ]
+    rows = [row for one in training_sets for length in lengths for row in _rows(one, pairs, length, settings)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _rows(
-    training_set: TrainingSet,
-    pairs: Sequence[tuple[float, float]],
-    length: float,
-    settings: Mapping[str, Any],
+    training_set: TrainingSet, pairs: Sequence[tuple[float, float]], length: float, settings: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield the decisions on one training set and at one length."""
     cut: SweptRuns = {
@@ -127,19 +107,15 @@ def _rows(
     regimes: list[tuple[SweptRuns, Sequence[str]]] = [
         ({name: {rate: cut[name][rate]} for name, rate in zip(COMPARED, pair, strict=True)}, AT_RATES) for pair in pairs
     ]
-    for swept, names in [*regimes, (cut, OVER_RATES)]:
+    for swept, names in [*regimes, (cut, ("C7",))]:
         first = {name: next(iter(by_rate.values())) for name, by_rate in swept.items()}
         evidence = Evidence(stack_optimizers(first), training_set.baseline, learning_rates=swept)
         claims = [claim for claim in CLAIMS if claim.name in names]
         outcomes = decide_variant(evidence, Variant(1, settings["lag"]), settings, claims)
-        rates = {
-            f"{name}_learning_rate": next(iter(by_rate)) if names == AT_RATES else None
-            for name, by_rate in swept.items()
-        }
         regime = {
             "dataset": training_set.dataset,
             "training_samples": training_set.samples,
-            **rates,
+            **{f"{name}_learning_rate": next(iter(swept[name])) for name in swept if names == AT_RATES},
             "steps": int(first["sgd"]["step"].values[-1]),
             **_fit(swept),
         }
@@ -169,21 +145,16 @@ def _entry(claim: Claim, outcome: Outcome, settings: Mapping[str, Any]) -> dict[
 
 def _fit(swept: SweptRuns) -> dict[str, Any]:
     """Return how well the training samples are fitted at the end, without copies."""
-    ends = {
-        name: [
-            runs[["train_accuracy", "train_loss"]]
-            .isel(checkpoint=-1)
-            .where(runs["diverged_at"].isnull())
-            .drop_sel(seed=list(copies(runs)))
+    fit: dict[str, Any] = {}
+    perfect = []
+    for name, by_rate in swept.items():
+        ends = [
+            runs[MEASURED].isel(checkpoint=-1).where(runs["diverged_at"].isnull()).drop_sel(seed=list(copies(runs)))
             for runs in by_rate.values()
         ]
-        for name, by_rate in swept.items()
-    }
-    fit: dict[str, Any] = {
-        f"{name}_{measure}": pd.concat([end[measure].to_series() for end in listed]).mean()
-        for name, listed in ends.items()
-        for measure in ("train_accuracy", "train_loss")
-    }
-    # A diverged run has no accuracy, so its optimizer does not count as fitting every sample.
-    perfect = [name for name, listed in ends.items() if all((end["train_accuracy"] == 1).all() for end in listed)]
+        for measure in MEASURED:
+            fit[f"{name}_{measure}"] = pd.concat([end[measure].to_series() for end in ends]).mean()
+        # A diverged run has no accuracy, so its optimizer does not count as fitting every sample.
+        if all((end["train_accuracy"] == 1).all() for end in ends):
+            perfect.append(name)
     return fit | {"interpolating": " and ".join(perfect) or "neither"}

@@ -30,8 +30,7 @@ from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
 # One resample of n values in n^(n−1) holds one value n times and has no spread to studentize with. With three values
-# that is one in nine, so more than 2.5 % of resamples lie beyond any bound, and a 95 % interval has no ends. Four is
-# the smallest number of seeds that has an interval.
+# that is one in nine, so more than 2.5 % of resamples lie beyond any bound, and a 95 % interval has no ends.
 FEWEST_SEEDS = 4
 POWER = 0.8
 RESAMPLING_SEED = 0

@@ -6,13 +6,12 @@ with the vectors that follow it, such as biases, which have an entry for each ne
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil, prod
 
 import numpy as np
 import xarray as xr
 
-# Share of the parameters that ``top_share`` counts.
-TOP = 0.01
 GRAINS = ("layers", "neurons", "weights")
 
 
@@ -33,14 +32,9 @@ class Layer:
     vectors: int = 0
 
     @property
-    def per_neuron(self) -> int:
-        """Number of parameters of a neuron."""
-        return self.inputs + self.vectors
-
-    @property
     def size(self) -> int:
         """Number of parameters of the layer."""
-        return self.neurons * self.per_neuron
+        return self.neurons * (self.inputs + self.vectors)
 
 
 def layers_in(shapes: Sequence[Sequence[int]]) -> list[Layer]:
@@ -105,7 +99,7 @@ def _measure(vector: np.ndarray, layers: Sequence[Layer]) -> dict[str, np.ndarra
     squares = vector**2
     squares /= squares.sum()
     by_layer = [dict(_of_layer(squares, layer)) for layer in layers]
-    top = ceil(TOP * len(squares))
+    top = ceil(0.01 * len(squares))
     return {name: np.array([one[name] for one in by_layer]) for name in by_layer[0]} | {
         "top_share": np.partition(squares, -top)[-top:].sum()
     }
@@ -152,21 +146,16 @@ def contributions(measured: xr.Dataset, shapes: Sequence[Sequence[int]]) -> xr.D
         float64 (…, grain), in the order of `GRAINS`, at least 0 except for rounding.
     """
     layers = layers_in(shapes)
-    sizes, neurons = (
-        xr.DataArray(numbers, dims="layer")
-        for numbers in ([layer.size for layer in layers], [layer.per_neuron for layer in layers])
-    )
+    sizes = xr.DataArray([layer.size for layer in layers], dims="layer")
+    of_a_neuron = xr.DataArray([layer.inputs + layer.vectors for layer in layers], dims="layer")
     squared = measured["layer_share"].drop_vars("layer", errors="ignore") ** 2
     # A layer without a share has no ratio, and contributes nothing.
     ratio = measured["neuron_inverse_participation_ratio"].drop_vars("layer", errors="ignore")
     evenly = 1 / sizes.sum()
     of_layers = (squared / sizes).sum("layer", skipna=False)
-    of_neurons = (squared * ratio.where(squared != 0, 0) / neurons).sum("layer", skipna=False)
-    coarser = [evenly, of_layers, of_neurons]
-    finer = [of_layers, of_neurons, measured["inverse_participation_ratio"]]
+    of_neurons = (squared * ratio.where(squared != 0, 0) / of_a_neuron).sum("layer", skipna=False)
+    grains = pairwise([evenly, of_layers, of_neurons, measured["inverse_participation_ratio"]])
     with np.errstate(divide="ignore", invalid="ignore"):
-        logarithms: list[xr.DataArray] = [
-            xr.apply_ufunc(np.log10, fine / coarse) for fine, coarse in zip(finer, coarser, strict=True)
-        ]
-    parts = xr.concat(logarithms, "grain", coords="minimal", compat="override")
+        logarithms = [xr.apply_ufunc(np.log10, fine / coarse) for coarse, fine in grains]
+    parts: xr.DataArray = xr.concat(logarithms, "grain", coords="minimal", compat="override")
     return parts.assign_coords(grain=list(GRAINS)).transpose(..., "grain")

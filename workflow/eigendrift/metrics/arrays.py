@@ -55,5 +55,4 @@ def blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
 
 def log10(values: xr.DataArray) -> xr.DataArray:
     """Return the decimal logarithm of positive values, NaN elsewhere, as for a negative eigenvalue."""
-    logarithms: xr.DataArray = xr.apply_ufunc(np.log10, values.where(values > 0))
-    return logarithms
+    return xr.apply_ufunc(np.log10, values.where(values > 0))  # type: ignore[no-any-return]

@@ -59,12 +59,7 @@ class Collection:
 
 
 def notes_on(runs: xr.Dataset, name: str) -> list[str]:
-    """Return what readers must know about the runs of one setting: divergences, copies and masked pairs.
-
-    Args:
-        runs: Metrics with the dimension seed, and ``diverged_at``, ``unconverged`` and ``copy_of`` (seed,).
-        name: Name of the setting in the notes.
-    """
+    """Return what readers must know about the runs of one setting: divergences, copies and masked pairs."""
     notes = [
         f"{name}: seed {seed} diverged at step {at:.0f}"
         for seed, at in zip(runs["seed"].values, runs["diverged_at"].values, strict=True)
@@ -160,14 +155,6 @@ def one_optimizer(runs: Iterable[xr.Dataset]) -> xr.Dataset:
         UserError: If two stores have different settings or the same seed, because one was misplaced.
     """
     runs = list(runs)
-    _check_seeds(runs)
-    stacked: xr.Dataset = xr.concat(
-        runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
-    )
-    return without_copied_runs(stacked)
-
-
-def _check_seeds(runs: Iterable[xr.Dataset]) -> None:
     by_seed: dict[int, xr.Dataset] = {}
     for run in runs:
         first = next(iter(by_seed.values()), run)
@@ -181,17 +168,16 @@ def _check_seeds(runs: Iterable[xr.Dataset]) -> None:
                 f"Stores {stores[0]} and {stores[1]} are of {what}, expected two seeds of one setting; {rebuild}."
             )
         by_seed[run["seed"].item()] = run
+    return without_copied_runs(
+        xr.concat(runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
+    )
 
 
 def stack_optimizers(optimizers: Mapping[str, xr.Dataset]) -> xr.Dataset:
     """Return the runs of several optimizers, each with the dimension seed, in one data set."""
+    listed = list(optimizers.values())
+    # Optimizers may have different numbers of seeds. Missing runs are NaN.
     stacked: xr.Dataset = xr.concat(
-        list(optimizers.values()),
-        "optimizer",
-        # Optimizers may have different numbers of seeds. Missing runs are NaN.
-        join="outer",
-        coords="minimal",
-        compat="equals",
-        combine_attrs="drop_conflicts",
+        listed, "optimizer", join="outer", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
     )
     return stacked.assign_coords(optimizer=list(optimizers))

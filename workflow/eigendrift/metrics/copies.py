@@ -1,16 +1,15 @@
 """Seeds and draws that are copies of another one, which statistics must not count.
 
-Statistics treat seeds and draws as independent replicates. Copies of one replicate, from a plug-in that ignores its
-seed or from files that were copied, would narrow every interval down to nothing.
+Copies of one replicate, from a plug-in that ignores its seed or from files that were copied, would narrow every
+interval down to nothing.
 
 Two runs of one setting are copies if their trainings are equal to the bit. Eigenpairs are not compared, because the
 eigensolver starts from random vectors that depend on the seed, so the eigenpairs of equal trainings differ in rounding.
-Runs of two settings are never copies. If another optimizer or learning rate gives the same training, that is a result
-about these settings, while statistics average over the seeds of one setting.
+Runs of two settings are never copies: equal trainings are then a result about these settings.
 
-Two draws of a null model are copies if all their results are equal to the bit. The eigensolver starts every draw from
-the same vectors, so draws of equal networks have equal results. Draws that belong to two optimizers are never copies,
-because a null model may train all optimizers from the same start.
+Two draws of a null model are copies if all their results are equal to the bit; the eigensolver starts every draw from
+the same vectors. Draws that belong to two optimizers are never copies, because a null model may train all optimizers
+from the same start.
 """
 
 import json
@@ -43,7 +42,7 @@ def copies(runs: xr.Dataset) -> dict[int, int]:
         The earlier seed, by the seed that is a copy of it. A run without any finite number is no copy.
     """
     arrays = [runs[name].transpose("seed", ...).values for name in FROM_TRAINING if name in runs]
-    found = repeated([int(seed) for seed in runs["seed"]], arrays)
+    found = repeated(runs["seed"].values.tolist(), arrays)
     if "copy_of" not in runs:
         return found
     known = runs["copy_of"].dropna("seed")
@@ -51,25 +50,10 @@ def copies(runs: xr.Dataset) -> dict[int, int]:
     return dict(sorted(found.items()))
 
 
-def copied_draws(baseline: xr.Dataset) -> dict[int, int]:
-    """Return the draws of a null model that are equal to the bit to an earlier draw of the same optimizer.
-
-    Args:
-        baseline: A baseline store.
-
-    Returns:
-        The earlier draw, by the draw that is a copy of it. A draw without any finite number is no copy.
-    """
-    arrays = [
-        array.transpose("draw", ...).values
-        for array in baseline.data_vars.values()
-        if "draw" in array.dims and np.issubdtype(array.dtype, np.floating)
-    ]
-    return repeated([int(draw) for draw in baseline["draw"]], arrays, baseline["optimizer"].values.tolist())
-
-
 def repeated(
-    labels: Sequence[int], arrays: Iterable[np.ndarray], groups: Sequence[Hashable] | None = None
+    labels: Sequence[int],
+    arrays: Iterable[np.ndarray | Sequence[np.ndarray]],
+    groups: Sequence[Hashable] | None = None,
 ) -> dict[int, int]:
     """Return the entries that are equal to the bit to an earlier entry of the same group.
 
@@ -86,8 +70,7 @@ def repeated(
     first: dict[tuple[Hashable, str], int] = {}
     found: dict[int, int] = {}
     for index, label in enumerate(labels):
-        digest = _digest(array[index] for array in listed)
-        if digest is not None:
+        if (digest := _digest(array[index] for array in listed)) is not None:
             original = first.setdefault((groups[index] if groups else None, digest), label)
             if original != label:
                 found[label] = original
@@ -100,21 +83,15 @@ def distinct(runs: Iterable[xr.Dataset]) -> list[xr.Dataset]:
     Args:
         runs: Runs of any settings, see `eigendrift.metrics.collection.read_run`.
     """
-    kept: list[xr.Dataset] = []
-    first: dict[tuple[str, str], int] = {}
-    found: dict[str, dict[int, int]] = defaultdict(dict)
-    for run in runs:
-        setting, seed = json.dumps(run.attrs["training"], sort_keys=True), int(run["seed"])
-        digest = _digest(run[name].values for name in FROM_TRAINING)
-        if digest is None or (setting, digest) not in first:
-            kept.append(run)
-            if digest is not None:
-                first[setting, digest] = seed
-        else:
-            found[_name_of(run.attrs)][seed] = first[setting, digest]
-    for name, copied in found.items():
+    runs = list(runs)
+    settings = [json.dumps(run.attrs["training"], sort_keys=True) for run in runs]
+    found = repeated(range(len(runs)), [[run[name].values for run in runs] for name in FROM_TRAINING], settings)
+    by_name: dict[str, dict[int, int]] = defaultdict(dict)
+    for index, original in found.items():
+        by_name[_name_of(runs[index].attrs)][int(runs[index]["seed"])] = int(runs[original]["seed"])
+    for name, copied in by_name.items():
         _warn(name, "seed", copied)
-    return kept
+    return [run for index, run in enumerate(runs) if index not in found]
 
 
 def _digest(arrays: Iterable[np.ndarray]) -> str | None:
@@ -153,14 +130,7 @@ def replicates(runs: xr.Dataset) -> int:
 
 
 def without_copied_runs(runs: xr.Dataset) -> xr.Dataset:
-    """Return runs with NaN in place of the results of seeds that are copies, and warn if there are any.
-
-    Args:
-        runs: Metrics of the runs of one setting, with the dimension seed.
-
-    Returns:
-        What `masked` returns.
-    """
+    """Return the runs of one setting, `masked` where seeds are copies, and warn if there are any."""
     found = copies(runs)
     _warn(_name_of(runs.attrs), "seed", found)
     return masked(runs, found)
@@ -175,10 +145,16 @@ def without_copied_draws(baseline: xr.Dataset) -> xr.Dataset:
     Returns:
         The other draws; ``attrs["copies"]`` is the number of draws that are left out.
     """
-    found = copied_draws(baseline)
+    arrays = [
+        array.transpose("draw", ...).values
+        for array in baseline.data_vars.values()
+        if "draw" in array.dims and np.issubdtype(array.dtype, np.floating)
+    ]
+    draws = baseline["draw"].values.tolist()
+    found = repeated(draws, arrays, baseline["optimizer"].values.tolist())
     settings = baseline.attrs.get("settings", {})
     _warn(", ".join(str(settings.get(key)) for key in ("dataset", "null_model")), "draw", found)
-    kept = np.array([int(draw) not in found for draw in baseline["draw"]])
+    kept = np.array([draw not in found for draw in draws])
     return select_draws(baseline, kept).assign_attrs(copies=len(found))
 
 

@@ -115,15 +115,13 @@ def tracked_displacement(overlap: ArrayLike) -> np.ndarray:
     result = np.full((checkpoints, checkpoints, ranks), np.nan)
     matches = [_match(cosines[t, :, t + 1, :]) for t in range(checkpoints - 1)]
     for waiting in range(checkpoints):
-        current: np.ndarray | None = np.arange(ranks)
-        for t in range(waiting, checkpoints):
-            if t > waiting:
-                step = matches[t - 1]
-                current = None if step is None or current is None else step[current]
-            if current is None:
-                break
+        current = np.arange(ranks)
+        for t, match in enumerate([*matches[waiting:], None], start=waiting):
             result[waiting, t] = 2 * (1 - np.abs(cosines[waiting, np.arange(ranks), t, current]))
             result[t, waiting, current] = result[waiting, t]
+            if match is None:
+                break
+            current = match[current]
     return result
 
 

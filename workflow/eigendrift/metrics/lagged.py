@@ -9,8 +9,6 @@ import xarray as xr
 RESOLUTION = float(np.finfo(np.float32).eps) ** 2
 # Displacements grow with the lag, so compared lags must not differ by more than this factor.
 LARGEST_LAG_RATIO = 2
-# Relative difference up to which a lag counts as the requested one.
-LARGEST_MISS = 0.1
 
 Displacement = Literal["displacement", "tracked_displacement", "subspace_displacement"]
 
@@ -51,7 +49,7 @@ def missed_lag(steps: np.ndarray, lag: float) -> float | None:
     waiting, partner = lagged_pairs(steps, lag)
     lags = (steps[partner] - steps[waiting]) / steps[-1]
     farthest = float(lags[np.abs(lags - lag).argmax()])
-    return farthest if abs(farthest - lag) > LARGEST_MISS * lag else None
+    return farthest if abs(farthest - lag) > 0.1 * lag else None
 
 
 def displacement_over_lag(runs: xr.Dataset, lag: float, kind: Displacement) -> xr.DataArray:
@@ -67,10 +65,7 @@ def displacement_over_lag(runs: xr.Dataset, lag: float, kind: Displacement) -> x
     """
     steps = runs["step"].values
     waiting, partner = lagged_pairs(steps, lag)
-    index = {
-        "waiting": xr.DataArray(waiting, dims="waiting"),
-        "checkpoint": xr.DataArray(partner, dims="waiting"),
-    }
+    index = {"waiting": xr.DataArray(waiting, dims="waiting"), "checkpoint": xr.DataArray(partner, dims="waiting")}
     return runs[kind].drop_vars("step").isel(index).assign_coords(step=("waiting", steps[waiting]))
 
 
@@ -108,8 +103,7 @@ def remaining_share(whole: xr.DataArray, part: xr.DataArray) -> xr.DataArray:
     both = [values.mean("rank", skipna=False) for values in (whole, part)]
     there = both[0].notnull() & both[1].notnull()
     moved, rest = (values.where(there).sum("seed") for values in both)
-    share: xr.DataArray = 1 - rest / moved.where(moved > RESOLUTION)
-    return share
+    return 1 - rest / moved.where(moved > RESOLUTION)
 
 
 def closest_gap(runs: xr.Dataset, lag: float, ranks: int) -> xr.DataArray:
@@ -128,8 +122,7 @@ def closest_gap(runs: xr.Dataset, lag: float, ranks: int) -> xr.DataArray:
         gaps.isel(checkpoint=slice(start, end + 1)).min("checkpoint")
         for start, end in zip(*lagged_pairs(runs["step"].values, lag), strict=True)
     ]
-    smallest: xr.DataArray = xr.concat(passed, "waiting")
-    return smallest
+    return xr.concat(passed, "waiting")
 
 
 def swapped_share_below(
@@ -151,8 +144,7 @@ def swapped_share_below(
     limit = xr.DataArray(limits, {"gap": limits}, "gap")
     sums = ("waiting", "rank")
     whole = by_rank.sum(sums)
-    swapped: xr.DataArray = (by_rank - tracked).where(gaps < limit).sum(sums)
-    return swapped / whole.where(whole > RESOLUTION)
+    return (by_rank - tracked).where(gaps < limit).sum(sums) / whole.where(whole > RESOLUTION)
 
 
 def turned(displacement: xr.DataArray) -> xr.DataArray:

@@ -1,5 +1,6 @@
 """The measured runs of a sweep: the same training at several values of one setting."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,17 +63,11 @@ def read_sweep(metrics: Iterable[str | Path], baselines: Iterable[str | Path], v
 
 
 def read_swept_runs(metrics: Iterable[str | Path], varied: Varied) -> dict[str, SweptRuns]:
-    """Read the metrics of a sweep's runs, by data set.
-
-    Args:
-        metrics: Metrics stores of the runs.
-        varied: The setting that varies.
-    """
-    grouped: dict[str, dict[str, dict[int | float | str, list[xr.Dataset]]]] = {}
-    for path in metrics:
-        run = read_run(Path(path))
-        by_value = grouped.setdefault(run.attrs["dataset"], {}).setdefault(run.attrs["optimizer"], {})
-        by_value.setdefault(run.attrs[varied], []).append(run)
+    """Read the metrics of a sweep's runs, by data set."""
+    grouped: dict[str, dict[str, dict[int | float | str, list[xr.Dataset]]]]
+    grouped = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for run in (read_run(Path(path)) for path in metrics):
+        grouped[run.attrs["dataset"]][run.attrs["optimizer"]][run.attrs[varied]].append(run)
     return {
         dataset: {
             optimizer: {value: one_optimizer(seeds) for value, seeds in by_value.items()}

@@ -17,9 +17,6 @@ from eigendrift.stores.progress import Progress
 from eigendrift.training.torch_networks import initial_model
 from eigendrift.training.trajectory import train
 
-# Only the end of a training matters.
-CHECKPOINTS = {"count": 2, "spacing": "linear"}
-
 
 @dataclass(frozen=True)
 class NullInputs:
@@ -88,11 +85,11 @@ class NullInputs:
         self._require("of_training")
         if not self.optimizers:
             return self.initial(2 * self.settings["draws"] + draw)
-        own = {"seed": self.seed_of(draw), "checkpoints": CHECKPOINTS}
-        settings = {**self.settings["trainings"][self.optimizer_of(draw)], **own}
+        # Only the end of a training matters.
+        own = {"seed": self.seed_of(draw), "checkpoints": {"count": 2, "spacing": "linear"}}
+        settings = self.settings["trainings"][self.optimizer_of(draw)] | own
         with self.progress.part(f"training-{draw}") as progress:
-            trajectory = train(samples, settings, self.device, progress, f"training of draw {draw}")
-            *_, last = trajectory.columns["weights"]
+            *_, last = train(samples, settings, self.device, progress, f"training of draw {draw}").columns["weights"]
             return last
 
     def _require(self, declared: str) -> None:
@@ -111,9 +108,7 @@ def ends_of(trajectories: Sequence[xr.Dataset], trainings: Sequence[Mapping[str,
         trajectories: Trajectory stores of the main experiment's runs.
         trainings: Settings of a training with each optimizer.
     """
-    names = [training["optimizer"]["name"] for training in trainings]
-    ends: list[list[np.ndarray]] = [[] for _ in names]
+    ends: dict[str, list[np.ndarray]] = {training["optimizer"]["name"]: [] for training in trainings}
     for trajectory in trajectories:
-        optimizer = trajectory.attrs["settings"]["optimizer"]["name"]
-        ends[names.index(optimizer)].append(trajectory["weights"][-1].values)
-    return ends
+        ends[trajectory.attrs["settings"]["optimizer"]["name"]].append(trajectory["weights"][-1].values)
+    return list(ends.values())

@@ -20,7 +20,6 @@ from eigendrift.null.sampling import permute_within, uniform_frame
 from eigendrift.numerics import full_precision, seeded
 
 NullModelName: TypeAlias = Literal["isotropic", "reinitialized", "permuted"]
-SEEDS = 2**62
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _changed(
             permuted = torch.from_numpy(permute_within(flat.cpu().numpy(), sizes, generator))
             vector_to_parameters(permuted.to(flat.device), changed.parameters())
         else:
-            seed = int(torch.randint(SEEDS, (1,), device="cpu", generator=generator))
+            seed = int(torch.randint(2**62, (1,), device="cpu", generator=generator))
             with seeded(seed, (parameter.device for parameter in changed.parameters())):
                 (initialize or _reset)(changed)
         yield changed

@@ -1,8 +1,8 @@
 """Draws from null models, whose leading eigenvectors lack something that training creates.
 
 Each null model is a function that takes a `NullInputs` and the numbers of the draws, and returns one record of a null
-store for each draw. Draws of null models of trained networks are shared among the optimizers of the main experiment.
-Without trainings (``NullInputs.optimizers`` is 0), the null model is applied to untrained networks, which validates it.
+store for each draw. Without trainings (``NullInputs.optimizers`` is 0), the null model is applied to untrained
+networks, which validates it. `eigendrift.null.models` lists what each null model keeps and destroys.
 """
 
 import logging
@@ -62,12 +62,11 @@ def checked(records: Any, inputs: NullInputs, draws: int) -> list[Record]:
     Raises:
         UserError: If they are something else.
     """
-    settings = inputs.settings
-    expected = undefined_record(settings["eigenpairs"]["count"], inputs.landscape.size)
+    expected = undefined_record(inputs.settings["eigenpairs"]["count"], inputs.landscape.size)
     sizes = {name: array.shape for name, array in expected.items()}
+    found = len(records) if isinstance(records, list | tuple) else type(records).__name__
     wrong = None
-    if not isinstance(records, list | tuple) or len(records) != draws:
-        found = len(records) if isinstance(records, list | tuple) else type(records).__name__
+    if found != draws:
         wrong = f"{found} for {draws} draws, expected a list of a record for each"
     elif not all(isinstance(record, Mapping) for record in records):
         wrong = "something other than records, which are dicts of arrays"
@@ -75,7 +74,7 @@ def checked(records: Any, inputs: NullInputs, draws: int) -> list[Record]:
         wrong = f"a record whose arrays differ from the arrays of a null store, {sizes}"
     if wrong:
         raise UserError(
-            f"The null model '{settings['null_model']}' draws {wrong}; fix its function draw, which usually "
+            f"The null model '{inputs.settings['null_model']}' draws {wrong}; fix its function draw, which usually "
             "returns what inputs.landscape.eigenpairs_at_each does."
         )
     return list(records)
@@ -88,7 +87,7 @@ def summarize_draws(columns: Mapping[str, Column]) -> dict[str, Any]:
         ``parameters``: N. ``diverged``: draws that have no Hessian because their training diverged.
     """
     without = ~np.asarray(columns["converged"]).any(1) & (np.asarray(columns["matvecs"]) == 0)
-    diverged = [int(draw) for draw in np.flatnonzero(without)]
+    diverged = np.flatnonzero(without).tolist()
     if diverged:
         logger.warning("Draws without a Hessian: %s.", ", ".join(map(str, diverged)))
     return {"parameters": int(columns["eigenvector"][0].shape[1]), "diverged": diverged}
@@ -103,10 +102,7 @@ def starts_of(draws: Sequence[int]) -> list[torch.Generator]:
 
 
 def isotropic(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
-    """Draw orthonormal vectors uniformly, which are directions without any structure or spectrum.
-
-    Keeps only the number of parameters; destroys architecture, data and training.
-    """
+    """Draw orthonormal vectors uniformly, which are directions without any structure or spectrum."""
     count, size = inputs.settings["eigenpairs"]["count"], inputs.landscape.size
     return [
         undefined_record(count, size)
@@ -128,10 +124,7 @@ def uniform_frame(size: int, count: int, random: torch.Generator) -> np.ndarray:
 
 
 def reinitialized(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
-    """Draw the Hessian's leading eigenpairs at fresh draws from the initialization.
-
-    Keeps the architecture, the data and the distribution of the initial weights; destroys all effects of training.
-    """
+    """Draw the Hessian's leading eigenpairs at fresh draws from the initialization."""
     rows, columns = inputs.samples.train_images.shape[1:]
     weights = []
     for draw in draws:
@@ -144,9 +137,8 @@ def reinitialized(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
 def permuted(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
     """Draw the Hessian's leading eigenpairs at final weights of the main experiment, permuted within layers.
 
-    Keeps the architecture, the data and the set of trained values of each parameter tensor, and with them scale and
-    distribution; destroys their arrangement. Each weight matrix and each bias vector is permuted separately. Several
-    draws may permute the weights of one run, each in its own way.
+    Each weight matrix and each bias vector is permuted separately. Several draws may permute the weights of one run,
+    each in its own way.
     """
     sizes = [parameter.numel() for parameter in inputs.landscape.model.parameters()]
     weights = [permute_within(inputs.end_of(draw), sizes, generator("null", "permuted", draw)) for draw in draws]
@@ -169,29 +161,21 @@ def permute_within(weights: np.ndarray, sizes: Sequence[int], random: torch.Gene
 def shuffled_labels(inputs: NullInputs, draws: Sequence[int]) -> list[Record]:
     """Draw the Hessian's leading eigenpairs at the end of a training on labels shuffled among its samples.
 
-    The Hessian is over the shuffled samples as well. Keeps architecture, initial weights, images, order of the batches,
-    class frequencies, optimizer and length of training; destroys the relation between images and labels. All optimizers
-    of a seed start alike and see the same shuffled labels.
+    The Hessian is over the shuffled samples as well. All optimizers of a seed start alike and see the same shuffled
+    labels.
     """
-    return [_at_shuffled_labels(inputs, draw) for draw in draws]
-
-
-def _at_shuffled_labels(inputs: NullInputs, draw: int) -> Record:
-    shuffle = generator("null", "shuffled_labels", inputs.seed_of(draw))
-    samples = with_shuffled_labels(inputs.samples, shuffle)
-    weights = inputs.trained_on(samples, draw)
-    landscape = Landscape(samples, inputs.settings["model"], inputs.settings["eigenpairs"], inputs.device, together=1)
-    (start,) = starts_of([draw])
-    return landscape.eigenpairs_at(weights, start)
+    records = []
+    model, solver = inputs.settings["model"], inputs.settings["eigenpairs"]
+    for draw, start in zip(draws, starts_of(draws), strict=True):
+        shuffle = generator("null", "shuffled_labels", inputs.seed_of(draw))
+        samples = with_shuffled_labels(inputs.samples, shuffle)
+        landscape = Landscape(samples, model, solver, inputs.device, together=1)
+        records.append(landscape.eigenpairs_at(inputs.trained_on(samples, draw), start))
+    return records
 
 
 def with_shuffled_labels(samples: Samples, random: torch.Generator) -> Samples:
-    """Permute the labels among the training samples; images and test samples stay as they are.
-
-    Args:
-        samples: Data set.
-        random: CPU generator.
-    """
+    """Permute the labels among the training samples; images and test samples stay as they are."""
     labels = samples.train_labels
     return replace(samples, train_labels=labels[torch.randperm(len(labels), generator=random).numpy()])
 

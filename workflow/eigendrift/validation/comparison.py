@@ -1,11 +1,9 @@
-"""Comparisons of null models with untrained networks and with runs, and the tests behind them.
-
-Two verdicts on each null model: whether it holds before training, and whether training leaves it.
-"""
+"""Two verdicts on null models: whether each holds before training, and whether training leaves it."""
 
 import warnings
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from math import comb, inf
 from typing import Any
 
@@ -18,9 +16,6 @@ from eigendrift.validation.values import MOMENTS, OBSERVED
 
 BY = ["statistic", "rank"]
 POWER = 0.8
-# Largest shift that is tried, in standard deviations, and number of bisection steps.
-LARGEST = 8.0
-STEPS = 8
 CENTRAL = 0.95
 
 
@@ -45,15 +40,12 @@ def validate(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
         ``cannot tell`` otherwise.
     """
     rows = []
-    for dataset, null_model in _pairs(values, settings):
-        null_values = values[values["networks"] == untrained(null_model)]
-        samples = _paired(
-            values[(values["networks"] == OBSERVED) & (values["dataset"] == dataset)],
-            null_values[null_values["dataset"] == dataset],
-        )
+    for dataset, null_model in product(values["dataset"].unique(), settings["names"]):
+        own = values[values["dataset"] == dataset]
+        samples = _paired(own[own["networks"] == OBSERVED], own[own["networks"] == untrained(null_model)])
         level = settings["significance"] / max(1, len(samples))
         for key, rows_of_both in samples.items():
-            one, other = map(_numbers, rows_of_both)
+            one, other = (sample["value"].to_numpy(float) for sample in rows_of_both)
             statistic, p = two_samples(one, other)
             shift = detectable_shift(len(one), len(other), level, settings["resamples"])
             otherwise = "alike" if shift <= settings["largest_shift"] else "cannot tell"
@@ -94,65 +86,50 @@ def departures(values: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFram
         the verdict. The verdict is ``outside`` if p is below the level, ``cannot tell`` if p could not be below it with
         samples of these sizes, and ``inside`` otherwise.
     """
-    rows = []
-    for dataset, null_model in _pairs(values, settings):
+    tables = []
+    for dataset, null_model in product(values["dataset"].unique(), settings["names"]):
         of_dataset = values[values["dataset"] == dataset]
         optimizers = of_dataset.loc[of_dataset["networks"].isin([*MOMENTS]), "optimizer"].unique()
-        for moment, optimizer in ((m, o) for m in MOMENTS for o in optimizers):
+        for moment, optimizer in product(MOMENTS, optimizers):
             runs = of_dataset[(of_dataset["networks"] == moment) & (of_dataset["optimizer"] == optimizer)]
             networks = untrained(null_model) if moment == "start" else null_model
             null = of_dataset[of_dataset["networks"] == networks]
             samples = _paired(runs, null[null["optimizer"].isin([optimizer, ""])])
             level = settings["significance"] / max(1, len(samples))
             known = {"dataset": dataset, "null_model": null_model, "optimizer": optimizer, "moment": moment}
-            rows += [
-                known | dict(zip(BY, key, strict=True)) | row
-                for key, (seeds, draws) in samples.items()
-                for row in _rows_of_seeds(seeds, _numbers(draws), level)
+            tables += [
+                pd.DataFrame(known | dict(zip(BY, key, strict=True)) | _columns_of_seeds(*both, level))
+                for key, both in samples.items()
             ]
-    return pd.DataFrame(rows).convert_dtypes()
+    return pd.concat(tables or [pd.DataFrame()], ignore_index=True).convert_dtypes()
 
 
-def _rows_of_seeds(runs: pd.DataFrame, null: np.ndarray, level: float) -> list[dict[str, Any]]:
+def _columns_of_seeds(runs: pd.DataFrame, draws: pd.DataFrame, level: float) -> dict[str, Any]:
+    values, null = runs["value"].to_numpy(float), draws["value"].to_numpy(float)
     low, high = np.quantile(null, [(1 - CENTRAL) / 2, (1 + CENTRAL) / 2])
-    values = _numbers(runs)
     inside = (low <= values) & (values <= high)
     _, p = two_samples(values, null)
     otherwise = "cannot tell" if smallest_p(len(values), len(null)) >= level else "inside"
-    together = {
+    return {
+        "seed": runs["number"].to_numpy(),
+        "value": values,
+        "low": low,
+        "high": high,
+        "inside": inside,
+        "p": [conformal_p(value, null) for value in values],
         "seeds": len(values),
         "draws": len(null),
-        "share_inside": float(inside.mean()),
+        "share_inside": inside.mean(),
         "p_together": p,
         "level": level,
         "verdict": "outside" if p < level else otherwise,
     }
-    return [
-        {
-            "seed": seed,
-            "value": value,
-            "low": float(low),
-            "high": float(high),
-            "inside": bool(within),
-            "p": conformal_p(value, null),
-            **together,
-        }
-        for seed, value, within in zip(runs["number"], values, inside, strict=True)
-    ]
-
-
-def _pairs(values: pd.DataFrame, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(dataset, name) for dataset in values["dataset"].unique() for name in settings["names"]]
 
 
 def _paired(one: pd.DataFrame, other: pd.DataFrame) -> dict[tuple[Any, ...], tuple[pd.DataFrame, pd.DataFrame]]:
     """Return the rows of both by statistic and rank, where both have rows."""
     second = dict(iter(other.groupby(BY, sort=False)))
     return {key: (rows, second[key]) for key, rows in one.groupby(BY, sort=False) if key in second}
-
-
-def _numbers(rows: pd.DataFrame) -> np.ndarray:
-    return rows["value"].to_numpy(float)
 
 
 def _moments(name: str, sample: np.ndarray) -> dict[str, float]:
@@ -202,14 +179,14 @@ def detectable_shift(n: int, m: int, level: float, resamples: int) -> float:
     random = np.random.default_rng(0)
     ones, others = random.normal(size=(resamples, n)), random.normal(size=(resamples, m))
 
-    def power(shift: float) -> float:
-        detected = [two_samples(x, y + shift)[1] < level for x, y in zip(ones, others, strict=True)]
-        return float(np.mean(detected))
+    def power(shift: float) -> np.floating[Any]:
+        return np.mean([two_samples(x, y + shift)[1] < level for x, y in zip(ones, others, strict=True)])
 
-    low, high = 0.0, LARGEST
+    # The largest shift that is tried, in standard deviations.
+    low, high = 0.0, 8.0
     if power(high) < POWER:
         return inf
-    for _ in range(STEPS):
+    for _ in range(8):
         middle = (low + high) / 2
         low, high = (low, middle) if power(middle) >= POWER else (middle, high)
     return high

@@ -16,12 +16,9 @@ from eigendrift.stores.reading import open_store
 
 # Eigenvalues and inverse participation ratios vary by factors, so their logarithms are compared.
 LOGARITHMIC = {"eigenvalue": "log10 eigenvalue", "inverse_participation_ratio": "log10 IPR"}
-STATISTICS = (*LOGARITHMIC.values(), "displacement", "subspace displacement")
 # Checkpoints of a run.
 MOMENTS = {"start": 0, "end": -1}
 OBSERVED = "observed"
-# In place of a rank, for the whole leading subspace.
-WHOLE = 0
 COLUMNS = ("dataset", "networks", "optimizer", "number", "statistic", "rank", "value")
 
 
@@ -43,7 +40,7 @@ def read_values(
         One row for each finite value of runs and draws, without copies. ``networks`` is ``observed``, a null model,
         ``untrained`` and a null model of trained networks, or ``start`` or ``end`` of a run. ``optimizer`` is empty
         where networks have no optimizer. ``number`` counts independent values; for runs it is the seed. ``statistic``
-        is one of `STATISTICS`. ``rank`` is 0 for the whole subspace.
+        is a value of `LOGARITHMIC`, ``displacement`` or ``subspace displacement``. ``rank`` is 0 for the whole span.
     """
     tables = [
         table.assign(dataset=baseline.attrs["settings"]["dataset"], networks=f"{prefix}{name}")
@@ -54,13 +51,12 @@ def read_values(
     runs = [read_run(Path(path)) for path in metrics]
     different = distinct(runs)
     tables += [table for run in different for table in _values_of_run(run)]
-    tables += _displacements_between_seeds(
-        [
-            open_store(Path(path), "eigenpairs")
-            for run, path in zip(runs, eigenpairs, strict=True)
-            if any(run is one for one in different)
-        ]
-    )
+    pairs = [
+        open_store(Path(path), "eigenpairs")
+        for run, path in zip(runs, eigenpairs, strict=True)
+        if any(run is one for one in different)
+    ]
+    tables += _displacements_between_seeds(pairs)
     values = pd.concat(tables, ignore_index=True).reindex(columns=list(COLUMNS))
     values["networks"] = values["networks"].replace(f"untrained {OBSERVED}", OBSERVED)
     return values.dropna(subset="value", ignore_index=True)
@@ -68,8 +64,7 @@ def read_values(
 
 def _values_of_draws(baseline: xr.Dataset) -> Iterator[tuple[str, pd.DataFrame]]:
     settings = baseline.attrs["settings"]
-    optimizers = [training["optimizer"]["name"] for training in settings["trainings"]]
-    for optimizer in optimizers or [""]:
+    for optimizer in [training["optimizer"]["name"] for training in settings["trainings"]] or [""]:
         draws = draws_for(baseline, optimizer)
         one, other = pairs_of(draws["optimizer"].values)
         # No draw is in two pairs, so displacements are independent.
@@ -77,7 +72,8 @@ def _values_of_draws(baseline: xr.Dataset) -> Iterator[tuple[str, pd.DataFrame]]
         tables = [
             *(_long(log10(draws[name]), "draw", shown) for name, shown in LOGARITHMIC.items()),
             _long(disjoint["displacement"], "pair", "displacement"),
-            _long(_whole(disjoint["subspace_displacement"]), "pair", "subspace displacement"),
+            # At the last rank this is the subspace displacement of the span of all eigenvectors.
+            _long(disjoint["subspace_displacement"].isel(rank=-1, drop=True), "pair", "subspace displacement"),
         ]
         yield settings["null_model"], pd.concat(tables).assign(optimizer=optimizer)
 
@@ -114,17 +110,12 @@ def _displacements_between_seeds(runs: Sequence[xr.Dataset]) -> Iterator[pd.Data
             )
             known = {"dataset": dataset, "optimizer": optimizer, "networks": moment}
             yield _long(by_rank, "seed", "displacement").assign(**known)
-            yield _long(_whole(by_span), "seed", "subspace displacement").assign(**known)
+            yield _long(by_span.isel(rank=-1, drop=True), "seed", "subspace displacement").assign(**known)
 
 
 def _vectors(eigenpairs: xr.Dataset, checkpoint: int) -> np.ndarray:
     at = eigenpairs[["eigenvector", "converged"]].isel(checkpoint=checkpoint)
     return np.where(at["converged"].values[:, None], at["eigenvector"].values, np.nan)
-
-
-def _whole(subspace_displacement: xr.DataArray) -> xr.DataArray:
-    """Return the subspace displacement of the span of all eigenvectors."""
-    return subspace_displacement.isel(rank=-1, drop=True)
 
 
 def _long(values: xr.DataArray, counted: str, statistic: str) -> pd.DataFrame:
@@ -134,4 +125,5 @@ def _long(values: xr.DataArray, counted: str, statistic: str) -> pd.DataFrame:
     if "rank" in values.dims:
         plain = plain.assign_coords(rank=values["rank"].values)
     table = plain.to_series().rename("value").reset_index().assign(statistic=statistic)
-    return table if "rank" in table else table.assign(rank=WHOLE)
+    # The whole leading subspace has no rank.
+    return table if "rank" in table else table.assign(rank=0)
