@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from eigenpairs_helpers import CPU, MODEL, SAMPLES, SETTINGS, dense_hessian, trained_on_digits
+from eigenpairs_helpers import CPU, MODEL, SAMPLES, SETTINGS, dense_hessian, perceptron, seeded, trained_on_digits
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -57,8 +57,13 @@ def progress(tmp_path: Path) -> Callable[[str], Progress]:
 
 
 @pytest.fixture
+def model() -> nn.Module:
+    return perceptron()
+
+
+@pytest.fixture
 def inputs() -> torch.Tensor:
-    return torch.randn(SAMPLES, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    return torch.randn(SAMPLES, 3, dtype=torch.float64, generator=seeded(2))
 
 
 @pytest.fixture

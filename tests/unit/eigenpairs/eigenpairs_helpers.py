@@ -7,23 +7,18 @@ import torch
 from torch import nn
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
-from torch.nn.utils import parameters_to_vector
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from eigendrift.eigenpairs.decompose import Decomposition
+from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
+from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.eigenpairs.symmetric import SymmetricOperator
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 # A small landscape, for tests of what is made of many decompositions.
 MODEL = {"hidden_widths": [4], "activation": "tanh", "initialization": "glorot_uniform"}
-SETTINGS = {
-    "count": 3,
-    "samples": "all",
-    "chunk_size": 13,
-    "tolerance": 1e-5,
-    "max_products": 500,
-    "basis_size": 20,
-}
+SETTINGS = {"count": 3, "samples": "all", "chunk_size": 13, "tolerance": 1e-5, "max_products": 500, "basis_size": 20}
 CPU = torch.device("cpu")
 SAMPLES = 11
 STEPS = np.array([0, 10, 30, 60])
@@ -65,6 +60,17 @@ class DenseStack:
     def products(self, vectors: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
         self.calls.append(list(indices))
         return torch.stack([self.operators[index] @ vector for vector, index in zip(vectors, indices, strict=True)])
+
+
+class DiagonalOperator(DenseOperator):
+    """A diagonal matrix: to random vectors, all operators with one spectrum look the same."""
+
+    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
+        return vectors * self.matrix
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def random_basis(size: int, seed: int = 0) -> np.ndarray:
@@ -123,6 +129,37 @@ def trained_on_digits(widths: tuple[int, ...] = (8,), steps: int = 30) -> tuple[
         cross_entropy(model(inputs), targets).backward()
         optimizer.step()
     return model, inputs, targets
+
+
+def perceptron() -> nn.Sequential:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+
+
+def dense_at(landscape: Landscape, flat: np.ndarray, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The dense Hessian of a landscape's network at given weights."""
+    vector_to_parameters(torch.from_numpy(flat.copy()), landscape.model.parameters())
+    hessian = dense_hessian(landscape.model, cross_entropy, torch.from_numpy(images), torch.from_numpy(labels))
+    return hessian.numpy()
+
+
+def double_backward(model: nn.Module, *data: object) -> DoubleBackwardHessian:
+    return DoubleBackwardHessian(model, cross_entropy, *data)
+
+
+def gradient_difference(model: nn.Module, loss: Loss, data: tuple[torch.Tensor, ...], v: torch.Tensor) -> torch.Tensor:
+    """The Hessian times v, from gradients at two nearby weights."""
+    flat, gradients = parameters_to_vector(model.parameters()).detach(), []
+    for step in (1e-5, -1e-5):
+        vector_to_parameters(flat + step * v, model.parameters())
+        value, parameters = loss(model(data[0]), data[1]), list(model.parameters())
+        parts = torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True)
+        gradients.append(parameters_to_vector(parts))
+    return (gradients[0] - gradients[1]) / 2e-5
+
+
+def check(operator: SymmetricOperator, expected: torch.Tensor, atol: float = 1e-12) -> None:
+    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=atol)
 
 
 def matrix_of(operator: SymmetricOperator) -> torch.Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 import torch
-from eigenpairs_helpers import DenseOperator, with_spectrum
+from eigenpairs_helpers import DenseOperator, DiagonalOperator, seeded, with_spectrum
 from scipy.stats import binomtest
 from torch.nn.functional import cross_entropy
 
@@ -22,16 +22,6 @@ SIZE = 500
 REST = np.linspace(-1, 1, SIZE - 1)
 
 
-class DiagonalOperator(DenseOperator):
-    """A diagonal matrix: to random vectors, all operators with one spectrum look the same."""
-
-    def __init__(self, spectrum: np.ndarray, dtype: torch.dtype = torch.float64) -> None:
-        super().__init__(spectrum, dtype)
-
-    def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
-        return vectors * self.matrix
-
-
 def search_in(spectrum: np.ndarray, start: np.ndarray, steps: int, targets: list[float]) -> Search:
     """Take Lanczos steps from a start vector, in a basis without other vectors."""
     basis = KrylovBasis(DiagonalOperator(spectrum), steps, torch.Generator())
@@ -44,7 +34,7 @@ def search_in(spectrum: np.ndarray, start: np.ndarray, steps: int, targets: list
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_components_of_a_hidden_eigenvector_are_predicted(restarts: bool) -> None:
+def test_components_of_a_hidden_eigenvector_are_predicted(restarts):
     """The projected operator gives them for every basis vector, also after thick restarts."""
     spectrum = np.concatenate([REST, [1.05]])
     start = torch.from_numpy(np.random.default_rng(0).normal(size=SIZE))
@@ -58,13 +48,13 @@ def test_components_of_a_hidden_eigenvector_are_predicted(restarts: bool) -> Non
             search.restart(vectors[:, -5:])
         basis.expand()
         search.advance(basis.newest_image, basis.remainder, 0.0)
-    hidden = torch.stack([basis.vector(index)[-1] for index in range(basis.size)])
+    hidden = torch.stack([basis.vectors[index, -1] for index in range(basis.size)])
     expected = search.components[0, :-1] * start[-1] / start.norm()
     torch.testing.assert_close(hidden, expected, rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.parametrize("length", [1.0, 5.0, 40.0])
-def test_chances_are_those_of_a_normal_variable(length: float) -> None:
+def test_chances_are_those_of_a_normal_variable(length):
     draws = np.abs(np.random.default_rng(0).normal(size=200_000))
     search = Search([1.05], length, 0)
     assert search.chance_of_a_miss == pytest.approx((draws < length).mean(), abs=3e-3)
@@ -74,7 +64,7 @@ def test_chances_are_those_of_a_normal_variable(length: float) -> None:
     assert search.chance_of_a_miss == pytest.approx((draws < bound).mean(), abs=3e-3)
 
 
-def test_more_steps_larger_gaps_and_fewer_parameters_leave_less_doubt() -> None:
+def test_more_steps_larger_gaps_and_fewer_parameters_leave_less_doubt():
     def chance(steps: int = 14, target: float = 1.1, size: int = SIZE) -> float:
         start = np.random.default_rng(0).normal(size=size)
         return search_in(np.linspace(-1, 1, size), start, steps, [target]).chance_of_a_miss
@@ -84,7 +74,7 @@ def test_more_steps_larger_gaps_and_fewer_parameters_leave_less_doubt() -> None:
     assert chance(size=SIZE) < chance(size=20 * SIZE)
 
 
-def test_the_less_searched_end_counts() -> None:
+def test_the_less_searched_end_counts():
     start = np.random.default_rng(0).normal(size=SIZE)
     both, near, far = (
         search_in(REST[:SIZE], start[: len(REST)], 14, targets).chance_of_a_miss
@@ -93,13 +83,13 @@ def test_the_less_searched_end_counts() -> None:
     assert both == near > far
 
 
-def test_nothing_hides_from_an_invariant_subspace() -> None:
+def test_nothing_hides_from_an_invariant_subspace():
     search = Search([1.05], 10.0, 0)
     search.advance(torch.ones(1, dtype=torch.float64), 0.0, 0.0)
     assert search.chance_of_a_miss == 0
 
 
-def test_chains_are_independent() -> None:
+def test_chains_are_independent():
     """Each chain has its own random start vector, so an eigenvector must hide from all of them."""
     search = Search([1.05, -1.2], 2.0, 0)
     image = torch.zeros(1, dtype=torch.float64)
@@ -111,7 +101,7 @@ def test_chains_are_independent() -> None:
     assert search.chance_of_a_miss == pytest.approx(first**2)
 
 
-def test_rounding_is_no_evidence() -> None:
+def test_rounding_is_no_evidence():
     """A remainder that may be rounding contains nothing of an eigenvector."""
     search = Search([1e-6], 2.0, 0)
     before = search.chance_of_a_miss
@@ -120,12 +110,10 @@ def test_rounding_is_no_evidence() -> None:
 
 
 @pytest.mark.parametrize("seed", [46, 69, 118, 133])
-def test_a_chain_that_ends_early_is_no_better_evidence(seed: int) -> None:
+def test_a_chain_that_ends_early_is_no_better_evidence(seed):
     """The remainder is the hidden component itself, so a short remainder must not count as evidence."""
     operator = DiagonalOperator(np.concatenate([[1, 0.7, 7e-6], np.zeros(19_997)]), torch.float32)
-    pairs = leading_eigenpairs(
-        operator, 3, generator=torch.Generator().manual_seed(seed), tolerance=2e-6, max_products=3000
-    )
+    pairs = leading_eigenpairs(operator, 3, generator=seeded(seed), tolerance=2e-6, max_products=3000)
     assert not pairs.converged.any() or pairs.eigenvalues[2].item() > 3e-6
 
 
@@ -147,19 +135,19 @@ HIDDEN = {
 
 @pytest.mark.parametrize("seeds", [range(4), pytest.param(range(4, 60), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", HIDDEN)
-def test_rounding_hides_nothing(name: str, seeds: range) -> None:
+def test_rounding_hides_nothing(name, seeds):
     """In float32, next to an eigenvalue whose Krylov space is soon exhausted up to rounding."""
     spectrum = HIDDEN[name]
     operator = DiagonalOperator(spectrum, torch.float32)
     for seed in seeds:
-        pairs = leading_eigenpairs(operator, 1, generator=torch.Generator().manual_seed(seed))
+        pairs = leading_eigenpairs(operator, 1, generator=seeded(seed))
         assert pairs.converged.all()
         assert pairs.eigenvalues.item() == pytest.approx(spectrum[0], rel=1.1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("aim", [0.1, 0.3])
-def test_misses_are_no_more_frequent_than_predicted(monkeypatch: pytest.MonkeyPatch, aim: float) -> None:
+def test_misses_are_no_more_frequent_than_predicted(monkeypatch, aim):
     """The first Krylov space cannot contain the second of two equal eigenvalues."""
     monkeypatch.setattr("eigendrift.eigenpairs.lanczos.MISS_PROBABILITY", aim)
     runs = 300
@@ -186,7 +174,7 @@ def misses(spectrum: np.ndarray, count: int, seeds: Iterable[int], dtype: torch.
     operator = DiagonalOperator(spectrum, dtype)
     number = 0
     for seed in seeds:
-        pairs = leading_eigenpairs(operator, count, generator=torch.Generator().manual_seed(seed))
+        pairs = leading_eigenpairs(operator, count, generator=seeded(seed))
         assert pairs.converged.all()
         number += bool((spectrum[:count] - pairs.eigenvalues.numpy() > 1.5e-4 * spectrum[0]).any())
     return number
@@ -195,11 +183,11 @@ def misses(spectrum: np.ndarray, count: int, seeds: Iterable[int], dtype: torch.
 @pytest.mark.parametrize("seeds", [range(3), pytest.param(range(3, 40), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", SPECTRA)
-def test_nothing_is_missing_from_difficult_spectra(name: str, dtype: torch.dtype, seeds: range) -> None:
+def test_nothing_is_missing_from_difficult_spectra(name, dtype, seeds):
     assert misses(spectrum_of(name), 15, seeds, dtype) == 0
 
 
-def test_without_the_search_pairs_would_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_search_pairs_would_be_missing(monkeypatch):
     monkeypatch.setattr("eigendrift.eigenpairs.lanczos.MISS_PROBABILITY", 2.0)
     assert misses(spectrum_of("twins at the end"), 15, range(3), torch.float64) == 3
 
@@ -208,7 +196,7 @@ def test_without_the_search_pairs_would_be_missing(monkeypatch: pytest.MonkeyPat
 UNLUCKY = [28, 30, 32, 50, 52, 70, 87]
 
 
-def test_pairs_that_start_vectors_miss_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_that_start_vectors_miss_are_found(monkeypatch):
     random = np.random.default_rng(0)
     # As after training with Adam, where the 15th and the 16th eigenvalue differ by one per cent.
     lead = [*np.geomspace(0.7, 0.04, 14), 0.0309, 0.0306, *np.geomspace(0.028, 0.001, 80)]
@@ -219,11 +207,11 @@ def test_pairs_that_start_vectors_miss_are_found(monkeypatch: pytest.MonkeyPatch
     assert misses(spectrum, 15, UNLUCKY, torch.float64) > len(UNLUCKY) - 3
 
 
-def test_resolved_vectors_make_the_search_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolved_vectors_make_the_search_short(monkeypatch):
     operator = DiagonalOperator(spectrum_of("geometric"))
 
     def searched() -> int:
-        generator = torch.Generator().manual_seed(0)
+        generator = seeded()
         return leading_eigenpairs(operator, 5, generator=generator).search_products
 
     short = searched()
@@ -233,18 +221,18 @@ def test_resolved_vectors_make_the_search_short(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("margin", [0.1, 1.0, 3.0])
-def test_nothing_hides_in_what_the_search_leaves_out(margin: float) -> None:
+def test_nothing_hides_in_what_the_search_leaves_out(margin):
     """Without the vectors that are left out, eigenvalues beyond a score fall by no more than a margin."""
     spectrum = np.sort(np.concatenate([np.geomspace(10, 1, 20), np.linspace(-1, 1, 180)]))[::-1].copy()
     beyond = 5.0
     left_out, largest_fall = 0, 0.0
     for seed in range(20):
-        basis = KrylovBasis(DiagonalOperator(spectrum), 60, torch.Generator().manual_seed(seed))
+        basis = KrylovBasis(DiagonalOperator(spectrum), 60, seeded(seed))
         for _ in range(10):
             basis.expand()
-        lanczos = Lanczos(basis, len(spectrum), 1, 1e-4, 100, "largest")
+        lanczos = Lanczos(basis, 1, 1e-4, 100, "largest")
         lanczos._keep_resolved(beyond, margin, *lanczos._ritz())
-        others = np.array([basis.vector(index).numpy() for index in range(1, basis.size)]).reshape(-1, 200)
+        others = basis.vectors[1 : basis.size].numpy()
         left_out += len(others)
         projector = np.eye(200) - others.T @ others
         rest = np.linalg.eigvalsh(projector * spectrum @ projector)[::-1]
@@ -255,7 +243,7 @@ def test_nothing_hides_in_what_the_search_leaves_out(margin: float) -> None:
     assert largest_fall > margin / 1000
 
 
-def test_the_iteration_continues_with_the_pair_that_a_search_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_iteration_continues_with_the_pair_that_a_search_finds(monkeypatch):
     """Before each further search, the requested pairs meet the tolerance with fresh products."""
     operator = DiagonalOperator(np.concatenate([[1, 1, 0.97, 0.97, 0.9, 0.5], np.linspace(-0.3, 0.3, 300)]))
     search = Lanczos._search
@@ -270,27 +258,21 @@ def test_the_iteration_continues_with_the_pair_that_a_search_finds(monkeypatch: 
 
     monkeypatch.setattr(Lanczos, "_search", watched)
     for seed in range(6):
-        pairs = leading_eigenpairs(operator, 4, generator=torch.Generator().manual_seed(seed))
+        pairs = leading_eigenpairs(operator, 4, generator=seeded(seed))
         np.testing.assert_allclose(pairs.eigenvalues, [1, 1, 0.97, 0.97], atol=1e-7)
     assert len(residuals) >= 12
     assert max(residuals) < 1e-4
 
 
-def test_the_evidence_is_reported() -> None:
+def test_the_evidence_is_reported():
     assert MISS_PROBABILITY == 0.001
     spectrum = spectrum_of("geometric")
-    pairs = leading_eigenpairs(DiagonalOperator(spectrum), 5, generator=torch.Generator().manual_seed(0))
+    pairs = leading_eigenpairs(DiagonalOperator(spectrum), 5, generator=seeded())
     assert 0 < pairs.miss_probability <= MISS_PROBABILITY
     assert 0 < pairs.search_products < pairs.products - 5
     dense_edge = DiagonalOperator(np.concatenate([[3, 2], np.linspace(1, -1, 1998)]))
     crowded, cut_short = (
-        leading_eigenpairs(
-            dense_edge,
-            3,
-            generator=torch.Generator().manual_seed(0),
-            basis_size=12,
-            max_products=max_products,
-        )
+        leading_eigenpairs(dense_edge, 3, generator=seeded(), basis_size=12, max_products=max_products)
         for max_products in (1000, 300)
     )
     assert crowded.miss_probability <= MISS_PROBABILITY
@@ -298,25 +280,18 @@ def test_the_evidence_is_reported() -> None:
     assert MISS_PROBABILITY < cut_short.miss_probability < 1
     assert (cut_short.residuals < 1e-4).all()
     assert not cut_short.converged.any()
-    short = leading_eigenpairs(
-        DiagonalOperator(spectrum), 5, generator=torch.Generator().manual_seed(0), max_products=30
-    )
+    short = leading_eigenpairs(DiagonalOperator(spectrum), 5, generator=seeded(), max_products=30)
     assert short.miss_probability > MISS_PROBABILITY
     assert not short.converged.any()
-    whole = leading_eigenpairs(
-        DenseOperator(with_spectrum(np.arange(8.0) + 1)), 3, generator=torch.Generator().manual_seed(0)
-    )
+    whole = leading_eigenpairs(DenseOperator(with_spectrum(np.arange(8.0) + 1)), 3, generator=seeded())
     assert whole.miss_probability == 0
 
 
 @pytest.mark.parametrize("checkpoints", [8, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_nothing_is_missing_at_trained_checkpoints(optimizer: str, checkpoints: int) -> None:
+def test_nothing_is_missing_at_trained_checkpoints(optimizer, checkpoints):
     samples = load("digits")
-    inputs, targets = (
-        torch.from_numpy(samples.train_images[:300]),
-        torch.from_numpy(samples.train_labels[:300]),
-    )
+    inputs, targets = (torch.from_numpy(samples.train_images[:300]), torch.from_numpy(samples.train_labels[:300]))
     settings = {"hidden_widths": [10], "activation": "relu", "initialization": "glorot_uniform"}
     model = build_model(settings, (8, 8), 10, generator("completeness", optimizer))
     make = {"sgd": lambda p: torch.optim.SGD(p, 0.3), "adam": lambda p: torch.optim.Adam(p, 0.01)}[optimizer]

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from eigenpairs_helpers import DenseOperator
+from eigenpairs_helpers import DenseOperator, seeded
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -29,7 +29,7 @@ INPUTS, TARGETS = torch.ones(4, 3), torch.tensor([0, 1, 0, 1])
     ],
     ids=["hessian_operator", "double backward", "perceptron"],
 )
-def test_samples_are_tensors(build: Callable[..., object]) -> None:
+def test_samples_are_tensors(build):
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(INPUTS, TARGETS))
     with pytest.raises(TypeError, match=r"inputs is a ndarray, expected a torch\.Tensor of all samples"):
         build(INPUTS.numpy(), TARGETS)
@@ -41,7 +41,7 @@ def test_samples_are_tensors(build: Callable[..., object]) -> None:
         build(INPUTS[:0], TARGETS[:0])
 
 
-def test_samples_are_dense_and_have_a_first_dimension() -> None:
+def test_samples_are_dense_and_have_a_first_dimension():
     with pytest.raises(ValueError, match=r"inputs is a sparse tensor, expected a dense one, .*to_dense\(\)"):
         hessian_operator(MODEL, cross_entropy, INPUTS.to_sparse(), TARGETS)
     with pytest.raises(ValueError, match=r"inputs is a nested tensor, .* torch\.nested\.to_padded_tensor"):
@@ -54,7 +54,7 @@ SOLVERS = [partial(leading_eigenpairs, count=1), partial(spectral_density, probe
 
 
 @pytest.mark.parametrize("solve", SOLVERS)
-def test_solvers_take_operators_and_generators(solve: Callable[..., object]) -> None:
+def test_solvers_take_operators_and_generators(solve):
     with pytest.raises(TypeError, match="the operator, a Tensor, has no size that is a whole number"):
         solve(torch.eye(4), generator=torch.Generator())
     with pytest.raises(TypeError, match=r"generator is None, expected one such as torch\.Generator\(\)"):
@@ -69,32 +69,24 @@ class Own(DenseOperator):
         self.form = form
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
-        return self.form(vectors, super().__matmul__(vectors))  # type: ignore[return-value]
+        return self.form(vectors, super().__matmul__(vectors))
 
 
 WRONG_IMAGES: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], object], type[Exception], str]] = {
-    "numpy": (
-        lambda v, image: image.numpy(),
-        TypeError,
-        "the operator returns a ndarray, expected a t",
-    ),
+    "numpy": (lambda v, image: image.numpy(), TypeError, "the operator returns a ndarray, expected a t"),
     "shape": (lambda v, image: image[..., None], ValueError, "must accept a vector"),
     "dtype": (lambda v, image: image.float(), ValueError, "of dtype torch.float32 for .* torch.float64"),
     "device": (lambda v, image: image.to("meta"), ValueError, "of device meta for vectors of device cpu"),
-    "in place": (
-        lambda v, image: v.copy_(image).clone(),
-        ValueError,
-        "changes the vectors",
-    ),
+    "in place": (lambda v, image: v.copy_(image).clone(), ValueError, "changes the vectors"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG_IMAGES)
 @pytest.mark.parametrize("solve", SOLVERS)
-def test_operators_that_return_something_else_are_refused(solve: Callable[..., object], name: str) -> None:
+def test_operators_that_return_something_else_are_refused(solve, name):
     form, error, words = WRONG_IMAGES[name]
     with pytest.raises(error, match=words):
-        solve(Own(form), generator=torch.Generator().manual_seed(0))
+        solve(Own(form), generator=seeded())
 
 
 class ColumnsOnly(Own):
@@ -104,15 +96,15 @@ class ColumnsOnly(Own):
         return self.matrix @ vectors
 
 
-def test_errors_of_operators_are_explained() -> None:
+def test_errors_of_operators_are_explained():
     words = r"the operator fails on vectors of shape \(2, 6\) \(RuntimeError: .*must accept a vector"
     with pytest.raises(ValueError, match=words):
-        leading_eigenpairs(ColumnsOnly(), 2, generator=torch.Generator().manual_seed(0))
+        leading_eigenpairs(ColumnsOnly(), 2, generator=seeded())
 
 
-def test_products_of_rows_must_be_those_of_vectors() -> None:
+def test_products_of_rows_must_be_those_of_vectors():
     doubled = Own(lambda vectors, image: image if vectors.dim() == 1 else 2 * image)
-    assert not leading_eigenpairs(doubled, 2, generator=torch.Generator().manual_seed(0)).converged.any()
+    assert not leading_eigenpairs(doubled, 2, generator=seeded()).converged.any()
 
 
 class Reusing(Own):
@@ -138,10 +130,10 @@ class Identity(Own):
 
 @pytest.mark.parametrize("make", [Reusing, Identity])
 @pytest.mark.parametrize("count", [1, 3])
-def test_operators_may_share_memory_and_keep_graphs(make: Callable[[], Own], count: int) -> None:
+def test_operators_may_share_memory_and_keep_graphs(make, count):
     operator = make()
     exact = torch.linalg.eigvalsh(operator.matrix).flip(0)
-    pairs = leading_eigenpairs(operator, count, generator=torch.Generator().manual_seed(0))
+    pairs = leading_eigenpairs(operator, count, generator=seeded())
     assert pairs.converged.all()
     assert not pairs.eigenvectors.requires_grad
     torch.testing.assert_close(pairs.eigenvalues, exact[:count])
@@ -150,7 +142,7 @@ def test_operators_may_share_memory_and_keep_graphs(make: Callable[[], Own], cou
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, lambda z, y: cross_entropy(z, y)], ids=["known", "own"])
-def test_vectors_that_are_to_be_differentiated_are_refused(loss: Callable[..., torch.Tensor]) -> None:
+def test_vectors_that_are_to_be_differentiated_are_refused(loss):
     operator = hessian_operator(nn.Sequential(MODEL), loss, INPUTS, TARGETS)
     vectors = torch.ones(2, operator.size)
     with pytest.raises(ValueError, match=r"require a gradient, .* pass vectors\.detach\(\)"):

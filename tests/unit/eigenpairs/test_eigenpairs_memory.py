@@ -51,7 +51,7 @@ def peak_of(code: str) -> int:
     return after - before
 
 
-def test_memory_beyond_the_sample_is_that_of_a_chunk() -> None:
+def test_memory_beyond_the_sample_is_that_of_a_chunk():
     used = peak_of("""
 model, few, many = network(20, 100, 100, 10), sample(4_000, 20), sample(100_000, 20)
 vectors = torch.ones(3, sum(p.numel() for p in model.parameters()))
@@ -65,7 +65,7 @@ for data in (few, many):
 
 
 @pytest.mark.slow
-def test_a_million_parameters_stay_within_two_gibibytes() -> None:
+def test_a_million_parameters_stay_within_two_gibibytes():
     used = peak_of("""
 model, data = network(784, 800, 450, 10), sample(1000, 784)
 assert sum(p.numel() for p in model.parameters()) > 990_000
@@ -77,6 +77,6 @@ print(peak())
     assert used < 2048 * MEBIBYTE
 
 
-def test_the_measurement_sees_used_memory() -> None:
+def test_the_measurement_sees_used_memory():
     used = peak_of("print(peak()); block = torch.ones(2**26); print(peak())")
     assert 0.9 * 2**28 < used < 1.2 * 2**28

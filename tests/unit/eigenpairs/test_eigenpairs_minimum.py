@@ -1,14 +1,10 @@
 """The best minimum of an optimizer: which run it is, and the curvature there against a dense Hessian."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from eigenpairs_helpers import CPU, MODEL, SETTINGS, dense_hessian
-from torch.nn.functional import cross_entropy
-from torch.nn.utils import vector_to_parameters
+from eigenpairs_helpers import CPU, MODEL, SETTINGS, dense_at
 
 from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.landscape import Landscape
@@ -57,14 +53,12 @@ def minimum(parts: Samples) -> Minimum:
 @pytest.fixture(scope="module")
 def exact(parts: Samples) -> np.ndarray:
     """All eigenvalues at the best end over training and test samples, in float64, descending."""
-    model = Landscape(parts, WIDE, SOLVER, CPU).model
-    vector_to_parameters(torch.from_numpy(ends()[1].weights), model.parameters())
-    images = torch.from_numpy(np.concatenate([parts.train_images, parts.test_images]))
-    labels = torch.from_numpy(np.concatenate([parts.train_labels, parts.test_labels]))
-    return np.linalg.eigvalsh(dense_hessian(model, cross_entropy, images, labels).numpy())[::-1]
+    images = np.concatenate([parts.train_images, parts.test_images])
+    labels = np.concatenate([parts.train_labels, parts.test_labels])
+    return np.linalg.eigvalsh(dense_at(Landscape(parts, WIDE, SOLVER, CPU), ends()[1].weights, images, labels))[::-1]
 
 
-def test_the_lowest_loss_over_all_samples_wins(minimum: Minimum) -> None:
+def test_the_lowest_loss_over_all_samples_wins(minimum):
     columns = minimum.columns
     np.testing.assert_array_equal(columns["seed"], [3, 5, 8])
     np.testing.assert_allclose(columns["loss"], [0.28, 0.22, 0.26])
@@ -74,7 +68,7 @@ def test_the_lowest_loss_over_all_samples_wins(minimum: Minimum) -> None:
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
-def test_a_loss_that_is_not_finite_never_wins(parts: Samples, loss: float) -> None:
+def test_a_loss_that_is_not_finite_never_wins(parts, loss):
     runs = ends()
     runs[1] = replace(runs[1], test_loss=loss)
     minimum = found(parts, runs)
@@ -82,7 +76,7 @@ def test_a_loss_that_is_not_finite_never_wins(parts: Samples, loss: float) -> No
     assert minimum.summary["best_seed"] == 8
 
 
-def test_eigenvalues_are_those_over_training_and_test_samples(minimum: Minimum, exact: np.ndarray) -> None:
+def test_eigenvalues_are_those_over_training_and_test_samples(minimum, exact):
     np.testing.assert_allclose(minimum.columns["eigenvalue"], exact[:3], atol=1e-5 * exact[0])
     np.testing.assert_array_equal(minimum.columns["rank"], [1, 2, 3])
     assert minimum.columns["converged"].all()
@@ -90,7 +84,7 @@ def test_eigenvalues_are_those_over_training_and_test_samples(minimum: Minimum, 
     assert (minimum.summary["parameters"], minimum.summary["samples"]) == (SIZE, 50)
 
 
-def test_the_density_is_that_of_all_eigenvalues(minimum: Minimum, exact: np.ndarray) -> None:
+def test_the_density_is_that_of_all_eigenvalues(minimum, exact):
     at, density = minimum.columns["curvature"], minimum.columns["density"]
     smoothing = minimum.summary["smoothing"]
     assert smoothing == pytest.approx((exact[0] - exact[-1]) / 100, rel=1e-4)
@@ -105,14 +99,14 @@ def test_the_density_is_that_of_all_eigenvalues(minimum: Minimum, exact: np.ndar
         assert np.interp(outlier, at, density) > 0.1 / (SIZE * np.sqrt(2 * np.pi) * smoothing)
 
 
-def test_the_trace_is_within_its_error(minimum: Minimum, exact: np.ndarray) -> None:
+def test_the_trace_is_within_its_error(minimum, exact):
     summary = minimum.summary
     assert 0 < summary["trace_standard_error"] < 0.1 * exact.sum()
     assert abs(summary["trace"] - exact.sum()) < 4 * summary["trace_standard_error"]
     assert summary["products"] > 90
 
 
-def test_nothing_is_said_of_runs_that_all_diverged(parts: Samples, tmp_path: Path) -> None:
+def test_nothing_is_said_of_runs_that_all_diverged(parts, tmp_path):
     """Also where the weights of the first one are finite: its test loss has overflowed."""
     lost = {"train_loss": np.nan, "test_loss": np.nan, "train_accuracy": np.nan, "test_accuracy": np.nan}
     runs = [replace(end, weights=np.full(SIZE, np.nan, np.float32), **lost) for end in ends()]
@@ -131,7 +125,7 @@ def test_nothing_is_said_of_runs_that_all_diverged(parts: Samples, tmp_path: Pat
         write_store(tmp_path / "minimum.zarr", "minimum", minimum.columns, {}, minimum.summary)
 
 
-def test_an_overflowing_hessian_leaves_a_best_run_without_curvature(parts: Samples) -> None:
+def test_an_overflowing_hessian_leaves_a_best_run_without_curvature(parts):
     runs = ends()
     runs[1] = replace(runs[1], weights=np.full(SIZE, 3e38, np.float32))
     minimum = found(parts, runs)
@@ -140,7 +134,7 @@ def test_an_overflowing_hessian_leaves_a_best_run_without_curvature(parts: Sampl
     assert all(np.isnan(minimum.columns[name]).all() for name in CURVATURE)
 
 
-def test_a_loss_without_curvature_has_a_trace_but_no_density(parts: Samples) -> None:
+def test_a_loss_without_curvature_has_a_trace_but_no_density(parts):
     """A network whose bias alone decides, by so much that nothing else counts, has a Hessian of zeros."""
     flat = np.zeros(SIZE, np.float32)
     flat[-3] = 200
@@ -150,9 +144,7 @@ def test_a_loss_without_curvature_has_a_trace_but_no_density(parts: Samples) -> 
     assert np.isnan(minimum.columns["density"]).all()
 
 
-def test_a_store_accepts_it_and_the_same_runs_give_the_same_bits(
-    parts: Samples, minimum: Minimum, tmp_path: Path
-) -> None:
+def test_a_store_accepts_it_and_the_same_runs_give_the_same_bits(parts, minimum, tmp_path):
     for name, one in (("one", minimum), ("other", found(parts, ends()))):
         write_store(tmp_path / f"{name}.zarr", "minimum", one.columns, {}, one.summary)
     stored = open_store(tmp_path / "one.zarr", "minimum")

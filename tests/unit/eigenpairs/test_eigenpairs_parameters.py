@@ -5,23 +5,19 @@ from typing import Any
 
 import pytest
 import torch
-from eigenpairs_helpers import SAMPLES, dense_hessian, matrix_of
+from eigenpairs_helpers import SAMPLES, check, dense_hessian, matrix_of, seeded
 from torch import nn
 from torch.nn.functional import cross_entropy, linear, mse_loss, scaled_dot_product_attention
+from torch.nn.utils import parameters_to_vector
 from torch.utils.checkpoint import checkpoint
 
 from eigendrift.eigenpairs.double_backward import DoubleBackwardHessian
-from eigendrift.eigenpairs.hessian import HessianOperator
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.operators import hessian_operator
 from eigendrift.null.network import null_draws
 
 PENALTY = 0.3
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def check(operator: HessianOperator[Any], expected: torch.Tensor) -> None:
-    torch.testing.assert_close(matrix_of(operator), expected, rtol=0, atol=1e-12)
 
 
 class Network(nn.Module):
@@ -36,11 +32,7 @@ class Network(nn.Module):
 
 
 def penalized(squares: Callable[[], Iterator[torch.Tensor]]) -> Loss:
-    return lambda outputs, targets: cross_entropy(outputs, targets) + PENALTY / 2 * sum(squares())  # type: ignore[return-value]
-
-
-def through_the_model(model: nn.Module) -> Loss:
-    return penalized(lambda: (parameter.square().sum() for parameter in model.parameters()))
+    return lambda outputs, targets: cross_entropy(outputs, targets) + PENALTY / 2 * sum(squares())
 
 
 def through_a_list(model: nn.Module) -> Loss:
@@ -48,29 +40,25 @@ def through_a_list(model: nn.Module) -> Loss:
     return penalized(lambda: (parameter.square().sum() for parameter in held))
 
 
-def through_attributes(model: Network) -> Loss:
-    layers = (model.inner, model.outer)
-    return penalized(lambda: (part.pow(2).sum() for layer in layers for part in (layer.weight, layer.bias)))
-
-
-def through_one_vector(model: nn.Module) -> Loss:
-    return penalized(lambda: iter([nn.utils.parameters_to_vector(model.parameters()).square().sum()]))
-
-
-PENALTIES = [through_the_model, through_a_list, through_attributes, through_one_vector]
+PENALTIES: dict[str, Callable[[Network], Loss]] = {
+    "model": lambda model: penalized(lambda: (part.square().sum() for part in model.parameters())),
+    "list": through_a_list,
+    "attributes": lambda model: penalized(
+        lambda: (part.pow(2).sum() for layer in (model.inner, model.outer) for part in (layer.weight, layer.bias))
+    ),
+    "vector": lambda model: penalized(lambda: iter([parameters_to_vector(model.parameters()).square().sum()])),
+}
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
 @pytest.mark.parametrize("penalty", PENALTIES)
-def test_a_weight_penalty_raises_every_eigenvalue(
-    inputs: torch.Tensor, targets: torch.Tensor, penalty: Callable[[Network], Loss], chunk_size: int | None
-) -> None:
+def test_a_weight_penalty_raises_every_eigenvalue(inputs, targets, penalty, chunk_size):
     model = Network()
     expected = dense_hessian(model, cross_entropy, inputs, targets)
     expected += PENALTY * torch.eye(len(expected), dtype=torch.float64)
-    operator = hessian_operator(model, penalty(model), inputs, targets, chunk_size)
+    operator = hessian_operator(model, PENALTIES[penalty](model), inputs, targets, chunk_size)
     check(operator, expected)
-    pairs = leading_eigenpairs(operator, 3, generator=torch.Generator().manual_seed(0), tolerance=1e-9)
+    pairs = leading_eigenpairs(operator, 3, generator=seeded(), tolerance=1e-9)
     torch.testing.assert_close(pairs.eigenvalues, torch.linalg.eigvalsh(expected).flip(0)[:3])
     # The loss also sees the values from when the operator was made.
     with torch.no_grad():
@@ -80,23 +68,12 @@ def test_a_weight_penalty_raises_every_eigenvalue(
 
 
 @pytest.mark.parametrize("null_model", ["permuted", "reinitialized"])
-def test_null_draws_penalize_the_weights_that_they_draw(
-    inputs: torch.Tensor, targets: torch.Tensor, null_model: str
-) -> None:
+def test_null_draws_penalize_the_weights_that_they_draw(inputs, targets, null_model):
     model = Network()
     before = [parameter.detach().clone() for parameter in model.parameters()]
     bare, raised = (
-        null_draws(
-            model,
-            loss,
-            inputs,
-            targets,
-            null_model,  # type: ignore[arg-type]
-            count=2,
-            draws=3,
-            generator=torch.Generator().manual_seed(0),
-        ).eigenvalues
-        for loss in (cross_entropy, lambda z, y: through_the_model(model)(z, y) + quartic(model))
+        null_draws(model, loss, inputs, targets, null_model, count=2, draws=3, generator=seeded()).eigenvalues
+        for loss in (cross_entropy, lambda z, y: PENALTIES["model"](model)(z, y) + quartic(model))
     )
     # The quartic term depends on the weights at which the penalty is taken.
     assert (raised > bare + PENALTY).all()
@@ -106,7 +83,7 @@ def test_null_draws_penalize_the_weights_that_they_draw(
 
 
 def quartic(model: nn.Module) -> torch.Tensor:
-    return sum((parameter**4).sum() for parameter in model.parameters())  # type: ignore[return-value]
+    return sum((parameter**4).sum() for parameter in model.parameters())
 
 
 class Checkpointed(Network):
@@ -120,9 +97,7 @@ class Checkpointed(Network):
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
-def test_checkpoints_are_recomputed_at_the_operators_values(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
-) -> None:
+def test_checkpoints_are_recomputed_at_the_operators_values(inputs, targets, chunk_size):
     model = Checkpointed()
     operator = hessian_operator(model, cross_entropy, inputs, targets, chunk_size)
     expected = dense_hessian(Network(), cross_entropy, inputs, targets)
@@ -152,9 +127,7 @@ class Attention(nn.Module):
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
-def test_attention_is_recomputed_as_it_was_computed(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
-) -> None:
+def test_attention_is_recomputed_as_it_was_computed(inputs, targets, chunk_size):
     plain, checkpointed = (
         matrix_of(hessian_operator(Attention(is_checkpointed), cross_entropy, inputs, targets, chunk_size))
         for is_checkpointed in (False, True)
@@ -163,7 +136,7 @@ def test_attention_is_recomputed_as_it_was_computed(
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning")
-def test_reentrant_checkpoints_which_drop_gradients_are_refused(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_reentrant_checkpoints_which_drop_gradients_are_refused(inputs, targets):
     for given in (inputs, inputs.clone().requires_grad_()):
         with pytest.raises(ValueError, match=r"changes with parameter 'inner\.weight', but torch finds no"):
             hessian_operator(Checkpointed(use_reentrant=True), cross_entropy, given, targets)
@@ -183,16 +156,14 @@ class Tied(nn.Module):
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
-def test_a_network_may_read_a_parameter_twice(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
-) -> None:
+def test_a_network_may_read_a_parameter_twice(inputs, targets, chunk_size):
     model = Tied()
     operator = hessian_operator(model, cross_entropy, inputs, targets, chunk_size)
     expected = dense_hessian(model, cross_entropy, inputs, targets)
     check(operator, expected)
 
 
-def test_hooks_on_parameters_do_not_change_derivatives(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_hooks_on_parameters_do_not_change_derivatives(inputs, targets):
     model = Network()
     expected = dense_hessian(model, cross_entropy, inputs, targets)
     calls: list[torch.Tensor] = []
@@ -225,9 +196,7 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
 @pytest.mark.parametrize("change", CHANGES)
-def test_later_changes_of_the_network_do_not_matter(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None, change: str
-) -> None:
+def test_later_changes_of_the_network_do_not_matter(inputs, targets, chunk_size, change):
     class Normalized(Network):
         def __init__(self) -> None:
             super().__init__()
@@ -246,7 +215,7 @@ def test_later_changes_of_the_network_do_not_matter(
     assert all(torch.equal(value, after[name]) for name, value in state.items())
 
 
-def test_a_graph_of_the_callers_outlives_the_products(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_a_graph_of_the_callers_outlives_the_products(inputs, targets):
     model = Network()
     cross_entropy(model(inputs), targets).backward()
     expected = [parameter.grad for parameter in model.parameters()]
@@ -258,7 +227,7 @@ def test_a_graph_of_the_callers_outlives_the_products(inputs: torch.Tensor, targ
         torch.testing.assert_close(parameter.grad, gradient, rtol=0, atol=0)
 
 
-def test_two_operators_of_one_network_keep_their_own_values(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_two_operators_of_one_network_keep_their_own_values(inputs, targets):
     model = Network()
     first = hessian_operator(model, cross_entropy, inputs, targets)
     expected = matrix_of(first)
@@ -271,7 +240,7 @@ def test_two_operators_of_one_network_keep_their_own_values(inputs: torch.Tensor
     assert torch.equal(matrix_of(second), other)
 
 
-def test_targets_are_constants(inputs: torch.Tensor) -> None:
+def test_targets_are_constants(inputs):
     """This includes targets from the network itself, with their graph."""
     model = Network()
     targets = model(inputs) + 1
@@ -282,9 +251,7 @@ def test_targets_are_constants(inputs: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
-def test_an_interrupt_leaves_the_network_as_it_was(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None
-) -> None:
+def test_an_interrupt_leaves_the_network_as_it_was(inputs, targets, chunk_size):
     model, interrupts = Network(), []
 
     def interrupting(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -304,7 +271,7 @@ def test_an_interrupt_leaves_the_network_as_it_was(
     assert vars(model) is attributes
     interrupts.clear()
     exact = hessian_operator(Network(), cross_entropy, inputs, targets)
-    torch.testing.assert_close(matrix_of(operator), matrix_of(exact), rtol=0, atol=1e-12)
+    check(operator, matrix_of(exact))
 
 
 class Clamped(Network):
@@ -325,9 +292,7 @@ class Decaying(Network):
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
 @pytest.mark.parametrize(("kind", "name"), [(Clamped, "inner.weight"), (Decaying, "outer.bias")])
-def test_networks_that_change_their_parameters_are_refused(
-    inputs: torch.Tensor, targets: torch.Tensor, kind: type[Network], name: str, chunk_size: int | None
-) -> None:
+def test_networks_that_change_their_parameters_are_refused(inputs, targets, kind, name, chunk_size):
     with pytest.raises(ValueError, match=rf"changes parameter '{name}' in place, .* work on a copy"):
         hessian_operator(kind(), cross_entropy, inputs, targets, chunk_size)
 
@@ -348,9 +313,7 @@ class Tempered(nn.Module):
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
 @pytest.mark.parametrize("as_method", [False, True])
-def test_the_state_of_a_loss_is_kept(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None, as_method: bool
-) -> None:
+def test_the_state_of_a_loss_is_kept(inputs, targets, chunk_size, as_method):
     loss = Tempered()
     given = loss.forward if as_method else loss
     expected = dense_hessian(Network(), Tempered(), inputs, targets)
@@ -367,9 +330,7 @@ def test_the_state_of_a_loss_is_kept(
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
 @pytest.mark.parametrize("what", ["inputs", "weights of a closure"])
-def test_later_changes_of_the_sample_or_the_loss_are_refused(
-    inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None, what: str
-) -> None:
+def test_later_changes_of_the_sample_or_the_loss_are_refused(inputs, targets, chunk_size, what):
     weights = torch.ones(3, dtype=torch.float64)
 
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -382,16 +343,16 @@ def test_later_changes_of_the_sample_or_the_loss_are_refused(
         matrix_of(operator)
 
 
-def test_a_loss_must_be_callable(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_a_loss_must_be_callable(inputs, targets):
     with pytest.raises(TypeError, match="the loss is a str, expected a function of outputs and targets"):
-        hessian_operator(Network(), "cross_entropy", inputs, targets)  # type: ignore[arg-type]
+        hessian_operator(Network(), "cross_entropy", inputs, targets)
 
 
 class ForeignError(Exception):
     """An error of another library."""
 
 
-def test_errors_of_any_kind_are_explained(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+def test_errors_of_any_kind_are_explained(inputs, targets):
     def failing(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         raise ForeignError("no such thing")
 
@@ -399,7 +360,7 @@ def test_errors_of_any_kind_are_explained(inputs: torch.Tensor, targets: torch.T
         hessian_operator(Network(), failing, inputs, targets)
 
 
-def test_inputs_may_require_a_gradient(inputs: torch.Tensor) -> None:
+def test_inputs_may_require_a_gradient(inputs):
     class Derivative(Network):
         """A network that is trained on its derivative by the inputs."""
 

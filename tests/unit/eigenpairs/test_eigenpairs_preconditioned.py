@@ -1,7 +1,5 @@
 """Eigenpairs of the preconditioned Hessian, against the dense matrix in float64."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -13,21 +11,18 @@ from eigenpairs_helpers import (
     DenseOperator,
     DenseStack,
     columns_of,
-    dense_hessian,
+    dense_at,
     largest_angle,
     leading,
     matrix_of,
+    seeded,
     with_spectrum,
 )
-from torch.nn.functional import cross_entropy
-from torch.nn.utils import vector_to_parameters
 
-from eigendrift.data.samples import Samples
 from eigendrift.eigenpairs.decompose import decompose
 from eigendrift.eigenpairs.lanczos import leading_eigenpairs
 from eigendrift.eigenpairs.landscape import Landscape
 from eigendrift.eigenpairs.preconditioned import PreconditionedOperator, PreconditionedStack
-from eigendrift.stores.progress import Progress
 
 # Powers of ten, as Adam's diagonal has them.
 SPREAD = (-4.0, 0.0)
@@ -41,7 +36,7 @@ def preconditioned(matrix: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
     return matrix / np.sqrt(np.outer(diagonal, diagonal))
 
 
-def test_the_operator_is_the_scaled_matrix() -> None:
+def test_the_operator_is_the_scaled_matrix():
     matrix = with_spectrum(np.linspace(-1, 3, 12))
     scale = torch.from_numpy(diagonals(12, 1)[0] ** -0.5)
     operator = PreconditionedOperator(DenseOperator(matrix), scale)
@@ -55,7 +50,7 @@ def test_the_operator_is_the_scaled_matrix() -> None:
     assert len(stack) == 2
 
 
-def test_a_diagonal_of_another_size_is_refused() -> None:
+def test_a_diagonal_of_another_size_is_refused():
     matrix = np.eye(4)
     with pytest.raises(ValueError, match=r"has shape \(3,\), expected \(4,\)"):
         PreconditionedOperator(DenseOperator(matrix), torch.ones(3))
@@ -63,14 +58,12 @@ def test_a_diagonal_of_another_size_is_refused() -> None:
         PreconditionedStack(DenseStack([matrix, matrix]), torch.ones(1, 4))
 
 
-def test_a_network_has_the_pairs_of_the_dense_matrix(
-    network: tuple[torch.nn.Module, torch.Tensor, torch.Tensor], dense: np.ndarray
-) -> None:
+def test_a_network_has_the_pairs_of_the_dense_matrix(network, dense):
     diagonal = diagonals(len(dense), 1)[0]
     expected = preconditioned(dense, diagonal)
     values, vectors = leading(expected, 3)
     operator = PreconditionedOperator(DenseOperator(dense), torch.from_numpy(diagonal**-0.5))
-    start = torch.Generator().manual_seed(0)
+    start = seeded()
     pairs = leading_eigenpairs(operator, 3, generator=start, tolerance=1e-8)
     assert pairs.converged.all()
     np.testing.assert_allclose(pairs.eigenvalues, values, rtol=1e-10)
@@ -78,19 +71,14 @@ def test_a_network_has_the_pairs_of_the_dense_matrix(
 
 
 @pytest.mark.parametrize("together", [1, 3])
-def test_along_a_run_in_float32_they_are_those_of_the_dense_matrix(
-    samples: Samples, weights: np.ndarray, progress: Callable[[str], Progress], together: int
-) -> None:
+def test_along_a_run_in_float32_they_are_those_of_the_dense_matrix(samples, weights, progress, together):
     settings = SETTINGS | {"chunk_size": 100}
     landscape = Landscape(samples, MODEL, settings, CPU, together)
     diagonal = diagonals(landscape.size)
     result = decompose(landscape, weights, STEPS, progress(str(together)), 0, "test", lambda index: diagonal[index])
     columns = columns_of(result)
-    inputs, targets = torch.from_numpy(samples.train_images), torch.from_numpy(samples.train_labels)
     for index in (0, 1, 3):
-        flat = torch.from_numpy(weights[index].copy())
-        vector_to_parameters(flat, landscape.model.parameters())
-        matrix = dense_hessian(landscape.model, cross_entropy, inputs, targets).numpy()
+        matrix = dense_at(landscape, weights[index], samples.train_images, samples.train_labels)
         values, vectors = leading(preconditioned(matrix, diagonal[index]), 3)
         np.testing.assert_allclose(columns["eigenvalue"][index], values, rtol=1e-4)
         assert largest_angle(columns["eigenvector"][index].astype(float), vectors) < 5e-3
@@ -98,7 +86,7 @@ def test_along_a_run_in_float32_they_are_those_of_the_dense_matrix(
     assert np.isnan(columns["eigenvalue"][2]).all()
 
 
-def test_a_diagonal_that_overflows_is_nan_and_not_converged(landscape: Landscape, weights: np.ndarray) -> None:
-    record = landscape.eigenpairs_at(weights[0], torch.Generator().manual_seed(0), np.full(landscape.size, 1e-90))
+def test_a_diagonal_that_overflows_is_nan_and_not_converged(landscape, weights):
+    record = landscape.eigenpairs_at(weights[0], seeded(), np.full(landscape.size, 1e-90))
     assert np.isnan(record["eigenvalue"]).all()
     assert not record["converged"].any()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from eigendrift.eigenpairs.decompose import Decomposition
-from eigendrift.eigenpairs.storage import as_stored, thinned, write_eigenpairs
+from eigendrift.eigenpairs.storage import thinned, write_eigenpairs
 from eigendrift.stores.arrays import STORES, from_float16, to_float16
 from eigendrift.stores.reading import open_store
 
@@ -21,7 +21,6 @@ def there(vectors):
 
 
 def test_by_default_vectors_stay_as_they_are():
-    assert as_stored(VECTORS, ALL) is VECTORS
     np.testing.assert_array_equal(list(thinned(VECTORS, ALL, 1)), VECTORS)
 
 
@@ -34,23 +33,11 @@ def test_leading_ranks_of_some_checkpoints_are_kept_to_the_bit():
 
 
 def test_checkpoints_are_those_of_the_run_where_vectors_are_at_every_second_one():
-    assert there(thinned(VECTORS[::2], ALL | {"every": 6}, 2)) == [
-        [True] * 3,
-        [False] * 3,
-        [False] * 3,
-        [True] * 3,
-    ]
+    assert there(thinned(VECTORS[::2], ALL | {"every": 6}, 2)) == [[True] * 3, [False] * 3, [False] * 3, [True] * 3]
 
 
 def test_more_ranks_than_there_are_keep_all():
     assert np.all(there(thinned(VECTORS, ALL | {"ranks": 9}, 1)))
-
-
-def test_float16_is_packed_when_it_is_used():
-    stored = as_stored(VECTORS, ALL | {"dtype": "float16"})
-    assert len(stored) == 7
-    np.testing.assert_array_equal(stored[2], to_float16(VECTORS[2]))
-    np.testing.assert_array_equal(thinned(stored, ALL | {"every": 6}, 1)[6], to_float16(VECTORS[6]))
 
 
 def test_metrics_are_measured_of_what_is_rounded_on_disk(tmp_path):

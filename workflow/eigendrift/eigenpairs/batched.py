@@ -60,7 +60,7 @@ def leading_eigenpairs_together(
     bases = _Bases(operators, min(capacity, operators.size), generators)
     outcomes: dict[int, Eigenpairs | FloatingPointError] = {**bases.start(tolerance)}
     iterations = {
-        index: Lanczos(basis, operators.size, count, tolerance, max_products, "largest").solve()
+        index: Lanczos(basis, count, tolerance, max_products, "largest").solve()
         for index, basis in bases.members.items()
         if index not in outcomes
     }
@@ -77,13 +77,11 @@ def _advance(iterations: dict[int, Steps[Eigenpairs]]) -> dict[int, Eigenpairs |
     ended: dict[int, Eigenpairs | FloatingPointError] = {}
     for index, steps in iterations.items():
         try:
-            pairs = advance(steps)
+            if (pairs := advance(steps)) is not None:
+                ended[index] = pairs
         except FloatingPointError as error:
             # The traceback would keep the basis in memory.
             ended[index] = error.with_traceback(None)
-        else:
-            if pairs is not None:
-                ended[index] = pairs
     return ended
 
 
@@ -125,7 +123,11 @@ class _Bases:
         if not indices:
             return {}
         if indices != list(self.members):
-            self._keep(indices)
+            # Drop all other bases and free their memory.
+            self._vectors = self._vectors[[list(self.members).index(index) for index in indices]]
+            self.members = {index: self.members[index] for index in indices}
+            for basis, kept in zip(self.members.values(), self._vectors, strict=True):
+                basis.vectors = kept
         vectors = torch.stack([basis.add_direction() for basis in self.members.values()])
         images = self._operators.products(vectors, indices)
         factors = [basis.factor for basis in self.members.values()]
@@ -143,10 +145,3 @@ class _Bases:
             else:
                 errors[index] = not_finite()
         return errors
-
-    def _keep(self, indices: list[int]) -> None:
-        """Drop all other bases and free their memory."""
-        self._vectors = self._vectors[[list(self.members).index(index) for index in indices]]
-        self.members = {index: self.members[index] for index in indices}
-        for basis, vectors in zip(self.members.values(), self._vectors, strict=True):
-            basis.move(vectors)

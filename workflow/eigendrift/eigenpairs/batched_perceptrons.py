@@ -6,13 +6,13 @@ networks take hardly longer than products of one.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
 from eigendrift.eigenpairs.losses import output_errors, subtract_mean
-from eigendrift.eigenpairs.network_checks import check_sample
 from eigendrift.eigenpairs.perceptron import Part, by_layer, derivatives, layers_of, perceptron_layers
 from eigendrift.eigenpairs.symmetric import SymmetricOperator, rows_of
 from eigendrift.numerics import full_precision
@@ -54,16 +54,13 @@ class _Networks:
 
     def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "_Networks":
         """Return a copy in which every tensor is changed."""
-        return _Networks(
-            [change(activations) for activations in self.activations],
-            [change(slopes) for slopes in self.slopes],
-            [None if curvatures is None else change(curvatures) for curvatures in self.curvatures],
-            [change(weights) for weights in self.weights],
-            [change(errors) for errors in self.errors],
-            change(self.probabilities),
-            change(self.shares),
-            change(self.top),
-        )
+
+        def changed(value: Any) -> Any:
+            if isinstance(value, list):
+                return [changed(part) for part in value]
+            return None if value is None else change(value)
+
+        return _Networks(**{name: changed(value) for name, value in vars(self).items()})
 
 
 class PerceptronStack:
@@ -71,12 +68,8 @@ class PerceptronStack:
 
     `eigendrift.eigenpairs.perceptron.PerceptronHessian` has the formulas and says why this class has its own code for
     them. All networks have the same sample, so the first layer takes one matrix product. Later layers take batched
-    products. Use a stack in one thread at a time.
-
-    Attributes:
-        size: N, the number of parameters of one network.
-        device: Where vectors must be.
-        dtype: Dtype that vectors must have.
+    products. Use a stack in one thread at a time. It is an `OperatorStack`, of size N, the number of parameters of one
+    network.
     """
 
     @full_precision()
@@ -93,7 +86,6 @@ class PerceptronStack:
         Raises:
             ValueError: If ``model`` is no perceptron, or weights, inputs or labels do not fit it.
         """
-        check_sample(inputs, targets)
         size = sum(parameter.numel() for parameter in model.parameters())
         if weights.dim() != 2 or weights.shape[1] != size or not len(weights):  # noqa: PLR2004
             raise ValueError(f"the weights have shape {tuple(weights.shape)}, expected (C, N) with N = {size}")
@@ -129,7 +121,11 @@ class PerceptronStack:
             raise ValueError(f"{len(block)} vectors and {len(indices)} networks, expected as many of each")
         if not all(0 <= network < len(self) for network in indices):
             raise IndexError(f"networks {indices} are requested, expected indices from 0 to {len(self) - 1}")
-        return self._products(self._select(indices), block)
+        selected, directions = self._select(indices), by_layer(block, self._linear)
+        outputs, activations = self._forward(selected, directions)
+        products = torch.empty_like(block)
+        self._backward(selected, directions, outputs, activations, by_layer(products, self._linear))
+        return products
 
     def _prepare(self, weights: torch.Tensor, activations: Sequence[nn.Module], targets: torch.Tensor) -> _Networks:
         parts = by_layer(weights, self._linear)
@@ -150,10 +146,16 @@ class PerceptronStack:
             by_activation = part.weights.mT @ errors[0]
             curvatures.insert(0, None if bend is None else bend * by_activation)
             errors.insert(0, slope * by_activation)
-        weights_of_next = [part.weights for part in parts[1:]]
-        shares = probabilities / samples
-        top = probabilities.argmax(1, keepdim=True)
-        return _Networks(values, slopes, curvatures, weights_of_next, errors[1:], probabilities, shares, top)
+        return _Networks(
+            activations=values,
+            slopes=slopes,
+            curvatures=curvatures,
+            weights=[part.weights for part in parts[1:]],
+            errors=errors[1:],
+            probabilities=probabilities,
+            shares=probabilities / samples,
+            top=probabilities.argmax(1, keepdim=True),
+        )
 
     def _first_layer(self, part: Part) -> torch.Tensor:
         """Return W x + b of the sample, (b, fan-out, n)."""
@@ -172,13 +174,6 @@ class PerceptronStack:
                 index = torch.tensor(networks, device=self.device)
                 self._selection = networks, self._all.each(lambda tensor: tensor.index_select(0, index))
         return self._selection[1]
-
-    def _products(self, networks: _Networks, vectors: torch.Tensor) -> torch.Tensor:
-        directions = by_layer(vectors, self._linear)
-        outputs, activations = self._forward(networks, directions)
-        products = torch.empty_like(vectors)
-        self._backward(networks, directions, outputs, activations, by_layer(products, self._linear))
-        return products
 
     def _forward(self, networks: _Networks, directions: list[Part]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return R{z} (r, fan-out, n) of every layer and R{a} (r, width, n) of every hidden layer.
@@ -222,8 +217,7 @@ class PerceptronStack:
             # R{a} is not needed again, so R{δ} of the previous layer overwrites it.
             torch.bmm(networks.weights[hidden].mT, error, out=behind)
             error = behind.baddbmm_(directions[index].weights.mT, given).mul_(networks.slopes[hidden])
-            curvature = networks.curvatures[hidden]
-            if curvature is not None:
+            if (curvature := networks.curvatures[hidden]) is not None:
                 error.addcmul_(curvature, outputs[hidden])
 
 

@@ -1,9 +1,8 @@
 """The probability that a search has missed an eigenpair.
 
-Small residuals prove that pairs are eigenpairs, not that they are the leading ones. A fresh random vector, orthogonal
-to the basis that found the pairs, has a component along every eigenvector that is hidden from that basis. Lanczos
-iteration in the complement of the basis amplifies this component. This module computes the chance that a hidden
-eigenvector stays hidden all the same.
+A fresh random vector, orthogonal to the basis that found the pairs, has a component along every eigenvector that is
+hidden from that basis. Lanczos iteration in the complement of the basis amplifies this component. This module computes
+the chance that a hidden eigenvector stays hidden all the same.
 """
 
 import math

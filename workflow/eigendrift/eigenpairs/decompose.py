@@ -104,12 +104,7 @@ def decompose(
         return landscape.eigenpairs_at_each(flat, starts, diagonals)
 
     keep_records(
-        progress,
-        len(steps),
-        landscape.together,
-        at,
-        label,
-        lambda record: f"λ1 {record['eigenvalue'][0]:.3g}",
+        progress, len(steps), landscape.together, at, label, lambda record: f"λ1 {record['eigenvalue'][0]:.3g}"
     )
     columns = record_columns(progress, len(steps))
     columns["step"] = np.asarray(steps)

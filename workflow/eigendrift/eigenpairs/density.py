@@ -1,20 +1,17 @@
 """The density of a symmetric operator's eigenvalues by stochastic Lanczos quadrature.
 
 For a function f and a random unit vector q with E[q qᵀ] = 1/N, qᵀ f(H) q is on average the mean of f over the N
-eigenvalues. It is an integral of f over the measure with weight (qᵀv_i)² at eigenvalue λ_i, whose Gauss quadrature m
-Lanczos steps from q yield: nodes are the eigenvalues of the tridiagonal matrix, weights the squared first components of
-its eigenvectors. It is exact for polynomials up to degree 2m − 1 (Golub & Meurant 2010, Matrices, Moments and
-Quadrature, ch. 6; Ubaru, Chen & Saad 2017, SIAM Journal on Matrix Analysis and Applications 38; of networks Ghorbani,
+eigenvalues. It is an integral over the measure with weight (qᵀv_i)² at eigenvalue λ_i. From q, m Lanczos steps give
+its Gauss quadrature: nodes are the eigenvalues of the tridiagonal matrix, weights the squared first components of its
+eigenvectors. It is exact for polynomials up to degree 2m − 1 (Golub & Meurant 2010, Matrices, Moments and
+Quadrature, ch. 6; Ubaru, Chen & Saad 2017, SIAM Journal on Matrix Analysis and Applications 38; for networks Ghorbani,
 Krishnan & Xiao 2019, ICML).
 
 - Every new vector is orthogonalized against the whole basis, twice. Otherwise rounding creates copies of
   converged nodes, and the rule is no longer Gauss's.
-- Probes advance one after the other, so memory is one basis, steps × N numbers. If they advanced at once,
-  each would need its own basis, and products in blocks save no more than a fifth of the time on a CPU.
+- Probes advance one after the other, so memory is one basis, steps × N numbers.
 - Probes have random signs. Among vectors with independent entries, signs give qᵀ f(H) q the smallest
-  variance, 2 (‖f(H)‖² − Σ_j f(H)_jj²) / N² with the Frobenius norm. Gaussian vectors lack the second term, which
-  matters if eigenvectors are localized. Normalized to the sphere, they gain at most a factor
-  N / (N + 2) over signs.
+  variance, 2 (‖f(H)‖² − Σ_j f(H)_jj²) / N² with the Frobenius norm.
 """
 
 import math
@@ -103,10 +100,8 @@ def spectral_density(
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
     check_request(operator, generator)
-    if whole_number("probes", probes) < 1:
-        raise ValueError(f"probes is {probes}, expected at least 1")
-    if whole_number("steps", steps) < 1:
-        raise ValueError(f"steps is {steps}, expected at least 1")
+    whole_number("probes", probes, least=1)
+    whole_number("steps", steps, least=1)
     operator, factor = checked_operator(operator)
     most = min(steps, operator.size)
     nodes, weights = np.full((probes, most), np.nan), np.zeros((probes, most))
@@ -132,16 +127,12 @@ def _tridiagonal(operator: SymmetricOperator, direction: torch.Tensor, steps: in
         image = finite_product(operator, basis[step])
         largest = max(largest, length(image))
         diagonal.append((basis[step].double() @ image.double()).item())
-        direction = _outside(image, basis[: step + 1])
+        direction = image
+        for _ in range(2):
+            direction = direction - (basis[: step + 1] @ direction) @ basis[: step + 1]
         norms.append(length(direction))
         # Below this limit, the remainder is rounding. The limit is low because a whole bulk may be small next to large
         # outliers. A direction that is mere rounding couples to the others no more than rounding.
         if norms[-1] <= 10 * torch.finfo(operator.dtype).eps * largest:
             break
     return np.array(diagonal), np.array(norms[1:-1])
-
-
-def _outside(vector: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-    """Return the part of a vector outside the span of orthonormal rows (b, N)."""
-    vector = vector - (basis @ vector) @ basis
-    return vector - (basis @ vector) @ basis

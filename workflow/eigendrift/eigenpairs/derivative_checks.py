@@ -15,7 +15,6 @@ import torch
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
-from eigendrift.eigenpairs.hessian import Chunk
 from eigendrift.eigenpairs.symmetric import length
 from eigendrift.errors import warn
 from eigendrift.numerics import seeded
@@ -30,14 +29,6 @@ STEPS = {torch.float32: (1e-2, 1e-3, 1e-4, 1e-5), torch.float64: (1e-3, 1e-4, 1e
 NEARNESS = {torch.float32: 1e-2, torch.float64: 1e-4}
 # Relative difference below which two values count as equal up to rounding.
 ROUNDING = 1e-6
-# The node with which @once_differentiable ends a graph.
-ONCE_DIFFERENTIABLE = "torch::autograd::Error"
-# Functions that need the given tensors themselves, not copies.
-IDENTITY_MATTERS = ("__get__", "__set__", "__delete__", "grad", "requires_grad_", "register_hook")
-# How far the losses of two partitions may differ, relative to the loss. In float32, rounding was seen to change losses
-# by at most 2e-7, and products by at most 8e-7.
-CHUNK_TOLERANCE = {torch.float32: 2.0**-15, torch.float64: 2.0**-26}
-PRODUCT_MARGIN = 10
 
 
 def check_reach(
@@ -74,10 +65,7 @@ def check_reach(
 
 
 def check_operations(gradient: torch.Tensor) -> list[str]:
-    """Check that every operation in the graph of a gradient can be differentiated.
-
-    Returns:
-        Names of the ``torch.autograd.Function`` classes in the graph, whose derivatives may be wrong.
+    """Return the names of the ``torch.autograd.Function`` classes in a gradient's graph, which may be wrong.
 
     Raises:
         ValueError: If an operation cannot be differentiated.
@@ -90,7 +78,8 @@ def check_operations(gradient: torch.Tensor) -> list[str]:
             continue
         seen.add(node)
         left += [following for following, _ in node.next_functions]
-        if node.name() == ONCE_DIFFERENTIABLE:
+        # The node with which @once_differentiable ends a graph.
+        if node.name() == "torch::autograd::Error":
             raise ValueError(
                 "the network has no second derivatives: the backward method of a torch.autograd.Function is "
                 "marked with @once_differentiable; replace the Function by operations of torch"
@@ -101,11 +90,7 @@ def check_operations(gradient: torch.Tensor) -> list[str]:
 
 
 def check_product(
-    functions: Sequence[str],
-    gradient: Compute,
-    product: torch.Tensor,
-    direction: torch.Tensor,
-    parameters: Parameters,
+    functions: Sequence[str], gradient: Compute, product: torch.Tensor, direction: torch.Tensor, parameters: Parameters
 ) -> None:
     """Check a product with the Hessian against differences of the gradient.
 
@@ -182,16 +167,13 @@ class Float64(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> object:
+        self, function: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None
+    ) -> Any:
         """Call a function of torch in float64."""
         options = kwargs or {}
         name = getattr(function, "__name__", "")
-        if name in IDENTITY_MATTERS:
+        # These need the given tensors themselves, not copies.
+        if name in ("__get__", "__set__", "__delete__", "grad", "requires_grad_", "register_hook"):
             found = function(*args, **options)
             return torch.float64 if found is torch.float32 else found
         if name == "__setitem__" or (name.endswith("_") and not name.endswith("__")):
@@ -213,21 +195,8 @@ def _widened(value: Any) -> Any:
     return value
 
 
-def other_chunks(inputs: torch.Tensor, targets: torch.Tensor, size: int) -> Iterator[Chunk]:
-    """Return a sample in another order and in chunks of another size and number, small if possible.
-
-    Args:
-        inputs: (n, …).
-        targets: (n, …).
-        size: Samples in a chunk, below n.
-    """
-    order = torch.randperm(len(inputs), device="cpu", generator=torch.Generator().manual_seed(0))
-    for part in torch.split(order.to(inputs.device), other_chunk_size(len(inputs), size)):
-        yield inputs[part], targets[part]
-
-
 def other_chunk_size(samples: int, size: int) -> int:
-    """Return a chunk size that differs from ``size`` and gives another number of chunks.
+    """Return a chunk size that differs from ``size`` and gives another number of chunks, small if possible.
 
     A loss may depend on either: a sum declared as a mean depends on the size, and a weight penalty in a sum depends on
     the number.
@@ -239,29 +208,3 @@ def other_chunk_size(samples: int, size: int) -> int:
     number = math.ceil(samples / size)
     candidates = (max(2, size // 2), size + 1, samples)
     return next(other for other in candidates if other != size and math.ceil(samples / other) != number)
-
-
-def difference_of(
-    losses: Sequence[float],
-    others: Sequence[float],
-    noise: float,
-    product: torch.Tensor,
-    other_product: torch.Tensor,
-) -> str | None:
-    """Return how the results of two partitions differ, or None if rounding explains the difference.
-
-    Args:
-        losses: Each chunk's share of the loss in one partition.
-        others: Each chunk's share of the loss in the other partition.
-        noise: Rounding error of the loss, which matters for a loss near zero.
-        product: Product with the Hessian in one partition.
-        other_product: The same product in the other partition.
-    """
-    allowed = CHUNK_TOLERANCE[product.dtype]
-    loss, other_loss = sum(losses), sum(others)
-    if abs(loss - other_loss) > allowed * sum(map(abs, losses)) + noise:
-        return f"the loss is {loss:.6g} in these chunks and {other_loss:.6g} in others"
-    change = length(product - other_product)
-    if change > PRODUCT_MARGIN * allowed * length(product):
-        return f"a product changes by {change / length(product):.2g} of its length in other chunks"
-    return None

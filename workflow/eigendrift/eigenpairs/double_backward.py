@@ -11,25 +11,16 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from eigendrift.eigenpairs.derivative_checks import (
-    CHUNK_TOLERANCE,
     Float64,
     check_operations,
     check_product,
     check_reach,
-    difference_of,
-    other_chunks,
+    other_chunk_size,
     varies,
 )
 from eigendrift.eigenpairs.hessian import Chunk, HessianOperator, Reduction
 from eigendrift.eigenpairs.losses import ExactDerivatives
-from eigendrift.eigenpairs.network_checks import (
-    Loss,
-    check_model,
-    explained,
-    in_training_mode,
-    loss_of,
-    unwrapped,
-)
+from eigendrift.eigenpairs.network_checks import Loss, check_model, explained, in_training_mode, loss_of, unwrapped
 from eigendrift.eigenpairs.snapshot import Snapshot
 from eigendrift.eigenpairs.symmetric import length, standard_normal
 from eigendrift.errors import warn
@@ -38,15 +29,13 @@ from eigendrift.numerics import full_precision, seeded
 # A product in float32 may differ from the same product in float64 by as much as one of the compared samples, which may
 # cross a kink of the network. Rounding alone was seen to change products by at most 7e-5.
 SAMPLES_FOR_DIGITS = 500
-LARGEST_LOSS_OF_DIGITS = 1 / SAMPLES_FOR_DIGITS
 CHANGED_IN_PLACE = (
     "the inputs, the targets or something else that the network or the loss reads has changed since the "
     "operator was made; make a new operator"
 )
-# Number of samples for differences of the gradient. Of many samples, some would cross a kink at any step.
-FEW = 8
-# A network rounds as if its weights were off by this many roundings.
-ROUNDINGS_OF_A_NETWORK = 10
+# How far the losses of two partitions may differ, relative to the loss. In float32, rounding was seen to change losses
+# by at most 2e-7, and products by at most 8e-7.
+CHUNK_TOLERANCE = {torch.float32: 2.0**-15, torch.float64: 2.0**-26}
 # What to do about a loss that depends on the chunks.
 REMEDIES: dict[Reduction, str] = {
     "mean": "if the loss weights, masks or adds up samples, make it return a sum and pass reduction='sum'",
@@ -96,15 +85,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         chunk_size: int | None = None,
         reduction: Reduction = "mean",
     ) -> None:
-        """Prepare the operator.
-
-        Args:
-            model: Network in the mode, in the dtype and on the device for its Hessian.
-            loss: A mean or a sum over the samples, of outputs and targets.
-            inputs: (n, …) on the model's device.
-            targets: (n, …) on the model's device.
-            chunk_size: Samples in one pass; None for all at once.
-            reduction: Whether the loss is a mean or a sum over the samples.
+        """Prepare the operator; the arguments are those of `hessian_operator`.
 
         Raises:
             ValueError: If the network or the loss fails or changes parameters or inputs in place, the loss is not a
@@ -160,11 +141,6 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     def _prepare(self, inputs: torch.Tensor, targets: torch.Tensor) -> _Gradient:
         loss = self._loss_of(inputs, targets)
-        flat = self._gradient(loss, inputs, targets)
-        return _Gradient(flat, loss.detach(), self._snapshot.state())
-
-    def _gradient(self, loss: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the gradient of a loss (N,), with its graph."""
         parameters = self._snapshot.parameters
         values = list(parameters.values())
         with explained("the loss cannot be differentiated by the parameters"):
@@ -172,7 +148,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
         if not self._is_reach_checked:
             self._is_reach_checked = True
             check_reach("the loss", parts, parameters, lambda: self._loss_of(inputs, targets))
-        return torch.cat(_filled(parts, values))
+        return _Gradient(torch.cat(_filled(parts, values)), loss.detach(), self._snapshot.state())
 
     def _products(self, prepared: _Gradient, block: torch.Tensor) -> torch.Tensor:
         products = torch.zeros_like(block)
@@ -208,10 +184,11 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
 
     def _check_derivatives(self, gradient: _Gradient, parts: Sequence[torch.Tensor | None]) -> None:
         """Check second derivatives once, given those of the first product."""
-        first, parameters = self._chunks[0], self._snapshot.parameters
-        check_reach("the gradient", parts, parameters, lambda: self._prepare(*first).flat)
+        parameters = self._snapshot.parameters
+        check_reach("the gradient", parts, parameters, lambda: self._prepare(*self._chunks[0]).flat)
         if functions := check_operations(gradient.flat):
-            few = self._few(FEW)
+            # Few samples, because some of many would cross a kink at any step of the differences.
+            few = self._few(8)
             direction = standard_normal(self, torch.Generator().manual_seed(0))
             direction *= self._length_of_weights() / length(direction)
             product = self._products(self._prepare(*few), direction[None])[0]
@@ -224,19 +201,26 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
             ValueError: If they differ.
         """
         probe = standard_normal(self, torch.Generator().manual_seed(0))[None]
-        (self._losses, gradient, product), (others, _, other_product) = (
-            self._measured(chunks, probe)
-            for chunks in (self._chunks, other_chunks(*self._sample, len(self._chunks[0][0])))
-        )
-        # Rounding changes a network as much as this change of the weights.
-        nudge = ROUNDINGS_OF_A_NETWORK * torch.finfo(self.dtype).eps * self._length_of_weights()
+        inputs, targets = self._sample
+        order = torch.randperm(len(inputs), device="cpu", generator=torch.Generator().manual_seed(0))
+        parts = torch.split(order.to(inputs.device), other_chunk_size(len(inputs), len(self._chunks[0][0])))
+        self._losses, gradient, product = self._measured(self._chunks, probe)
+        others, _, other_product = self._measured(((inputs[part], targets[part]) for part in parts), probe)
+        # A network rounds as if its weights were off by ten roundings, which matters for a loss near zero.
+        nudge = 10 * torch.finfo(self.dtype).eps * self._length_of_weights()
         noise = nudge * length(gradient) + nudge**2 * length(product)
-        if difference := difference_of(self._losses, others, noise, product, other_product):
-            remedy = doubts or REMEDIES[self._reduction]
-            raise ValueError(
-                f"the Hessian depends on how the sample is cut into chunks: {difference}; {remedy}, or leave "
-                "out chunk_size"
-            )
+        allowed = CHUNK_TOLERANCE[self.dtype]
+        loss, other_loss, change = sum(self._losses), sum(others), length(product - other_product)
+        if abs(loss - other_loss) > allowed * sum(map(abs, self._losses)) + noise:
+            difference = f"the loss is {loss:.6g} in these chunks and {other_loss:.6g} in others"
+        elif change > 10 * allowed * length(product):
+            difference = f"a product changes by {change / length(product):.2g} of its length in other chunks"
+        else:
+            return
+        raise ValueError(
+            f"the Hessian depends on how the sample is cut into chunks: {difference}; "
+            f"{doubts or REMEDIES[self._reduction]}, or leave out chunk_size"
+        )
 
     def _measured(self, chunks: Iterable[Chunk], probe: torch.Tensor) -> tuple[list[float], torch.Tensor, torch.Tensor]:
         """Return each chunk's share of the loss, the gradient of the loss (N,), and a product (1, N)."""
@@ -265,7 +249,7 @@ class DoubleBackwardHessian(HessianOperator[_Gradient]):
                 # The network or the loss needs float32.
                 return
             difference, size = length(narrow - wide), max(length(wide), sys.float_info.min)
-            if difference <= LARGEST_LOSS_OF_DIGITS * size:
+            if difference <= 1 / SAMPLES_FOR_DIGITS * size:
                 return
         raise FloatingPointError(
             "the second derivatives lose their digits in float32: a product differs by "

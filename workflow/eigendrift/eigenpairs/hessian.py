@@ -92,19 +92,15 @@ class HessianOperator(ABC, Generic[Prepared]):
         if not len(block):
             return torch.empty_like(block).view(vectors.shape)
         with self._working():
-            if self._kept is None:
-                return self._sum_over_chunks(block).view(vectors.shape)
-            if self._is_outdated(self._kept):
-                self._kept = self._prepared_chunk(0)
-            return self._products(self._kept, block).view(vectors.shape)
-
-    def _sum_over_chunks(self, block: torch.Tensor) -> torch.Tensor:
-        """Return the products (b, N) with b rows (b, N)."""
-        total = torch.zeros_like(block)
-        for index, (inputs, _) in enumerate(self._chunks):
-            products = self._products(self._prepared_chunk(index), block)
-            total.add_(products, alpha=self._share(len(inputs)))
-        return total
+            if self._kept is not None:
+                if self._is_outdated(self._kept):
+                    self._kept = self._prepared_chunk(0)
+                return self._products(self._kept, block).view(vectors.shape)
+            total = torch.zeros_like(block)
+            for index, (inputs, _) in enumerate(self._chunks):
+                products = self._products(self._prepared_chunk(index), block)
+                total.add_(products, alpha=self._share(len(inputs)))
+            return total.view(vectors.shape)
 
     def _prepared_chunk(self, index: int) -> Prepared:
         """Return what products over a chunk of the sample need besides the vectors."""

@@ -20,7 +20,6 @@ from eigendrift.eigenpairs.symmetric import (
 # remains, at most three times: in exact arithmetic, twice is enough (Parlett 1998, sec. 6.9).
 SHARE_REMOVED = 0.1
 PASSES = 3
-ROUNDINGS_OF_A_PRODUCT = 10
 
 
 def split(
@@ -66,10 +65,12 @@ class KrylovBasis:
     on the CPU.
 
     Attributes:
+        vectors: (capacity, N), of which the first m rows are the basis vectors.
         size: Number of basis vectors, m.
         products: Products with the operator so far.
         remainder: Length of the direction. For one that comes from a product, β of the recurrence.
         factor: Power of two that the operator is multiplied by, so that its products can be squared.
+        rounding: Relative spacing of numbers in the operator's dtype.
     """
 
     def __init__(
@@ -91,30 +92,21 @@ class KrylovBasis:
         self.size = 0
         self.products = 0
         self.factor = 1.0
+        self.rounding = torch.finfo(operator.dtype).eps
         self._operator = operator
         self._generator = generator
         if vectors is None:
             vectors = torch.empty(capacity, operator.size, dtype=operator.dtype, device=operator.device)
-        self._vectors = vectors
+        self.vectors = vectors
         self._projected = torch.zeros(capacity, capacity, dtype=torch.float64, device="cpu")
         # Whether the direction is the remainder of the newest basis vector's image.
         self._chained = False
         self.turn()
 
     @property
-    def capacity(self) -> int:
-        """Largest number of basis vectors."""
-        return len(self._vectors)
-
-    @property
-    def rounding(self) -> float:
-        """The relative spacing of numbers in the operator's dtype."""
-        return torch.finfo(self._operator.dtype).eps
-
-    @property
     def full(self) -> bool:
         """Whether the basis holds as many vectors as it can."""
-        return self.size == self.capacity
+        return self.size == len(self.vectors)
 
     @property
     def spans_everything(self) -> bool:
@@ -134,7 +126,7 @@ class KrylovBasis:
     @property
     def noise(self) -> float:
         """A generous estimate of the rounding error of a product with a unit vector."""
-        return ROUNDINGS_OF_A_PRODUCT * self.rounding * self._scale
+        return 10 * self.rounding * self._scale
 
     @property
     def _scale(self) -> float:
@@ -155,10 +147,7 @@ class KrylovBasis:
         return finite_product(self._operator, vectors)
 
     def start(self, tolerance: float) -> None:
-        """Check the operator, and add the first random direction to the basis.
-
-        Args:
-            tolerance: How asymmetric the operator may be, see `check_symmetry`.
+        """Check the operator, see `check_symmetry`, and add the first random direction to the basis.
 
         Raises:
             FloatingPointError: If a product is not finite, or too small for its dtype.
@@ -170,19 +159,14 @@ class KrylovBasis:
         self.begin(other, images, tolerance)
 
     def begin(self, other: torch.Tensor, images: Sequence[torch.Tensor], tolerance: float) -> None:
-        """Check the operator by two products, and record the first.
-
-        Args:
-            other: A second random vector (N,).
-            images: Images (N,) of the first basis vector and of the other vector.
-            tolerance: How asymmetric the operator may be.
+        """Check the operator by the images (N,) of the first basis vector and of another vector; record the first.
 
         Raises:
             FloatingPointError: If a product is too small for its dtype.
             ValueError: If the operator is not symmetric, or changes from call to call.
         """
         self.products += 2
-        self.factor = check_symmetry(self._operator, [self._vectors[0], other], images, tolerance)
+        self.factor = check_symmetry(self._operator, [self.vectors[0], other], images, tolerance)
         if self.factor != 1:
             self._operator = ScaledOperator(self._operator, self.factor)
         self.record(*self._split(images[0] * self.factor))
@@ -201,7 +185,7 @@ class KrylovBasis:
         if self._chained:
             # The recurrence gives the largest components, so one pass over the basis is usually enough.
             coefficients[index - 1] = before
-            image = torch.sub(image, self._vectors[index - 1], alpha=before)
+            image = torch.sub(image, self.vectors[index - 1], alpha=before)
             coefficients[index] = (vector @ image).item()
             image.sub_(vector, alpha=coefficients[index].item())
         inside, outside, remainder = self._split(image)
@@ -213,18 +197,12 @@ class KrylovBasis:
         """Add the direction to the basis, and return the new basis vector (N,), of length 1."""
         if self.exhausted:
             self.turn()
-        vector = torch.div(self._direction, self.remainder, out=self._vectors[self.size])
+        vector = torch.div(self._direction, self.remainder, out=self.vectors[self.size])
         self.size += 1
         return vector
 
     def record(self, coefficients: torch.Tensor, direction: torch.Tensor, remainder: float) -> None:
-        """Record the image of the newest basis vector.
-
-        Args:
-            coefficients: (m,) float64 on the CPU, components of the image in the basis.
-            direction: (N,), remainder of the image outside the basis.
-            remainder: Length of the direction.
-        """
+        """Record the newest basis vector's image: its components (m,), float64 on the CPU, and the direction (N,)."""
         self._projected[self.size - 1, : self.size] = coefficients
         self._projected[: self.size, self.size - 1] = coefficients
         self._direction, self.remainder = direction, remainder
@@ -244,29 +222,20 @@ class KrylovBasis:
         values, vectors = torch.linalg.eigh(self._projected[: self.size, : self.size])
         return values, vectors
 
-    def vector(self, index: int) -> torch.Tensor:
-        """Return a basis vector (N,)."""
-        return self._vectors[index]
-
     def combine(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Return the vectors (b, N) with coefficients (m, b) in the basis."""
-        weights = coefficients.T.to(dtype=self._vectors.dtype, device=self._vectors.device)
-        return weights @ self._vectors[: self.size]
+        return coefficients.T.to(self.vectors) @ self.vectors[: self.size]
 
     def restart(self, values: torch.Tensor, coefficients: torch.Tensor) -> None:
         """Replace the basis by Ritz vectors with given values (b,) and coefficients (m, b)."""
         keep = len(values)
-        self._vectors[:keep] = self.combine(coefficients)
-        self._vectors[keep : self.size] = 0
+        self.vectors[:keep] = self.combine(coefficients)
+        self.vectors[keep : self.size] = 0
         self._projected.zero_()
         self._projected[:keep, :keep] = torch.diag(values)
         self.size = keep
         self._chained = False
 
-    def move(self, vectors: torch.Tensor) -> None:
-        """Continue in other memory (capacity, N) that holds the same vectors."""
-        self._vectors = vectors
-
     def _split(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
-        inside, outside, length = split(self._vectors[: self.size], vector)
+        inside, outside, length = split(self.vectors[: self.size], vector)
         return inside, outside, length.item()

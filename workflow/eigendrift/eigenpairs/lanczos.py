@@ -2,7 +2,7 @@
 
 The iteration differs from the textbook:
 
-- Every new vector is orthogonalized against the whole basis, so no spurious copies appear.
+- The operator is checked on random vectors first, see `check_symmetry`.
 - A full basis is restarted thickly (Wu & Simon 2000): the best Ritz vectors stay.
 - Small residuals prove that pairs are eigenpairs, not that they are the leading ones. A start vector that is
   nearly orthogonal to an eigenvector finds it late, and one copy of a degenerate eigenvalue hides the others forever.
@@ -10,13 +10,11 @@ The iteration differs from the textbook:
   stays hidden is small. If one shows, the iteration continues with it. Other Ritz vectors that are known well enough
   stay in the basis, which shortens the search.
 - Residuals are recomputed with fresh products at the end. The recurrence's own estimate only decides when.
-- First of all, the operator is checked on random vectors: it must be symmetric, the same from call to call,
-  and at a scale that its dtype can represent accurately.
 """
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Real
 from typing import Literal, TypeAlias, TypeVar
 
@@ -31,7 +29,6 @@ End = Literal["largest", "smallest", "largest_magnitude"]
 # A score times the sign is an eigenvalue.
 SIGNS: dict[End, tuple[int, ...]] = {"largest": (1,), "smallest": (-1,), "largest_magnitude": (1, -1)}
 
-USUAL_BASIS = 80
 Result = TypeVar("Result")
 # The iteration pauses whenever its basis has to be expanded, so that its caller can expand several bases at once.
 Steps: TypeAlias = Generator[None, None, Result]
@@ -81,15 +78,6 @@ class Eigenpairs:
     products: int
     search_products: int
 
-    def divided_by(self, factor: float) -> "Eigenpairs":
-        """Return the eigenpairs of the operator before it was multiplied by a factor."""
-        return replace(
-            self,
-            eigenvalues=self.eigenvalues / factor,
-            next_eigenvalue=self.next_eigenvalue / factor,
-            scale=self.scale / factor,
-        )
-
 
 @full_precision()
 def leading_eigenpairs(
@@ -126,35 +114,23 @@ def leading_eigenpairs(
     capacity = checked_basis_size(operator.size, count, tolerance, max_products, basis_size, end)
     basis = KrylovBasis(operator, min(capacity, operator.size), generator)
     basis.start(tolerance)
-    steps = Lanczos(basis, operator.size, count, tolerance, max_products, end).solve()
+    steps = Lanczos(basis, count, tolerance, max_products, end).solve()
     while (pairs := advance(steps)) is None:
         basis.expand()
     return pairs
 
 
 def checked_basis_size(
-    size: int,
-    count: int,
-    tolerance: float,
-    max_products: int,
-    basis_size: int | None,
-    end: End = "largest",
+    size: int, count: int, tolerance: float, max_products: int, basis_size: int | None, end: End = "largest"
 ) -> int:
-    """Check the arguments of `leading_eigenpairs` for operators of a given size.
-
-    Returns:
-        The number of basis vectors to hold, which is ``basis_size`` unless that is None.
+    """Return the number of basis vectors to hold, after checking the arguments of `leading_eigenpairs`.
 
     Raises:
-        ValueError: If an argument is invalid.
+        ValueError: If an argument is invalid for operators of size ``size``.
     """
-    count = whole_number("count", count)
-    if basis_size is None:
-        basis_size = max(USUAL_BASIS, 3 * count)
-    basis_size = whole_number("basis_size", basis_size)
     check_count(count, size)
-    if basis_size < min(2 * count + 4, size):
-        least = min(2 * count + 4, size)
+    basis_size = max(80, 3 * count) if basis_size is None else whole_number("basis_size", basis_size)
+    if basis_size < (least := min(2 * count + 4, size)):
         raise ValueError(
             f"basis_size is {basis_size}, expected at least {least}, the lesser of 2 × count + 4 and the size"
         )
@@ -184,11 +160,8 @@ class Lanczos:
     Everything is ordered by score, which grows towards the requested end of the spectrum.
     """
 
-    def __init__(
-        self, basis: KrylovBasis, size: int, count: int, tolerance: float, max_products: int, end: End
-    ) -> None:
+    def __init__(self, basis: KrylovBasis, count: int, tolerance: float, max_products: int, end: End) -> None:
         self._basis = basis
-        self._size = size
         self._count = count
         self._tolerance = tolerance
         self._budget = max_products
@@ -208,11 +181,14 @@ class Lanczos:
             if not self._afford(2):
                 break
         pairs = self._certify()
-        while complete and self._improvable(pairs):
-            yield from self._improve(pairs)
+        # A basis of the whole space leaves nothing but rounding.
+        while complete and not pairs.converged.all() and not self._basis.spans_everything and self._afford(2):
+            # Continue in the direction of the largest residual, which the search had dropped.
+            self._basis.steer(self._basis.apply(pairs.eigenvectors[int(pairs.residuals.argmax())]))
+            yield from self._grow()
             yield from self._converge()
             pairs = self._certify()
-        return pairs.divided_by(self._basis.factor)
+        return pairs
 
     def _converge(self) -> Steps[bool]:
         """Grow the basis until the requested pairs look converged; return False if the products run out."""
@@ -221,8 +197,9 @@ class Lanczos:
             last = self._basis.spans_everything or not self._afford(1)
             if self._basis.size >= self._count and (last or self._basis.products >= next_check):
                 values, vectors = self._ritz()
-                missing = self._missing(vectors)
-                if missing == 0:
+                estimates = self._basis.remainder * vectors[-1, : self._count].abs()
+                missing = int((estimates > ESTIMATE_MARGIN * self._tolerance * self._scale).sum())
+                if missing == 0 or self._basis.spans_everything:
                     self._note_following(values[self._count :])
                     return True
                 # A product seldom brings more than two pairs to the tolerance, and checks cost time as well.
@@ -230,13 +207,6 @@ class Lanczos:
             if last:
                 return False
             yield from self._grow()
-
-    def _missing(self, vectors: torch.Tensor) -> int:
-        """Return how many of the requested pairs miss the tolerance."""
-        if self._basis.spans_everything:
-            return 0
-        estimates = self._basis.remainder * vectors[-1, : self._count].abs()
-        return int((estimates > ESTIMATE_MARGIN * self._tolerance * self._scale).sum())
 
     def _search(self) -> Steps[bool]:
         """Search for missing pairs; return False if one shows or the products run out."""
@@ -267,7 +237,10 @@ class Lanczos:
             values, vectors = self._ritz()
             if bool((self._score(values[:k]) > shown).any()):
                 self._miss_probability = math.nan
-                self._include_found(values, vectors)
+                # Continue with the requested pairs, among them the pair that was found. That pair has the largest
+                # residual, and any rank. Images of other basis vectors have components that the search has dropped.
+                self._basis.restart(values[:k], vectors[:, :k])
+                self._basis.steer(self._basis.apply(self._basis.vectors[int(vectors[-1, :k].abs().argmax())]))
                 return False
             self._note_following(values[k:])
             # Shorter remainders end the chain. How short they are depends on the component of a hidden eigenvector and
@@ -278,19 +251,9 @@ class Lanczos:
     def _keep_resolved(self, beyond: float, margin: float, values: torch.Tensor, vectors: torch.Tensor) -> None:
         """Keep the requested Ritz vectors and those that can be left out of the search."""
         residuals = self._basis.remainder * vectors[-1].abs()
-        limit = max(self._count, self._basis.capacity // 2)
+        limit = max(self._count, len(self._basis.vectors) // 2)
         kept = left_out(self._score(values), residuals, self._count, beyond, margin)[:limit].sort().values
         self._basis.restart(values[kept], vectors[:, kept])
-
-    def _include_found(self, values: torch.Tensor, vectors: torch.Tensor) -> None:
-        """Continue with the requested pairs, among them the pair that the search has found.
-
-        The images of other basis vectors have components that the search has dropped. The pair that was found has the
-        largest residual. It may have any rank and moves later pairs down.
-        """
-        rank = int(vectors[-1, : self._count].abs().argmax())
-        self._basis.restart(values[: self._count], vectors[:, : self._count])
-        self._basis.steer(self._basis.apply(self._basis.vector(rank)))
 
     def _certify(self) -> Eigenpairs:
         """Compute residuals with fresh products, and decide which pairs are certified."""
@@ -313,29 +276,20 @@ class Lanczos:
         order = self._score(eigenvalues).argsort(descending=True, stable=True)
         eigenvalues, residuals = eigenvalues[order].cpu(), residuals[order].cpu()
         scale = self._scale_for(eigenvalues[0].item())
-        following = self._following.item() if k < self._size else math.nan
+        following = self._following.item() if k < vectors.shape[1] else math.nan
+        factor = self._basis.factor
         return Eigenpairs(
-            eigenvalues=eigenvalues,
+            eigenvalues=eigenvalues / factor,
             eigenvectors=vectors[order],
             residuals=relative(residuals, scale),
             converged=(relative(residuals, scale) <= self._tolerance) & certain,
             gaps=relative(gaps(eigenvalues, following), scale),
-            next_eigenvalue=following,
+            next_eigenvalue=following / factor,
             miss_probability=self._miss_probability,
-            scale=scale,
+            scale=scale / factor,
             products=self._basis.products,
             search_products=self._search_products,
         )
-
-    def _improvable(self, pairs: Eigenpairs) -> bool:
-        """Return whether more products may help. A basis of the whole space leaves nothing but rounding."""
-        return not pairs.converged.all() and not self._basis.spans_everything and self._afford(2)
-
-    def _improve(self, pairs: Eigenpairs) -> Steps[None]:
-        """Continue in the direction of the largest residual, which the search had dropped."""
-        worst = int(pairs.residuals.argmax())
-        self._basis.steer(self._basis.apply(pairs.eigenvectors[worst]))
-        yield from self._grow()
 
     def _afford(self, products: int) -> bool:
         return self._basis.products + products + self._count <= self._budget

@@ -21,8 +21,6 @@ from torch.nn.functional import (
 )
 from torch.overrides import TorchFunctionMode
 
-REDUCTIONS = ("none", "mean", "sum")
-
 
 def is_cross_entropy(loss: object) -> bool:
     """Return whether a loss is torch's mean cross-entropy, as a function or a module, without options."""
@@ -59,12 +57,8 @@ class ExactDerivatives(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> object:
+        self, function: Callable[..., Any], types: object, args: Any = (), kwargs: Any = None
+    ) -> Any:
         """Call a function of torch, or its exact replacement."""
         options = kwargs or {}
         result = None
@@ -104,10 +98,9 @@ def exact_cross_entropy(
     at_label = classes == labels.unsqueeze(dim)
     own = input.masked_fill(~at_label, 0).sum(dim, keepdim=True)
     losses = (input - own).masked_fill(at_label, 0).logsumexp(dim).masked_fill(~counts, 0)
-    if weight is None:
-        return losses.sum() / counts.sum() if reduction == "mean" else _reduced(losses, reduction)
-    weights = weight[labels].masked_fill(~counts, 0)
-    losses = weights * losses
+    weights = counts if weight is None else weight[labels].masked_fill(~counts, 0)
+    if weight is not None:
+        losses = weights * losses
     return losses.sum() / weights.sum() if reduction == "mean" else _reduced(losses, reduction)
 
 
@@ -170,16 +163,6 @@ def exact_binary_cross_entropy_of_probabilities(
     return _reduced(losses if weight is None else weight * losses, reduction)
 
 
-def exact_softplus(input: torch.Tensor, beta: float = 1, threshold: float = 20) -> torch.Tensor | None:
-    """Return log(1 + eᶻ) if ``beta`` is 1. Torch's softplus has no curvature above the threshold."""
-    return _log_one_plus_exp(input) if beta == 1 else None
-
-
-def exact_logsigmoid(input: torch.Tensor) -> torch.Tensor:
-    """Return −log(1 + e⁻ᶻ)."""
-    return -_log_one_plus_exp(-input)
-
-
 def exact_weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> torch.Tensor:
     """Return g v / ‖v‖, the norm over all dimensions but one. Torch's second derivative is not symmetric.
 
@@ -193,8 +176,9 @@ def exact_weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> torch.T
 
 
 EXACT: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
-    logsigmoid: exact_logsigmoid,
-    softplus: exact_softplus,
+    logsigmoid: lambda input: -_log_one_plus_exp(-input),
+    # Torch's softplus has no curvature above the threshold.
+    softplus: lambda input, beta=1, threshold=20: _log_one_plus_exp(input) if beta == 1 else None,
     torch._weight_norm: exact_weight_norm,
     cross_entropy: exact_cross_entropy,
     binary_cross_entropy: exact_binary_cross_entropy_of_probabilities,
@@ -204,7 +188,7 @@ EXACT: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
 
 def _is_plain(size_average: object, reduce: object, reduction: str) -> bool:
     """Return whether the reduction is valid and given without deprecated arguments."""
-    return size_average is None and reduce is None and reduction in REDUCTIONS
+    return size_average is None and reduce is None and reduction in ("none", "mean", "sum")
 
 
 def _reduced(losses: torch.Tensor, reduction: str) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,9 @@ logger = logging.getLogger(__name__)
 # deviation of √(2 / probes), which hardly shows on a logarithmic axis.
 PROBES = 10
 STEPS = 100
-# The density is given from five smoothing widths below the spectrum to five above it.
-POINTS_PER_WIDTH = 4
+# The density is given from five smoothing widths below the spectrum to five above it, at four points for each width.
 MARGIN = 5
-POINTS = POINTS_PER_WIDTH * (STEPS + 2 * MARGIN) + 1
+POINTS = 4 * (STEPS + 2 * MARGIN) + 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,12 @@ def best_minimum(
     sizes = len(samples.train_labels), len(samples.test_labels)
     loss = np.average([[e.train_loss for e in ends], [e.test_loss for e in ends]], 0, sizes)
     accuracy = np.average([[e.train_accuracy for e in ends], [e.test_accuracy for e in ends]], 0, sizes)
-    landscape = Landscape(_both_parts(samples), model_settings, solver, device)
+    both = replace(
+        samples,
+        train_images=np.concatenate([samples.train_images, samples.test_images]),
+        train_labels=np.concatenate([samples.train_labels, samples.test_labels]),
+    )
+    landscape = Landscape(both, model_settings, solver, device)
     finite = np.isfinite(loss)
     winner = int(np.argmin(np.where(finite, loss, np.inf)))
     seeds = np.array([end.seed for end in ends])
@@ -96,16 +100,6 @@ def best_minimum(
     return Minimum(runs | columns, summary)
 
 
-def _both_parts(samples: Samples) -> Samples:
-    """Return the samples with the test part added to the training part."""
-    return Samples(
-        train_images=np.concatenate([samples.train_images, samples.test_images]),
-        train_labels=np.concatenate([samples.train_labels, samples.test_labels]),
-        test_images=samples.test_images,
-        test_labels=samples.test_labels,
-    )
-
-
 def _curvature(
     landscape: Landscape, weights: np.ndarray, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, float | None]]:
@@ -115,8 +109,7 @@ def _curvature(
     columns["rank"] = np.arange(1, len(columns["eigenvalue"]) + 1)
     columns |= {name: np.full(POINTS, np.nan) for name in ("curvature", "density")}
     if np.isnan(columns["eigenvalue"]).any():
-        nothing = dict.fromkeys(("trace", "trace_standard_error", "smoothing"))
-        return columns, {**nothing, "products": 0}
+        return columns, {**dict.fromkeys(("trace", "trace_standard_error", "smoothing")), "products": 0}
     hessian = landscape.hessian_at(weights)
     estimate = trace(hessian, generator=generator("minimum", "trace", seed))
     spectrum = spectral_density(hessian, generator=generator("minimum", "density", seed), probes=PROBES, steps=STEPS)

@@ -21,20 +21,14 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
     Compiled code has no second derivative, and the wrappers only matter for training.
     """
-    while (inner := _inside(model)) is not None:
+    while isinstance(model, nn.Module):
+        is_parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+        # Where the wrapper registers it. Other wrappers may pass on attributes of the wrapped network.
+        inner = model._modules.get("module" if is_parallel else "_orig_mod")
+        if inner is None:
+            break
         model = inner
     return model
-
-
-def _inside(model: object) -> nn.Module | None:
-    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        inner: nn.Module | None = model.module
-    elif isinstance(model, nn.Module):
-        # Where torch.compile registers it. Other wrappers may pass on attributes of the wrapped network.
-        inner = model._modules.get("_orig_mod")
-    else:
-        inner = None
-    return inner
 
 
 def check_model(model: nn.Module) -> None:
@@ -61,25 +55,20 @@ def check_model(model: nn.Module) -> None:
                 f"parameter '{name}' is {parameter.dtype} on {parameter.device}, and '{first_name}' "
                 f"{first.dtype} on {first.device}, expected the same; convert the network with .to()"
             )
-    for name, module in model.named_modules():
-        _check_module(f"module '{name}' ({type(module).__name__})", module)
-
-
-def _check_module(name: str, module: nn.Module) -> None:
-    if isinstance(module, torch.jit.ScriptModule):
-        raise ValueError(
-            f"{name} is TorchScript, whose state cannot be exchanged; build the network from Python code and "
-            "load its weights"
-        )
-    if not isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return
-    for attribute, unset, fault in (
-        ("sparse", False, "has sparse gradients, which have no derivatives"),
-        ("scale_grad_by_freq", False, "rescales its gradients, so they are not derivatives of the loss"),
-        ("max_norm", None, "changes its weight in the forward pass"),
-    ):
-        if getattr(module, attribute) not in (False, None):
-            raise ValueError(f"{name} {fault}; set its attribute {attribute} to {unset}")
+    for path, module in model.named_modules():
+        name = f"module '{path}' ({type(module).__name__})"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"{name} is TorchScript, whose state cannot be exchanged; build the network from Python code and "
+                "load its weights"
+            )
+        for attribute, unset, fault in (
+            ("sparse", False, "has sparse gradients, which have no derivatives"),
+            ("scale_grad_by_freq", False, "rescales its gradients, so they are not derivatives of the loss"),
+            ("max_norm", None, "changes its weight in the forward pass"),
+        ):
+            if isinstance(module, nn.Embedding | nn.EmbeddingBag) and getattr(module, attribute) not in (False, None):
+                raise ValueError(f"{name} {fault}; set its attribute {attribute} to {unset}")
 
 
 def _check_parameter(name: str, parameter: nn.Parameter) -> None:

@@ -207,19 +207,9 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
 
     @full_precision()
     def __init__(
-        self,
-        model: nn.Module,
-        inputs: torch.Tensor,
-        targets: torch.Tensor,
-        chunk_size: int | None = None,
+        self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, chunk_size: int | None = None
     ) -> None:
-        """Prepare the operator.
-
-        Args:
-            model: A network that `is_perceptron`, in the dtype and on the device for its Hessian.
-            inputs: (n, …) on the model's device.
-            targets: int64 (n,) class labels on the model's device.
-            chunk_size: Samples in one pass; None for all at once.
+        """Prepare the operator; the arguments are those of `HessianOperator`, with class labels int64 (n,) as targets.
 
         Raises:
             ValueError: If ``model`` is no perceptron, or inputs or labels do not fit it; or as `HessianOperator`.
@@ -274,7 +264,15 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
         products = torch.zeros_like(block)
         together = self._together
         for vectors, images in zip(torch.split(block, together), torch.split(products, together), strict=True):
-            directions = [_direction(part) for part in by_layer(vectors, self._linear)]
+            directions = [
+                _Direction(
+                    # Contiguous, which is faster for a layer with few units.
+                    onward=part.weights.permute(2, 0, 1).flatten(1).contiguous(),
+                    back=part.weights.transpose(0, 1).flatten(1),
+                    biases=None if part.biases is None else part.biases.flatten(),
+                )
+                for part in by_layer(vectors, self._linear)
+            ]
             parts = by_layer(images, self._linear)
             for rows in prepared:
                 outputs, activations = self._forward(rows, directions, len(vectors))
@@ -333,8 +331,7 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             torch.mm(error.tall, self._linear[index].weight, out=behind.tall)
             behind.wide.addmm_(given, directions[index].back)
             behind.whole.mul_(prepared.slopes[index - 1])
-            curvature = prepared.curvatures[index - 1]
-            if curvature is not None:
+            if (curvature := prepared.curvatures[index - 1]) is not None:
                 behind.whole.addcmul_(curvature, outputs[index - 1].whole)
             error = behind
 
@@ -350,12 +347,3 @@ class PerceptronHessian(HessianOperator[list[_Pass]]):
             whole = flat[: rows * vectors * width].view(rows, vectors, width)
             self._views[key] = _Memory(whole, whole.flatten(1), whole.flatten(0, 1))
         return self._views[key]
-
-
-def _direction(part: Part) -> _Direction:
-    return _Direction(
-        # Contiguous, which is faster for a layer with few units.
-        onward=part.weights.permute(2, 0, 1).flatten(1).contiguous(),
-        back=part.weights.transpose(0, 1).flatten(1),
-        biases=None if part.biases is None else part.biases.flatten(),
-    )

@@ -13,13 +13,7 @@ from eigendrift.numerics import full_precision
 
 
 class PreconditionedOperator:
-    """S H S for a symmetric operator H and a diagonal S.
-
-    Attributes:
-        size: N.
-        device: Where vectors must be.
-        dtype: Dtype that vectors must have.
-    """
+    """S H S for a symmetric operator H and a diagonal S, a `SymmetricOperator`."""
 
     def __init__(self, operator: SymmetricOperator, scale: torch.Tensor) -> None:
         """Wrap an operator.
@@ -47,13 +41,7 @@ class PreconditionedOperator:
 
 
 class PreconditionedStack:
-    """S H S for each of several operators H with a diagonal S of its own, multiplied at once.
-
-    Attributes:
-        size: N.
-        device: Where vectors must be.
-        dtype: Dtype that vectors must have.
-    """
+    """S H S for each of several operators H with a diagonal S of its own, an `OperatorStack`."""
 
     def __init__(self, operators: OperatorStack, scales: torch.Tensor) -> None:
         """Wrap a stack.

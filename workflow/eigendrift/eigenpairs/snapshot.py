@@ -1,15 +1,15 @@
 """The state of a network and its loss at one moment, which can be restored while something is computed.
 
 An operator must not change while its network goes on training, so it keeps a copy of the weights. But it must
-differentiate by the network's own parameters, which the loss may read, for example in a weight penalty, and code that
-runs during the backward pass, for example activation checkpointing. So the operator works on the network itself. It
-swaps in its own values, and swaps the current values back when it is done.
+differentiate by the network's own parameters, because the loss and code that runs during the backward pass may read
+them. So it swaps in its own values, and swaps the current values back when it is done.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
+from itertools import zip_longest
 from threading import RLock
 from typing import Any
 
@@ -48,12 +48,13 @@ class Snapshot:
         }
         # Parameters of the loss are constants of the network's Hessian.
         known = set(self.parameters.values())
-        self._constants = {
+        constants = {
             parameter: parameter.detach().clone()
             for module in others
             for parameter in module.parameters(recurse=False)
             if parameter not in known
         }
+        self._exchanged = [*zip(self.parameters.values(), self.values, strict=True), *constants.items()]
         self._spoilt: str | None = None
 
     @contextmanager
@@ -70,7 +71,7 @@ class Snapshot:
                 # A copy, because a network may count its calls, and batch norm may average over calls.
                 fresh = {**_copied(attributes), "_buffers": _cloned(attributes["_buffers"])}
                 object.__setattr__(module, "__dict__", fresh)
-            for parameter, value in self._exchanged():
+            for parameter, value in self._exchanged:
                 undo.callback(setattr, parameter, "data", parameter.data)
                 parameter.data = value
             for parameter in self.parameters.values():
@@ -84,8 +85,8 @@ class Snapshot:
             try:
                 yield
             finally:
-                names = [f"'{name}'" for name in self.parameters] + ["of the loss"] * len(self._constants)
-                changes = zip(names, versions, self._versions(), strict=True)
+                names = [f"'{name}'" for name in self.parameters]
+                changes = zip_longest(names, versions, self._versions(), fillvalue="of the loss")
                 self._spoilt = next((name for name, before, now in changes if before != now), None)
             self._check_values()
 
@@ -110,12 +111,8 @@ class Snapshot:
         nodes = [torch.autograd.graph.get_gradient_edge(parameter).node for parameter in parameters]
         return [*nodes, *self._versions()]
 
-    def _exchanged(self) -> Iterator[tuple[nn.Parameter, torch.Tensor]]:
-        yield from zip(self.parameters.values(), self.values, strict=True)
-        yield from self._constants.items()
-
     def _versions(self) -> list[int]:
-        return [parameter._version for parameter, _ in self._exchanged()]
+        return [parameter._version for parameter, _ in self._exchanged]
 
     def _check_values(self) -> None:
         if self._spoilt is not None:

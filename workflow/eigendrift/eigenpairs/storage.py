@@ -13,11 +13,7 @@ from eigendrift.stores.writing import Column, write_store
 
 
 def write_eigenpairs(
-    store: Path,
-    whole: Path | None,
-    pairs: Decomposition,
-    settings: Mapping[str, Any],
-    storage: Mapping[str, Any],
+    store: Path, whole: Path | None, pairs: Decomposition, settings: Mapping[str, Any], storage: Mapping[str, Any]
 ) -> None:
     """Write the eigenpairs of a run that the configuration keeps, and optionally a store with all of them.
 
@@ -29,23 +25,13 @@ def write_eigenpairs(
         storage: ``storage`` of the configuration.
     """
     attributes = {**settings, "storage": dict(storage)}
-    vectors = as_stored(pairs.columns["eigenvector"], storage)
+    vectors = pairs.columns["eigenvector"]
+    if storage["dtype"] == FLOAT16:
+        vectors = _Changed(vectors, lambda _, record: to_float16(record))
     if whole is not None:
         write_store(whole, "eigenpairs", {**pairs.columns, "eigenvector": vectors}, attributes, pairs.summary)
     remaining = thinned(vectors, storage, settings["every"])
     write_store(store, "eigenpairs", {**pairs.columns, "eigenvector": remaining}, attributes, pairs.summary)
-
-
-def as_stored(vectors: Column, storage: Mapping[str, Any]) -> Column:
-    """Return eigenvectors in the precision of the store.
-
-    Args:
-        vectors: float32 (checkpoint, rank, parameter), by record.
-        storage: ``storage`` of the configuration, whose ``dtype`` matters here.
-    """
-    if storage["dtype"] == FLOAT16:
-        return _Changed(vectors, lambda _, record: to_float16(record))
-    return vectors
 
 
 def thinned(vectors: Column, storage: Mapping[str, Any], every: int) -> Column:

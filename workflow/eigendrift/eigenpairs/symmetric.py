@@ -19,13 +19,7 @@ PRODUCTS_TO_CHECK = 2
 
 
 class _Vectors(Protocol):
-    """Attributes of operators.
-
-    Attributes:
-        size: N, the length of vectors.
-        device: Where vectors must be.
-        dtype: Dtype that vectors must have.
-    """
+    """Attributes of operators: N, the length of vectors, and the device and dtype that vectors must have."""
 
     @property
     def size(self) -> int: ...
@@ -60,27 +54,14 @@ class OperatorStack(_Vectors, Protocol):
 
 
 class ScaledOperator:
-    """An operator times a power of two, which changes no digit.
-
-    Attributes:
-        size: N.
-        device: Where vectors must be.
-        dtype: Dtype that vectors must have.
-    """
+    """A symmetric operator times a power of two, which changes no digit."""
 
     def __init__(self, operator: SymmetricOperator, factor: float) -> None:
-        """Wrap an operator.
-
-        Args:
-            operator: Symmetric operator of size N.
-            factor: A power of two.
-        """
         self.size, self.device, self.dtype = operator.size, operator.device, operator.dtype
         self._operator = operator
         self._factor = factor
 
     def __matmul__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return the product with a vector (N,), or the products (b, N) with each of b rows (b, N)."""
         return (self._operator @ vectors) * self._factor
 
 
@@ -150,13 +131,15 @@ def product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
         ) from error
     if not isinstance(images, torch.Tensor):
         raise TypeError(f"the operator returns a {type(images).__name__}, expected a torch.Tensor")
-    for name in ("shape", "dtype", "device"):
-        found, expected = getattr(images, name), getattr(vectors, name)
+    for name, found, expected, advice in (
+        ("shape", tuple(images.shape), tuple(vectors.shape), "; it must accept a vector (N,) as well as rows (b, N)"),
+        ("dtype", images.dtype, vectors.dtype, ""),
+        ("device", images.device, vectors.device, ""),
+    ):
         if found != expected:
-            advice = "; it must accept a vector (N,) as well as rows (b, N)" if name == "shape" else ""
             raise ValueError(
-                f"the operator returns a tensor of {name} {_plain(found)} for vectors of {name} "
-                f"{_plain(expected)}, expected the same {name}{advice}"
+                f"the operator returns a tensor of {name} {found} for vectors of {name} {expected}, "
+                f"expected the same {name}{advice}"
             )
     if vectors._version != version:
         raise ValueError("the operator changes the vectors that it multiplies; let it work on a copy of them")
@@ -166,18 +149,8 @@ def product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
     return images.clone() if is_same else images
 
 
-def _plain(value: object) -> object:
-    return tuple(value) if isinstance(value, torch.Size) else value
-
-
 def finite_product(operator: SymmetricOperator, vectors: torch.Tensor) -> torch.Tensor:
-    """Return the products with a vector (N,) or with rows (b, N).
-
-    Raises:
-        FloatingPointError: If a product is not finite.
-        TypeError: As `product`.
-        ValueError: As `product`.
-    """
+    """Return the products as `product`, after `check_finite`."""
     return check_finite(product(operator, vectors))
 
 
@@ -203,14 +176,16 @@ def random_signs(size: int, generator: torch.Generator) -> torch.Tensor:
     return 2 * torch.randint(2, (size,), dtype=torch.int8, device="cpu", generator=generator) - 1
 
 
-def whole_number(name: str, value: object) -> int:
+def whole_number(name: str, value: object, least: int | None = None) -> int:
     """Return a whole number of any type as an int.
 
     Raises:
-        ValueError: If the value is not a whole number.
+        ValueError: If the value is not a whole number, or less than ``least``.
     """
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}, expected a whole number")
+    if least is not None and value < least:
+        raise ValueError(f"{name} is {value}, expected at least {least}")
     return int(value)
 
 
@@ -275,11 +250,7 @@ def check_generator(generator: torch.Generator) -> None:
 
 
 def checked_operator(operator: SymmetricOperator) -> tuple[SymmetricOperator, float]:
-    """Check an operator on two random vectors, see `check_symmetry`.
-
-    Returns:
-        The operator, rescaled if its products need it, and the power of two that it is multiplied by.
-    """
+    """Return an operator after `check_symmetry`, rescaled if necessary, and the factor that it is multiplied by."""
     vectors = standard_normal(operator, torch.Generator().manual_seed(1)), second_probe(operator)
     # The operator may write all its products to the same memory.
     images = [finite_product(operator, vector).clone() for vector in vectors]
@@ -328,8 +299,18 @@ def check_symmetry(
     usual = (length(w) * length(image_of_v) + length(v) * length(image_of_w)) / math.sqrt(operator.size)
     if difference > allowed * usual:
         again = finite_product(operator, v) * factor
-        repeats = length(again - image_of_v) <= allowed * length(image_of_v)
-        raise ValueError(_why_not(difference / usual, repeats))
+        if length(again - image_of_v) > allowed * length(image_of_v):
+            raise ValueError(
+                "the operator returns a different product each time it is applied to the same vector; usual "
+                "causes are dropout or batch norm in training mode (call model.eval()), nondeterministic kernels "
+                "(call torch.use_deterministic_algorithms(True)) and reduced precision"
+            )
+        raise ValueError(
+            "the operator is not symmetric: for random vectors, ⟨w, Hv⟩ and ⟨v, Hw⟩ differ by "
+            f"{difference / usual:.1g}, relative to their typical size; usual causes are reduced precision (use "
+            "float64 throughout), an operation whose second derivative is wrong, and dropout or batch norm in training "
+            "mode (call model.eval())"
+        )
     return factor
 
 
@@ -339,19 +320,3 @@ def second_probe(operator: SymmetricOperator) -> torch.Tensor:
     This vector is always the same, so that the check draws nothing from the caller's generator.
     """
     return standard_normal(operator, torch.Generator().manual_seed(2))
-
-
-def _why_not(difference: float, repeats: bool) -> str:
-    """Return what is wrong with an operator, given its relative asymmetry and whether products repeat."""
-    if not repeats:
-        return (
-            "the operator returns a different product each time it is applied to the same vector; usual "
-            "causes are dropout or batch norm in training mode (call model.eval()), nondeterministic kernels "
-            "(call torch.use_deterministic_algorithms(True)) and reduced precision"
-        )
-    return (
-        "the operator is not symmetric: for random vectors, ⟨w, Hv⟩ and ⟨v, Hw⟩ differ by "
-        f"{difference:.1g}, relative to their typical size; usual causes are reduced precision (use float64 "
-        "throughout), an operation whose second derivative is wrong, and dropout or batch norm in training "
-        "mode (call model.eval())"
-    )

@@ -27,9 +27,6 @@ from eigendrift.eigenpairs.symmetric import (
 )
 from eigendrift.numerics import full_precision
 
-# One for the sketch, one for its share, and two random vectors, which a standard error needs.
-FEWEST_PRODUCTS = 4
-
 
 @dataclass(frozen=True)
 class Trace:
@@ -69,15 +66,19 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
         FloatingPointError: If a product is not finite, or too small for the operator's dtype.
     """
     check_request(operator, generator)
-    if whole_number("products", products) < min(FEWEST_PRODUCTS, operator.size):
-        raise ValueError(f"products is {products}, expected at least {FEWEST_PRODUCTS}")
+    # One for the sketch, one for its share, and two random vectors, which a standard error needs.
+    whole_number("products", products, least=min(4, operator.size))
     operator, factor = checked_operator(operator)
     if operator.size <= products:
         units = torch.eye(operator.size, dtype=operator.dtype, device=operator.device)
         exact = _quadratic_forms(operator, units).sum().item() / factor
         return Trace(exact, 0.0, operator.size + PRODUCTS_TO_CHECK)
     rank = products // 3
-    basis = _captured(operator, rank, generator)
+    # S is Gaussian, so that H S has the range of any H of no larger rank; few random signs often coincide.
+    normal = (standard_normal(operator, generator) for _ in range(rank))
+    sketch = finite_product(operator, _block(operator, normal, rank))
+    basis = torch.linalg.qr(sketch.T).Q.T.contiguous()
+    del sketch
     captured = _quadratic_forms(operator, basis).sum().item()
     count = products - 2 * rank
     # Signs give the estimate a smaller variance than Gaussian vectors; they are exact for a diagonal matrix.
@@ -89,17 +90,6 @@ def trace(operator: SymmetricOperator, *, generator: torch.Generator, products: 
         rest.std().item() / math.sqrt(count) / factor,
         products + PRODUCTS_TO_CHECK,
     )
-
-
-def _captured(operator: SymmetricOperator, rank: int, generator: torch.Generator) -> torch.Tensor:
-    """Return orthonormal rows (rank, N) with the span of H S.
-
-    S is Gaussian, so that H S has the range of any H of no larger rank; few random signs often coincide.
-    """
-    normal = (standard_normal(operator, generator) for _ in range(rank))
-    sketch = finite_product(operator, _block(operator, normal, rank))
-    columns: torch.Tensor = torch.linalg.qr(sketch.T).Q
-    return columns.T.contiguous()
 
 
 def _block(operator: SymmetricOperator, vectors: Iterator[torch.Tensor], count: int) -> torch.Tensor:
