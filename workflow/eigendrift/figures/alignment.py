@@ -55,13 +55,8 @@ def draw_alignment(collection: Collection) -> Plotted:
             panel.plot(
                 frame["update_alignment"],
                 frame["gradient_alignment"],
-                color=line["color"],
-                marker=line["marker"],
-                markersize=3,
-                markerfacecolor="none",
-                markeredgewidth=0.5,
+                **line | {"linestyle": "none", "markersize": 3, "markerfacecolor": "none", "markeredgewidth": 0.5},
                 alpha=0.7,
-                linestyle="none",
                 label=title_of(optimizer),
             )
             table.append(frame[COLUMNS].assign(dataset=dataset, optimizer=optimizer))
@@ -132,17 +127,12 @@ def draw_signed_alignment(collection: Collection, dataset: str) -> Plotted:
 def turn_to_gradient(run: xr.Dataset) -> xr.Dataset:
     """Return both alignments of a run, each eigenvector with the sign that makes the gradient's positive.
 
-    An eigenvector's own sign is arbitrary at each checkpoint, and so is the sign of an alignment with it. The product
-    of both alignments is not arbitrary: it is negative where the update goes along the eigenvector against the
-    gradient.
+    The product of both does not depend on the arbitrary sign of an eigenvector: it is negative where the update goes
+    along the eigenvector against the gradient.
     """
     gradient, update = run["gradient_alignment"], run["update_alignment"]
-    return xr.Dataset(
-        {
-            "gradient_alignment": abs(gradient),
-            "update_alignment": update.where(gradient >= 0, -update).where(gradient.notnull()),
-        }
-    )
+    turned = update.where(gradient >= 0, -update).where(gradient.notnull())
+    return xr.Dataset({"gradient_alignment": abs(gradient), "update_alignment": turned})
 
 
 def draw_alignment_means(collection: Collection, dataset: str) -> Plotted:
@@ -174,7 +164,7 @@ def _draw_means(panel: Axes, alignments: xr.DataArray) -> Table:
     lines, seeds = lines_of(alignments), alignments["seed"].values
     centres = positions(len(lines), BETWEEN_OPTIMIZERS)
     for centre, (optimizer, line) in zip(centres, lines.items(), strict=True):
-        style = {"color": line["color"], "marker": line["marker"], "linestyle": "none", "markersize": 3}
+        style = line | {"linestyle": "none", "markersize": 3}
         label: str | None = title_of(optimizer)
         for offset, seed in zip(positions(len(seeds), WIDTH_OF_RUNS / len(seeds)), seeds, strict=True):
             run = alignments.sel(optimizer=optimizer, seed=seed)

@@ -17,7 +17,7 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize, TwoSlopeNorm,
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from eigendrift.figures.parts import Plotted, Table, add_legend, write_below
+from eigendrift.figures.parts import Plotted, Table, add_legend, seed_count, write_below
 from eigendrift.figures.style import title_of
 from eigendrift.stores.checksums import read_checksummed
 from eigendrift.stores.tables import read_table
@@ -58,11 +58,7 @@ def draw_claims(content: Mapping[str, Any]) -> Plotted:
     claims, datasets = ([*dict.fromkeys(entry[key] for entry in entries)] for key in ("claim", "dataset"))
     width = FOREST_LABEL_WIDTH + FOREST_WIDTH * len(datasets) + LEGEND_WIDTH
     figure, axes = plt.subplots(
-        len(claims),
-        len(datasets),
-        figsize=(width, ROW_HEIGHT * len(claims) + 0.9),
-        squeeze=False,
-        sharex="row",
+        len(claims), len(datasets), figsize=(width, ROW_HEIGHT * len(claims) + 0.9), squeeze=False, sharex="row"
     )
     table: Table = []
     for entry in entries:
@@ -73,14 +69,23 @@ def draw_claims(content: Mapping[str, Any]) -> Plotted:
     for panel, dataset in zip(axes[0], datasets, strict=True):
         panel.set_title(dataset, loc="left", fontweight="bold")
     add_legend(figure, axes, fontsize=6.5)
-    _describe_claims(figure, content)
+    settings = content["settings"]
+    lines = [
+        f"interval: {settings['confidence']:.0%} studentized bootstrap of the mean over seeds",
+        "n: seeds; p: of the paired sign-flip test, Holm-corrected over the claims of a data set",
+        f"lag: {settings['lag']:g} of the training; null model: {content['null_model']}",
+        "k: leading eigenvectors that statistics are means over, in C1 to C5 where checkpoints have most",
+    ]
+    write_below(figure, [*lines, *content["notes"]])
     return Plotted(figure, pd.DataFrame(table))
 
 
 def _draw_entry(panel: Axes, entry: Entry) -> Table:
     """Draw the verdict on one claim on one data set; return the numbers."""
     threshold = entry["smallest_effect"]
-    panel.set_title(_heading(entry), loc="right", fontsize=6.5)
+    count = f", n = {entry['n']}" if entry["n"] else ""
+    p = "" if entry["corrected_p"] is None else f", p = {entry['corrected_p']:.2g}"
+    panel.set_title(f"{entry['verdict']}{count}{p}", loc="right", fontsize=6.5)
     panel.axvline(0, color=PALE, linewidth=0.8, label="no effect")
     panel.axvline(threshold, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="smallest effect\nthat counts")
     labels = {"claim": entry["claim"], "dataset": entry["dataset"]}
@@ -89,18 +94,12 @@ def _draw_entry(panel: Axes, entry: Entry) -> Table:
         return [{**labels, **shown}]
     low, high = entry["interval"] or (None, None)
     if entry["interval"]:
-        panel.plot([*entry["interval"]], [EFFECT] * 2, color=INK, linewidth=1.6, label="interval")
-    panel.plot(
-        entry["effect"],
-        EFFECT,
-        linestyle="none",
-        markersize=6,
-        color=INK,
-        label=f"mean: {entry['verdict']}",
-        **MARKERS[entry["verdict"]],
-    )
+        panel.plot([low, high], [EFFECT] * 2, color=INK, linewidth=1.6, label="interval")
+    points: dict[str, Any] = {"linestyle": "none", "markersize": 6}
+    style = points | MARKERS[entry["verdict"]]
+    panel.plot(entry["effect"], EFFECT, color=INK, label=f"mean: {entry['verdict']}", **style)
     seeds = [*entry["seeds"].values()]
-    stroke: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 6, "color": PALE}
+    stroke = points | {"marker": "|", "color": PALE}
     panel.plot(seeds, np.full(len(seeds), SEEDS), label="a seed", **stroke)
     each = [{**labels, "seed": int(seed), "seed_effect": effect} for seed, effect in entry["seeds"].items()]
     return [{**labels, **shown, "low": low, "high": high}, *each]
@@ -111,8 +110,8 @@ def _draw_ranks(panel: Axes, entry: Entry, lag: float) -> Table:
 
     If some are measured at fewer checkpoints than the claim itself, only those are drawn, for comparison.
     """
-    at_lag = [variant for variant in entry["sensitivity"] if variant["lag"] in (None, lag)]
-    shown = [variant for variant in at_lag if variant["effect"] is not None]
+    variants = entry["sensitivity"]
+    shown = [variant for variant in variants if variant["lag"] in (None, lag) and variant["effect"] is not None]
     fewest = min((variant["checkpoints"] for variant in shown), default=0)
     shown = [variant for variant in shown if variant["checkpoints"] == fewest]
     names = ("ranks", "checkpoints", "verdict", "effect", "n")
@@ -125,15 +124,6 @@ def _draw_ranks(panel: Axes, entry: Entry, lag: float) -> Table:
         labels = {"claim": entry["claim"], "dataset": entry["dataset"], "low": low, "high": high}
         table.append(labels | {name: variant[name] for name in names})
     return table
-
-
-def _heading(entry: Entry) -> str:
-    parts = [entry["verdict"]]
-    if entry["n"]:
-        parts.append(f"n = {entry['n']}")
-    if entry["corrected_p"] is not None:
-        parts.append(f"p = {entry['corrected_p']:.2g}")
-    return ", ".join(parts)
 
 
 def _finish_row(row: Sequence[Axes], entries: Sequence[Entry]) -> None:
@@ -153,20 +143,6 @@ def _finish_row(row: Sequence[Axes], entries: Sequence[Entry]) -> None:
         panel.grid(visible=False, axis="y")
 
 
-def _describe_claims(figure: Figure, content: Mapping[str, Any]) -> None:
-    settings = content["settings"]
-    write_below(
-        figure,
-        [
-            f"interval: {settings['confidence']:.0%} studentized bootstrap of the mean over seeds",
-            "n: seeds; p: of the paired sign-flip test, Holm-corrected over the claims of a data set",
-            f"lag: {settings['lag']:g} of the training; null model: {content['null_model']}",
-            "k: leading eigenvectors that statistics are means over, in C1 to C5 where checkpoints have most",
-            *content["notes"],
-        ],
-    )
-
-
 OPTIMIZERS = ("sgd", "adam")
 RATES = [f"{name}_learning_rate" for name in OPTIMIZERS]
 CELL = ["training_samples", *RATES, "steps"]
@@ -183,7 +159,7 @@ EDGE = "#888888"
 INTERPOLATING = ("neither interpolates", "one does", "both do")
 CELL_WIDTH, CELL_HEIGHT, GAP = 0.62, 0.3, 0.2
 CHARACTERS = 30
-# Colours up to here are so light that dark ink is read_regimes on them.
+# Colours up to here are so light that dark ink is readable on them.
 LIGHT = 0.62
 # A triangle next to the number shows on which side of the smallest effect that counts seeds or interval are.
 SHAPES = {"holds": "^", "does not": "v"}
@@ -213,7 +189,8 @@ def draw_regimes(regimes: pd.DataFrame, dataset: str) -> Plotted:
         dataset: The whole data set to show.
     """
     shown = regimes[regimes["dataset"] == dataset]
-    grid = _grid_of(shown)
+    pairs = list(shown[RATES].dropna().drop_duplicates().itertuples(index=False, name=None))
+    grid = Grid(sorted(shown["training_samples"].unique()), pairs, sorted(shown["steps"].unique()))
     claims = list(dict.fromkeys(shown["claim"]))
     rows, columns = 1 + len(claims), len(grid.lengths)
     size = (
@@ -230,17 +207,10 @@ def draw_regimes(regimes: pd.DataFrame, dataset: str) -> Plotted:
     for row, claim in zip(axes[1:], claims, strict=True):
         table += _draw_claim(figure, row, grid, shown[shown["claim"] == claim])
     _finish_regimes(figure, axes, grid)
-    _describe_regimes(figure, shown, dataset)
+    colours = f"{seed_count(shown['n'])}; colour: how far it is from the smallest effect that counts"
+    claim_7 = "C7 is over all learning rates, and holds where the effect is small"
+    write_below(figure, [f"{dataset}; number: effect, mean over {colours}", claim_7])
     return Plotted(figure, pd.DataFrame(table))
-
-
-def _grid_of(shown: pd.DataFrame) -> Grid:
-    pairs = shown[RATES].dropna().drop_duplicates()
-    return Grid(
-        sorted(shown["training_samples"].unique()),
-        [(sgd, adam) for sgd, adam in pairs.itertuples(index=False)],
-        sorted(shown["steps"].unique()),
-    )
 
 
 def _draw_fit(panel: Axes, grid: Grid, cells: pd.DataFrame) -> Table:
@@ -307,10 +277,10 @@ def _of_a_pair(cell: Record) -> bool:
 
 def _place(grid: Grid, cell: Record) -> tuple[float, int]:
     """Return the centre of a cell; a cell for all learning rates is in the middle of its row."""
-    y = list(grid.sizes).index(cell["training_samples"])
+    y = grid.sizes.index(cell["training_samples"])
     if not _of_a_pair(cell):
         return (len(grid.pairs) - 1) / 2, y
-    return list(grid.pairs).index((cell[RATES[0]], cell[RATES[1]])), y
+    return grid.pairs.index((cell[RATES[0]], cell[RATES[1]])), y
 
 
 def _mesh(
@@ -341,14 +311,7 @@ def _mark(cell: Record) -> dict[str, str | None]:
     return {"side": None, "agreement": None}
 
 
-def _write(
-    panel: Axes,
-    place: tuple[float, int],
-    cell: Record,
-    mark: Mapping[str, str | None],
-    *,
-    dark: bool,
-) -> None:
+def _write(panel: Axes, place: tuple[float, int], cell: Record, mark: Mapping[str, str | None], *, dark: bool) -> None:
     """Write the effect into its cell, with a triangle where seeds or interval agree."""
     x, y = place
     colour = PAPER if dark else INK
@@ -359,16 +322,8 @@ def _write(
     panel.text(x - 0.08, y, text, ha="center", va="center", fontsize=6.5, color=colour)
     if mark["side"]:
         filled = colour if mark["agreement"] == "interval" else "none"
-        panel.plot(
-            x + MARK,
-            y,
-            marker=SHAPES[mark["side"]],
-            markersize=3.5,
-            markeredgewidth=0.7,
-            markeredgecolor=colour,
-            markerfacecolor=filled,
-            linestyle="none",
-        )
+        edge: dict[str, Any] = {"markeredgewidth": 0.7, "markeredgecolor": colour, "linestyle": "none"}
+        panel.plot(x + MARK, y, marker=SHAPES[mark["side"]], markersize=3.5, markerfacecolor=filled, **edge)
 
 
 def _finish_regimes(figure: Figure, axes: np.ndarray, grid: Grid) -> None:
@@ -382,35 +337,14 @@ def _finish_regimes(figure: Figure, axes: np.ndarray, grid: Grid) -> None:
     for panel in axes[-1]:
         panel.set_xticks(range(len(grid.pairs)), labels)
         panel.set_xlabel("learning rates", fontsize=6.5)
-    _add_legend(figure)
-
-
-def _add_legend(figure: Figure) -> None:
     fits = [
         Patch(facecolor=grey, edgecolor=EDGE, label=label) for grey, label in zip(GREYS, INTERPOLATING, strict=True)
     ]
-    sides = [
-        Patch(facecolor=HOLDS(0.95), label="the claim holds"),
-        Patch(facecolor=HOLDS(0.05), label="it does not"),
-    ]
+    sides = [Patch(facecolor=HOLDS(0.95), label="the claim holds"), Patch(facecolor=HOLDS(0.05), label="it does not")]
+    ink: dict[str, Any] = {"linestyle": "none", "markersize": 4, "color": INK}
     marks = [
-        mpl.lines.Line2D(
-            [], [], linestyle="none", marker=shape, markersize=4, color=INK, markerfacecolor=face, label=label
-        )
+        mpl.lines.Line2D([], [], marker=shape, markerfacecolor=face, label=label, **ink)
         for face, by in (("none", "all seeds"), (INK, "interval"))
         for shape, label in (("^", f"{by} on its side"), ("v", f"{by} on the other"))
     ]
     figure.legend(handles=[*fits, *sides, *marks], loc="outside upper center", ncols=4, fontsize=6)
-
-
-def _describe_regimes(figure: Figure, shown: pd.DataFrame, dataset: str) -> None:
-    fewest, most = shown["n"].min(), shown["n"].max()
-    seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-    write_below(
-        figure,
-        [
-            f"{dataset}; number: effect, mean over {seeds} seed{'s' * int(most > 1)}; colour: how far it is "
-            "from the smallest effect that counts",
-            "C7 is over all learning rates, and holds where the effect is small",
-        ],
-    )

@@ -5,16 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import pi, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import spearmanr
 
@@ -29,6 +27,7 @@ from eigendrift.figures.parts import (
     dataset_title,
     describe,
     draw_band,
+    finite_rows,
     lines_of,
     logarithmic,
     over_seeds,
@@ -101,7 +100,12 @@ def draw_minima(minima: dict[str, dict[str, xr.Dataset]]) -> Plotted:
         runs.locator_params(axis="x", nbins=4)
         spectrum.set(title="leading eigenvalues, and trace")
         notes += _notes_on_minima(dataset, by_optimizer)
-    _explain(figure, list(dict.fromkeys(name for by_optimizer in minima.values() for name in by_optimizer)))
+    lines = optimizer_lines(list(dict.fromkeys(name for by_optimizer in minima.values() for name in by_optimizer)))
+    handles = [Line2D([], [], **line, markersize=4, label=title_of(name)) for name, line in lines.items()]
+    handles += [
+        Line2D([], [], **{"color": "#888888", **marker}, linestyle="none", label=name) for name, marker in SHOWN.items()
+    ]
+    figure.legend(handles=handles, loc="outside right upper")
     write_below(figure, notes)
     return Plotted(figure, pd.DataFrame(table, columns=COLUMNS))
 
@@ -109,11 +113,7 @@ def draw_minima(minima: dict[str, dict[str, xr.Dataset]]) -> Plotted:
 def _draw_density(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Table:
     curvature, density = minimum["curvature"].values, minimum["density"].values
     axes.plot(curvature, density, color=line["color"], linestyle=line["linestyle"], linewidth=1.1)
-    return [
-        {"quantity": "spectral density", "curvature": at, "value": value}
-        for at, value in zip(curvature, density, strict=True)
-        if np.isfinite(value)
-    ]
+    return finite_rows("curvature", curvature, "value", density, quantity="spectral density")
 
 
 def _draw_losses(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Table:
@@ -131,13 +131,11 @@ def _draw_losses(axes: Axes, minimum: xr.Dataset, line: dict[str, Any]) -> Table
 
 
 def _copied_minima(minimum: xr.Dataset) -> dict[int, int]:
-    """Return the seeds that are copies, and the earlier seed that each of them equals.
+    """Return the seeds whose loss and accuracy equal an earlier seed's to the bit, and that seed.
 
-    A minimum store holds only the loss and the accuracy at the end of each run, so runs are copies if both are equal to
-    the bit. The best run is never a copy, because it is the first run that has the lowest loss.
+    The best run is never a copy, because it is the first run that has the lowest loss.
     """
-    ends = (minimum[name].values for name in ("loss", "accuracy"))
-    return repeated(minimum["seed"].values.tolist(), ends)
+    return repeated(minimum["seed"].values.tolist(), (minimum[name].values for name in ("loss", "accuracy")))
 
 
 def _draw_spectrum(axes: Axes, minimum: xr.Dataset, line: dict[str, Any], shift: float) -> Table:
@@ -145,11 +143,7 @@ def _draw_spectrum(axes: Axes, minimum: xr.Dataset, line: dict[str, Any], shift:
     ranks = minimum["rank"].values
     eigenvalues = minimum["eigenvalue"].where(minimum["converged"]).values
     axes.plot(ranks, eigenvalues, **line, markersize=3, linewidth=0.8)
-    table: Table = [
-        {"quantity": "eigenvalue", "rank": rank, "value": value}
-        for rank, value in zip(ranks, eigenvalues, strict=True)
-        if np.isfinite(value)
-    ]
+    table = finite_rows("rank", ranks, "value", eigenvalues, quantity="eigenvalue")
     summary = minimum.attrs["summary"]
     if summary["trace"] is not None:
         trace, error = summary["trace"], summary["trace_standard_error"]
@@ -162,8 +156,7 @@ def _draw_spectrum(axes: Axes, minimum: xr.Dataset, line: dict[str, Any], shift:
 def _finish_density(axes: Axes, minima: list[xr.Dataset]) -> None:
     """Make the axis of densities logarithmic, down to the least density worth showing."""
     axes.set_ylabel("spectral density (1/nat)")
-    found = [minimum for minimum in minima if minimum.attrs["summary"]["smoothing"]]
-    if found:
+    if found := [minimum for minimum in minima if minimum.attrs["summary"]["smoothing"]]:
         summaries = [minimum.attrs["summary"] for minimum in found]
         weights = [summary["parameters"] * sqrt(2 * pi) * summary["smoothing"] for summary in summaries]
         highest = max(float(minimum["density"].max()) for minimum in found)
@@ -177,18 +170,7 @@ def _finish_spectrum(axes: Axes, ranks: np.ndarray) -> None:
     axes.set_xticks([*labelled, place], [*map(str, labelled), "trace"])
     axes.axvline(place - 1, color="#888888", linewidth=0.5)
     axes.set(xlabel="rank $i$", ylabel=r"eigenvalue $\lambda_i$, trace (nat)", xlim=(0, place + 1))
-    logarithmic(axes, "y")
-    if axes.get_yscale() == "log":
-        plain_log_ticks(axes.yaxis)
-
-
-def _explain(figure: Figure, optimizers: list[str]) -> None:
-    lines = optimizer_lines(optimizers)
-    handles = [Line2D([], [], **line, markersize=4, label=title_of(name)) for name, line in lines.items()]
-    handles += [
-        Line2D([], [], **{"color": "#888888", **marker}, linestyle="none", label=name) for name, marker in SHOWN.items()
-    ]
-    figure.legend(handles=handles, loc="outside right upper")
+    logarithmic(axes, "y", (1, 2, 5))
 
 
 def _notes_on_minima(dataset: str, minima: dict[str, xr.Dataset]) -> list[str]:
@@ -252,34 +234,26 @@ def read_preconditioned(
         training = open_store(Path(path), "metrics").attrs["settings"]["training"]
         optimizer = training["optimizer"]
         thresholds[training["dataset"]][optimizer["name"]] = stability_threshold(optimizer)
-    grouped: dict[str, dict[str, list[xr.Dataset]]] = defaultdict(lambda: defaultdict(list))
+    # Nothing in these stores depends on the training alone, so copies are found in the plain runs.
+    copied = {
+        (dataset, optimizer): copies(runs.sel(optimizer=optimizer))
+        for dataset, runs in collection.runs.items()
+        for optimizer in runs["optimizer"].values
+    }
+    grouped: dict[tuple[str, str], list[xr.Dataset]] = defaultdict(list)
     unconverged: dict[str, int] = defaultdict(int)
     for path in preconditioned:
         run = open_store(Path(path), "preconditioned_metrics").load()
         training = run.attrs["settings"]["training"]
         dataset, optimizer, seed = training["dataset"], training["optimizer"]["name"], training["seed"]
-        grouped[dataset][optimizer].append(run.assign_coords(seed=seed))
-        if seed not in _copies(collection, dataset, optimizer):
+        grouped[dataset, optimizer].append(run.assign_coords(seed=seed))
+        if seed not in copied[dataset, optimizer]:
             unconverged[dataset] += run.attrs["summary"]["unconverged"]
-    stacked = {
-        dataset: {name: _stacked(runs, _copies(collection, dataset, name)) for name, runs in by_optimizer.items()}
-        for dataset, by_optimizer in grouped.items()
-    }
-    return PreconditionedRuns(collection, stacked, dict(thresholds), dict(unconverged))
-
-
-def _copies(collection: Collection, dataset: str, optimizer: str) -> dict[int, int]:
-    """Return the seeds of an optimizer that are copies, and the seed that each of them equals."""
-    return copies(collection.runs[dataset].sel(optimizer=optimizer))
-
-
-def _stacked(runs: list[xr.Dataset], copied: Mapping[int, int]) -> xr.Dataset:
-    """Return the seeds of one optimizer in one data set, without the results of copies.
-
-    Nothing in these stores depends on the training alone, so copies are found in the plain runs.
-    """
-    stacked: xr.Dataset = xr.concat(runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop")
-    return masked(stacked, copied)
+    stacked: dict[str, dict[str, xr.Dataset]] = defaultdict(dict)
+    for (dataset, optimizer), runs in grouped.items():
+        joined = xr.concat(runs, "seed", join="exact", coords="minimal", compat="equals", combine_attrs="drop")
+        stacked[dataset][optimizer] = masked(joined, copied[dataset, optimizer])
+    return PreconditionedRuns(collection, stacked, thresholds, unconverged)
 
 
 def draw_preconditioned(source: PreconditionedRuns, lag: float) -> Plotted:
@@ -304,75 +278,53 @@ def draw_preconditioned(source: PreconditionedRuns, lag: float) -> Plotted:
             own = source.preconditioned.get(dataset, {}).get(optimizer)
             if own is not None:
                 name = f"{title_of(optimizer)}, {PRECONDITIONED}"
-                drawn = _draw_line(row, own, lag, thresholds[optimizer], _darker(line), name)
+                darker = tuple(DARKER * part for part in to_rgb(line["color"]))
+                style = line | {"color": darker, "linestyle": "-"}
+                drawn = _draw_line(row, own, lag, thresholds[optimizer], style, name)
                 table += [{**labels, "hessian": PRECONDITIONED, **entry} for entry in drawn]
-        null = draw_references(
-            row[1],
-            {source.collection.null_model: source.collection.baselines[dataset]},
-            runs.attrs["parameters"],
-        )
+        null = draw_references(row[1], source.collection.nulls(dataset), runs.attrs["parameters"])
         table += [{"dataset": dataset, **entry} for entry in null]
         row[2].axhline(1, label="stability threshold\n(full batch, quadratic loss)", **STABLE)
         row[2].set_yscale("log")
-        _label_preconditioned(row, dataset_title(dataset, runs), lag)
+        logarithmic(row[0], "y")
+        for panel in row:
+            panel.set_title(dataset_title(dataset, runs))
+            steps_axis(panel)
+        row[0].set(xlabel="waiting time $t_w$ (step)", ylabel=rf"$\Delta(t_w, t_w + {lag:g}\,T)$ of $v_1$")
+        row[1].set_ylabel("IPR of $v_1$")
+        row[2].set_ylabel(r"$\lambda_1$ / stability threshold")
     add_legend(figure, axes)
-    _describe_preconditioned(figure, source)
-    return Plotted(figure, pd.DataFrame(table))
-
-
-def _draw_line(
-    row: np.ndarray,
-    runs: xr.Dataset,
-    lag: float,
-    threshold: float | None,
-    line: dict[str, Any],
-    label: str,
-) -> Table:
-    """Draw one Hessian of one optimizer in all panels."""
-    moved = displacement_over_lag(runs, lag, "displacement").sel(rank=LEADING)
-    leading = runs.sel(rank=LEADING)
-    drawn = [
-        (row[0], "displacement", moved["step"].values, moved),
-        (row[1], "inverse_participation_ratio", runs["step"].values, leading["inverse_participation_ratio"]),
-    ]
-    if threshold is not None:
-        drawn.append((row[2], "eigenvalue over threshold", runs["step"].values, leading["eigenvalue"] / threshold))
-    table: Table = []
-    for panel, quantity, steps, values in drawn:
-        band = over_seeds(values)
-        draw_band(panel, steps, band, line, label)
-        more = {} if quantity != "eigenvalue over threshold" else {"threshold": threshold}
-        table += band_rows("step", steps, band, quantity=quantity, **more)
-    return table
-
-
-def _darker(line: dict[str, Any]) -> dict[str, Any]:
-    colour = tuple(DARKER * part for part in to_rgb(line["color"]))
-    return line | {"color": colour, "linestyle": "-"}
-
-
-def _label_preconditioned(row: np.ndarray, title: str, lag: float) -> None:
-    displaced: Axes = row[0]
-    logarithmic(displaced, "y")
-    for panel in row:
-        panel.set_title(title)
-        steps_axis(panel)
-    displaced.set_xlabel("waiting time $t_w$ (step)")
-    displaced.set_ylabel(rf"$\Delta(t_w, t_w + {lag:g}\,T)$ of $v_1$")
-    row[1].set_ylabel("IPR of $v_1$")
-    row[2].set_ylabel(r"$\lambda_1$ / stability threshold")
-
-
-def _describe_preconditioned(figure: Any, source: PreconditionedRuns) -> None:
     seeds: dict[str, list[int]] = defaultdict(list)
     for by_optimizer in source.preconditioned.values():
         for name, runs in by_optimizer.items():
             seeds[title_of(name)].append(replicates(runs))
     counted = ", ".join(f"{name}: {seed_count(numbers)}" for name, numbers in seeds.items())
-    masked = sum(source.unconverged.values())
-    left_out = f"; without {masked} unconverged eigenpair{'s' * (masked > 1)} of it" if masked else ""
+    left = sum(source.unconverged.values())
+    left_out = f"; without {left} unconverged eigenpair{'s' * (left > 1)} of it" if left else ""
     shown = f"{MEAN_AND_RANGE}; preconditioned Hessian of {counted}{left_out}"
-    describe(figure, source.collection, list(source.collection.runs), shown)
+    describe(figure, source.collection, datasets, shown)
+    return Plotted(figure, pd.DataFrame(table))
+
+
+def _draw_line(
+    row: np.ndarray, runs: xr.Dataset, lag: float, threshold: float | None, line: dict[str, Any], label: str
+) -> Table:
+    """Draw one Hessian of one optimizer in all panels."""
+    moved = displacement_over_lag(runs, lag, "displacement").sel(rank=LEADING)
+    leading = runs.sel(rank=LEADING)
+    drawn: list[tuple[xr.DataArray, dict[str, Any]]] = [
+        (moved, {"quantity": "displacement"}),
+        (leading["inverse_participation_ratio"], {"quantity": "inverse_participation_ratio"}),
+    ]
+    if threshold is not None:
+        labels = {"quantity": "eigenvalue over threshold", "threshold": threshold}
+        drawn.append((leading["eigenvalue"] / threshold, labels))
+    table: Table = []
+    for panel, (values, labels) in zip(row, drawn, strict=False):
+        band, steps = over_seeds(values), values["step"].values
+        draw_band(panel, steps, band, line, label)
+        table += band_rows("step", steps, band, **labels)
+    return table
 
 
 # Pairs of quantities, on the x axis and the y axis.
@@ -385,10 +337,7 @@ LABELS = {
 LOGARITHMIC = ("displacement", "eigenvalue")
 SETTING = ["dataset", "optimizer", "batch_size", "learning_rate"]
 # What varies within a block, and the columns that are equal there.
-WITHIN = {
-    "settings vary": ["dataset", "optimizer"],
-    "seeds vary": SETTING,
-}
+WITHIN = {"settings vary": ["dataset", "optimizer"], "seeds vary": SETTING}
 POOLED = "all runs, pooled"
 POOLED_STYLE: dict[str, Any] = {"color": "black", "marker": "D", "linestyle": "none", "markersize": 4}
 WITHIN_STYLE: dict[str, Any] = {"color": "black", "marker": "o", "linestyle": "none", "markersize": 4}
@@ -431,10 +380,7 @@ def draw_flatness(source: DistinctRuns, lag: float, confidence: float, resamples
     figure, axes = plt.subplots(
         len(datasets) + 1,
         len(COMPARED),
-        figsize=(
-            PANEL_WIDTH * len(COMPARED) + LEGEND_WIDTH,
-            PANEL_HEIGHT * len(datasets) + FOREST_HEIGHT + 0.7,
-        ),
+        figsize=(PANEL_WIDTH * len(COMPARED) + LEGEND_WIDTH, PANEL_HEIGHT * len(datasets) + FOREST_HEIGHT + 0.7),
         squeeze=False,
         height_ratios=[PANEL_HEIGHT] * len(datasets) + [FOREST_HEIGHT],
     )
@@ -453,7 +399,14 @@ def draw_flatness(source: DistinctRuns, lag: float, confidence: float, resamples
         f"without {diverged} that diverged, {source.copies} that repeat the training of another seed and "
         f"{unmeasured} with an eigenpair that did not converge"
     )
-    _describe_flatness(figure, f"point: a run, {len(runs)} in all; {left_out}", confidence)
+    lines = [
+        f"point: a run, {len(runs)} in all; {left_out}",
+        f"below, over all data sets: bar: {confidence:.0%} interval; p: permutations within blocks, times "
+        f"{len(COMPARED) * len(WITHIN)} tests; n units in so many blocks of at least {FEWEST_UNITS}",
+        "settings vary: blocks of one data set and optimizer, units are settings (means over seeds); "
+        "seeds vary: blocks of one setting, units are runs",
+    ]
+    write_below(figure, lines)
     return Plotted(figure, pd.DataFrame(table))
 
 
@@ -507,22 +460,18 @@ def correlate(runs: pd.DataFrame, x: str, y: str, varies: str, confidence: float
 def _draw_runs(panel: Axes, runs: pd.DataFrame, x: str, y: str) -> None:
     for optimizer, line in optimizer_lines(list(dict.fromkeys(runs["optimizer"]))).items():
         own = runs[runs["optimizer"] == optimizer]
-        style = {"color": line["color"], "marker": line["marker"], "linestyle": "none"}
-        panel.plot(own[x], own[y], markersize=3.2, alpha=0.75, label=title_of(optimizer), **style)
+        style = line | {"linestyle": "none", "markersize": 3.2}
+        panel.plot(own[x], own[y], alpha=0.75, label=title_of(optimizer), **style)
     panel.set(xlabel=LABELS[x], ylabel=LABELS[y])
-    if x in LOGARITHMIC:
-        logarithmic(panel, "x")
-        _tick(panel.xaxis, runs[x])
-    if y in LOGARITHMIC:
-        logarithmic(panel, "y")
-        _tick(panel.yaxis, runs[y])
-
-
-def _tick(axis: Axis, values: pd.Series) -> None:
-    """Label a logarithmic axis with few plain numbers, for any number of decades."""
-    if len(values) and values.min() > 0:
-        plain_log_ticks(axis, (1,) if values.max() > MANY * values.min() else (1, 2, 5))
-        axis.set_tick_params(labelsize=6)
+    directions: tuple[tuple[Literal["x", "y"], str], ...] = (("x", x), ("y", y))
+    for direction, name in directions:
+        if name in LOGARITHMIC:
+            logarithmic(panel, direction)
+            low, high = runs[name].min(), runs[name].max()
+            if low > 0:
+                axis = panel.xaxis if direction == "x" else panel.yaxis
+                plain_log_ticks(axis, (1,) if high > MANY * low else (1, 2, 5))
+                axis.set_tick_params(labelsize=6)
 
 
 def _draw_correlations(panel: Axes, runs: pd.DataFrame, x: str, y: str, confidence: float, resamples: int) -> Table:
@@ -539,28 +488,11 @@ def _draw_correlations(panel: Axes, runs: pd.DataFrame, x: str, y: str, confiden
         panel.plot([found.low, found.high], [place] * 2, color="black", linewidth=1)
         panel.plot(found.coefficient, place, label="within blocks" if place == 1 else None, **WITHIN_STYLE)
         said = f"p = {corrected:.2g}" if np.isfinite(found.p) else "too few"
-        panel.annotate(
-            f"{said}\nn = {found.units} in {found.blocks}",
-            (1.02, place),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=5,
-            annotation_clip=False,
-        )
+        said += f"\nn = {found.units} in {found.blocks}"
+        panel.text(1.02, place, said, transform=panel.get_yaxis_transform(), va="center", fontsize=5)
         table.append({**labels, "runs_compared": varies, **vars(found), "corrected_p": corrected})
     panel.axline((0, 0), (0, 1), color="#777777", linewidth=0.8)
     panel.set(xlim=(-1, 1), ylim=(len(WITHIN) + 0.6, -0.6), xlabel="rank correlation")
     panel.set_yticks(range(len(WITHIN) + 1), [""] * (len(WITHIN) + 1), fontsize=6)
     panel.grid(visible=False, axis="y")
     return table
-
-
-def _describe_flatness(figure: Any, points: str, confidence: float) -> None:
-    lines = [
-        points,
-        f"below, over all data sets: bar: {confidence:.0%} interval; p: permutations within blocks, times "
-        f"{len(COMPARED) * len(WITHIN)} tests; n units in so many blocks of at least {FEWEST_UNITS}",
-        "settings vary: blocks of one data set and optimizer, units are settings (means over seeds); "
-        "seeds vary: blocks of one setting, units are runs",
-    ]
-    write_below(figure, lines)

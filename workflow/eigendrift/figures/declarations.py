@@ -590,11 +590,7 @@ stability.
         category="Curvature",
         runs="all",
         reads={"metrics": "metrics"},
-        settings={
-            "lag": "metrics.lag",
-            "confidence": "claims.confidence",
-            "resamples": "claims.resamples",
-        },
+        settings={"lag": "metrics.lag", "confidence": "claims.confidence", "resamples": "claims.resamples"},
         read=lazy(CURVATURE, "read_flatness"),
         draw=lazy(CURVATURE, "draw_flatness"),
         caption=r"""

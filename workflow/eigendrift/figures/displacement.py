@@ -22,6 +22,7 @@ from eigendrift.figures.parts import (
     draw_baseline,
     draw_isotropic,
     draw_optimizers,
+    finite_rows,
     lines_of,
     logarithmic,
     over_seeds,
@@ -137,13 +138,7 @@ def draw_curves(panel: Axes, values: xr.DataArray, times: np.ndarray, waiting: n
         label = f"{times[start]:,}" if times.dtype.kind == "i" else f"{times[start]:.3g}"
         panel.plot(lags, band["mean"].values, color=colour, marker=".", markersize=3, label=label)
         table += [
-            {
-                "quantity": values.name,
-                "waiting_time": times[start],
-                "lag": lag,
-                "mean": mean,
-                "seeds": seeds,
-            }
+            {"quantity": values.name, "waiting_time": times[start], "lag": lag, "mean": mean, "seeds": seeds}
             for lag, mean, seeds in zip(lags, band["mean"].values, band["n"].values, strict=True)
             if seeds
         ]
@@ -198,7 +193,18 @@ def draw_tracked_displacement(collections: Collections, lag: float) -> Plotted:
             rows += _draw_tracked_among_more(row, wide, lag, ranks)
             notes.add(f"symbols: tracked among {wide.sizes['rank']} eigenpairs")
         table += [{"dataset": dataset, **line} for line in rows]
-        _label_tracked(row, dataset, ranks)
+        _share_logarithmic_axis(row[:2])
+        titles = ("by rank", "tracked", "share of swaps", "share of swaps by gap")
+        for panel, title in zip(row, titles, strict=True):
+            panel.set_title(f"{title}, {dataset}")
+        for panel in row[2:]:
+            _limit_shares(panel)
+        for panel in row[:3]:
+            _label_waiting(panel)
+        row[0].set_ylabel(rf"displacement, mean of $i \leq {ranks}$")
+        row[2].set_ylabel("1 − tracked / by rank")
+        row[3].set(xlabel=r"gap below, relative to $\lambda_1$", ylabel="share of all displacement")
+        logarithmic(row[3], "x", (1,))
     add_legend(figure, axes[:1, :1])
     shown = "; ".join([f"{MEAN_AND_RANGE}; lag: {lag:g} of the training", *notes])
     describe(figure, collection, collection.runs, shown)
@@ -235,22 +241,6 @@ def _draw_tracked_among_more(row: np.ndarray, wide: xr.Dataset, lag: float, rank
     return table + _draw_shares(row[2], share, f"share of swaps, among {among}", symbols=True)
 
 
-def _label_tracked(row: np.ndarray, dataset: str, ranks: int) -> None:
-    _share_logarithmic_axis(row[:2])
-    titles = ("by rank", "tracked", "share of swaps", "share of swaps by gap")
-    for panel, title in zip(row, titles, strict=True):
-        panel.set_title(f"{title}, {dataset}")
-    for panel in row[2:]:
-        _limit_shares(panel)
-    for panel in row[:3]:
-        steps_axis(panel)
-        panel.set_xlabel("waiting time $t_w$ (steps)")
-    row[0].set_ylabel(rf"displacement, mean of $i \leq {ranks}$")
-    row[2].set_ylabel("1 − tracked / by rank")
-    row[3].set(xlabel=r"gap below, relative to $\lambda_1$", ylabel="share of all displacement")
-    logarithmic(row[3], "x", (1,))
-
-
 def draw_subspace_displacement(collections: Collections, lag: float, ranks: Sequence[int]) -> Plotted:
     """Draw how far eigenvectors turn, each by itself, and their span; a row per data set.
 
@@ -268,7 +258,17 @@ def draw_subspace_displacement(collections: Collections, lag: float, ranks: Sequ
         null = collection.baselines[dataset]
         rows = _draw_subspace(row, runs, null, spans[dataset], lag, collection.null_model)
         table += [{"dataset": dataset, **line} for line in rows]
-        _label_subspace(row, dataset, list(spans[dataset]))
+        _share_logarithmic_axis(row[:-1])
+        few = next(iter(spans[dataset]))
+        names = [f"each of {few}", *(f"span of {k}" for k in spans[dataset])]
+        for panel, name in zip(row, names, strict=False):
+            panel.set_title(f"{name}, {dataset}")
+        for panel in row:
+            _label_waiting(panel)
+        row[-1].set(title=f"within the span of {few}, {dataset}", ylabel="1 − span / each")
+        row[0].set_ylabel(r"$\sin^2$ of the angle, mean")
+        row[1].set_ylabel(r"displacement of the span")
+        _limit_shares(row[-1])
     add_legend(figure, axes[:1, :1])
     describe(figure, collection, collection.runs, f"{MEAN_AND_RANGE}; lag: {lag:g} of the training")
     return Plotted(figure, pd.DataFrame(table))
@@ -318,19 +318,9 @@ def _draw_subspace(
     return table + _draw_shares(row[-1], remaining_share(each, spanned), f"share within the span of {few}")
 
 
-def _label_subspace(row: np.ndarray, dataset: str, spans: Sequence[int]) -> None:
-    moved = row[:-1]
-    _share_logarithmic_axis(moved)
-    names = [f"each of {spans[0]}", *(f"span of {k}" for k in spans)]
-    for panel, name in zip(moved, names, strict=False):
-        panel.set_title(f"{name}, {dataset}")
-    for panel in row:
-        steps_axis(panel)
-        panel.set_xlabel("waiting time $t_w$ (steps)")
-    row[-1].set(title=f"within the span of {spans[0]}, {dataset}", ylabel="1 − span / each")
-    row[0].set_ylabel(r"$\sin^2$ of the angle, mean")
-    row[1].set_ylabel(r"displacement of the span")
-    _limit_shares(row[-1])
+def _label_waiting(panel: Axes) -> None:
+    steps_axis(panel)
+    panel.set_xlabel("waiting time $t_w$ (steps)")
 
 
 def _draw_shares(panel: Axes, share: xr.DataArray, quantity: str, *, symbols: bool = False) -> Table:
@@ -341,11 +331,7 @@ def _draw_shares(panel: Axes, share: xr.DataArray, quantity: str, *, symbols: bo
         values = share.sel(optimizer=optimizer).values
         style = _hollow(line) if symbols else {key: line[key] for key in ("color", "linestyle")}
         panel.plot(steps, values, label=None if symbols else title_of(optimizer), **style)
-        table += [
-            {"optimizer": optimizer, "quantity": quantity, "waiting_time": step, "share": value}
-            for step, value in zip(steps, values, strict=True)
-            if np.isfinite(value)
-        ]
+        table += finite_rows("waiting_time", steps, "share", values, optimizer=optimizer, quantity=quantity)
     return table
 
 
@@ -364,5 +350,4 @@ def _share_logarithmic_axis(row: np.ndarray) -> None:
 
 def _limit_shares(panel: Axes) -> None:
     """Limit the axis of shares to −1 and 1, and show all from 0 to 1."""
-    low = min(0.0, panel.get_ylim()[0])
-    panel.set_ylim(max(low, -1.0), 1.02)
+    panel.set_ylim(np.clip(panel.get_ylim()[0], -1.0, 0.0), 1.02)

@@ -59,14 +59,11 @@ class Layer:
         return np.hstack([self.weights, gap, self.biases[:, None]])
 
     def images(self, rows: int, columns: int) -> np.ndarray:
-        """Return the weights of each unit as an image, its bias as a bar below, in a grid.
+        """Return the weights of each unit as an image, its bias as a bar below, in a grid with NaN in between.
 
         Args:
             rows: Number of rows of an image.
             columns: Number of columns of an image.
-
-        Returns:
-            (pixel row, pixel column), NaN between the images.
         """
         units = len(self.biases)
         wide = min(units, ceil(sqrt(2 * units)))
@@ -140,22 +137,21 @@ class FinalEigenvector:
 
 def read_last_eigenvectors(eigenpairs: Iterable[str | Path]) -> list[FinalEigenvector]:
     """Read only the leading eigenvector of the last checkpoint of each eigenpairs store."""
-    return [_read_last(Path(path)) for path in eigenpairs]
-
-
-def _read_last(path: Path) -> FinalEigenvector:
-    store = open_store(path, "eigenpairs")
-    training = store.attrs["settings"]["training"]
-    last = store.isel(checkpoint=-1, rank=0)
-    return FinalEigenvector(
-        optimizer=training["optimizer"]["name"],
-        dataset=training["dataset"],
-        seed=training["seed"],
-        step=int(last["step"]),
-        hidden_widths=tuple(training["model"]["hidden_widths"]),
-        vector=last["eigenvector"].values,
-        converged=bool(last["converged"]),
-    )
+    runs = []
+    for path in eigenpairs:
+        last = open_store(Path(path), "eigenpairs").isel(checkpoint=-1, rank=0)
+        training = last.attrs["settings"]["training"]
+        run = FinalEigenvector(
+            optimizer=training["optimizer"]["name"],
+            dataset=training["dataset"],
+            seed=training["seed"],
+            step=int(last["step"]),
+            hidden_widths=tuple(training["model"]["hidden_widths"]),
+            vector=last["eigenvector"].values,
+            converged=bool(last["converged"]),
+        )
+        runs.append(run)
+    return runs
 
 
 def draw_leading_eigenvector(runs: Sequence[FinalEigenvector], image_shape: Sequence[int], classes: int) -> Plotted:
@@ -175,7 +171,11 @@ def draw_leading_eigenvector(runs: Sequence[FinalEigenvector], image_shape: Sequ
     pictures = [
         [layer.images(*image_shape) if layer.number == 1 else layer.matrix() for layer in layers] for layers in by_layer
     ]
-    figure, axes = _grid([row[0].shape for row in pictures], len(runs))
+    # Pixels are nearly square where that fits.
+    shapes = [row[0].shape for row in pictures]
+    heights = [np.clip(PANEL_WIDTH * high / wide, LEAST_HEIGHT, PANEL_HEIGHT) for high, wide in shapes]
+    size = (PANEL_WIDTH * len(runs) + SCALE_WIDTH, sum(heights) + TEXT_HEIGHT * len(heights))
+    figure, axes = plt.subplots(len(heights), len(runs), squeeze=False, figsize=size, height_ratios=heights)
     for row, layers, pictured in zip(axes, by_layer, pictures, strict=True):
         _draw_layer(figure, row, layers, pictured)
     for panel, run in zip(axes[0], runs, strict=True):
@@ -206,18 +206,6 @@ def _signed(runs: Sequence[FinalEigenvector]) -> list[np.ndarray]:
         signed.append(np.asarray(run.vector * np.copysign(np.float32(1), side)))
         first = signed[-1] if first is None else first
     return signed
-
-
-def _grid(shapes: Sequence[tuple[int, ...]], columns: int) -> tuple[Figure, np.ndarray]:
-    """Make a row of panels for pictures of each shape, with nearly square pixels where that fits."""
-    heights = [np.clip(PANEL_WIDTH * high / wide, LEAST_HEIGHT, PANEL_HEIGHT) for high, wide in shapes]
-    return plt.subplots(
-        len(shapes),
-        columns,
-        squeeze=False,
-        figsize=(PANEL_WIDTH * columns + SCALE_WIDTH, sum(heights) + TEXT_HEIGHT * len(shapes)),
-        height_ratios=heights,
-    )
 
 
 def _draw_layer(

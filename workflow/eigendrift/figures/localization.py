@@ -11,8 +11,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, Colormap
-from matplotlib.figure import Figure
+from matplotlib.colors import BoundaryNorm
 
 from eigendrift.figures.parts import (
     LEADING,
@@ -25,6 +24,7 @@ from eigendrift.figures.parts import (
     draw_baseline,
     draw_isotropic,
     draw_optimizers,
+    finite_rows,
     lines_of,
     logarithmic,
     panels,
@@ -45,11 +45,7 @@ REST_HEIGHT = 1.1
 BAR = 0.72
 # From layers, which have many parameters, to single weights.
 GRAIN_COLOURS = dict(zip(GRAINS, ("#332288", "#88CCEE", "#DDDDDD"), strict=True))
-GRAIN_LABELS = {
-    "layers": "which layers",
-    "neurons": "which neurons in them",
-    "weights": "which of their weights",
-}
+GRAIN_LABELS = {"layers": "which layers", "neurons": "which neurons in them", "weights": "which of their weights"}
 LAYER_COLOURS = ("#44AA99", "#DDCC77", "#AA4499", "#117733", "#999933", "#882255")
 LAYER_MARKERS = "osD^vP"
 PARAMETERS = "parameters"
@@ -123,12 +119,10 @@ def draw_wide_localization(collection: Collection, dataset: str) -> Plotted:
         for index in reversed(range(len(ranks))):
             values = ratios.isel(rank=index).values
             panel.plot(steps, values, color=colours(index), linewidth=0.9, marker=".", markersize=2.5)
-        rows: Table = [
-            {"quantity": ratios.name, "rank": rank, "step": step, "value": value}
-            for rank, line in zip(ranks, ratios.transpose("rank", "checkpoint").values, strict=True)
-            for step, value in zip(steps, line, strict=True)
-            if np.isfinite(value)
-        ]
+        rows: Table = []
+        for rank in ranks:
+            values = ratios.sel(rank=rank).values
+            rows += finite_rows("step", steps, "value", values, quantity=ratios.name, rank=rank)
         nulls = {collection.null_model: draws_for(collection.baselines[dataset], optimizer)}
         rows += draw_references(panel, nulls, runs.attrs["parameters"])
         table += [{"dataset": dataset, "optimizer": optimizer, **row} for row in rows]
@@ -137,50 +131,25 @@ def draw_wide_localization(collection: Collection, dataset: str) -> Plotted:
     axes[0, 0].set_ylabel(r"IPR of $v_i$, $\sum_j v_{ij}^4$")
     multiple_axis(axes[0, -1], runs.attrs["parameters"])
     add_legend(figure, axes[:1, :1])
-    _draw_scale(figure, axes, ranks, colours)
-    shown = (
-        f"one run of each optimizer, seed {runs['seed'].item()}; "
-        "the null model's band is that of its leading eigenvector"
-    )
-    describe(figure, collection, [dataset], shown)
-    return Plotted(figure, pd.DataFrame(table))
-
-
-def _draw_scale(figure: Figure, axes: np.ndarray, ranks: np.ndarray, colours: Colormap) -> None:
-    """Draw a scale below the panels that names the colour of each rank."""
     figure.set_figheight(figure.get_figheight() + SCALE_HEIGHT)
-    bounds = np.arange(len(ranks) + 1) + 0.5
-    scale = figure.colorbar(
-        ScalarMappable(BoundaryNorm(bounds, len(ranks)), colours),
-        ax=axes,
-        location="bottom",
-        label="rank $i$",
-        ticks=ranks,
-        aspect=40,
-        shrink=0.6,
-    )
-    scale.minorticks_off()
+    mapped = ScalarMappable(BoundaryNorm(np.arange(len(ranks) + 1) + 0.5, len(ranks)), colours)
+    look: dict[str, Any] = {"location": "bottom", "label": "rank $i$", "aspect": 40, "shrink": 0.6}
+    figure.colorbar(mapped, ax=axes, ticks=ranks, **look).minorticks_off()
+    shown = f"one run of each optimizer, seed {runs['seed'].item()}"
+    describe(figure, collection, [dataset], f"{shown}; the null model's band is that of its leading eigenvector")
+    return Plotted(figure, pd.DataFrame(table))
 
 
 @dataclass(frozen=True)
 class _Row:
-    """Networks whose leading eigenvectors are one bar of the anatomy.
-
-    Attributes:
-        label: Name of the bar.
-        networks: Name in the table: ``late``, or a null model.
-        optimizer: Name of the optimizer; empty for null models that belong to none.
-        measured: Measurements with the dimension sample.
-        parameters: N.
-        colour: Colour of the name.
-    """
+    """Networks whose leading eigenvectors are one bar of the anatomy."""
 
     label: str
-    networks: str
-    optimizer: str
-    measured: xr.Dataset
+    networks: str  # their name in the table: late, or a null model
+    optimizer: str  # empty for null models that belong to none
+    measured: xr.Dataset  # with the dimension sample
     parameters: int
-    colour: str = "black"
+    colour: str = "black"  # of the label
 
     def entry(self, quantity: str, **values: Any) -> dict[str, Any]:
         """Return a row of the table."""
@@ -202,15 +171,22 @@ def draw_anatomy(collection: Collection) -> Plotted:
     table: Table = []
     for row, (dataset, lines) in zip(axes, bars.items(), strict=True):
         runs = collection.runs[dataset]
-        drawn = [
-            *_draw_contributions(row[0], lines),
-            *_draw_layer_shares(row[1], lines, runs.attrs["shapes"]),
-            *_draw_neurons(row[2], lines, runs.attrs["shapes"]),
-            *_draw_top_share(row[3], collection, dataset),
-        ]
+        drawn = _draw_contributions(row[0], lines)
+        drawn += _draw_layer_shares(row[1], lines, runs.attrs["shapes"])
+        drawn += _draw_neurons(row[2], lines, runs.attrs["shapes"])
+        drawn += _draw_top_share(row[3], collection, dataset)
         table += [{"dataset": dataset, **entry} for entry in drawn]
         row[0].set_title(dataset_title(dataset, runs), loc="left")
-        _name_bars(row, lines)
+        # The first bar is on top.
+        for panel in row[:3]:
+            panel.set_ylim(len(lines) + 0.6, -0.6)
+            panel.grid(visible=False, axis="y")
+            panel.set_yticks(range(len(lines) + 1), [])
+        names = [PARAMETERS, *(line.label for line in lines)]
+        row[0].set_yticks(range(len(names)), names, fontsize=6)
+        for text, line in zip(row[0].get_yticklabels()[1:], lines, strict=True):
+            if line.networks == "late":
+                text.set(color=line.colour, fontweight="bold")
     for panel in axes[0]:
         handles, labels = panel.get_legend_handles_labels()
         panel.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.12), fontsize=6, ncols=1)
@@ -242,21 +218,14 @@ def _bars(collection: Collection, dataset: str) -> Iterator[_Row]:
 
 
 def _measured(source: xr.Dataset, shapes: list[list[int]]) -> xr.Dataset:
-    return xr.Dataset(
-        {
-            "contribution": contributions(source, shapes),
-            "layer_share": source["layer_share"],
-            "bias_share": source["bias_share"],
-            # The effective number of neurons divided by the number of neurons.
-            "neurons": 1
-            / source["neuron_inverse_participation_ratio"]
-            / xr.DataArray([layer.neurons for layer in layers_in(shapes)], dims="layer"),
-        }
-    )
+    neurons = xr.DataArray([layer.neurons for layer in layers_in(shapes)], dims="layer")
+    # The effective number of neurons divided by the number of neurons.
+    effective = 1 / source["neuron_inverse_participation_ratio"] / neurons
+    return source[["layer_share", "bias_share"]].assign(contribution=contributions(source, shapes), neurons=effective)
 
 
 def _draw_contributions(panel: Axes, lines: list[_Row]) -> Table:
-    """Draw bars whose parts multiply, on a logarithmic axis, to N × IPR."""
+    """Draw bars whose parts multiply to N × IPR, with the effective number of parameters behind them."""
     table: Table = []
     for place, line in enumerate(lines, 1):
         parts = line.measured["contribution"]
@@ -272,18 +241,13 @@ def _draw_contributions(panel: Axes, lines: list[_Row]) -> Table:
         if line.networks == "late":
             panel.plot([10 ** ends["low"], 10 ** ends["high"]], [place] * 2, color="black", linewidth=0.8)
         table.append(line.entry("log10 of N × IPR", value=start, **ends))
-        _write_effective(panel, place, line, start, ends["high"])
+        if np.isfinite(start):
+            end = max(start, ends["high"]) if line.networks == "late" else start
+            effective = f" {line.parameters / 10**start:,.0f}"
+            panel.text(10**end, place, effective, va="center", fontsize=5.5, color="#555555", clip_on=False)
     panel.set(xscale="log", xlabel="N × IPR; number: effective parameters", xlim=(1, None))
     plain_log_ticks(panel.xaxis, (1, 3))
     return table
-
-
-def _write_effective(panel: Axes, place: int, line: _Row, total: float, high: float) -> None:
-    """Write N over N × IPR behind a bar, the effective number of parameters."""
-    if np.isfinite(total):
-        end = max(total, high) if line.networks == "late" else total
-        effective = f" {line.parameters / 10**total:,.0f}"
-        panel.text(10**end, place, effective, va="center", fontsize=5.5, color="#555555", clip_on=False)
 
 
 def _draw_layer_shares(panel: Axes, lines: list[_Row], shapes: list[list[int]]) -> Table:
@@ -319,15 +283,8 @@ def _draw_neurons(panel: Axes, lines: list[_Row], shapes: list[list[int]]) -> Ta
     places = np.arange(1, len(lines) + 1)
     looks = zip(cycle(LAYER_COLOURS), cycle(LAYER_MARKERS), strict=True)
     for number, (layer, (colour, marker)) in enumerate(zip(layers_in(shapes), looks, strict=False), 1):
-        panel.plot(
-            means[:, number - 1],
-            places,
-            color=colour,
-            linestyle="none",
-            marker=marker,
-            markersize=3.5,
-            label=f"layer {number} ({layer.neurons} neurons)",
-        )
+        style: dict[str, Any] = {"color": colour, "linestyle": "none", "marker": marker, "markersize": 3.5}
+        panel.plot(means[:, number - 1], places, label=f"layer {number} ({layer.neurons} neurons)", **style)
         table += [
             line.entry("effective neurons over neurons", layer=number, value=float(value))
             for line, value in zip(lines, means[:, number - 1], strict=True)
@@ -348,16 +305,3 @@ def _draw_top_share(panel: Axes, collection: Collection, dataset: str) -> Table:
     panel.set(ylabel="share in the top 1 % of parameters", ylim=(0, 1))
     steps_axis(panel)
     return table
-
-
-def _name_bars(row: np.ndarray, lines: list[_Row]) -> None:
-    """Name the bars once, the runs in their optimizer's colour, and put the first one on top."""
-    for panel in row[:3]:
-        panel.set_ylim(len(lines) + 0.6, -0.6)
-        panel.grid(visible=False, axis="y")
-        panel.set_yticks(range(len(lines) + 1), [])
-    names = [PARAMETERS, *(line.label for line in lines)]
-    row[0].set_yticks(range(len(names)), names, fontsize=6)
-    for text, line in zip(row[0].get_yticklabels()[1:], lines, strict=True):
-        if line.networks == "late":
-            text.set(color=line.colour, fontweight="bold")

@@ -47,21 +47,13 @@ class Validation:
 
 @dataclass(frozen=True)
 class _Row:
-    """Networks that a panel shows side by side.
-
-    Attributes:
-        label: Their name in the figure.
-        networks: Their name in the table.
-        optimizer: Name of their optimizer; empty if they have none.
-        style: How their points are drawn.
-        null_model: The null model with a verdict in this row; empty if there is none.
-    """
+    """Networks that a panel shows side by side."""
 
     label: str
-    networks: str
-    optimizer: str
-    style: dict[str, Any]
-    null_model: str = ""
+    networks: str  # their name in the table
+    optimizer: str  # empty if they have none
+    style: dict[str, Any]  # of their points
+    null_model: str = ""  # the one with a verdict in this row
 
 
 def read_null_models(values: str, verdicts: str) -> Validation:
@@ -74,18 +66,14 @@ def draw_null_models(source: Validation) -> Plotted:
     """Draw each network as a point: a row of panels for each data set, a panel for each statistic."""
     datasets = list(dict.fromkeys(source.values["dataset"]))
     lines = list(_lines(source))
-    size = (
-        PANEL_WIDTH * 0.85 * len(SHOWN) + 1,
-        len(datasets) * (ROW_HEIGHT * (lines[-1][0] + 1) + REST_HEIGHT) + 0.4,
-    )
+    size = (PANEL_WIDTH * 0.85 * len(SHOWN) + 1, len(datasets) * (ROW_HEIGHT * (lines[-1][0] + 1) + REST_HEIGHT) + 0.4)
     figure, axes = plt.subplots(len(datasets), len(SHOWN), figsize=size, squeeze=False, sharey=True)
     table: Table = []
     for row, dataset in zip(axes, datasets, strict=True):
         for panel, statistic in zip(row, SHOWN, strict=True):
             drawn = _draw_panel(panel, source, dataset, statistic, lines)
             table += [{"dataset": dataset, "statistic": statistic, **entry} for entry in drawn]
-        # Start and end of a run have the same place.
-        labels = {place: line.label for place, line in lines}
+        labels = {place: line.label for place, line in lines}  # start and end of a run have the same place
         row[0].set_yticks(list(labels), list(labels.values()), fontsize=6)
         row[0].set_ylabel(dataset)
     axes[0, 0].invert_yaxis()
@@ -129,9 +117,12 @@ def _null_style(null: str) -> dict[str, Any]:
 def _draw_panel(
     panel: Axes, source: Validation, dataset: str, statistic: str, lines: list[tuple[float, _Row]]
 ) -> Table:
-    _, is_logarithm, label = SHOWN[statistic]
-    chosen = _about(source.values, dataset, statistic)
-    verdicts = _about(source.verdicts, dataset, statistic).set_index("null_model")["verdict"]
+    rank, is_logarithm, label = SHOWN[statistic]
+    chosen, about = (
+        frame[(frame["dataset"] == dataset) & (frame["statistic"] == statistic) & (frame["rank"] == rank)]
+        for frame in (source.values, source.verdicts)
+    )
+    verdicts = about.set_index("null_model")["verdict"]
     table: Table = []
     for place, line in lines:
         own = chosen[(chosen["networks"] == line.networks) & (chosen["optimizer"] == line.optimizer)]
@@ -146,14 +137,7 @@ def _draw_panel(
             rows.append({"low": low, "high": high})
         if line.null_model in verdicts:
             verdict = str(verdicts[line.null_model])
-            panel.annotate(
-                SIGNS[verdict],
-                (1.02, place),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                fontsize=7,
-                annotation_clip=False,
-            )
+            panel.text(1.02, place, SIGNS[verdict], transform=panel.get_yaxis_transform(), va="center", fontsize=7)
             rows.append({"verdict": verdict})
         table += [{"networks": line.networks, "optimizer": line.optimizer, **row} for row in rows]
     if not (is_logarithm and logarithmic(panel, "x", (1, 3))):
@@ -162,8 +146,3 @@ def _draw_panel(
     panel.set_xlabel(label)
     panel.grid(visible=False, axis="y")
     return table
-
-
-def _about(table: pd.DataFrame, dataset: str, statistic: str) -> pd.DataFrame:
-    rank, *_ = SHOWN[statistic]
-    return table[(table["dataset"] == dataset) & (table["statistic"] == statistic) & (table["rank"] == rank)]

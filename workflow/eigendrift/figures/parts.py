@@ -125,12 +125,7 @@ def panels(
     """
     width = PANEL_WIDTH * columns + (LEGEND_WIDTH if legend else 0)
     figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(width, PANEL_HEIGHT * rows + 0.5),
-        squeeze=False,
-        sharex=share_x,
-        sharey=share_y,
+        rows, columns, figsize=(width, PANEL_HEIGHT * rows + 0.5), squeeze=False, sharex=share_x, sharey=share_y
     )
     return figure, axes
 
@@ -172,13 +167,7 @@ def over_seeds(values: xr.DataArray) -> xr.Dataset:
 
 
 def draw_band(
-    axes: Axes,
-    x: np.ndarray,
-    band: xr.Dataset,
-    line: dict[str, Any],
-    label: str | None,
-    *,
-    edges: bool = False,
+    axes: Axes, x: np.ndarray, band: xr.Dataset, line: dict[str, Any], label: str | None, *, edges: bool = False
 ) -> None:
     """Draw the mean over seeds as a line and the range from minimum to maximum as a band.
 
@@ -214,6 +203,11 @@ def band_rows(x_name: str, x: np.ndarray, band: xr.Dataset, **labels: object) ->
         for at, mean, minimum, maximum, n in zip(x, *columns, strict=True)
         if n
     ]
+
+
+def finite_rows(x_name: str, x: np.ndarray, name: str, values: np.ndarray, **labels: object) -> Table:
+    """Return a row for each position of a drawn line that has a value."""
+    return [{**labels, x_name: at, name: value} for at, value in zip(x, values, strict=True) if np.isfinite(value)]
 
 
 def draw_optimizers(panel: Axes, values: xr.DataArray, x: np.ndarray, x_name: str, **labels: object) -> Table:

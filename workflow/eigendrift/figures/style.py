@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 
 from eigendrift.errors import UserError
 from eigendrift.study.names import OPTIMIZERS
-from eigendrift.study.names import title_of as title_of  # for figures, beside colours and dashes
+from eigendrift.study.names import title_of as title_of  # for figures, next to colours and dashes
 
 mpl.use("Agg")
 
@@ -36,8 +36,8 @@ PANEL_HEIGHT = 2.3
 LEGEND_WIDTH = 1.7
 
 DOTTED = (0, (1, 1))
-# Okabe & Ito's colours, chosen and ordered so that they also differ in lightness, and three of Tol's for whoever shows
-# more optimizers; each has its own dashes.
+# Okabe & Ito's colours, ordered so that they also differ in lightness, and three of Tol's for further optimizers; each
+# has its own dashes.
 LINES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#009E73", "linestyle": (0, (5, 1.5)), "marker": "s"},
@@ -48,7 +48,6 @@ LINES: tuple[dict[str, Any], ...] = (
     {"color": "#999933", "linestyle": (0, (8, 1.5, 1, 1.5)), "marker": "X"},
     {"color": "#44AA99", "linestyle": (0, (2, 1, 5, 1)), "marker": "p"},
 )
-KNOWN_OPTIMIZERS = tuple(OPTIMIZERS)
 BASELINE: dict[str, Any] = {"color": "#D00000", "linestyle": (0, (4, 2)), "linewidth": 1.2}
 KNOWN_NULLS = ("reinitialized", "permuted", "shuffled_labels", "isotropic")
 # A null model's median and band, and more for those of plug-ins.
@@ -76,13 +75,13 @@ _STUDY: ContextVar[Mapping[str, Sequence[str]]] = ContextVar("study")
 
 
 def optimizer_lines(optimizers: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the line of each optimizer, the same one in every figure of a study, and nobody else's."""
-    places = _places(optimizers, "optimizers", KNOWN_OPTIMIZERS)
+    """Return the line of each optimizer, the same one in every figure of a study, and different from all others."""
+    places = _places(optimizers, "optimizers", tuple(OPTIMIZERS))
     return {name: _line_at(places[name], LINES) for name in optimizers}
 
 
 def null_line(null_model: str) -> dict[str, Any]:
-    """Return the line of a null model, the same one in every figure of a study, and nobody else's."""
+    """Return the line of a null model, the same one in every figure of a study, and different from all others."""
     return _line_at(_places([null_model], "null_models", KNOWN_NULLS)[null_model], NULL_LINES)
 
 
@@ -104,7 +103,7 @@ def check_style(changes: Mapping[str, Any]) -> None:
     """Check the configuration's changes to the style.
 
     Raises:
-        UserError: A change is no rcParam of matplotlib, or has a value that it does not take.
+        UserError: If a change is no rcParam of matplotlib, or has a value that matplotlib does not take.
     """
     settings: Any = mpl.rcParams
     with mpl.rc_context():
@@ -124,8 +123,7 @@ def house_style(changes: Mapping[str, Any], study: Mapping[str, Sequence[str]] |
 
     Args:
         changes: matplotlib rcParams.
-        study: ``optimizers`` and ``null_models`` of the whole study, on which lines depend that are not those of
-            shipped ones.
+        study: ``optimizers`` and ``null_models`` of the whole study, on which the lines of plug-ins depend.
     """
     before = _STUDY.set(study or {})
     try:

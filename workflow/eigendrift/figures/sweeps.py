@@ -46,13 +46,6 @@ DASHES = tuple(line["linestyle"] for line in LINES if line["linestyle"] != DOTTE
 DIRECTIONS = {"gradient_alignment": "gradient", "update_alignment": "update"}
 MEANS_OF_RUNS = "each run: its mean over checkpoints; point: mean, bar: minimum to maximum over seeds"
 QUARTERS = (0, 0.25, 0.5, 0.75, 1)
-BELOW: dict[str, Any] = {
-    "loc": "upper center",
-    "bbox_to_anchor": (0.5, -0.25),
-    "ncols": 3,
-    "handlelength": 1.8,
-    "columnspacing": 1.2,
-}
 
 
 def read_batch_sizes(metrics: Iterable[str | Path], baselines: Iterable[str | Path]) -> Sweep:
@@ -114,8 +107,7 @@ def draw_swept_localization(sweep: Sweep) -> Plotted:
             labels = {"optimizer": optimizer, sweep.varied: value, "quantity": "inverse_participation_ratio"}
             table += band_rows("share", shares, band, **labels)
         nulls = {sweep.null_model: draws_for(sweep.baseline, optimizer)}
-        null = draw_references(panel, nulls, sweep.parameters)
-        table += [{"optimizer": optimizer, **row} for row in null]
+        table += [{"optimizer": optimizer, **row} for row in draw_references(panel, nulls, sweep.parameters)]
         panel.set(title=f"{title_of(optimizer)}, {sweep.dataset}", xlabel=SHARE, xlim=(0, 1))
         panel.set_xticks(QUARTERS, [f"{share:g}" for share in QUARTERS])
     axes[0, 0].set_ylabel(r"IPR of $v_1$, $\sum_j v_{1j}^4$")
@@ -133,7 +125,8 @@ def _name_values(figure: Figure, axes: np.ndarray, sweep: Sweep) -> None:
         return
     for panel, by_value in zip(axes, sweep.runs.values(), strict=True):
         values = [handle[: len(by_value)] for handle in panel.get_legend_handles_labels()]
-        panel.legend(*values, title=name_of(sweep), **BELOW)
+        place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.25), "ncols": 3}
+        panel.legend(*values, title=name_of(sweep), handlelength=1.8, columnspacing=1.2, **place)
     first = len(next(iter(sweep.runs.values())))
     figure.legend(handles[first:], names[first:], loc="outside right upper")
 
@@ -218,17 +211,8 @@ def describe_sweep(figure: Figure, sweep: Sweep, shown: str) -> None:
     every = [(value, runs) for by_value in sweep.runs.values() for value, runs in by_value.items()]
     seeds = seed_count(replicates(runs) for _, runs in every)
     steps = {setting_of(sweep, value): int(runs["step"].values[-1]) for value, runs in every}
-    lengths = (
-        f"{next(iter(steps.values())):,} steps"
-        if len(set(steps.values())) == 1
-        else ", ".join(f"{number:,} steps with {name}" for name, number in steps.items())
-    )
-    size = f"N = {sweep.parameters:,} parameters"
-    write_below(
-        figure,
-        [
-            f"{sweep.dataset}: {size}, {seeds} for each {name_of(sweep)}; {shown}",
-            f"training: {lengths}",
-            *sweep.notes(),
-        ],
-    )
+    lengths = ", ".join(f"{number:,} steps with {name}" for name, number in steps.items())
+    if len(different := set(steps.values())) == 1:
+        lengths = f"{different.pop():,} steps"
+    size = f"N = {sweep.parameters:,} parameters, {seeds} for each {name_of(sweep)}"
+    write_below(figure, [f"{sweep.dataset}: {size}; {shown}", f"training: {lengths}", *sweep.notes()])

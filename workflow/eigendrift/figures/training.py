@@ -14,6 +14,7 @@ from eigendrift.figures.parts import (
     describe,
     draw_band,
     draw_optimizers,
+    finite_rows,
     lines_of,
     logarithmic,
     over_seeds,
@@ -54,13 +55,8 @@ def draw_test_accuracy(collection: Collection) -> Plotted:
         offsets = np.linspace(-SPREAD, SPREAD, len(seeds)) if len(seeds) > 1 else np.zeros(1)
         for position, (optimizer, line) in enumerate(lines.items()):
             accuracies = final.sel(optimizer=optimizer).values
-            point = {"color": line["color"], "marker": line["marker"], "linestyle": "none"}
-            panel.plot(position + offsets, accuracies, markersize=4, **point)
-            table += [
-                {"dataset": dataset, "optimizer": optimizer, "seed": int(seed), "test_accuracy": float(value)}
-                for seed, value in zip(seeds, accuracies, strict=True)
-                if np.isfinite(value)
-            ]
+            panel.plot(position + offsets, accuracies, markersize=4, **line | {"linestyle": "none"})
+            table += finite_rows("seed", seeds, "test_accuracy", accuracies, dataset=dataset, optimizer=optimizer)
         panel.set_xticks(range(len(lines)), [title_of(name).replace(" + ", "\n+ ") for name in lines])
         panel.grid(visible=False, axis="x")
         panel.set(title=dataset_title(dataset, runs), xlim=(-0.5, len(lines) - 0.5))

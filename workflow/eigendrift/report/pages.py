@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from html import escape
 from string import Template
 from typing import Any
@@ -38,13 +39,7 @@ $body
 
 
 def page(title: str, style: str, body: str) -> str:
-    """Return a self-contained HTML page.
-
-    Args:
-        title: Title, as plain text.
-        style: CSS rules of this page only.
-        body: HTML below the title.
-    """
+    """Return a self-contained HTML page with a plain-text title, CSS rules of its own, and HTML below the title."""
     return PAGE.substitute(title=escape(title), style=style, body=body)
 
 
@@ -118,7 +113,6 @@ of k alone, compare rows with equal numbers of checkpoints.</p>
 def _claim_rows(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Yield the rows of one claim: its statement, and a verdict for each data set."""
     first = verdicts[0]
-    low, high = _range(verdicts)
     yield row(
         f'<td colspan="{len(HEADS)}"><h2>{escape(first["claim"])} · {escape(first["statement"])}</h2>'
         f'<span class="small">Effect of one seed: {escape(first["estimator"])}.<br>'
@@ -126,25 +120,27 @@ def _claim_rows(verdicts: Sequence[Verdict]) -> Iterator[str]:
         f"{'It must lie below' if first['equivalence'] else 'Smallest that counts'}: "
         f"{first['smallest_effect']:g} ({escape(first['unit'])})</span></td>"
     )
+    marks = [
+        mark
+        for verdict in verdicts
+        for mark in (0.0, verdict["smallest_effect"], verdict["effect"], *(verdict["interval"] or ()))
+        if mark is not None
+    ]
     for verdict in verdicts:
-        yield _verdict_row(verdict, low, high)
-
-
-def _verdict_row(verdict: Verdict, low: float, high: float) -> str:
-    reason = verdict["reason"] + "".join(f"; seed {seed} left out: {why}" for seed, why in verdict["excluded"].items())
-    details = "".join(
-        f"<br>{escape(name)}: {value:.3g}".replace("-", "−") for name, value in verdict["details"].items()
-    )
-    return row(
-        escape(verdict["dataset"]),
-        f'<td class="number">{_effect(verdict)}</td>',
-        _drawing(verdict, low, high),
-        str(verdict["n"]),
-        _p(verdict),
-        "" if verdict["detectable_effect"] is None else _number(verdict["detectable_effect"]),
-        _badge(verdict),
-        f'<td class="small">{escape(reason)}{details}</td>',
-    )
+        excluded = "".join(f"; seed {seed} left out: {why}" for seed, why in verdict["excluded"].items())
+        details = "".join(
+            f"<br>{escape(name)}: {value:.3g}".replace("-", "−") for name, value in verdict["details"].items()
+        )
+        yield row(
+            escape(verdict["dataset"]),
+            f'<td class="number">{_effect(verdict)}</td>',
+            _drawing(verdict, min(marks), max(marks)),
+            str(verdict["n"]),
+            _p(verdict),
+            "" if verdict["detectable_effect"] is None else _number(verdict["detectable_effect"]),
+            _badge(verdict),
+            f'<td class="small">{escape(verdict["reason"] + excluded)}{details}</td>',
+        )
 
 
 def _sensitivity(verdict: Verdict) -> Iterator[str]:
@@ -182,19 +178,6 @@ def _effect(verdict: Verdict) -> str:
         return "none"
     interval = verdict["interval"]
     return _number(verdict["effect"]) + (f" [{', '.join(map(_number, interval))}]" if interval else "")
-
-
-def _marks(verdict: Verdict) -> Iterator[float]:
-    """Yield the values that a drawing must include."""
-    yield from (0.0, verdict["smallest_effect"])
-    if verdict["effect"] is not None:
-        yield verdict["effect"]
-    yield from verdict["interval"] or ()
-
-
-def _range(verdicts: Sequence[Verdict]) -> tuple[float, float]:
-    marks = [mark for verdict in verdicts for mark in _marks(verdict)]
-    return min(marks), max(marks)
 
 
 def _drawing(verdict: Verdict, low: float, high: float) -> str:
@@ -276,9 +259,7 @@ def _part(schema: Schema, key: str, root: Schema) -> Schema:
     part = schema.get("properties", {}).get(key, schema.get("additionalProperties", {}))
     if "$ref" not in part:
         return dict(part)
-    target: Any = root
-    for name in part["$ref"].removeprefix("#/").split("/"):
-        target = target[name]
+    target = reduce(lambda group, name: group[name], part["$ref"].removeprefix("#/").split("/"), root)
     # A description next to a reference overrides that of its target.
     return {**target, **part}
 

@@ -16,7 +16,6 @@ LINE = re.compile(r"INFO (?:train|eigenpairs|null) \S+: (\d+) of (\d+) ?(.*)$")
 TAIL = 4096
 # Jobs write a line every 10 s, except during one eigenpair of a large network.
 SECONDS_UNTIL_QUIET = 60.0
-SECONDS_COLUMN = 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,6 @@ def _moment_of(line: str, otherwise: float) -> float:
 def _seconds_taken(results: Path, stage: str, name: str) -> float:
     try:
         row = (results / "benchmarks" / stage / f"{name}.tsv").read_text().splitlines()[1]
-        return float(row.split("\t")[SECONDS_COLUMN])
+        return float(row.split("\t")[0])
     except (FileNotFoundError, IndexError, ValueError):
         return 0.0
