@@ -87,10 +87,7 @@ def load(name: str, data_dir: str | Path | None = None, *, pause: Pause = time.s
     arrays = _from_mirrors(name, pause) if directory is None else _from_directory(name, directory)
     train_images, train_labels, test_images, test_labels = arrays
     return Samples(
-        scaled(train_images, 255),
-        train_labels.astype(np.int64),
-        scaled(test_images, 255),
-        test_labels.astype(np.int64),
+        scaled(train_images, 255), train_labels.astype(np.int64), scaled(test_images, 255), test_labels.astype(np.int64)
     )
 
 

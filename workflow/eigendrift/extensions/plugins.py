@@ -20,10 +20,7 @@ LIST = "EXTENSIONS"
 PACKAGE = "eigendrift_plugins_"
 DEFINITIONS = "#/$defs/"
 # Names of files and directories that the package itself uses.
-USED: dict[Any, str] = {
-    Figure: r"(fig|ext)\d.*",
-    NullModel: r"(untrained|wide)-.*|.*-baseline|observed|wide",
-}
+USED: dict[Any, str] = {Figure: r"(fig|ext)\d.*", NullModel: r"(untrained|wide)-.*|.*-baseline|observed|wide"}
 # Variables of a data set's runs, in addition to the arrays of metrics stores.
 OF_RUNS = ("optimizer", "seed", "diverged_at", "unconverged")
 
@@ -202,11 +199,7 @@ def _wrong_in(text: str) -> str | None:
 
 
 def _check_schema(
-    source: Path,
-    extension: Extension,
-    setting: str,
-    schema: Mapping[str, Any],
-    definitions: Mapping[str, Any],
+    source: Path, extension: Extension, setting: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]
 ) -> None:
     from jsonschema import Draft202012Validator, SchemaError
 

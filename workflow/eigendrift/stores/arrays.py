@@ -147,11 +147,7 @@ def _eigenpair_arrays(record: str, *, may_be_float16: bool = False) -> tuple[Arr
     by_rank, vector = (record, "rank"), (record, "rank", "parameter")
     return (
         ArraySpec(
-            "eigenvector",
-            vector,
-            "Unit eigenvectors, with any sign.",
-            dtype="float32",
-            may_be_float16=may_be_float16,
+            "eigenvector", vector, "Unit eigenvectors, with any sign.", dtype="float32", may_be_float16=may_be_float16
         ),
         ArraySpec("eigenvalue", by_rank, "Algebraically largest eigenvalues of the Hessian, descending.", "nat"),
         ArraySpec("residual", by_rank, _RESIDUAL),
@@ -207,9 +203,7 @@ def anatomy_arrays(record: str) -> tuple[ArraySpec, ...]:
     return (
         *(ArraySpec(name, (record, "rank", "layer"), meaning) for name, meaning in _ANATOMY),
         ArraySpec(
-            "top_share",
-            (record, "rank"),
-            "Share of Σ v² in the hundredth of all parameters where v² is largest.",
+            "top_share", (record, "rank"), "Share of Σ v² in the hundredth of all parameters where v² is largest."
         ),
     )
 
@@ -275,9 +269,7 @@ METRICS = StoreSpec(
         ),
         ArraySpec("weight_displacement", _TWO_TIME, "Δ_w(tw, t): |θ(t) − θ(tw)|² / N."),
         ArraySpec(
-            "weight_change_alignment",
-            _TWO_TIME_BY_RANK,
-            "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw).",
+            "weight_change_alignment", _TWO_TIME_BY_RANK, "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw)."
         ),
         ArraySpec("inverse_participation_ratio", _BY_RANK, "Σ_j v_j⁴."),
         *anatomy_arrays("checkpoint"),
@@ -310,17 +302,7 @@ PLUGIN_METRIC = StoreSpec(
 
 STORES = {
     spec.kind: spec
-    for spec in (
-        DATA,
-        TRAJECTORY,
-        EIGENPAIRS,
-        MINIMUM,
-        NULL,
-        BASELINE,
-        METRICS,
-        PRECONDITIONED_METRICS,
-        PLUGIN_METRIC,
-    )
+    for spec in (DATA, TRAJECTORY, EIGENPAIRS, MINIMUM, NULL, BASELINE, METRICS, PRECONDITIONED_METRICS, PLUGIN_METRIC)
 }
 
 

@@ -14,13 +14,7 @@ from eigendrift.digests import digest_json, digest_parts
 from eigendrift.errors import UserError
 from eigendrift.stores.arrays import FLOAT16, SCALE_FACTOR, SCHEMA_VERSION, ArraySpec, specs_for
 from eigendrift.stores.checksums import chunk_digests, metadata_digest, with_checksum
-from eigendrift.stores.files import (
-    manifest_path,
-    package_versions,
-    publish_directory,
-    room_for,
-    write_json,
-)
+from eigendrift.stores.files import manifest_path, package_versions, publish_directory, room_for, write_json
 
 Column = np.ndarray | Sequence[np.ndarray]
 

@@ -145,8 +145,7 @@ def _check_storage(config: Mapping[str, Any]) -> None:
     if storage["ranks"] != WHOLE and storage["ranks"] < count:
         raise UserError(
             f"Config key 'storage.ranks' is {storage['ranks']}, but the validation of the null models needs "
-            f"'eigenpairs.count' = {count} eigenvectors of a checkpoint; raise it to {count} or set it to "
-            f"'{WHOLE}'."
+            f"'eigenpairs.count' = {count} eigenvectors of a checkpoint; raise it to {count} or set it to '{WHOLE}'."
         )
     intervals = config["training"]["checkpoints"]["count"] - 1
     if intervals % storage["every"]:
@@ -197,9 +196,8 @@ def _check_sweeps(config: Mapping[str, Any]) -> None:
     main = config["experiments"]["main"]
     if isinstance(main["batch_size"], list):
         raise UserError(
-            f"Config key 'experiments.main.batch_size' is {shown(main['batch_size'])}, expected one batch "
-            "size; put others into an experiment of their own, as 'experiments.batch_sizes' of config.yaml "
-            "shows."
+            f"Config key 'experiments.main.batch_size' is {shown(main['batch_size'])}, expected one batch size; put "
+            "others into an experiment of their own, as 'experiments.batch_sizes' of config.yaml shows."
         )
     if "learning_rate" in main:
         raise UserError(
@@ -291,9 +289,8 @@ def _check_shortest_training(config: Mapping[str, Any], experiment: Mapping[str,
     shortest = min(experiment.get("training_lengths", [1]))
     if shortest < first:
         raise UserError(
-            f"Config key 'experiments.training_sizes.training_lengths' contains {shortest}, but the first "
-            f"checkpoint after the start comes after {first:.3g} of the training; raise it or "
-            "'training.checkpoints.count'."
+            f"Config key 'experiments.training_sizes.training_lengths' contains {shortest}, but the first checkpoint "
+            f"after the start comes after {first:.3g} of the training; raise it or 'training.checkpoints.count'."
         )
 
 

@@ -56,11 +56,7 @@ def initial_model(settings: Mapping[str, Any], image_shape: tuple[int, int], cla
 
 
 def check_network(
-    model: nn.Module,
-    settings: Mapping[str, Any],
-    image_shape: tuple[int, int],
-    classes: int,
-    images: torch.Tensor,
+    model: nn.Module, settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, images: torch.Tensor
 ) -> None:
     """Check what the library assumes about a network: only its parameters change during training.
 
@@ -91,9 +87,8 @@ def check_network(
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         what = " ".join(str(error).split())
         raise UserError(
-            f"The network '{kind}' fails for images of shape {tuple(images.shape)}, float32 ({what}); "
-            "correct its function build, whose argument image_shape is the rows and columns of images, which "
-            "have no channel axis."
+            f"The network '{kind}' fails for images of shape {tuple(images.shape)}, float32 ({what}); correct its "
+            "function build, whose argument image_shape is the rows and columns of images, which have no channel axis."
         ) from error
     _check_scores(scores, kind, (len(images), classes))
     rebuilt = dict(build_model(settings, image_shape, classes, generator("placeholder")).named_buffers())

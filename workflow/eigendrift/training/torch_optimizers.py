@@ -35,11 +35,7 @@ class MuonWithAdamW:
         if matrices:
             self._parts.append(
                 torch.optim.Muon(
-                    matrices,
-                    lr=lr,
-                    momentum=momentum,
-                    weight_decay=weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
+                    matrices, lr=lr, momentum=momentum, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
                 )
             )
         if others:
@@ -144,10 +140,7 @@ def muon(parameters: Iterable[Parameter], settings: Settings) -> MuonWithAdamW:
             "have; install torch 2.9 or newer, or remove the optimizer from the experiments."
         )
     return MuonWithAdamW(
-        parameters,
-        lr=settings["learning_rate"],
-        momentum=settings["momentum"],
-        weight_decay=settings["weight_decay"],
+        parameters, lr=settings["learning_rate"], momentum=settings["momentum"], weight_decay=settings["weight_decay"]
     )
 
 
