@@ -96,25 +96,21 @@ OPTIMIZER = ArraySpec(
     "Index of the draw's optimizer in the setting `trainings`; -1 if the draw belongs to no optimizer.",
     dtype="int64",
 )
-LOSSES = tuple(
-    ArraySpec(f"{part}_{what}", _CHECKPOINT, f"{meaning} over the whole {part} set.", unit)
-    for part in ("train", "test")
-    for what, meaning, unit in (
-        ("loss", "Mean cross-entropy", "nat"),
-        ("accuracy", "Share of samples classified correctly", "1"),
-    )
+LOSSES = (
+    ArraySpec("train_loss", _CHECKPOINT, "Mean cross-entropy over the whole train set.", "nat"),
+    ArraySpec("train_accuracy", _CHECKPOINT, "Share of samples classified correctly over the whole train set."),
+    ArraySpec("test_loss", _CHECKPOINT, "Mean cross-entropy over the whole test set.", "nat"),
+    ArraySpec("test_accuracy", _CHECKPOINT, "Share of samples classified correctly over the whole test set."),
 )
 
 DATA = StoreSpec(
     "data",
     "One data set, split into training and test samples.",
-    tuple(
-        spec
-        for part in ("train", "test")
-        for spec in (
-            ArraySpec(f"{part}_images", (f"{part}_sample", "row", "column"), "Scaled pixels.", dtype="float32"),
-            ArraySpec(f"{part}_labels", (f"{part}_sample",), f"Class of each {part} sample.", dtype="int64"),
-        )
+    (
+        ArraySpec("train_images", ("train_sample", "row", "column"), "Scaled pixels.", dtype="float32"),
+        ArraySpec("train_labels", ("train_sample",), "Class of each train sample.", dtype="int64"),
+        ArraySpec("test_images", ("test_sample", "row", "column"), "Scaled pixels.", dtype="float32"),
+        ArraySpec("test_labels", ("test_sample",), "Class of each test sample.", dtype="int64"),
     ),
 )
 
@@ -288,8 +284,8 @@ PRECONDITIONED_METRICS = StoreSpec(
         if spec.name == "eigenvalue"
         else spec
         for spec in METRICS.arrays
-        if spec.name in {"step", "rank", "eigenvalue", "inverse_participation_ratio"}
-        or spec.name in {"displacement", "tracked_displacement", "subspace_displacement"}
+        if spec.name in ("step", "rank", "eigenvalue", "inverse_participation_ratio")
+        or spec.name in ("displacement", "tracked_displacement", "subspace_displacement")
     ),
 )
 
