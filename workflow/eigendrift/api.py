@@ -49,10 +49,7 @@ from eigendrift.metrics.displacement import (
     subspace_displacement,
     tracked_displacement,
 )
-from eigendrift.metrics.localization import (
-    inverse_participation_ratio,
-    isotropic_inverse_participation_ratio,
-)
+from eigendrift.metrics.localization import inverse_participation_ratio, isotropic_inverse_participation_ratio
 from eigendrift.null.network import NullDraws, null_draws
 
 __all__ = [

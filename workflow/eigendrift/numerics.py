@@ -45,27 +45,16 @@ def full_precision() -> Iterator[None]:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 scope.enter_context(torch.autocast(device, enabled=False))
-        scope.enter_context(_without_saved_tensors_hooks())
+        # Hooks on saved tensors may compress what derivatives are computed from.
+        while (hooks := torch._C._autograd._top_saved_tensors_default_hooks(False)) is not None:
+            torch._C._autograd._pop_saved_tensors_default_hooks()
+            scope.callback(torch._C._autograd._push_saved_tensors_default_hooks, *hooks)
         # torch cannot report this setting, but Python's own numbers follow the same setting of the processor.
         if sys.float_info.min * 0.5 == 0:
             torch.set_flush_denormal(False)
             scope.callback(torch.set_flush_denormal, True)
         scope.enter_context(np.errstate(all="ignore"))
         yield
-
-
-@contextmanager
-def _without_saved_tensors_hooks() -> Iterator[None]:
-    """Set the caller's hooks on saved tensors aside: they may compress what derivatives are computed from."""
-    hooks = []
-    while (pair := torch._C._autograd._top_saved_tensors_default_hooks(False)) is not None:
-        hooks.append(pair)
-        torch._C._autograd._pop_saved_tensors_default_hooks()
-    try:
-        yield
-    finally:
-        for pair in reversed(hooks):
-            torch._C._autograd._push_saved_tensors_default_hooks(*pair)
 
 
 class _ProcessSettings:
@@ -95,12 +84,17 @@ class _ProcessSettings:
                 self._restore.callback(torch._C._set_fp32_precision_setter, *setting, before)
                 # A specific setting can be read only while the general one is "none".
                 torch._C._set_fp32_precision_setter(*setting, "none")
+        cudnn, parametrize = torch.backends.cudnn, torch.nn.utils.parametrize
+        try:
+            allowed = cudnn.allow_tf32
+        except RuntimeError:
+            # The newer settings are all "none" here, which contradicts nothing but True.
+            allowed = True
         # torch raises an error if the older and the newer interface disagree. So both are changed.
-        self._restore.callback(_allow_tf32_in_cudnn, _is_tf32_allowed_in_cudnn())
+        self._restore.callback(setattr, cudnn, "allow_tf32", allowed)
         self._restore.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
         torch.set_float32_matmul_precision("highest")
-        _allow_tf32_in_cudnn(False)
-        cudnn, parametrize = torch.backends.cudnn, torch.nn.utils.parametrize
+        cudnn.allow_tf32 = False
         for owner, name, value in (
             (cudnn, "benchmark", False),
             (cudnn, "deterministic", True),
@@ -115,18 +109,6 @@ class _ProcessSettings:
 
 
 _PROCESS_SETTINGS = _ProcessSettings()
-
-
-def _is_tf32_allowed_in_cudnn() -> bool:
-    try:
-        return torch.backends.cudnn.allow_tf32
-    except RuntimeError:
-        # The newer settings are all "none" here, which contradicts nothing but True.
-        return True
-
-
-def _allow_tf32_in_cudnn(allowed: bool) -> None:
-    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def configure(threads: int = 1) -> None:

@@ -1,8 +1,4 @@
-"""MNIST and FashionMNIST in full: from the user's directory, otherwise from torchvision's mirrors.
-
-Their files have the IDX format: two zero bytes, a byte for the number type, a byte for the number of dimensions, each
-dimension as a big-endian 32-bit integer, then the numbers in C order. MNIST and FashionMNIST have only unsigned bytes.
-"""
+"""MNIST and FashionMNIST in full: from the user's directory, otherwise from torchvision's mirrors."""
 
 import gzip
 import http.client
@@ -17,7 +13,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +23,6 @@ from eigendrift.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Pause = Callable[[float], None]
 
 VARIABLE = "EIGENDRIFT_DATA"
@@ -54,8 +48,6 @@ DIGESTS = {
 PAUSES = (2.0, 8.0)
 # Seconds of silence; torchvision's own download would wait for a stalled mirror forever.
 TIMEOUT = 30.0
-GZIP_MAGIC = b"\x1f\x8b"
-UNSIGNED_BYTE = 8
 
 
 class IdxError(ValueError):
@@ -84,26 +76,15 @@ def load(name: str, data_dir: str | Path | None = None, *, pause: Pause = time.s
         UserError: If files are missing or differ from the published ones, or if the download failed.
     """
     directory = data_directory(data_dir)
-    arrays = _from_mirrors(name, pause) if directory is None else _from_directory(name, directory)
-    train_images, train_labels, test_images, test_labels = arrays
+    files = _from_mirrors(name, pause) if directory is None else _from_directory(name, directory)
+    train_images, train_labels, test_images, test_labels = files
     return Samples(
-        scaled(train_images, 255),
-        train_labels.astype(np.int64),
-        scaled(test_images, 255),
-        test_labels.astype(np.int64),
+        scaled(train_images, 255), train_labels.astype(np.int64), scaled(test_images, 255), test_labels.astype(np.int64)
     )
 
 
 def data_directory(configured: str | Path | None) -> Path | None:
-    """Return the directory with the user's own copies of data sets, if one is named.
-
-    Args:
-        configured: The configuration's `data_dir`.
-
-    Returns:
-        The directory in the environment variable EIGENDRIFT_DATA, otherwise `configured`, with ~ expanded; None if
-        neither names one (an empty string names none).
-    """
+    """Return the directory in EIGENDRIFT_DATA, otherwise `configured`, with ~ expanded; None if neither names one."""
     named = os.environ.get(VARIABLE) or configured
     return Path(named).expanduser() if named else None
 
@@ -129,56 +110,43 @@ def find_files(directory: Path, dataset: str, names: list[str]) -> list[Path]:
         what = "is not a directory" if os.path.exists(directory) else "does not exist"
         raise UserError(
             f"The data directory {directory} {what}; create it with the files of {dataset} as "
-            f"{layout(dataset, names)}, or name another one by {VARIABLE} or data_dir."
+            f"{_layout(dataset, names)}, or name another one by {VARIABLE} or data_dir."
         )
-    found = {name: _find_file(directory, dataset, name) for name in names}
-    missing = [str(_gzipped(directory / dataset / name)) for name in names if found[name] is None]
+    folders = directory / dataset, directory / TORCHVISION_CLASSES[dataset] / "raw"
+    found = []
+    missing = []
+    for name in names:
+        paths = (folder / file for folder in folders for file in (name, f"{name}.gz"))
+        if path := next(filter(os.path.isfile, paths), None):
+            found.append(path)
+        else:
+            missing.append(f"{folders[0] / name}.gz")
     if missing:
         raise UserError(
             f"The data directory {directory} lacks {', '.join(missing)} (or the same unpacked, or in "
             f"torchvision's folder {TORCHVISION_CLASSES[dataset]}/raw); put the original files of {dataset} "
             f"there, or unset {VARIABLE} and data_dir to download them."
         )
-    return [path for path in found.values() if path is not None]
+    return found
 
 
-def _find_file(directory: Path, dataset: str, name: str) -> Path | None:
-    folders = directory / dataset, directory / TORCHVISION_CLASSES[dataset] / "raw"
-    paths = (path for folder in folders for path in (folder / name, _gzipped(folder / name)))
-    return next(filter(os.path.isfile, paths), None)
-
-
-def layout(dataset: str, names: list[str]) -> str:
-    """Return how the files of a data set are arranged in a data directory, for messages.
-
-    Args:
-        dataset: Name of the data set.
-        names: Names of the files, without `.gz`.
-
-    Returns:
-        A text such as `mnist/{train-images-idx3-ubyte,train-labels-idx1-ubyte}.gz`.
-    """
+def _layout(dataset: str, names: list[str]) -> str:
+    """Return where files belong, such as `mnist/{train-images-idx3-ubyte,train-labels-idx1-ubyte}.gz`."""
     return f"{dataset}/{{{','.join(names)}}}.gz"
 
 
-def _gzipped(path: Path) -> Path:
-    return path.with_name(f"{path.name}.gz")
-
-
 def _from_directory(name: str, directory: Path) -> list[NDArray[np.uint8]]:
-    paths = find_files(directory, name, list(DIGESTS[name]))
-    return [_read_file(name, path, file) for path, file in zip(paths, DIGESTS[name], strict=True)]
-
-
-def _read_file(name: str, path: Path, file: str) -> NDArray[np.uint8]:
-    try:
-        return _read(name, file, path.read_bytes())
-    except OSError as error:
-        raise UserError(f"The file {path} cannot be read ({error.strerror}); make it readable.") from error
-    except IdxError as error:
-        raise UserError(
-            f"The file {path} {error}; replace it with the original {file} of {name}, gzipped or not."
-        ) from error
+    arrays = []
+    for path, file in zip(find_files(directory, name, list(DIGESTS[name])), DIGESTS[name], strict=True):
+        try:
+            arrays.append(_read(name, file, path.read_bytes()))
+        except OSError as error:
+            raise UserError(f"The file {path} cannot be read ({error.strerror}); make it readable.") from error
+        except IdxError as error:
+            raise UserError(
+                f"The file {path} {error}; replace it with the original {file} of {name}, gzipped or not."
+            ) from error
+    return arrays
 
 
 def _from_mirrors(name: str, pause: Pause) -> list[NDArray[np.uint8]]:
@@ -187,13 +155,13 @@ def _from_mirrors(name: str, pause: Pause) -> list[NDArray[np.uint8]]:
     mirrors: list[str] = getattr(torchvision.datasets, TORCHVISION_CLASSES[name]).mirrors
     try:
         return [
-            fetch([f"{mirror}{file}.gz" for mirror in mirrors], partial(_read, name, file), pause)
+            _fetch([f"{mirror}{file}.gz" for mirror in mirrors], partial(_read, name, file), pause)
             for file in DIGESTS[name]
         ]
     except DownloadError as error:
         raise UserError(
             f"The data set {name} could not be downloaded ({error}); connect this machine to the network, or "
-            f"name by {VARIABLE} or data_dir a directory with {layout(name, list(DIGESTS[name]))}."
+            f"name by {VARIABLE} or data_dir a directory with {_layout(name, list(DIGESTS[name]))}."
         ) from error
 
 
@@ -201,18 +169,10 @@ def _read(name: str, file: str, content: bytes) -> NDArray[np.uint8]:
     return read_idx(content, 3 if "-idx3-" in file else 1, DIGESTS[name][file])
 
 
-def fetch(urls: Sequence[str], read: Callable[[bytes], T], pause: Pause = time.sleep) -> T:
+def _fetch(urls: Sequence[str], read: Callable[[bytes], NDArray[np.uint8]], pause: Pause) -> NDArray[np.uint8]:
     """Fetch and read a file from the first mirror that serves the right one.
 
     The content is never written to disk, so an interrupted download leaves nothing behind.
-
-    Args:
-        urls: URLs of the same file, one for each mirror, in the order in which they are tried.
-        read: Turns the content into the result; raises ValueError if it is the wrong file.
-        pause: Waits for a number of seconds before another round over all mirrors.
-
-    Returns:
-        What `read` returned.
 
     Raises:
         DownloadError: If every mirror failed in every round.
@@ -221,7 +181,10 @@ def fetch(urls: Sequence[str], read: Callable[[bytes], T], pause: Pause = time.s
     for wait in (*PAUSES, None):
         for url in urls:
             try:
-                return read(_get(url))
+                # Some mirrors refuse the default agent of urllib.
+                request = urllib.request.Request(url, headers={"User-Agent": "eigendrift"})
+                with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                    return read(response.read())
             except urllib.error.HTTPError as error:
                 error.close()
                 failures[url] = f"answered {error.code} {error.reason}"
@@ -236,16 +199,11 @@ def fetch(urls: Sequence[str], read: Callable[[bytes], T], pause: Pause = time.s
     raise DownloadError("; ".join(f"{url} {failure}" for url, failure in failures.items()))
 
 
-def _get(url: str) -> bytes:
-    # Some mirrors refuse the default agent of urllib.
-    request = urllib.request.Request(url, headers={"User-Agent": "eigendrift"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        content: bytes = response.read()
-    return content
-
-
 def read_idx(content: bytes, dimensions: int, sha256: str) -> NDArray[np.uint8]:
-    """Unpack, parse and verify the content of an IDX file.
+    """Unpack, parse and verify the content of an IDX file of unsigned bytes.
+
+    The format is two zero bytes, a byte for the number type, a byte for the number of dimensions, each dimension as a
+    big-endian 32-bit integer, then the numbers in C order.
 
     Args:
         content: Content of the file, gzipped or not.
@@ -258,28 +216,16 @@ def read_idx(content: bytes, dimensions: int, sha256: str) -> NDArray[np.uint8]:
     Raises:
         IdxError: If the gzip stream is corrupt, or if format, size or digest are wrong.
     """
-    plain = _unpack(content)
-    array = _parse(plain, dimensions)
-    found = digest(plain)
-    if found != sha256:
-        raise IdxError(f"has sha256 {found} unpacked, but {sha256} was expected")
-    return array
-
-
-def _unpack(content: bytes) -> bytes:
     # Not by the name, because browsers and servers unpack .gz files and keep the name.
-    if not content.startswith(GZIP_MAGIC):
-        return content
+    is_gzipped = content.startswith(b"\x1f\x8b")
     try:
-        return gzip.decompress(content)
+        plain = gzip.decompress(content) if is_gzipped else content
     except EOFError:
         raise IdxError("is a gzip file that ends too early") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise IdxError(f"is a corrupt gzip file ({error})") from None
-
-
-def _parse(plain: bytes, dimensions: int) -> NDArray[np.uint8]:
-    magic = bytes([0, 0, UNSIGNED_BYTE, dimensions])
+    # 8 is the number type of unsigned bytes.
+    magic = bytes([0, 0, 8, dimensions])
     if not plain.startswith(magic):
         raise IdxError(
             f"starts with {plain[: len(magic)]!r}, but an IDX file of unsigned bytes in {dimensions} "
@@ -292,4 +238,6 @@ def _parse(plain: bytes, dimensions: int) -> NDArray[np.uint8]:
     expected = start + math.prod(shape)
     if len(plain) != expected:
         raise IdxError(f"has {len(plain)} bytes, but its IDX header of shape {shape} requires {expected}")
+    if (found := digest(plain)) != sha256:
+        raise IdxError(f"has sha256 {found} unpacked, but {sha256} was expected")
     return np.frombuffer(plain, np.uint8, offset=start).reshape(shape)

@@ -43,10 +43,6 @@ class lazy:  # noqa: N801 - used like a function, as functools.partial is
 
     A module that declares such a function does not depend on the other module, neither at run time nor for the
     workflow, which looks for import statements. What calls the function names or imports its module.
-
-    Attributes:
-        module: Name of the module.
-        function: Name of the function in it.
     """
 
     module: str
@@ -303,10 +299,6 @@ class Metric(Extension):
 MEASURED = {"metrics": "metrics", "baselines": "null model"}
 
 
-def _always(_config: Mapping[str, Any]) -> bool:
-    return True
-
-
 @dataclass(frozen=True, kw_only=True)
 class Figure(Extension):
     """A figure.
@@ -346,7 +338,7 @@ class Figure(Extension):
     reads: Mapping[str, str] = field(default_factory=lambda: MEASURED)
     read: Callable[..., Any] = lazy("eigendrift.metrics.collection", "collect")
     settings: Mapping[str, str | Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
-    when: Callable[[Mapping[str, Any]], bool] = _always
+    when: Callable[[Mapping[str, Any]], bool] = lambda _config: True
     asks_optimizers: bool = False
     metrics: tuple[str, ...] = ()
 

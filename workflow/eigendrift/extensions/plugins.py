@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -13,17 +13,13 @@ from typing import Any
 
 from eigendrift.digests import digest
 from eigendrift.errors import UserError
-from eigendrift.extensions.kinds import KINDS, Extension, Figure, Metric, Model, NullModel, Optimizer
+from eigendrift.extensions.kinds import KINDS, Figure, Metric, Model, NullModel, Optimizer
 from eigendrift.extensions.registry import add, added, forget_plugins, known
 
-LIST = "EXTENSIONS"
 PACKAGE = "eigendrift_plugins_"
 DEFINITIONS = "#/$defs/"
 # Names of files and directories that the package itself uses.
-USED: dict[Any, str] = {
-    Figure: r"(fig|ext)\d.*",
-    NullModel: r"(untrained|wide)-.*|.*-baseline|observed|wide",
-}
+USED: dict[Any, str] = {Figure: r"(fig|ext)\d.*", NullModel: r"(untrained|wide)-.*|.*-baseline|observed|wide"}
 # Variables of a data set's runs, in addition to the arrays of metrics stores.
 OF_RUNS = ("optimizer", "seed", "diverged_at", "unconverged")
 
@@ -46,10 +42,7 @@ def plugin_files(configured: Any) -> list[Path]:
             f"Config key 'plugins' is {configured!r}, expected a list of files and directories; write it as "
             "plugins: [path]."
         )
-    found: dict[Path, None] = {}
-    for path in configured:
-        found |= dict.fromkeys(_files_at(Path(path).expanduser()))
-    return list(found)
+    return list(dict.fromkeys(file for path in configured for file in _files_at(Path(path).expanduser())))
 
 
 def load_plugins(files: Iterable[str | Path]) -> None:
@@ -60,7 +53,19 @@ def load_plugins(files: Iterable[str | Path]) -> None:
     """
     forget_plugins()
     for file in map(Path, files):
-        for extension in _declared(file):
+        extensions = getattr(_imported(file), "EXTENSIONS", None)
+        if not isinstance(extensions, list | tuple) or not extensions:
+            found = f"{extensions!r} instead of a list" if extensions else "no list"
+            raise UserError(
+                f"Plug-in {file} has {found} EXTENSIONS; write EXTENSIONS = [Optimizer(…)] or another of the classes "
+                "of eigendrift.extensions."
+            )
+        for extension in extensions:
+            if not isinstance(extension, KINDS):
+                raise UserError(
+                    f"Plug-in {file} has {extension!r} in EXTENSIONS, expected objects of the classes of "
+                    "eigendrift.extensions."
+                )
             add(extension, file)
 
 
@@ -106,34 +111,12 @@ def _shown(path: Path) -> Path:
     return path.resolve() if relative.parts[0] == os.pardir else relative
 
 
-def _declared(file: Path) -> Sequence[Extension]:
-    extensions = getattr(_imported(file), LIST, None)
-    if not isinstance(extensions, list | tuple) or not extensions:
-        found = f"{extensions!r} instead of a list" if extensions else "no list"
-        raise UserError(
-            f"Plug-in {file} has {found} {LIST}; write {LIST} = [Optimizer(…)] or another of the classes of "
-            "eigendrift.extensions."
-        )
-    for extension in extensions:
-        if not isinstance(extension, KINDS):
-            raise UserError(
-                f"Plug-in {file} has {extension!r} in {LIST}, expected objects of the classes of eigendrift.extensions."
-            )
-    return extensions
-
-
-def package_of(file: Path) -> str:
-    """Return the name of the package that a plug-in is imported from, which stands for its directory.
-
-    A plug-in can therefore import files next to it, ``from ._helpers import …``, and its name cannot conflict with
-    another module.
-    """
-    return f"{PACKAGE}{digest(str(file.resolve().parent).encode())[:12]}"
-
-
 def _imported(file: Path) -> ModuleType:
-    package = ModuleType(package_of(file))
-    package.__path__ = [str(file.resolve().parent)]
+    # A package per directory lets a plug-in import files next to it, ``from ._helpers import …``, and keeps its name
+    # from conflicting with another module.
+    directory = str(file.resolve().parent)
+    package = ModuleType(f"{PACKAGE}{digest(directory.encode())[:12]}")
+    package.__path__ = [directory]
     sys.modules.setdefault(package.__name__, package)
     name = f"{package.__name__}.{file.stem}"
     sys.modules.pop(name, None)
@@ -184,7 +167,11 @@ def check_declarations(definitions: Mapping[str, Any], arrays: Iterable[str]) ->
             )
         settings = extension.settings if isinstance(extension, Optimizer | Model) else {}
         for setting, schema in settings.items():
-            _check_schema(source, extension, setting, schema, definitions)
+            if wrong := _wrong_in_schema(schema, definitions):
+                raise UserError(
+                    f"Plug-in {source} declares the {extension.KIND} '{extension.name}', whose setting '{setting}' "
+                    f"{wrong}; fix it."
+                )
 
 
 def _wrong_in(text: str) -> str | None:
@@ -201,34 +188,24 @@ def _wrong_in(text: str) -> str | None:
     return None
 
 
-def _check_schema(
-    source: Path,
-    extension: Extension,
-    setting: str,
-    schema: Mapping[str, Any],
-    definitions: Mapping[str, Any],
-) -> None:
+def _wrong_in_schema(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str | None:
+    """Return the first mistake in the schema of a setting; None if there is none."""
     from jsonschema import Draft202012Validator, SchemaError
 
-    wrong = None
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        wrong = f"has an invalid schema: {error.message}"
     for reference in _references(schema):
         if str(reference).removeprefix(DEFINITIONS) not in definitions:
             known_ones = ", ".join(f"{DEFINITIONS}{name}" for name in definitions)
-            wrong = f"refers to {reference!r}, expected one of {known_ones}"
-    if wrong:
-        raise UserError(
-            f"Plug-in {source} declares the {extension.KIND} '{extension.name}', whose setting '{setting}' "
-            f"{wrong}; fix it."
-        )
+            return f"refers to {reference!r}, expected one of {known_ones}"
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return f"has an invalid schema: {error.message}"
+    return None
 
 
 def _references(schema: Any) -> Iterator[Any]:
     if isinstance(schema, Mapping):
         yield from (value for key, value in schema.items() if key == "$ref")
-    within = schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ()
-    for part in within:
+        schema = list(schema.values())
+    for part in schema if isinstance(schema, list) else ():
         yield from _references(part)

@@ -96,25 +96,21 @@ OPTIMIZER = ArraySpec(
     "Index of the draw's optimizer in the setting `trainings`; -1 if the draw belongs to no optimizer.",
     dtype="int64",
 )
-LOSSES = tuple(
-    ArraySpec(f"{part}_{what}", _CHECKPOINT, f"{meaning} over the whole {part} set.", unit)
-    for part in ("train", "test")
-    for what, meaning, unit in (
-        ("loss", "Mean cross-entropy", "nat"),
-        ("accuracy", "Share of samples classified correctly", "1"),
-    )
+LOSSES = (
+    ArraySpec("train_loss", _CHECKPOINT, "Mean cross-entropy over the whole train set.", "nat"),
+    ArraySpec("train_accuracy", _CHECKPOINT, "Share of samples classified correctly over the whole train set."),
+    ArraySpec("test_loss", _CHECKPOINT, "Mean cross-entropy over the whole test set.", "nat"),
+    ArraySpec("test_accuracy", _CHECKPOINT, "Share of samples classified correctly over the whole test set."),
 )
 
 DATA = StoreSpec(
     "data",
     "One data set, split into training and test samples.",
-    tuple(
-        spec
-        for part in ("train", "test")
-        for spec in (
-            ArraySpec(f"{part}_images", (f"{part}_sample", "row", "column"), "Scaled pixels.", dtype="float32"),
-            ArraySpec(f"{part}_labels", (f"{part}_sample",), f"Class of each {part} sample.", dtype="int64"),
-        )
+    (
+        ArraySpec("train_images", ("train_sample", "row", "column"), "Scaled pixels.", dtype="float32"),
+        ArraySpec("train_labels", ("train_sample",), "Class of each train sample.", dtype="int64"),
+        ArraySpec("test_images", ("test_sample", "row", "column"), "Scaled pixels.", dtype="float32"),
+        ArraySpec("test_labels", ("test_sample",), "Class of each test sample.", dtype="int64"),
     ),
 )
 
@@ -147,11 +143,7 @@ def _eigenpair_arrays(record: str, *, may_be_float16: bool = False) -> tuple[Arr
     by_rank, vector = (record, "rank"), (record, "rank", "parameter")
     return (
         ArraySpec(
-            "eigenvector",
-            vector,
-            "Unit eigenvectors, with any sign.",
-            dtype="float32",
-            may_be_float16=may_be_float16,
+            "eigenvector", vector, "Unit eigenvectors, with any sign.", dtype="float32", may_be_float16=may_be_float16
         ),
         ArraySpec("eigenvalue", by_rank, "Algebraically largest eigenvalues of the Hessian, descending.", "nat"),
         ArraySpec("residual", by_rank, _RESIDUAL),
@@ -207,9 +199,7 @@ def anatomy_arrays(record: str) -> tuple[ArraySpec, ...]:
     return (
         *(ArraySpec(name, (record, "rank", "layer"), meaning) for name, meaning in _ANATOMY),
         ArraySpec(
-            "top_share",
-            (record, "rank"),
-            "Share of Σ v² in the hundredth of all parameters where v² is largest.",
+            "top_share", (record, "rank"), "Share of Σ v² in the hundredth of all parameters where v² is largest."
         ),
     )
 
@@ -275,9 +265,7 @@ METRICS = StoreSpec(
         ),
         ArraySpec("weight_displacement", _TWO_TIME, "Δ_w(tw, t): |θ(t) − θ(tw)|² / N."),
         ArraySpec(
-            "weight_change_alignment",
-            _TWO_TIME_BY_RANK,
-            "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw).",
+            "weight_change_alignment", _TWO_TIME_BY_RANK, "|⟨Δθ/|Δθ|, v_i(tw)⟩| of the weight change Δθ = θ(t) − θ(tw)."
         ),
         ArraySpec("inverse_participation_ratio", _BY_RANK, "Σ_j v_j⁴."),
         *anatomy_arrays("checkpoint"),
@@ -296,8 +284,8 @@ PRECONDITIONED_METRICS = StoreSpec(
         if spec.name == "eigenvalue"
         else spec
         for spec in METRICS.arrays
-        if spec.name in {"step", "rank", "eigenvalue", "inverse_participation_ratio"}
-        or spec.name in {"displacement", "tracked_displacement", "subspace_displacement"}
+        if spec.name in ("step", "rank", "eigenvalue", "inverse_participation_ratio")
+        or spec.name in ("displacement", "tracked_displacement", "subspace_displacement")
     ),
 )
 
@@ -310,17 +298,7 @@ PLUGIN_METRIC = StoreSpec(
 
 STORES = {
     spec.kind: spec
-    for spec in (
-        DATA,
-        TRAJECTORY,
-        EIGENPAIRS,
-        MINIMUM,
-        NULL,
-        BASELINE,
-        METRICS,
-        PRECONDITIONED_METRICS,
-        PLUGIN_METRIC,
-    )
+    for spec in (DATA, TRAJECTORY, EIGENPAIRS, MINIMUM, NULL, BASELINE, METRICS, PRECONDITIONED_METRICS, PLUGIN_METRIC)
 }
 
 

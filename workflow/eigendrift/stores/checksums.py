@@ -1,45 +1,10 @@
-"""Checksums by which damage to manifests, stores and tables is noticed."""
+"""Checksums by which damage to tables and records is noticed."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from eigendrift.digests import digest, digest_json
+from eigendrift.digests import digest
 from eigendrift.errors import UserError
 from eigendrift.stores.files import how_to_rebuild, write_file
-
-CHECKSUM = "checksum"
-
-
-def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a manifest together with a digest of all of it."""
-    return {**content, CHECKSUM: digest_json(content)}
-
-
-def is_intact(content: Mapping[str, Any]) -> bool:
-    """Return whether the content of a manifest matches its checksum."""
-    others = {key: value for key, value in content.items() if key != CHECKSUM}
-    return content.get(CHECKSUM) == digest_json(others)
-
-
-def metadata_digest(store: Path) -> str:
-    """Return the digest of a zarr store's metadata: attributes, and shape, type and codecs of every array.
-
-    Chunks have checksums of their own.
-
-    Raises:
-        OSError: If there is no zarr store.
-    """
-    return digest((store / "zarr.json").read_bytes())
-
-
-def chunk_digests(array: Path) -> dict[str, str]:
-    """Return the digests of a zarr array's chunks on disk, by their keys, such as ``c/0/0``.
-
-    The checksum inside a chunk does not say which chunk it is.
-    """
-    chunks = (path for path in sorted((array / "c").rglob("*")) if path.is_file())
-    return {path.relative_to(array).as_posix(): digest(path.read_bytes()) for path in chunks}
 
 
 def checksum_path(path: Path) -> Path:

@@ -1,6 +1,6 @@
 """Writes the page about stores: `python -m eigendrift.stores.document > results/README.md`."""
 
-from eigendrift.stores.arrays import STORES, StoreSpec
+from eigendrift.stores.arrays import STORES
 
 INTRODUCTION = """\
 # What is in this directory
@@ -48,19 +48,15 @@ This page is generated from the registry that every store is checked against:
 
 def document() -> str:
     """Return the page, in Markdown."""
-    return INTRODUCTION + "".join(map(_section, STORES.values()))
-
-
-def _section(spec: StoreSpec) -> str:
-    rows = "".join(
-        f"| {array.name}{' (optional)' * array.optional} | {', '.join(array.dims)} | {' or '.join(array.dtypes)} "
-        f"| {array.unit} | {array.meaning.replace('|', chr(0x2223))} |\n"
-        for array in spec.arrays
-    )
-    return (
-        f"\n## {spec.kind}\n\n{spec.meaning}\n\n"
-        f"| array | dimensions | dtype | unit | meaning |\n| --- | --- | --- | --- | --- |\n{rows}"
-    )
+    page = INTRODUCTION
+    for spec in STORES.values():
+        page += f"\n## {spec.kind}\n\n{spec.meaning}\n\n"
+        page += "| array | dimensions | dtype | unit | meaning |\n| --- | --- | --- | --- | --- |\n"
+        for array in spec.arrays:
+            name, dims, dtypes = f"{array.name}{' (optional)' * array.optional}", array.dims, array.dtypes
+            meaning = array.meaning.replace("|", "∣")
+            page += f"| {name} | {', '.join(dims)} | {' or '.join(dtypes)} | {array.unit} | {meaning} |\n"
+    return page
 
 
 if __name__ == "__main__":

@@ -114,23 +114,20 @@ class Progress:
 
     def stacked(self, names: Iterable[str], length: int) -> dict[str, np.ndarray]:
         """Return small arrays of all records by name, each stacked into one; every record is read once."""
-        rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        for index in range(length):
-            record = self.load(index)
-            for name, values in rows.items():
-                values.append(record[name])
-        return {name: np.array(values) for name, values in rows.items()}
+        listed = list(names)
+        records = map(self.load, range(length))
+        rows = [{name: record[name] for name in listed} for record in records]
+        return {name: np.array([row[name] for row in rows]) for name in listed}
 
     @contextmanager
     def part(self, name: str) -> Iterator["Progress"]:
         """Open the progress of a part of the job, such as a training, and delete it when the part is done."""
-        directory = self.directory / name
-        make_directory(directory)
-        part = Progress(directory)
+        part = Progress(self.directory / name)
+        make_directory(part.directory)
         yield part
         # The state goes first: without it, whatever a kill leaves is not resumed.
         part.state_path.unlink(missing_ok=True)
-        shutil.rmtree(directory)
+        shutil.rmtree(part.directory)
 
     def _path(self, index: int) -> Path:
         return self.directory / f"record-{index:05d}.npz"
@@ -187,7 +184,11 @@ def resumable(store: Path, key: str) -> Iterator[Progress]:
     directory = store.with_name(f".{store.stem}-progress")
     with _exclusive(directory):
         marker = directory / "key.json"
-        if _key_in(marker) != key:
+        try:
+            belongs = json.loads(marker.read_text("utf-8")) == key
+        except (FileNotFoundError, ValueError):
+            belongs = False
+        if not belongs:
             _clear(directory)
             write_json(marker, key)
         progress = Progress(directory)
@@ -199,15 +200,6 @@ def resumable(store: Path, key: str) -> Iterator[Progress]:
         # A third process may have created its own lock in the meantime.
         with suppress(OSError):
             directory.rmdir()
-
-
-def _key_in(marker: Path) -> str | None:
-    """Return the key of the progress; None, which matches no job, if it is missing or unreadable."""
-    try:
-        key: str | None = json.loads(marker.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return key
 
 
 def _clear(directory: Path) -> None:
@@ -231,22 +223,15 @@ def _exclusive(directory: Path) -> Iterator[None]:
         except FileNotFoundError:
             continue
         with lock:
-            _wait_for(lock, directory)
-            if _is_current(lock, directory / "lock"):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("Another process is using %s; waiting for it to end.", directory)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                is_current = os.fstat(lock.fileno()).st_ino == (directory / "lock").stat().st_ino
+            except FileNotFoundError:
+                continue
+            if is_current:
                 yield
                 return
-
-
-def _wait_for(lock: IO[str], directory: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.info("Another process is using %s; waiting for it to end.", directory)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-
-
-def _is_current(lock: IO[str], path: Path) -> bool:
-    try:
-        return os.fstat(lock.fileno()).st_ino == path.stat().st_ino
-    except FileNotFoundError:
-        return False

@@ -9,20 +9,14 @@ import numpy as np
 import xarray as xr
 import zarr
 from xarray.backends import BackendArray
-from xarray.core.indexing import (
-    ExplicitIndexer,
-    IndexingSupport,
-    LazilyIndexedArray,
-    explicit_indexing_adapter,
-)
+from xarray.core.indexing import ExplicitIndexer, IndexingSupport, LazilyIndexedArray, explicit_indexing_adapter
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
-from eigendrift.digests import digest
+from eigendrift.digests import digest, digest_json
 from eigendrift.errors import UserError
 from eigendrift.stores.arrays import FLOAT16, SCHEMA_VERSION, ArraySpec, from_float16, specs_for
-from eigendrift.stores.checksums import is_intact, metadata_digest
 from eigendrift.stores.files import how_to_rebuild, manifest_path
 
 
@@ -35,10 +29,16 @@ def read_manifest(store: Path) -> dict[str, Any]:
     path = manifest_path(store)
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _check_version(store, path, manifest["schema_version"])
+        schema_version = manifest["schema_version"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{path} is missing or damaged; {_rebuild(store)}.") from None
-    if not is_intact(manifest):
+    if schema_version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} has schema version {schema_version}, expected {SCHEMA_VERSION}: another version of eigendrift "
+            f"wrote it; {_rebuild(store)}."
+        )
+    content = {key: value for key, value in manifest.items() if key != "checksum"}
+    if manifest.get("checksum") != digest_json(content):
         raise UserError(f"{path} is damaged; {_rebuild(store)}.")
     return manifest
 
@@ -61,9 +61,15 @@ def open_store(path: Path, kind: str) -> xr.Dataset:
     if not path.is_dir():
         raise UserError(f"Store {path} is missing; {_rebuild(path)}.")
     manifest = read_manifest(path)
-    _check_metadata(path, manifest)
-    chunks = {name: array["chunks"] for name, array in manifest["arrays"].items()}
-    checked = _CheckedStore(path, chunks)
+    try:
+        metadata = digest((path / "zarr.json").read_bytes())
+    except OSError:
+        raise UserError(f"Store {path} is damaged: zarr.json is missing; {_rebuild(path)}.") from None
+    if metadata != manifest["store_metadata"]:
+        raise UserError(
+            f"Store {path} does not belong to {manifest_path(path)}, or its zarr.json is damaged; {_rebuild(path)}."
+        )
+    checked = _CheckedStore(path, {name: array["chunks"] for name, array in manifest["arrays"].items()})
     group = zarr.open_group(checked, mode="r", use_consolidated=True)
     arrays = dict(group.arrays())
     attributes = group.attrs.asdict()
@@ -89,18 +95,6 @@ def open_run(trajectory: Path, eigenpairs: Path) -> tuple[xr.Dataset, xr.Dataset
         rebuild = how_to_rebuild(*both, what="both")
         raise UserError(f"Stores {trajectory} and {eigenpairs} belong to different runs; {rebuild}.")
     return opened
-
-
-def _check_metadata(store: Path, manifest: dict[str, Any]) -> None:
-    """Refuse a store whose metadata do not match its manifest, before anything relies on them."""
-    try:
-        found = metadata_digest(store)
-    except OSError:
-        raise UserError(f"Store {store} is damaged: zarr.json is missing; {_rebuild(store)}.") from None
-    if found != manifest["store_metadata"]:
-        raise UserError(
-            f"Store {store} does not belong to {manifest_path(store)}, or its zarr.json is damaged; {_rebuild(store)}."
-        )
 
 
 class _CheckedStore(WrapperStore[LocalStore]):
@@ -170,14 +164,6 @@ def _variable(spec: ArraySpec, array: zarr.Array[Any], store: _CheckedStore) -> 
     attributes = array.attrs.asdict()
     attributes.pop("scale_factor", None)
     return xr.Variable(spec.dims, LazilyIndexedArray(_LazyArray(array, store)), attributes)
-
-
-def _check_version(store: Path, path: Path, found: object) -> None:
-    if found != SCHEMA_VERSION:
-        raise UserError(
-            f"{path} has schema version {found}, expected {SCHEMA_VERSION}: another version of eigendrift "
-            f"wrote it; {_rebuild(store)}."
-        )
 
 
 def _rebuild(store: Path) -> str:

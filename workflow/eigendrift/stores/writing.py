@@ -10,17 +10,10 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from eigendrift.digests import digest_json, digest_parts
+from eigendrift.digests import digest, digest_json, digest_parts
 from eigendrift.errors import UserError
 from eigendrift.stores.arrays import FLOAT16, SCALE_FACTOR, SCHEMA_VERSION, ArraySpec, specs_for
-from eigendrift.stores.checksums import chunk_digests, metadata_digest, with_checksum
-from eigendrift.stores.files import (
-    manifest_path,
-    package_versions,
-    publish_directory,
-    room_for,
-    write_json,
-)
+from eigendrift.stores.files import manifest_path, package_versions, publish_directory, room_for, write_json
 
 Column = np.ndarray | Sequence[np.ndarray]
 
@@ -66,11 +59,13 @@ def write_store(
         # The next job may need the space.
         shutil.rmtree(building, ignore_errors=True)
         raise
-    manifest = {**contents, "versions": package_versions(), "store_metadata": metadata_digest(building)}
+    # The metadata are attributes, and shape, type and codecs of every array. Chunks have digests of their own.
+    metadata = digest((building / "zarr.json").read_bytes())
+    manifest = {**contents, "versions": package_versions(), "store_metadata": metadata}
     # An old manifest must never describe a new store, so it is deleted before the stores are swapped.
     manifest_path(path).unlink(missing_ok=True)
     publish_directory(building, path)
-    write_json(manifest_path(path), with_checksum(manifest))
+    write_json(manifest_path(path), {**manifest, "checksum": digest_json(manifest)})
 
 
 def _bytes_of(column: Column) -> int:
@@ -80,33 +75,31 @@ def _bytes_of(column: Column) -> int:
 def _build(building: Path, attributes: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
     """Write a store; return its attributes, and the shape, dtype and digests of its arrays."""
     specs = specs_for(attributes["kind"], columns)
-    group = zarr.create_group(building, zarr_format=3, attributes={**attributes, **_coordinates(specs)})
+    # Steps are a coordinate although they are not named like a dimension.
+    coordinates = {"coordinates": "step"} if "step" in columns else {}
+    group = zarr.create_group(building, zarr_format=3, attributes={**attributes, **coordinates})
     sizes: dict[str, int] = {}
     arrays = {spec.name: _write_array(group, spec, columns[spec.name], sizes) for spec in specs}
-    digest = digest_json(arrays)
-    group.attrs["digest"] = digest
-    _consolidate(building)
-    chunks = {name: {**array, "chunks": chunk_digests(building / name)} for name, array in arrays.items()}
-    return {**attributes, "digest": digest, "arrays": chunks}
-
-
-def _coordinates(specs: Sequence[ArraySpec]) -> dict[str, str]:
-    """Return the attribute that makes the steps a coordinate, since they are not named like a dimension."""
-    return {"coordinates": "step"} if any(spec.name == "step" for spec in specs) else {}
-
-
-def _consolidate(store: Path) -> None:
-    """Copy the arrays' metadata into the group's metadata, so that readers need not list the directory.
-
-    Listing it costs a file access per array, and zarr warns about the time stamp that Snakemake puts there.
-    """
+    content = digest_json(arrays)
+    group.attrs["digest"] = content
     with warnings.catch_warnings():
-        # The copy is not in the specification of zarr v3, and other readers ignore it.
+        # A copy of the arrays' metadata in the group's metadata saves readers from listing the directory, which costs
+        # a file access per array. The copy is not in the specification of zarr v3, and other readers ignore it.
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
-        zarr.consolidate_metadata(store)
+        zarr.consolidate_metadata(building)
+    chunks = {name: {**array, "chunks": _chunk_digests(building / name)} for name, array in arrays.items()}
+    return {**attributes, "digest": content, "arrays": chunks}
 
 
-def _check_column(spec: ArraySpec, shape: tuple[int, ...], dtype: np.dtype[Any], sizes: dict[str, int]) -> None:
+def _chunk_digests(array: Path) -> dict[str, str]:
+    """Return the digests of an array's chunks by their keys, such as ``c/0/0``; a chunk does not contain its key."""
+    chunks = (path for path in sorted((array / "c").rglob("*")) if path.is_file())
+    return {path.relative_to(array).as_posix(): digest(path.read_bytes()) for path in chunks}
+
+
+def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict[str, int]) -> dict[str, Any]:
+    shape = (len(column), *np.shape(column[0])) if spec.recorded else np.shape(column)
+    dtype = column[0].dtype if spec.recorded else np.asarray(column).dtype
     if len(shape) != len(spec.dims) or str(dtype) not in spec.dtypes:
         raise ValueError(
             f"array '{spec.name}' has shape {shape} of {dtype}, expected {spec.dims} of {' or '.join(spec.dtypes)}"
@@ -114,12 +107,7 @@ def _check_column(spec: ArraySpec, shape: tuple[int, ...], dtype: np.dtype[Any],
     for dim, size in zip(spec.dims, shape, strict=True):
         if sizes.setdefault(dim, size) != size:
             raise ValueError(f"array '{spec.name}' has {size} along '{dim}', other arrays {sizes[dim]}")
-
-
-def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict[str, int]) -> dict[str, Any]:
-    shape = (len(column), *np.shape(column[0])) if spec.recorded else np.shape(column)
-    dtype = column[0].dtype if spec.recorded else np.asarray(column).dtype
-    _check_column(spec, shape, dtype, sizes)
+    scale = {"scale_factor": SCALE_FACTOR} if dtype == FLOAT16 else {}
     array = group.create_array(
         spec.name,
         shape=shape,
@@ -129,7 +117,7 @@ def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict
         compressors=[ZstdCodec(level=3), Crc32cCodec()],
         # Other readers see the fill value instead of a lost chunk; zeros could be mistaken for data.
         fill_value=np.nan if spec.dtype.startswith("float") else 0,
-        attributes={"units": spec.unit, "long_name": spec.meaning, **_scale(dtype)},
+        attributes={"units": spec.unit, "long_name": spec.meaning, **scale},
         # Chunks of nothing but the fill value are written, too, so a missing chunk is always a lost one.
         config={"write_empty_chunks": True},
     )
@@ -144,10 +132,6 @@ def _write_array(group: zarr.Group, spec: ArraySpec, column: Column, sizes: dict
 
     sha256 = digest_parts(written_blocks())
     return {"dims": list(spec.dims), "shape": list(shape), "dtype": str(dtype), "sha256": sha256}
-
-
-def _scale(dtype: np.dtype[Any]) -> dict[str, float]:
-    return {"scale_factor": SCALE_FACTOR} if dtype == FLOAT16 else {}
 
 
 def _chunks(spec: ArraySpec, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, TemplateError
 
 from eigendrift.errors import UserError
-from eigendrift.extensions.kinds import Figure
+from eigendrift.extensions.kinds import Dataset, Figure
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.names import title_of
-from eigendrift.study.runs import DatasetFacts, Run, steps_of
+from eigendrift.study.runs import Run, steps_of
 from eigendrift.training.networks import MODELS, kind_of
 
 # Figures show three leading ranks at most.
@@ -23,19 +23,19 @@ def settings_of(figure: Figure, config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If a setting names a key that the configuration does not have.
     """
-    return {name: _setting(figure, name, where, config) for name, where in figure.settings.items()}
-
-
-def _setting(figure: Figure, name: str, where: Any, config: Mapping[str, Any]) -> Any:
-    if callable(where):
-        return where(config)
-    try:
-        return reduce(lambda group, key: group[key], where.split("."), config)
-    except (KeyError, TypeError):
-        raise UserError(
-            f"The figure '{figure.name}' takes its setting '{name}' from the key '{where}', which the "
-            "configuration does not have; fix its settings."
-        ) from None
+    values: dict[str, Any] = {}
+    for name, where in figure.settings.items():
+        if callable(where):
+            values[name] = where(config)
+            continue
+        try:
+            values[name] = reduce(lambda group, key: group[key], where.split("."), config)
+        except (KeyError, TypeError):
+            raise UserError(
+                f"The figure '{figure.name}' takes its setting '{name}' from the key '{where}', which the "
+                "configuration does not have; fix its settings."
+            ) from None
+    return values
 
 
 def caption_of(
@@ -60,7 +60,7 @@ def caption_of(
         raise UserError(f"The caption of the figure '{name}' cannot be filled in: {error}; fix it.") from None
 
 
-def parameters_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> int | None:
+def parameters_on(config: Mapping[str, Any], model: str, dataset: Dataset) -> int | None:
     """Return the number of parameters, N, of a network on a data set; None if its kind does not count them.
 
     Raises:
@@ -70,16 +70,14 @@ def parameters_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) 
     return number
 
 
-def network_on(config: Mapping[str, Any], model: str, dataset: DatasetFacts) -> str:
+def _network(config: Mapping[str, Any], model: str, dataset: Dataset) -> str:
     """Return the name of a network on a data set in captions, such as ``784-32-10 perceptron, N = …``."""
     title = _declared(config, model, dataset, "title", str) or f"{kind_of(config['models'][model])} {model}"
     number = parameters_on(config, model, dataset)
     return title if number is None else f"{title}, N = {number:,} parameters"
 
 
-def _declared(
-    config: Mapping[str, Any], model: str, dataset: DatasetFacts, what: str, kind: Callable[[Any], Any]
-) -> Any:
+def _declared(config: Mapping[str, Any], model: str, dataset: Dataset, what: str, kind: Callable[[Any], Any]) -> Any:
     settings = config["models"][model]
     function = getattr(MODELS[kind_of(settings)], what)
     try:
@@ -94,7 +92,7 @@ def _declared(
 def facts_of(
     config: Mapping[str, Any],
     runs: Sequence[Run],
-    datasets: Mapping[str, DatasetFacts],
+    datasets: Mapping[str, Dataset],
     null_models: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the facts on some runs that captions state.
@@ -107,53 +105,43 @@ def facts_of(
     Args:
         config: The configuration.
         runs: Runs that a figure shows.
-        datasets: The facts on each data set.
+        datasets: The declaration of each data set.
         null_models: The null models that the figure shows; by default only the one of ``figures.null_model``.
     """
     names = list(dict.fromkeys(run.dataset for run in runs))
     own = {name: [run for run in runs if run.dataset == name] for name in names}
     trainings = {name: f"{name}: {_training(config, own[name], datasets[name])}" for name in names}
-    hessians = {name: f"Hessian over {_samples(config, datasets[name])}" for name in names}
+    samples = config["eigenpairs"]["samples"]
+    taken = {name: datasets[name].training_samples if samples == "all" else samples for name in names}
     nulls = null_models or [config["figures"]["null_model"]]
     draws = config["null_models"]["draws"]
     told = "; ".join(f"'{null}' ({NULL_MODELS[null].sentence(draws[null])})" for null in nulls)
     return {
         "training": " ".join(f"{trainings[name]}." for name in names),
-        "runs": " ".join(f"{trainings[name]}; {hessians[name]}." for name in names),
+        "runs": " ".join(f"{trainings[name]}; Hessian over {taken[name]:,} training samples." for name in names),
         "null": f"the null model{'s' * (len(nulls) > 1)} {told}",
         "ranks": RANKS[min(config["eigenpairs"]["count"], len(RANKS)) - 1],
         "full_batch": _full_batch(config, runs, datasets),
     }
 
 
-def _training(config: Mapping[str, Any], runs: Sequence[Run], dataset: DatasetFacts) -> str:
+def _training(config: Mapping[str, Any], runs: Sequence[Run], dataset: Dataset) -> str:
     seeds = len({run.seed for run in runs})
-    parts = [network_on(config, model, dataset) for model in dict.fromkeys(run.model for run in runs)]
+    parts = [_network(config, model, dataset) for model in dict.fromkeys(run.model for run in runs)]
+    rates = dict.fromkeys((run.optimizer, run.learning_rate) for run in runs)
     told = [
         f"{dataset.training_samples:,} training samples, {', '.join(parts)}",
         f"{seeds} initialisation{'s' * (seeds > 1)} for each setting",
         ", ".join(dict.fromkeys(_length(config, run) for run in runs)),
-        *_learning_rates(runs),
-        f"{config['training']['checkpoints']['count']} checkpoints",
     ]
-    return "; ".join(told)
+    # Where learning rates vary, the figure shows them.
+    if len(rates) == len({optimizer for optimizer, _ in rates}):
+        listed = ", ".join(f"{title_of(name)} {rate:g}" for name, rate in rates)
+        told.append(f"learning rate{'s' * (len(rates) > 1)} {listed}")
+    return "; ".join([*told, f"{config['training']['checkpoints']['count']} checkpoints"])
 
 
-def _samples(config: Mapping[str, Any], dataset: DatasetFacts) -> str:
-    samples = config["eigenpairs"]["samples"]
-    return f"{dataset.training_samples if samples == 'all' else samples:,} training samples"
-
-
-def _learning_rates(runs: Sequence[Run]) -> list[str]:
-    """Return the learning rates; nothing where they vary, because the figure shows them."""
-    rates = dict.fromkeys((run.optimizer, run.learning_rate) for run in runs)
-    if len(rates) > len({optimizer for optimizer, _ in rates}):
-        return []
-    several = "s" * (len(rates) > 1)
-    return [f"learning rate{several} " + ", ".join(f"{title_of(name)} {rate:g}" for name, rate in rates)]
-
-
-def _full_batch(config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, DatasetFacts]) -> str:
+def _full_batch(config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, Dataset]) -> str:
     """Return how many times as many samples full batches see as other batches."""
     full = [run for run in runs if run.batch_size == "full"]
     others = [run for run in runs if run.batch_size != "full"]

@@ -5,20 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from eigendrift.errors import UserError
+from eigendrift.extensions.kinds import Dataset
 from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.captions import parameters_on
-from eigendrift.study.runs import (
-    COMPARED,
-    TRAINING_SIZES,
-    VARIED_HERE_ONLY,
-    WHOLE,
-    DatasetFacts,
-    all_runs,
-    runs_of,
-    steps_key,
-    steps_of,
-    with_subsets,
-)
+from eigendrift.study.runs import COMPARED, TRAINING_SIZES, WHOLE, all_runs, runs_of, steps_key, steps_of, with_subsets
 from eigendrift.study.schema import check_schema, completed, listing, shown
 
 
@@ -39,8 +29,7 @@ def without_unset(config: Mapping[str, Any]) -> dict[str, Any]:
             "Config key 'experiments.main' is null, which leaves an experiment out, but every study needs "
             "this one; remove the line."
         )
-    chosen = {name: experiment for name, experiment in experiments.items() if experiment is not None}
-    return {**config, "experiments": chosen}
+    return {**config, "experiments": {name: chosen for name, chosen in experiments.items() if chosen is not None}}
 
 
 def ordered(value: Any) -> Any:
@@ -69,7 +58,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     _check_references(config)
     _check_null_models(config)
     _check_sweeps(config)
-    check_training_sizes(config)
+    _check_training_sizes(config)
     _check_lengths(config)
     solver = config["eigenpairs"]
     key = max("count", "wide_count", key=lambda name: solver[name])
@@ -85,17 +74,26 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     _check_storage(config)
 
 
-def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> None:
-    """Check that batches and the Hessian's sample fit into the training sets, and eigenpairs into networks.
+def check_sizes(config: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
+    """Check that subsets, batches and the Hessian's sample fit into training sets, and eigenpairs into networks.
 
     Args:
         config: A configuration that `check_config` accepts.
-        datasets: The facts on each whole data set.
+        datasets: The declaration of each whole data set.
 
     Raises:
         UserError: If one does not fit; names the key, its value and the data set or network.
     """
-    check_subsets(config, datasets)
+    subsets = config["experiments"].get(TRAINING_SIZES, {})
+    for dataset in subsets.get("datasets", []):
+        whole = datasets[dataset]
+        for size in subsets.get("training_samples", []):
+            if size != WHOLE and not whole.classes <= size < whole.training_samples:
+                raise UserError(
+                    f"Config key 'experiments.training_sizes.training_samples' contains {size}, expected at least the "
+                    f"number of classes, {whole.classes}, and fewer than the {whole.training_samples} training "
+                    f"samples of {dataset}, or '{WHOLE}' for these."
+                )
     datasets = with_subsets(config, datasets)
     sizes = [
         (f"experiments.{name}.batch_size", run.batch_size, "full", run.dataset)
@@ -145,8 +143,7 @@ def _check_storage(config: Mapping[str, Any]) -> None:
     if storage["ranks"] != WHOLE and storage["ranks"] < count:
         raise UserError(
             f"Config key 'storage.ranks' is {storage['ranks']}, but the validation of the null models needs "
-            f"'eigenpairs.count' = {count} eigenvectors of a checkpoint; raise it to {count} or set it to "
-            f"'{WHOLE}'."
+            f"'eigenpairs.count' = {count} eigenvectors of a checkpoint; raise it to {count} or set it to '{WHOLE}'."
         )
     intervals = config["training"]["checkpoints"]["count"] - 1
     if intervals % storage["every"]:
@@ -158,16 +155,24 @@ def _check_storage(config: Mapping[str, Any]) -> None:
 
 
 def _check_references(config: Mapping[str, Any]) -> None:
+    named = []
     for name, experiment in config["experiments"].items():
-        for optimizer in experiment["optimizers"]:
-            _check_known(f"experiments.{name}.optimizers", optimizer, config["optimizers"], "optimizers")
-        _check_known(f"experiments.{name}.model", experiment["model"], config["models"], "models")
-        for optimizer in experiment.get("learning_rate", {}):
-            _check_known(f"experiments.{name}.learning_rate", optimizer, config["optimizers"], "optimizers")
-    names = config["null_models"]["names"]
-    _check_known("figures.null_model", config["figures"]["null_model"], names, "null_models.names")
-    for name in config["figures"]["further_null_models"]:
-        _check_known("figures.further_null_models", name, names, "null_models.names")
+        named += [
+            (f"experiments.{name}.optimizers", experiment["optimizers"], "optimizers", config["optimizers"]),
+            (f"experiments.{name}.model", [experiment["model"]], "models", config["models"]),
+            (f"experiments.{name}.learning_rate", experiment.get("learning_rate"), "optimizers", config["optimizers"]),
+        ]
+    figures, nulls = config["figures"], config["null_models"]["names"]
+    named += [
+        ("figures.null_model", [figures["null_model"]], "null_models.names", nulls),
+        ("figures.further_null_models", figures["further_null_models"], "null_models.names", nulls),
+    ]
+    for key, names, where, known in named:
+        if absent := [name for name in names or () if name not in known]:
+            raise UserError(
+                f"Config key '{key}' names {absent[0]!r}, which is not in '{where}', expected one of "
+                f"{listing(known)}; fix the name, or add it to '{where}'."
+            )
 
 
 def _check_null_models(config: Mapping[str, Any]) -> None:
@@ -197,9 +202,8 @@ def _check_sweeps(config: Mapping[str, Any]) -> None:
     main = config["experiments"]["main"]
     if isinstance(main["batch_size"], list):
         raise UserError(
-            f"Config key 'experiments.main.batch_size' is {shown(main['batch_size'])}, expected one batch "
-            "size; put others into an experiment of their own, as 'experiments.batch_sizes' of config.yaml "
-            "shows."
+            f"Config key 'experiments.main.batch_size' is {shown(main['batch_size'])}, expected one batch size; put "
+            "others into an experiment of their own, as 'experiments.batch_sizes' of config.yaml shows."
         )
     if "learning_rate" in main:
         raise UserError(
@@ -209,95 +213,40 @@ def _check_sweeps(config: Mapping[str, Any]) -> None:
         )
     for name, experiment in config["experiments"].items():
         sizes, rates = experiment["batch_size"], experiment.get("learning_rate", {})
-        if isinstance(sizes, list) and len(sizes) > 1 and any(len(listed) > 1 for listed in rates.values()):
+        sizes_vary = isinstance(sizes, list) and len(sizes) > 1
+        rates_vary = any(len(listed) > 1 for listed in rates.values())
+        if sizes_vary and rates_vary:
             raise UserError(
                 f"Config key 'experiments.{name}.learning_rate' varies while 'experiments.{name}.batch_size' "
                 "does, expected one that varies; make two experiments of it."
             )
-        _check_what_varies(name, sizes, rates)
+        # Figures show these two sweeps.
+        if name == "batch_sizes" and rates_vary:
+            raise UserError(
+                "Config key 'experiments.batch_sizes.learning_rate' varies, expected the batch size alone to; "
+                "move it to 'experiments.learning_rates'."
+            )
+        if name == "learning_rates" and sizes_vary:
+            raise UserError(
+                "Config key 'experiments.learning_rates.batch_size' varies, expected learning rates alone to; "
+                "move it to 'experiments.batch_sizes'."
+            )
 
 
-def _check_what_varies(name: str, sizes: Any, rates: Mapping[str, list[float]]) -> None:
-    """Check that the two sweeps with figures vary what their names say."""
-    several_rates = any(len(listed) > 1 for listed in rates.values())
-    if name == "batch_sizes" and several_rates:
-        raise UserError(
-            "Config key 'experiments.batch_sizes.learning_rate' varies, expected the batch size alone to; "
-            "move it to 'experiments.learning_rates'."
-        )
-    if name == "learning_rates" and isinstance(sizes, list) and len(sizes) > 1:
-        raise UserError(
-            "Config key 'experiments.learning_rates.batch_size' varies, expected learning rates alone to; "
-            "move it to 'experiments.batch_sizes'."
-        )
+def _check_training_sizes(config: Mapping[str, Any]) -> None:
+    """Check that sizes vary in one experiment only, that its learning rates can be paired, and that trainings suffice.
 
-
-def _check_known(key: str, name: str, known: Any, where: str) -> None:
-    if name not in known:
-        raise UserError(
-            f"Config key '{key}' names {name!r}, which is not in '{where}', expected one of "
-            f"{listing(known)}; fix the name, or add it to '{where}'."
-        )
-
-
-def check_training_sizes(config: Mapping[str, Any]) -> None:
-    """Check that sizes vary in one experiment only, and that its learning rates can be paired.
-
-    Args:
-        config: A configuration that the schema accepts and whose optimizers are known.
-
-    Raises:
-        UserError: If a key is wrong; names the key, its value and what is allowed.
+    The shortest training must have a checkpoint after its start.
     """
     for name, experiment in config["experiments"].items():
-        for key in VARIED_HERE_ONLY:
+        for key in ("training_samples", "training_lengths"):
             if key in experiment and name != TRAINING_SIZES:
                 raise UserError(
                     f"Config key 'experiments.{name}.{key}' is only for 'experiments.training_sizes', the "
                     "one experiment that varies more than one setting; move it there."
                 )
-    if TRAINING_SIZES in config["experiments"]:
-        _check_pairs(config["experiments"][TRAINING_SIZES])
-        _check_shortest_training(config, config["experiments"][TRAINING_SIZES])
-
-
-def check_subsets(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> None:
-    """Check that the sizes are smaller than the training sets, and large enough to hold each class.
-
-    Args:
-        config: The configuration.
-        datasets: The facts on each whole data set.
-
-    Raises:
-        UserError: If a size is wrong; names the size and the data set.
-    """
-    experiment = config["experiments"].get(TRAINING_SIZES, {})
-    for dataset in experiment.get("datasets", []):
-        facts = datasets[dataset]
-        for size in experiment.get("training_samples", [WHOLE]):
-            if size != WHOLE and not facts.classes <= size < facts.training_samples:
-                raise UserError(
-                    f"Config key 'experiments.training_sizes.training_samples' contains {size}, expected at "
-                    f"least the number of classes, {facts.classes}, and fewer than the "
-                    f"{facts.training_samples} training samples of {dataset}, or '{WHOLE}' for these."
-                )
-
-
-def _check_shortest_training(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> None:
-    """Check that the shortest training has a checkpoint after its start."""
-    training = config["training"]
-    linear = training["checkpoints"]["spacing"] == "linear"
-    first = 1 / (training["checkpoints"]["count"] - 1 if linear else training["steps"])
-    shortest = min(experiment.get("training_lengths", [1]))
-    if shortest < first:
-        raise UserError(
-            f"Config key 'experiments.training_sizes.training_lengths' contains {shortest}, but the first "
-            f"checkpoint after the start comes after {first:.3g} of the training; raise it or "
-            "'training.checkpoints.count'."
-        )
-
-
-def _check_pairs(experiment: Mapping[str, Any]) -> None:
+    if (experiment := config["experiments"].get(TRAINING_SIZES)) is None:
+        return
     if absent := [name for name in COMPARED if name not in experiment["optimizers"]]:
         raise UserError(
             f"Config key 'experiments.training_sizes.optimizers' lacks {' and '.join(absent)}, which claims "
@@ -315,4 +264,12 @@ def _check_pairs(experiment: Mapping[str, Any]) -> None:
         raise UserError(
             f"Config key 'experiments.training_sizes.learning_rate' has {told}, expected the same number "
             "for each, because learning rates at the same position are compared; make the lists equally long."
+        )
+    training = config["training"]
+    linear = training["checkpoints"]["spacing"] == "linear"
+    first = 1 / (training["checkpoints"]["count"] - 1 if linear else training["steps"])
+    if (shortest := min(experiment.get("training_lengths", [1]))) < first:
+        raise UserError(
+            f"Config key 'experiments.training_sizes.training_lengths' contains {shortest}, but the first checkpoint "
+            f"after the start comes after {first:.3g} of the training; raise it or 'training.checkpoints.count'."
         )

@@ -1,32 +1,13 @@
 """The runs and null models of a study: names, settings and directories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
+from eigendrift.extensions.kinds import Dataset
 from eigendrift.null.models import NULL_MODELS
 
 WHOLE = "all"
-
-
-class DatasetFacts(Protocol):
-    """The facts on a data set that are known without loading it."""
-
-    @property
-    def training_samples(self) -> int: ...  # noqa: D102
-    @property
-    def image_shape(self) -> tuple[int, int]: ...  # noqa: D102
-    @property
-    def classes(self) -> int: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class SubsetFacts:
-    """The facts on a data set with fewer training samples."""
-
-    training_samples: int
-    image_shape: tuple[int, int]
-    classes: int
 
 
 def subset_name(dataset: str, training_samples: int | str) -> str:
@@ -45,21 +26,19 @@ def parts_of(name: str) -> tuple[str, int | str]:
     return dataset, int(samples) if samples else WHOLE
 
 
-def with_subsets(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> dict[str, DatasetFacts]:
-    """Return the facts on all data sets, and on the training sets of reduced size in a study.
+def with_subsets(config: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """Return the declarations of all data sets, and of the training sets of reduced size in a study.
 
     Args:
         config: The configuration.
-        datasets: The facts on each whole data set.
+        datasets: The declaration of each whole data set.
     """
     found = dict(datasets)
     for experiment in config["experiments"].values():
         for dataset in experiment["datasets"]:
-            whole = datasets[dataset]
             for size in experiment.get("training_samples", [WHOLE]):
                 if size != WHOLE:
-                    facts = SubsetFacts(size, whole.image_shape, whole.classes)
-                    found[subset_name(dataset, size)] = facts
+                    found[subset_name(dataset, size)] = replace(datasets[dataset], training_samples=size)
     return found
 
 
@@ -98,7 +77,7 @@ def runs_of(config: Mapping[str, Any], experiment: str) -> list[Run]:
     Data sets come first, then their sizes, optimizers, batch sizes, learning rates, and seeds.
     """
     chosen = config["experiments"][experiment]
-    own_rates = chosen.get("learning_rate", {})
+    own_rates, sizes = chosen.get("learning_rate", {}), chosen["batch_size"]
     return [
         Run(
             dataset=subset_name(dataset, samples),
@@ -112,14 +91,10 @@ def runs_of(config: Mapping[str, Any], experiment: str) -> list[Run]:
         for dataset in chosen["datasets"]
         for samples in chosen.get("training_samples", [WHOLE])
         for optimizer in chosen["optimizers"]
-        for batch_size in _listed(chosen["batch_size"])
+        for batch_size in (sizes if isinstance(sizes, list) else [sizes])
         for learning_rate in own_rates.get(optimizer, [config["optimizers"][optimizer]["learning_rate"]])
         for seed in range(chosen["seeds"])
     ]
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def all_runs(config: Mapping[str, Any]) -> dict[str, Run]:
@@ -179,11 +154,10 @@ def solver_settings(config: Mapping[str, Any], pairs: str = "count") -> dict[str
         config: The configuration.
         pairs: The key of ``eigenpairs`` with their number: ``count`` or ``wide_count``.
     """
-    settings = {**config["eigenpairs"], "count": config["eigenpairs"][pairs]}
     # A job must not rerun because of a number of pairs that it does not compute.
-    for key in ("wide_count", "wide_every", "preconditioned_seeds"):
-        del settings[key]
-    return settings
+    left_out = ("wide_count", "wide_every", "preconditioned_seeds")
+    settings = {key: value for key, value in config["eigenpairs"].items() if key not in left_out}
+    return {**settings, "count": config["eigenpairs"][pairs]}
 
 
 # Prefix of the names of null models that are applied to networks without training.
@@ -227,27 +201,22 @@ def null_settings(config: Mapping[str, Any], dataset: str, model: str, null: str
     """
     name, nulls = null.removeprefix(UNTRAINED).removeprefix(WIDE), config["null_models"]
     untrained, wide = null.startswith(UNTRAINED), null.startswith(WIDE)
+    runs = runs_of(config, "main") if not untrained and NULL_MODELS[name].of_training else []
+    trainings = [training_settings(config, run) for run in runs if run.dataset == dataset and run.seed == 0]
+    # The number of checkpoints does not change the final weights.
+    left_out = ("seed", "checkpoints")
     return {
         "dataset": dataset,
         "model": {"name": model, **config["models"][model]},
         "null_model": name,
         "draws": nulls["validation"]["draws"] if untrained else nulls["draws"]["wide" if wide else name],
-        "trainings": [] if untrained or not NULL_MODELS[name].of_training else _trainings(config, dataset),
+        "trainings": [{key: one[key] for key in one if key not in left_out} for one in trainings],
         "eigenpairs": solver_settings(config, "wide_count" if wide else "count"),
     }
 
 
-def _trainings(config: Mapping[str, Any], dataset: str) -> Sequence[dict[str, Any]]:
-    settings = [
-        training_settings(config, run) for run in runs_of(config, "main") if run.dataset == dataset and run.seed == 0
-    ]
-    # The number of checkpoints does not change the final weights.
-    return [{key: one[key] for key in one if key not in ("seed", "checkpoints")} for one in settings]
-
-
 TRAINING_SIZES = "training_sizes"
 COMPARED = ("sgd", "adam")
-VARIED_HERE_ONLY = ("training_samples", "training_lengths")
 
 
 def runs_of_regimes(config: Mapping[str, Any]) -> list[Run]:
@@ -257,12 +226,12 @@ def runs_of_regimes(config: Mapping[str, Any]) -> list[Run]:
     return [run for run in all_runs(config).values() if replace(run, seed=0) in settings]
 
 
-def regimes_settings(config: Mapping[str, Any], datasets: Mapping[str, DatasetFacts]) -> dict[str, Any]:
+def regimes_settings(config: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> dict[str, Any]:
     """Return all other settings of the claims in regimes, as plain values.
 
     Args:
         config: The configuration.
-        datasets: The facts on each data set, with subsets.
+        datasets: The declaration of each data set, with subsets.
 
     Returns:
         ``sets``: for each training set the whole data set and the number of samples. ``pairs``: learning
@@ -272,10 +241,7 @@ def regimes_settings(config: Mapping[str, Any], datasets: Mapping[str, DatasetFa
     runs, own = runs_of_regimes(config), runs_of(config, TRAINING_SIZES)
     rates = [list(dict.fromkeys(run.learning_rate for run in own if run.optimizer == name)) for name in COMPARED]
     return {
-        "sets": {
-            name: [parts_of(name)[0], datasets[name].training_samples]
-            for name in dict.fromkeys(run.dataset for run in runs)
-        },
+        "sets": {run.dataset: [parts_of(run.dataset)[0], datasets[run.dataset].training_samples] for run in runs},
         "pairs": [list(pair) for pair in zip(*rates, strict=True)],
         "lengths": config["experiments"][TRAINING_SIZES].get("training_lengths", [1]),
         "claims": {

@@ -17,8 +17,6 @@ from eigendrift.null.models import NULL_MODELS
 from eigendrift.training.networks import DEFAULT_KIND, MODELS
 from eigendrift.training.optimizers import OPTIMIZERS
 
-RATE = {"learning_rate": {"$ref": "#/$defs/learning_rate"}}
-
 
 def completed(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a configuration, with the names and settings of all extensions.
@@ -33,8 +31,9 @@ def completed(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
     complete: dict[str, Any] = copy.deepcopy(dict(schema))
     keys = complete["properties"]
     keys["experiments"]["additionalProperties"]["properties"]["datasets"]["items"] = {"enum": list(DATASETS)}
+    rate = {"learning_rate": {"$ref": "#/$defs/learning_rate"}}
     keys["optimizers"]["properties"] = {
-        name: _group({**RATE, **spec.settings}, spec.description) for name, spec in OPTIMIZERS.items()
+        name: _group({**rate, **spec.settings}, spec.description) for name, spec in OPTIMIZERS.items()
     }
     keys["models"]["properties"] = _networks(config.get("models"))
     nulls = keys["null_models"]["properties"]
@@ -44,7 +43,11 @@ def completed(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
         draws["properties"].setdefault(
             name, {"description": f"{facts.draws.format('Number of')}.", "$ref": "#/$defs/draws"}
         )
-    draws["required"] = [*draws["required"], *_further_nulls(config, draws["required"])]
+    # Null models of plug-ins need a number of draws, too, if the study has them.
+    named = config.get("null_models")
+    listed = named.get("names") if isinstance(named, Mapping) else None
+    if isinstance(listed, list):
+        draws["required"] += [name for name in NULL_MODELS if name in listed and name not in draws["required"]]
     return complete
 
 
@@ -75,17 +78,7 @@ def _group(settings: Mapping[str, Any], description: str) -> dict[str, Any]:
     }
 
 
-def _further_nulls(config: Mapping[str, Any], required: list[str]) -> list[str]:
-    """Return the null models of plug-ins in a configuration, which need a number of draws, too."""
-    named = config.get("null_models")
-    names = named.get("names") if isinstance(named, Mapping) else None
-    listed = names if isinstance(names, list) else []
-    return [name for name in NULL_MODELS if name in listed and name not in required]
-
-
 LONGEST_SHOWN = 80
-# Keys that have moved, by their old names.
-MOVED = {"claims.lag": "metrics.lag"}
 TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -131,10 +124,8 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     Raises:
         UserError: If a key is wrong; names the key, its value and what is allowed.
     """
-    for old, new in MOVED.items():
-        section, key = old.split(".")
-        if isinstance(group := config.get(section), Mapping) and key in group:
-            raise UserError(f"Config key '{old}' is now '{new}'; move its value there and delete '{old}'.")
+    if isinstance(claims := config.get("claims"), Mapping) and "lag" in claims:
+        raise UserError("Config key 'claims.lag' is now 'metrics.lag'; move its value there and delete 'claims.lag'.")
     if errors := list(_Validator(schema).iter_errors(config)):
         raise UserError(_sentence(max(errors, key=_relevance)))
 
@@ -170,10 +161,8 @@ def _about_unknown_key(error: ValidationError, allowed: list[str]) -> str:
     unknown = next(key for key in instance if key not in allowed)
     close = difflib.get_close_matches(str(unknown), allowed, n=1)
     hint = f"did you mean '{close[0]}'? Allowed here" if close else "allowed here"
-    what = listing(allowed)
-    # Plug-ins may add more.
     more = ", and the optimizers of 'plugins'" if _key(error) == "optimizers" else ""
-    return f"Config key '{_key(error, unknown)}' is not known; {hint}: {what}{more}."
+    return f"Config key '{_key(error, unknown)}' is not known; {hint}: {listing(allowed)}{more}."
 
 
 def _key(error: ValidationError, *more: object) -> str:
@@ -220,16 +209,12 @@ def _what_to_add(schema: Mapping[str, Any]) -> str:
 
 def _hint(value: Any, expected: str) -> str:
     """Return how to write a number that is given as text or as 3.0; empty for other mistakes."""
-    if not isinstance(value, str | float) or not ("number" in expected or "integer" in expected):
-        return ""
     try:
-        number = float(value)
+        number = float(value) if isinstance(value, str | float) else math.nan
     except ValueError:
         return ""
-    if not math.isfinite(number):
-        return ""
     whole = "integer" in expected and number.is_integer()
-    if not whole and "number" not in expected:
+    if not math.isfinite(number) or not (whole or "number" in expected):
         return ""
     text = str(int(number)) if whole else repr(number)
     if isinstance(value, str):

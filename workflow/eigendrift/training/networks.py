@@ -59,8 +59,7 @@ def _convolutional_parameters(settings: Settings, image_shape: Shape, classes: i
 
 
 def _convolutional_title(settings: Settings, image_shape: Shape, classes: int) -> str:
-    channels = "-".join(map(str, settings["channels"]))
-    size = settings["kernel_size"]
+    channels, size = "-".join(map(str, settings["channels"])), settings["kernel_size"]
     return f"convolutional network of {channels} channels, {size} × {size} kernels"
 
 
@@ -71,7 +70,7 @@ MODELS = known(
         build=lazy(TORCH_NETWORKS, "perceptron"),
         settings={
             "hidden_widths": {
-                "description": ("Widths of the hidden layers, input side first; empty for a linear classifier."),
+                "description": "Widths of the hidden layers, input side first; empty for a linear classifier.",
                 "type": "array",
                 "items": {"type": "integer", "minimum": 1},
             },

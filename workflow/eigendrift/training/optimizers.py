@@ -19,15 +19,11 @@ ADDED = {
     "exclusiveMinimum": 0,
 }
 WEIGHT_DECAY = {
-    "description": ("Decoupled weight decay: each step shrinks the weights by this number times the learning rate."),
+    "description": "Decoupled weight decay: each step shrinks the weights by this number times the learning rate.",
     "type": "number",
     "minimum": 0,
 }
-RADIUS = {
-    "description": "How far each step looks ahead along the gradient, ρ; a length in weight space.",
-    "type": "number",
-    "exclusiveMinimum": 0,
-}
+RADIUS = {**ADDED, "description": "How far each step looks ahead along the gradient, ρ; a length in weight space."}
 
 
 def _heavy_ball_threshold(settings: Settings) -> float:
@@ -170,22 +166,19 @@ def preconditioners_along(
 
     def diagonal(index: int) -> np.ndarray:
         moment, gradient = (np.asarray(of[index]).astype(np.float64) for of in (second_moments, gradients))
-        found = preconditioner(settings, moment, gradient, int(steps[index]))
-        _check_diagonal(found, moment, str(settings["name"]))
-        return found
+        found: Any = preconditioner(settings, moment, gradient, int(steps[index]))
+        is_array = isinstance(found, np.ndarray)
+        wrong = None
+        if not is_array or found.shape != moment.shape:
+            wrong = f"an array of shape {found.shape}" if is_array else type(found).__name__
+        # After a divergence P is NaN.
+        elif np.isfinite(moment).all() and not (found > 0).all():
+            wrong = "numbers that are not above 0"
+        if wrong:
+            raise UserError(
+                f"The preconditioner of the optimizer '{settings['name']}' returns {wrong}, expected an array of shape "
+                f"{moment.shape} of numbers above 0; correct the function."
+            )
+        return np.asarray(found)
 
     return diagonal
-
-
-def _check_diagonal(found: object, moment: np.ndarray, optimizer: str) -> None:
-    wrong = None
-    if not isinstance(found, np.ndarray) or found.shape != moment.shape:
-        wrong = f"an array of shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
-    # After a divergence P is NaN.
-    elif np.isfinite(moment).all() and not (found > 0).all():
-        wrong = "numbers that are not above 0"
-    if wrong:
-        raise UserError(
-            f"The preconditioner of the optimizer '{optimizer}' returns {wrong}, expected an array of shape "
-            f"{moment.shape} of numbers above 0; correct the function."
-        )

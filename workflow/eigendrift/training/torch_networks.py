@@ -56,11 +56,7 @@ def initial_model(settings: Mapping[str, Any], image_shape: tuple[int, int], cla
 
 
 def check_network(
-    model: nn.Module,
-    settings: Mapping[str, Any],
-    image_shape: tuple[int, int],
-    classes: int,
-    images: torch.Tensor,
+    model: nn.Module, settings: Mapping[str, Any], image_shape: tuple[int, int], classes: int, images: torch.Tensor
 ) -> None:
     """Check what the library assumes about a network: only its parameters change during training.
 
@@ -91,11 +87,17 @@ def check_network(
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         what = " ".join(str(error).split())
         raise UserError(
-            f"The network '{kind}' fails for images of shape {tuple(images.shape)}, float32 ({what}); "
-            "correct its function build, whose argument image_shape is the rows and columns of images, which "
-            "have no channel axis."
+            f"The network '{kind}' fails for images of shape {tuple(images.shape)}, float32 ({what}); correct its "
+            "function build, whose argument image_shape is the rows and columns of images, which have no channel axis."
         ) from error
-    _check_scores(scores, kind, (len(images), classes))
+    shape = (len(images), classes)
+    is_tensor = isinstance(scores, torch.Tensor)
+    if not is_tensor or scores.shape != shape or scores.dtype != torch.float32:
+        found = f"{scores.dtype} of shape {tuple(scores.shape)}" if is_tensor else type(scores).__name__
+        raise UserError(
+            f"The network '{kind}' returns {found.removeprefix('torch.')} for {len(images)} images, expected scores of "
+            f"{classes} classes, float32 of shape {shape}; correct its last layer."
+        )
     rebuilt = dict(build_model(settings, image_shape, classes, generator("placeholder")).named_buffers())
     for name, buffer in model.named_buffers():
         if name not in rebuilt or not torch.equal(buffer.cpu(), rebuilt[name]):
@@ -104,18 +106,6 @@ def check_network(
                 "only parameters are recorded, so the Hessian would belong to another network; use LayerNorm "
                 "or GroupNorm instead of batch norm, and constants for other buffers."
             )
-
-
-def _check_scores(scores: object, kind: str, shape: tuple[int, int]) -> None:
-    found = type(scores).__name__
-    if isinstance(scores, torch.Tensor):
-        if scores.shape == shape and scores.dtype == torch.float32:
-            return
-        found = f"{scores.dtype} of shape {tuple(scores.shape)}".removeprefix("torch.")
-    raise UserError(
-        f"The network '{kind}' returns {found} for {shape[0]} images, expected scores of {shape[1]} classes, "
-        f"float32 of shape {shape}; correct its last layer."
-    )
 
 
 def perceptron(
@@ -160,8 +150,7 @@ def convolutional(
             ACTIVATIONS[settings["activation"]](),
             nn.AvgPool2d(2),
         ]
-    features = settings["channels"][-1] * rows * columns
-    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes))
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(settings["channels"][-1] * rows * columns, classes))
     _initialize(model, settings["initialization"], random)
     return model
 

@@ -31,19 +31,12 @@ class MuonWithAdamW:
         every = list(parameters)
         matrices = [parameter for parameter in every if parameter.dim() == MATRIX]
         others = [parameter for parameter in every if parameter.dim() != MATRIX]
-        self._parts: list[torch.optim.Optimizer] = []
+        both: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
+        self._parts: list[Optimizer] = []
         if matrices:
-            self._parts.append(
-                torch.optim.Muon(
-                    matrices,
-                    lr=lr,
-                    momentum=momentum,
-                    weight_decay=weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )
+            self._parts.append(torch.optim.Muon(matrices, **both, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
         if others:
-            self._parts.append(torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay, fused=True))
+            self._parts.append(AdamW(others, **both, fused=True))
 
     def zero_grad(self) -> None:
         """Reset all gradients."""
@@ -144,20 +137,12 @@ def muon(parameters: Iterable[Parameter], settings: Settings) -> MuonWithAdamW:
             "have; install torch 2.9 or newer, or remove the optimizer from the experiments."
         )
     return MuonWithAdamW(
-        parameters,
-        lr=settings["learning_rate"],
-        momentum=settings["momentum"],
-        weight_decay=settings["weight_decay"],
+        parameters, lr=settings["learning_rate"], momentum=settings["momentum"], weight_decay=settings["weight_decay"]
     )
 
 
 def build_optimizer(spec: Declared, parameters: Iterable[Parameter], settings: Settings) -> Optimizer:
-    """Build a declared optimizer.
-
-    Args:
-        spec: Declaration of the optimizer.
-        parameters: Parameters of the network.
-        settings: Settings of the optimizer, as in the configuration.
+    """Build a declared optimizer from the parameters of a network and its settings in the configuration.
 
     Raises:
         UserError: If the result is not an optimizer, or if its step takes other arguments than declared.

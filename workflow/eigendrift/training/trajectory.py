@@ -54,8 +54,7 @@ class BatchOrder:
                 f"{samples} samples; lower it or set it to full."
             )
         self._samples = samples
-        self._batch_size = samples if isinstance(batch_size, str) else batch_size
-        self._permuted = not isinstance(batch_size, str)
+        self._batch_size = batch_size
         self._seed = seed
         self._device = device
         self._epoch = -1
@@ -63,7 +62,7 @@ class BatchOrder:
 
     def indices(self, step: int) -> torch.Tensor | slice:
         """Return the samples of one step, int64 (batch,); for a full batch a slice, which copies nothing."""
-        if not self._permuted:
+        if isinstance(self._batch_size, str):
             return slice(None)
         epoch, position = divmod(step, self._samples // self._batch_size)
         if epoch != self._epoch:
@@ -117,7 +116,7 @@ def train(
                 trainee.advance(steps[index], progress, index, tracker)
                 record = trainee.observe()
             except _OverflowError as overflown:
-                overflow = overflown.step
+                overflow = int(overflown.args[0])
                 logger.warning("%s diverged: its loss is not finite at step %d.", label, overflow)
                 _fill(progress, trainee, range(index, len(steps)))
                 break
@@ -125,7 +124,10 @@ def train(
             trainee.save(progress, index + 1)
             tracker.reach(steps[index], f"loss {record['train_loss']:.3g}")
     diverged_at = _mask_divergence(progress, trainee, steps, overflow, label)
-    return Trajectory(_columns(progress, trainee, steps), diverged_at)
+    numbers = [name for name, values in trainee.empty_record().items() if not values.ndim]
+    vectors = [name for name, values in trainee.empty_record().items() if values.ndim]
+    columns = {name: progress.column(name, len(steps)) for name in vectors}
+    return Trajectory({"step": np.array(steps), **columns, **progress.stacked(numbers, len(steps))}, diverged_at)
 
 
 def _mask_divergence(
@@ -146,11 +148,7 @@ def _mask_divergence(
 
 
 class _OverflowError(Exception):
-    """The loss of a step is not finite."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(step)
-        self.step = step
+    """The loss of a step, the only argument, is not finite."""
 
 
 class _Trainee:
@@ -178,11 +176,7 @@ class _Trainee:
         torch.manual_seed(seed_from("forward", seed))
 
     def advance(self, target: int, progress: Progress, records: int, tracker: Tracker) -> None:
-        """Take steps up to ``target``, before which there are ``records`` records.
-
-        Raises:
-            _OverflowError: If the loss is not finite at a step before ``target``.
-        """
+        """Take steps up to ``target``, before which there are ``records`` records; may raise _OverflowError."""
         saved_at = time.monotonic()
         while self.step < target:
             start = self.step
@@ -198,11 +192,7 @@ class _Trainee:
                 saved_at = time.monotonic()
 
     def observe(self) -> dict[str, np.ndarray]:
-        """Record this checkpoint and take its step.
-
-        Raises:
-            _OverflowError: If the loss of the batch or of the whole training set is not finite.
-        """
+        """Record this checkpoint and take its step; may raise _OverflowError for the batch or the training set."""
         weights = self._flat_weights()
         record = {"weights": weights}
         moment = second_moment(self._spec, self._optimizer, self._model.parameters(), self.step)
@@ -212,8 +202,7 @@ class _Trainee:
         batch_loss = self._find_gradient()
         record["gradient"] = self._flat_gradient()
         self._follow_gradient()
-        loss = float(batch_loss)
-        if not (math.isfinite(measured["train_loss"]) and math.isfinite(loss)):
+        if not (math.isfinite(measured["train_loss"]) and math.isfinite(batch_loss)):
             raise _OverflowError(self.step - 1)
         record["update"] = self._flat_weights() - weights
         arrays = {name: tensor.cpu().numpy() for name, tensor in record.items()}
@@ -285,8 +274,7 @@ class _Trainee:
         images, labels = self._parts[part]
         self._model.eval()
         loss, right = 0.0, 0
-        chunks = zip(torch.split(images, EVALUATION_CHUNK), torch.split(labels, EVALUATION_CHUNK), strict=True)
-        for x, y in chunks:
+        for x, y in zip(torch.split(images, EVALUATION_CHUNK), torch.split(labels, EVALUATION_CHUNK), strict=True):
             scores = self._model(x)
             loss += cross_entropy(scores, y, reduction="none").double().sum().item()
             right += int((scores.argmax(1) == y).sum())
@@ -297,13 +285,3 @@ class _Trainee:
 def _fill(progress: Progress, trainee: _Trainee, indices: range) -> None:
     for index in indices:
         progress.save(index, trainee.empty_record())
-
-
-def _columns(progress: Progress, trainee: _Trainee, steps: list[int]) -> dict[str, Column]:
-    example = trainee.empty_record()
-    numbers = [name for name, values in example.items() if not values.ndim]
-    return {
-        "step": np.array(steps),
-        **{name: progress.column(name, len(steps)) for name in example if name not in numbers},
-        **progress.stacked(numbers, len(steps)),
-    }
