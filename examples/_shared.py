@@ -1,4 +1,4 @@
-"""What two plug-ins share: a name that starts with '_' makes no plug-in of its own."""
+"""A helper for plug-ins: files whose names start with '_' are not loaded as plug-ins."""
 
 
 def halves(count: int) -> int:

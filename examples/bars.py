@@ -1,4 +1,4 @@
-"""A data set: images with a bright row each."""
+"""A data set: images that have one bright row."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ ROWS, COLUMNS, TRAINING, TEST = 3, 4, 60, 30
 
 
 def load(_data_dir):
-    """Draw noise with a bright row, which is the class."""
+    """Return images of noise whose class is the index of the bright row."""
     from eigendrift.data.samples import Samples
 
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A network, whose layers initialize themselves."""
+"""A network whose layers initialize themselves."""
 
 from eigendrift.extensions import Model
 
@@ -6,7 +6,7 @@ from ._shared import halves
 
 
 def build(settings, image_shape, classes, random):
-    """Sum up each row through a bottleneck."""
+    """Return a perceptron with a narrow hidden layer."""
     from torch import nn
 
     rows, columns = image_shape
@@ -23,6 +23,6 @@ EXTENSIONS = [
     Model(
         name="bottleneck",
         build=build,
-        settings={"width": {"description": "Twice the bottleneck's.", "type": "integer", "minimum": 2}},
+        settings={"width": {"description": "Twice the width of the bottleneck.", "type": "integer", "minimum": 2}},
     ),
 ]

@@ -6,14 +6,14 @@ from eigendrift.extensions import Figure, Metric
 
 
 def measure(trajectory, eigenpairs):
-    """Return the entropy of the shares v_j², in nat."""
+    """Return the entropy of the shares v_j² in nat, shape (checkpoints, ranks)."""
     shares = eigenpairs["eigenvector"].values.astype(float) ** 2
     logarithms = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
     return -(shares * logarithms).sum(-1)
 
 
 def draw(collection):
-    """Draw the entropy of the leading eigenvector against the step."""
+    """Plot the entropy of the leading eigenvector against the step."""
     import pandas as pd
 
     from eigendrift.figures import parts, style
@@ -37,6 +37,6 @@ EXTENSIONS = [
         name="entropy",
         draw=draw,
         metrics=("entropy",),
-        caption="Entropy of the leading eigenvector's shares of the parameters; log N if spread evenly.",
+        caption="Entropy of the shares of the parameters in the leading eigenvector; log N if all are equal.",
     ),
 ]

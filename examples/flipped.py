@@ -1,10 +1,10 @@
-"""A null model: the initial weights with their signs drawn anew."""
+"""A null model: initial weights with random signs."""
 
 from eigendrift.extensions import NullModel
 
 
 def draw(origin, draws):
-    """Return leading eigenpairs at such weights."""
+    """Return the leading eigenpairs at initial weights with random signs."""
     import torch
 
     from eigendrift.null.sampling import starts_of
@@ -22,7 +22,7 @@ EXTENSIONS = [
     NullModel(
         name="flipped",
         draw=draw,
-        draws="the Hessian at {} initialisations with signs drawn anew",
+        draws="the Hessian at {} initialisations with random signs",
         keeps="the sizes of initial weights",
         destroys="their signs",
     )

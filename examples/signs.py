@@ -4,11 +4,11 @@ from eigendrift.extensions import Optimizer
 
 
 def build(parameters, settings):
-    """Make it."""
+    """Return the optimizer."""
     import torch
 
     class SignSGD(torch.optim.SGD):
-        """Each parameter moves by the learning rate, and by its decay towards zero."""
+        """SGD that moves every parameter by the learning rate, after shrinking it."""
 
         @torch.no_grad()
         def step(self, closure=None):
@@ -26,7 +26,7 @@ EXTENSIONS = [
         build=build,
         settings={
             "shrinkage": {
-                "description": "Share of the weights, times the learning rate, that a step takes away.",
+                "description": "Each step shrinks the weights by this share times the learning rate.",
                 "type": "number",
                 "minimum": 0,
             }

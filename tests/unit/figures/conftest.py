@@ -1,4 +1,4 @@
-"""Figures are drawn in the house style and closed after each test."""
+"""Tests of figures draw in the house style and close what they drew."""
 
 import matplotlib.pyplot as plt
 import pytest

@@ -1,10 +1,12 @@
-"""Collections of measured runs that differ in everything."""
+"""Made-up runs whose measurements all differ."""
 
 from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from eigendrift.metrics.collection import Collection
 from eigendrift.metrics.sweep import Sweep, Varied
@@ -21,14 +23,14 @@ def collection(
     ranks: int = 3,
     diverged: tuple[str, int] | None = None,
 ) -> Collection:
-    """Runs on digits whose measurements are random numbers from 0 to 1, and a baseline of the leading ranks.
+    """Return runs on digits, and a baseline, whose measurements are random numbers from 0 to 1.
 
     Args:
-        optimizers: Their names.
-        seeds: How many runs each of them has.
-        checkpoints: How many, 10 steps apart.
-        ranks: How many eigenpairs.
-        diverged: Optimizer and seed of a run that diverges after its second checkpoint.
+        optimizers: Names of the optimizers.
+        seeds: Number of runs of each optimizer.
+        checkpoints: Number of checkpoints, which are 10 steps apart.
+        ranks: Number of eigenpairs.
+        diverged: Optimizer and seed of the run that diverges after its second checkpoint.
     """
     sizes = {
         "checkpoint": checkpoints,
@@ -40,7 +42,7 @@ def collection(
     }
 
     def drawn(spec, *more):
-        # By name: an array more in the stores changes no other, and no picture of them.
+        # Seeded by name, so that a new array in the stores changes neither the others nor their pictures.
         generator = np.random.default_rng(crc32(f"{spec.name} {spec.dims[0]}".encode()))
         return xr.DataArray(
             generator.random([*map(len, more), *(sizes[dim] for dim in spec.dims)]),
@@ -72,7 +74,7 @@ def collection(
 
 
 def sweep(varied: Varied, values: Mapping[str, Sequence[int | float | str]], **sizes: int) -> Sweep:
-    """Runs as in `collection`, of each optimizer at values of its own; keyword arguments go there."""
+    """Return runs as in `collection`, to which ``sizes`` go, of each optimizer at its values of a setting."""
     names = {(optimizer, value): f"{optimizer} {value}" for optimizer in values for value in values[optimizer]}
     source = collection(tuple(names.values()), **sizes)
     runs = {
@@ -83,7 +85,7 @@ def sweep(varied: Varied, values: Mapping[str, Sequence[int | float | str]], **s
 
 
 def end_after_second(runs: xr.Dataset, optimizer: str, seed: int) -> xr.Dataset:
-    """Let one run diverge at step 15: what needs a later checkpoint is NaN."""
+    """Let one run diverge at step 15: every measurement that needs a later checkpoint is NaN."""
     other = (runs["optimizer"] != optimizer) | (runs["seed"] != seed)
     early = xr.DataArray(np.arange(runs.sizes["checkpoint"]) < 2, dims="checkpoint")
     for name, values in runs.data_vars.items():
@@ -91,3 +93,9 @@ def end_after_second(runs: xr.Dataset, optimizer: str, seed: int) -> xr.Dataset:
             there = early & early.rename(checkpoint="waiting") if "waiting" in values.dims else early
             runs[name] = values.where(other | there).transpose(*values.dims)
     return runs.assign(diverged_at=runs["diverged_at"].where(other, 15.0))
+
+
+def labels_of(legend: Figure | Legend) -> list[str]:
+    """Return the labels of a legend, or of the legend of a figure, without line breaks."""
+    found = legend.legends[0] if isinstance(legend, Figure) else legend
+    return [text.get_text().replace("\n", " ") for text in found.get_texts()]

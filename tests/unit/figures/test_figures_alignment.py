@@ -1,16 +1,23 @@
-"""Figures 12 to 14: signs, means and what is left out."""
+"""Figures 11 to 14: alignments, their signs and means, and what is left out."""
 
 import numpy as np
 import pytest
 import xarray as xr
-from figures_helpers import PARAMETERS, collection
+from figures_helpers import PARAMETERS, collection, labels_of
 from scipy.special import gamma
 
-from eigendrift.figures.alignment import draw_alignment_means, draw_signed_alignment
+from eigendrift.figures.alignment import (
+    draw_alignment_means,
+    draw_signed_alignment,
+    draw_weight_change_alignment,
+)
+
+ISOTROPIC = gamma(PARAMETERS / 2) / (np.sqrt(np.pi) * gamma((PARAMETERS + 1) / 2))
 
 
-def with_signs(source):
-    """The collection with alignments from −1 to 1, and for SGD an update that is opposed to the gradient."""
+def signed(*arguments, **sizes):
+    """Return runs with alignments from −1 to 1, in which updates of SGD are opposed to the gradient."""
+    source = collection(*arguments, **sizes)
     runs = source.runs["digits"]
     for name in ("gradient_alignment", "update_alignment"):
         runs[name] = 2 * runs[name] - 1
@@ -19,12 +26,8 @@ def with_signs(source):
     return source
 
 
-def labels_of(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
 def test_the_gradient_decides_the_sign():
-    source = with_signs(collection())
+    source = signed()
     table = draw_signed_alignment(source, dataset="digits").table
     runs = source.runs["digits"].isel(seed=0)
     assert len(table) == 2 * 3 * 5
@@ -41,21 +44,21 @@ def test_the_gradient_decides_the_sign():
     assert (adam["update_alignment"] < 0).any()
 
 
-def test_turning_an_eigenvector_round_changes_nothing():
-    source, turned = with_signs(collection()), with_signs(collection())
+def test_flipping_an_eigenvector_changes_nothing():
+    source, flipped = signed(), signed()
     flips = xr.DataArray(np.random.default_rng(1).choice([-1, 1], (5, 3)), dims=("checkpoint", "rank"))
     for name in ("gradient_alignment", "update_alignment"):
-        values = turned.runs["digits"][name]
-        turned.runs["digits"][name] = (values * flips).transpose(*values.dims)
-    tables = [draw_signed_alignment(each, dataset="digits").table for each in (source, turned)]
+        values = flipped.runs["digits"][name]
+        flipped.runs["digits"][name] = (values * flips).transpose(*values.dims)
+    tables = [draw_signed_alignment(each, dataset="digits").table for each in (source, flipped)]
     assert tables[0].equals(tables[1])
 
 
-def test_a_row_for_each_rank_and_a_column_for_each_optimizer():
-    plotted = draw_signed_alignment(with_signs(collection()), dataset="digits")
+def test_signed_alignment_has_a_row_for_each_rank_and_a_column_for_each_optimizer():
+    plotted = draw_signed_alignment(signed(), dataset="digits")
     titles = [panel.get_title() for panel in plotted.figure.axes]
     assert titles == [f"{name}, $i = {rank}$" for rank in (1, 2, 3) for name in ("SGD", "Adam")]
-    assert labels_of(plotted.figure) == ["gradient", "update of\nSGD", "update of\nAdam"]
+    assert labels_of(plotted.figure) == ["gradient", "update of SGD", "update of Adam"]
     for panel, title in zip(plotted.figure.axes, titles, strict=True):
         _, gradient, update = panel.lines
         shown = plotted.table[plotted.table["rank"] == int(title[-2])]
@@ -65,31 +68,21 @@ def test_a_row_for_each_rank_and_a_column_for_each_optimizer():
     assert "sign of each $v_i$" in plotted.figure.get_supxlabel()
 
 
-def test_no_gradient_leaves_no_sign_to_the_update():
-    source = with_signs(collection(("adam",), seeds=1, ranks=1))
-    source.runs["digits"]["gradient_alignment"][0, 0, 2] = np.nan
-    assert draw_signed_alignment(source, dataset="digits").table["step"].tolist() == [0, 10, 30, 40]
-
-
-def test_an_update_of_zero_leaves_the_gradient():
-    source = with_signs(collection(("adam",), seeds=1, ranks=1))
-    source.runs["digits"]["update_alignment"][0, 0, 2] = np.nan
+@pytest.mark.parametrize(
+    ("zero", "steps"), [("gradient_alignment", [0, 10, 30, 40]), ("update_alignment", [0, 10, 20, 30, 40])]
+)
+def test_without_a_gradient_the_update_has_no_sign_but_not_the_other_way_round(zero, steps):
+    source = signed(("adam",), seeds=1, ranks=1)
+    source.runs["digits"][zero][0, 0, 2] = np.nan
     table = draw_signed_alignment(source, dataset="digits").table
-    assert table["step"].tolist() == [0, 10, 20, 30, 40]
-    assert table["update_alignment"].isna().tolist() == [False, False, True, False, False]
-
-
-def test_a_diverged_run_ends_where_it_diverged():
-    source = with_signs(collection(seeds=1, diverged=("adam", 0)))
-    plotted = draw_signed_alignment(source, dataset="digits")
-    adam = plotted.table[plotted.table["optimizer"] == "adam"]
-    assert adam["step"].tolist() == 3 * [0, 10]
-    assert "seed 0 diverged at step 15" in plotted.figure.get_supxlabel()
+    assert table["step"].tolist() == steps
+    assert table["gradient_alignment"].notna().all()
+    assert table["update_alignment"].isna().sum() == (zero == "update_alignment")
 
 
 @pytest.mark.parametrize("diverged", [None, ("adam", 1)])
 def test_points_are_means_of_absolute_values_over_checkpoints(diverged):
-    source = with_signs(collection(diverged=diverged))
+    source = signed(diverged=diverged)
     runs = source.runs["digits"]
     table = draw_alignment_means(source, dataset="digits").table
     points = table[table["quantity"].isin(["gradient_alignment", "update_alignment"]) & table["rank"].notna()]
@@ -100,19 +93,21 @@ def test_points_are_means_of_absolute_values_over_checkpoints(diverged):
         assert row.checkpoints == (2 if (row.optimizer, row.seed) == diverged else 5)
 
 
-def test_points_of_a_rank_stand_side_by_side():
-    plotted = draw_alignment_means(with_signs(collection()), dataset="digits")
+def test_points_of_a_rank_are_drawn_side_by_side():
+    plotted = draw_alignment_means(signed(), dataset="digits")
     assert [panel.get_title() for panel in plotted.figure.axes] == ["gradient, digits", "update, digits"]
     for panel in plotted.figure.axes:
         *points, isotropic = panel.lines
         places = np.array([line.get_xdata() for line in points])
         assert len(np.unique(places)) == places.size == 2 * 2 * 3
         np.testing.assert_array_equal(np.round(places), [[1, 2, 3]] * 4)
-        expected = gamma(PARAMETERS / 2) / (np.sqrt(np.pi) * gamma((PARAMETERS + 1) / 2))
-        np.testing.assert_allclose(isotropic.get_ydata(), expected)
+        np.testing.assert_allclose(isotropic.get_ydata(), ISOTROPIC)
     assert labels_of(plotted.figure) == ["SGD", "Adam", "isotropic vectors (mean)"]
+    alone = draw_alignment_means(signed(("adam",), seeds=1), dataset="digits")
+    np.testing.assert_array_equal(alone.figure.axes[0].lines[0].get_xdata(), [1, 2, 3])
 
 
-def test_one_run_of_one_optimizer_stands_at_its_rank():
-    plotted = draw_alignment_means(with_signs(collection(("adam",), seeds=1)), dataset="digits")
-    np.testing.assert_array_equal(plotted.figure.axes[0].lines[0].get_xdata(), [1, 2, 3])
+def test_weight_changes_are_compared_with_isotropic_vectors_and_no_null_model():
+    table = draw_weight_change_alignment(collection(), dataset="digits", waiting_times=3).table
+    assert table.query("quantity == 'isotropic'")["mean"].tolist() == pytest.approx(2 * [ISOTROPIC])
+    assert set(table["quantity"]) == {"weight_change_alignment", "isotropic"}

@@ -1,7 +1,7 @@
-"""Key figures of made-up runs, against pictures that somebody has looked at.
+"""Key figures of made-up runs, compared with pictures that a person has checked.
 
-After a change that is meant to be seen, look at what `python tests/unit/figures/test_figures_baselines.py` draws into
-tests/unit/figures/baselines, with workflow/ on the PYTHONPATH, and commit it.
+After a visible change on purpose, run `python tests/unit/figures/test_figures_baselines.py` with workflow/ on
+the PYTHONPATH, check the pictures in tests/unit/figures/baselines, and commit them.
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ from eigendrift.figures.parts import produce
 BASELINES = Path(__file__).parent / "baselines"
 RUNS = collection(("sgd", "momentum", "adam"), seeds=3, checkpoints=9)
 SWEEP = sweep("batch_size", {"sgd": (32, 64, "full"), "adam": (32, 64, "full")}, checkpoints=9)
-# What each figure draws, and its settings.
+# The source and the settings of each figure.
 FIGURES: dict[str, tuple[Any, dict[str, Any]]] = {
     "fig01_displacement": (RUNS, {"dataset": "digits", "waiting_times": 3}),
     "fig03_localization": (RUNS, {}),
     "fig20_batch_size_displacement": (SWEEP, {"waiting_times": 3}),
 }
-# Root mean square over all pixels, from 0 to 255. Thinner lines make 3, another colour of one line makes 5.
+# Root mean square over all pixels, from 0 to 255. Thinner lines give 3, another color of one line gives 5.
 TOLERANCE = 2.0
 
 
@@ -34,7 +34,7 @@ def draw_into(directory: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_look_as_they_did(name: str, tmp_path: Path) -> None:
+def test_figures_look_as_before(name: str, tmp_path: Path) -> None:
     drawn = draw_into(tmp_path, name)
     difference = compare_images(str(BASELINES / f"{name}.png"), str(drawn), TOLERANCE)
     assert difference is None, difference

@@ -1,4 +1,4 @@
-"""The declarations of figures: complete, in words that the rules know, with captions without mistakes."""
+"""The declarations of figures fit their functions and the rules, and their captions have no mistakes."""
 
 import copy
 from inspect import signature
@@ -41,13 +41,13 @@ def test_a_declaration_fits_its_functions_and_its_caption_has_no_mistakes(figure
     publish_doctree(text, settings_overrides={"halt_level": Reporter.INFO_LEVEL, "report_level": 5})
 
 
-def test_figures_have_the_numbers_of_the_paper_and_conditions_that_hold_for_the_default_study():
+def test_the_default_study_draws_every_figure_of_the_paper():
     numbers = [int(name[3:5]) for name in FIGURES if name.startswith("fig")]
     assert sorted(numbers) == list(range(1, 22))
     assert all(figure.when(CONFIG) for figure in FIGURES.values())
 
 
-def test_perceptrons_and_adaptive_optimizers_are_conditions():
+def test_figures_that_need_perceptrons_or_adaptive_optimizers_are_left_out_without_them():
     config = copy.deepcopy(CONFIG)
     config["models"][config["experiments"]["main"]["model"]]["kind"] = "cnn"
     config["experiments"]["main"]["optimizers"] = ["sgd"]

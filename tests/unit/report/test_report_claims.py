@@ -1,6 +1,5 @@
 """The page of the verdicts."""
 
-import copy
 import re
 
 import pytest
@@ -53,7 +52,7 @@ def text_of(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.split("<body>")[1]))
 
 
-def test_the_page_says_everything_that_a_verdict_rests_on():
+def test_the_page_shows_everything_that_a_verdict_depends_on():
     text = text_of(claims_page(CONTENT))
     for part in (
         "C1 · SGD &lt;becomes&gt; stable.",
@@ -78,11 +77,9 @@ def test_effects_are_drawn_to_scale():
     assert (dot - left) / (right - left) == pytest.approx(0.2, abs=0.01)
 
 
-def test_a_claim_that_no_seed_can_tell_has_no_effect_and_no_interval():
-    content = copy.deepcopy(CONTENT)
+def test_a_claim_that_was_not_measured_has_no_effect_and_no_interval():
     nothing = dict.fromkeys(("effect", "interval", "p", "corrected_p", "detectable_effect"))
-    content["claims"] = [{**CLAIM, **nothing, "n": 0, "excluded": {}}]
-    page = claims_page(content)
+    page = claims_page(CONTENT | {"claims": [{**CLAIM, **nothing, "n": 0, "excluded": {}}]})
     assert "digits none 0 undecided" in text_of(page)
     assert "<circle" not in page
 

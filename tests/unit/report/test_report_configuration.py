@@ -1,4 +1,4 @@
-"""The configuration, explained."""
+"""The page that explains the configuration."""
 
 from pathlib import Path
 
@@ -18,28 +18,21 @@ def meanings():
     return {".".join(path): (value, meaning) for path, value, meaning in explained(CONFIG, SCHEMA, SCHEMA)}
 
 
-def test_the_file_is_the_configuration():
-    assert yaml.safe_load(configuration_file(CONFIG)) == CONFIG
-
-
-def test_every_setting_is_explained(meanings):
-    for key, (_, meaning) in meanings.items():
-        assert meaning, f"{key} has no description in the schema"
-
-
-def test_values_stand_beside_their_own_descriptions(meanings):
-    assert meanings["optimizers.sgd.learning_rate"] == (0.05, "Factor of the step.")
+def test_every_setting_has_its_value_and_its_description(meanings):
+    assert [key for key, (_, meaning) in meanings.items() if not meaning] == []
+    assert meanings["optimizers.sgd.learning_rate"] == (0.05, "Learning rate, the factor of each step.")
     value, meaning = meanings["experiments.learning_rates.learning_rate.adam"]
     assert value == [0.0003, 0.001, 0.01]
     assert "list of learning rates" in meaning
     assert meanings["study"][1].startswith("Name of the study")
 
 
-def test_settings_stand_in_the_schemas_order(meanings):
-    turned = {key: CONFIG[key] for key in sorted(CONFIG)}
-    assert [".".join(path) for path, _, _ in explained(turned, SCHEMA, SCHEMA)] == list(meanings)
+def test_settings_have_the_order_of_the_schema(meanings):
+    by_name = {key: CONFIG[key] for key in sorted(CONFIG)}
+    assert [".".join(path) for path, _, _ in explained(by_name, SCHEMA, SCHEMA)] == list(meanings)
 
 
-def test_the_page_shows_lists_as_words():
-    page = configuration_page(CONFIG, SCHEMA)
-    assert "<td><code>experiments.main.optimizers</code></td><td><code>sgd, momentum, adam</code></td>" in page
+def test_the_file_is_the_configuration_and_the_page_shows_lists_as_words():
+    assert yaml.safe_load(configuration_file(CONFIG)) == CONFIG
+    optimizers = "<td><code>experiments.main.optimizers</code></td><td><code>sgd, momentum, adam</code></td>"
+    assert optimizers in configuration_page(CONFIG, SCHEMA)

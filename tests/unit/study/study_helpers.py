@@ -1,7 +1,6 @@
 """The shipped configuration, and how to change it."""
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +8,16 @@ import pytest
 import yaml
 
 from eigendrift.errors import UserError
+from eigendrift.extensions import Dataset
 from eigendrift.study.check import check_config
 from eigendrift.study.schema import completed
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """What the registry knows of a data set, as far as a study asks."""
-
-    training_samples: int
-    image_shape: tuple[int, int]
-    classes: int
-
-
 ROOT = Path(__file__).parents[3]
 DELETED = object()
+DATASETS = {
+    "mnist5k": Dataset(name="mnist5k", load=print, training_samples=4000),
+    "digits": Dataset(name="digits", load=print, training_samples=1437, image_shape=(8, 8)),
+}
 
 
 def read(path: str) -> dict[str, Any]:
@@ -32,12 +26,12 @@ def read(path: str) -> dict[str, Any]:
 
 
 CONFIG = read("config.yaml")
-# With the settings of what the package ships.
+# With the settings of the networks and optimizers that the package ships.
 SCHEMA = completed(read("workflow/schemas/config.schema.yaml"), CONFIG)
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Lay one configuration over another as Snakemake does: groups merge, all else is replaced."""
+    """Merge two configurations as Snakemake does: groups merge, everything else is replaced."""
     result = copy.deepcopy(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
@@ -46,7 +40,7 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """The default configuration with one key changed, or deleted."""
+    """Return the default configuration with one key changed or deleted."""
     config = copy.deepcopy(CONFIG)
     *groups, last = path.split(".")
     place = config
@@ -60,7 +54,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def refusal(config: dict[str, Any]) -> str:
-    """What a user reads about a wrong configuration."""
+    """Return the sentence that a user reads about a wrong configuration."""
     with pytest.raises(UserError) as error:
         check_config(config, SCHEMA)
     return str(error.value)

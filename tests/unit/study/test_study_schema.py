@@ -1,4 +1,4 @@
-"""The schema: complete, described, and in step with the registries."""
+"""The schema: complete, described, and in agreement with the registries."""
 
 import os
 import subprocess
@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from jsonschema import Draft202012Validator
 from study_helpers import ROOT, SCHEMA
 
@@ -22,7 +21,7 @@ EXPERIMENT = PROPERTIES["experiments"]["additionalProperties"]["properties"]
 
 
 def keys(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every key of the schema with what is said of it, references resolved."""
+    """Yield every key of the schema with its schema, references resolved."""
     for name, entry in schema.get("properties", {}).items():
         resolved = SCHEMA["$defs"][entry["$ref"].rpartition("/")[2]] | entry if "$ref" in entry else entry
         yield f"{path}{name}", resolved
@@ -39,37 +38,30 @@ def groups(schema: Any) -> Iterator[dict[str, Any]]:
             yield from groups(entry)
 
 
-def test_the_schema_is_a_schema() -> None:
+def test_the_schema_is_valid_and_describes_every_key() -> None:
     Draft202012Validator.check_schema(SCHEMA)
+    found = dict(keys(SCHEMA))
+    some = {"study", "experiments.*.seeds", "optimizers.adam.beta1", "claims.smallest_effect.C4"}
+    assert some <= set(found)
+    assert [path for path, entry in found.items() if not entry.get("description", "").endswith(".")] == []
 
 
-def test_there_are_keys_on_every_level() -> None:
-    found = [path for path, _ in keys(SCHEMA)]
-    assert {"study", "experiments.*.seeds", "optimizers.adam.beta1", "claims.smallest_effect.C4"} <= set(found)
+def test_no_group_accepts_unknown_keys() -> None:
+    assert all(group.get("additionalProperties", True) is not True for group in groups(SCHEMA))
 
 
-@pytest.mark.parametrize("path", [path for path, _ in keys(SCHEMA)])
-def test_every_key_is_described(path: str) -> None:
-    assert dict(keys(SCHEMA))[path].get("description", "").endswith(".")
-
-
-def test_no_level_takes_unknown_keys() -> None:
-    assert all(group["additionalProperties"] is not True for group in groups(SCHEMA))
-    assert all("additionalProperties" in group for group in groups(SCHEMA))
-
-
-def test_every_key_is_required_except_optimizers_that_a_study_does_not_use_and_what_sweeps_vary() -> None:
+def test_every_key_is_required_except_unused_optimizers_and_settings_of_sweeps_and_networks() -> None:
     optional = [set(group["properties"]) - {*group.get("required", [])} for group in groups(SCHEMA)]
     assert [names for names in optional if names] == [
         {"learning_rate", "training_samples", "training_lengths"},
         {*PROPERTIES["optimizers"]["properties"]},
-        # Every network has settings of its own, by name.
+        # Each network has its own settings.
         {*PROPERTIES["models"]["properties"]},
         {"kind"},
     ]
 
 
-def test_the_schema_knows_what_the_registries_know() -> None:
+def test_the_schema_allows_what_is_registered() -> None:
     assert PROPERTIES["input_scaling"]["enum"] == list(SCALINGS)
     assert EXPERIMENT["datasets"]["items"]["enum"] == list(DATASETS)
     assert list(PROPERTIES["optimizers"]["properties"]) == list(OPTIMIZERS)
