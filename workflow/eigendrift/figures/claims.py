@@ -93,7 +93,7 @@ def _draw_entry(panel: Axes, entry: Entry) -> Table:
     if entry["effect"] is None:
         return [{**labels, **shown}]
     low, high = entry["interval"] or (None, None)
-    if entry["interval"]:
+    if low is not None and high is not None:
         panel.plot([low, high], [EFFECT] * 2, color=INK, linewidth=1.6, label="interval")
     points: dict[str, Any] = {"linestyle": "none", "markersize": 6}
     style = points | MARKERS[entry["verdict"]]
