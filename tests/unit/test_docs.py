@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from docs import configuration_reference, estimate, gallery, half, rulegraph, scale
+from docs import configuration_reference, estimate, float16, gallery, rulegraph, scale
 from PIL import Image
 from snakemake.cli import get_argument_parser
 
@@ -266,9 +266,9 @@ def test_float16_is_measured_on_every_metric_of_eigenvectors(tmp_path, capsys):
             columns["eigenvector"] /= np.linalg.norm(columns["eigenvector"], axis=-1, keepdims=True)
         summary = {"shapes": [[2, 2], [2], [1, 2], [1]]}
         write_store(tmp_path / f"runs/seed0/{kind}.zarr", kind, columns, {}, summary)
-    half.main(tmp_path)
+    float16.main(tmp_path)
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
-    names = {spec.name for spec in STORES["metrics"].arrays if spec.name not in half.UNTOUCHED}
+    names = {spec.name for spec in STORES["metrics"].arrays if spec.name not in float16.UNTOUCHED}
     copied = {name for name in names if name.startswith(("train", "test"))}
     assert {row[0] for row in rows} == names - copied | {"the vector", "log10 of displacement"}
     assert all(0 < float(largest) < 1e-2 for *_, largest in rows)

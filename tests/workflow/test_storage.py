@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from clone import SMOKE, Clone, copy_repository, rewritten
-from docs.half import rounded
+from docs.float16 import rounded
 
 from eigendrift.metrics.measure import measure_run
 from eigendrift.stores.reading import open_store

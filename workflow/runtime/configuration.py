@@ -15,7 +15,8 @@ from snakemake.utils import update_config
 
 from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError, first_line
-from eigendrift.extensions.plugins import check_declarations, load_plugins, plugin_files
+from eigendrift.extensions.declarations import check_declarations
+from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.stores.arrays import METRICS
 from eigendrift.study.check import check_config, check_sizes, ordered, without_unset
 from eigendrift.study.schema import completed

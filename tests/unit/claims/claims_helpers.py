@@ -16,7 +16,7 @@ NAMES = ("C1", "C2", "C3", "C4", "C5", "C5b", "C6", "C7")
 SETTINGS = {
     "lag": 0.125,
     "confidence": 0.95,
-    "resamples": 2000,
+    "resamples": 500,
     "smallest_effect": dict.fromkeys(NAMES, 0.1) | {"C4": 1.0, "C5": 0.05, "C5b": 0.05, "C7": 0.3},
     "sensitivity": {"ranks": [1], "lags": [0.125]},
 }

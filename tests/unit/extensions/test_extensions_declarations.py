@@ -6,7 +6,8 @@ import pytest
 
 from eigendrift.errors import UserError
 from eigendrift.extensions import Optimizer
-from eigendrift.extensions.plugins import check_declarations, error_in_plugin, load_plugins
+from eigendrift.extensions.declarations import check_declarations
+from eigendrift.extensions.plugins import error_in_plugin, load_plugins
 from eigendrift.training.optimizers import OPTIMIZERS
 
 START = """from eigendrift.extensions import Dataset, Figure, Metric, Model, NullModel, Optimizer

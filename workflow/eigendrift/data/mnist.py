@@ -110,7 +110,7 @@ def find_files(directory: Path, dataset: str, names: list[str]) -> list[Path]:
         what = "is not a directory" if os.path.exists(directory) else "does not exist"
         raise UserError(
             f"The data directory {directory} {what}; create it with the files of {dataset} as "
-            f"{_layout(dataset, names)}, or name another one by {VARIABLE} or data_dir."
+            f"{layout(dataset, names)}, or name another one by {VARIABLE} or data_dir."
         )
     folders = directory / dataset, directory / TORCHVISION_CLASSES[dataset] / "raw"
     found = []
@@ -130,7 +130,7 @@ def find_files(directory: Path, dataset: str, names: list[str]) -> list[Path]:
     return found
 
 
-def _layout(dataset: str, names: list[str]) -> str:
+def layout(dataset: str, names: list[str]) -> str:
     """Return where files belong, such as `mnist/{train-images-idx3-ubyte,train-labels-idx1-ubyte}.gz`."""
     return f"{dataset}/{{{','.join(names)}}}.gz"
 
@@ -161,7 +161,7 @@ def _from_mirrors(name: str, pause: Pause) -> list[NDArray[np.uint8]]:
     except DownloadError as error:
         raise UserError(
             f"The data set {name} could not be downloaded ({error}); connect this machine to the network, or "
-            f"name by {VARIABLE} or data_dir a directory with {_layout(name, list(DIGESTS[name]))}."
+            f"name by {VARIABLE} or data_dir a directory with {layout(name, list(DIGESTS[name]))}."
         ) from error
 
 
