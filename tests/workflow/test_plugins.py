@@ -99,7 +99,7 @@ def test_an_error_in_their_code_is_reported_with_its_place(mine: Clone, plugins:
     broken.unlink()
     assert result.returncode == 1
     assert f"ERROR Plug-in {broken}, line 4: AttributeError: " in result.stdout
-    assert "; mend it and run the same command again." in result.stdout
+    assert "; fix it and run the same command again." in result.stdout
     assert "not the user's doing" not in result.stdout
 
 
