@@ -249,6 +249,7 @@ def test_what_ends_in_slurm_after_its_snakemake_was_killed_is_made_anew(slurm, s
     slurm.ask("scontrol", "update", "NodeName=node", "State=RESUME")
     cluster.await_that(lambda: slurm.jobs()[number]["JobState"] == "COMPLETED", "the end of the job")
     assert (clone.path / target).read_text() != before
-    assert f"such as {target}: there is no record of their parameters" in clone.clean_up(RESULTS, **slurm.environment).stderr
+    cleaned = clone.clean_up(RESULTS, **slurm.environment).stderr
+    assert f"such as {target}: there is no record of their parameters" in cleaned
     planned, _ = train_for(40, "--dry-run").communicate()
     assert re.search(r"^train +1$", planned, re.M), planned
