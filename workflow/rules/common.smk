@@ -73,7 +73,7 @@ try:
     if workflow.is_main_process and not IS_MODULE:
         configuration.check_workflow_profile(sys.argv[1:], Path(workflow.rundir))
         for file in [configuration.DEFAULT, *workflow.configfiles]:
-            configuration.read_config(file)
+            configuration.check_file(file)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -131,21 +131,14 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 
+@functools.cache
 def code(script, *modules, plugins=()):
     """Return the digest of a script, the modules that it imports, and plug-ins: a parameter of every rule.
 
     Files as inputs would take a third of the time in which a large study is planned.
     """
     if callable(plugins):
-        return of_job(
-            lambda w: cached_digest(script, modules, plugins(w)),
-            cached_digest(script, modules, ()),
-        )
-    return cached_digest(script, modules, plugins)
-
-
-@functools.cache
-def cached_digest(script, modules, plugins):
+        return of_job(lambda w: code(script, *modules, plugins=plugins(w)), code(script, *modules))
     return code_digest.digest_of(code_digest.code_of(script, modules, plugins), DIGESTS)
 
 
@@ -249,10 +242,9 @@ def checksums_of(*tables):
 BASELINES = baselines_of(MAIN, NULLS)
 
 
-if workflow.is_main_process:
-    if process := lock.holder(PLACE):
-        # Snakemake's own refusal follows; it advises to unlock, because it does not know that someone is working.
-        logger.warning(lock.refusal(PLACE, process))
+if workflow.is_main_process and (process := lock.holder(PLACE)):
+    # Snakemake's own refusal follows; it advises to unlock, because it does not know that someone is working.
+    logger.warning(lock.refusal(PLACE, process))
 
 
 onstart:

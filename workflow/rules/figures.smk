@@ -16,7 +16,7 @@ STYLED = {
     "null_models": NULLS if NULL_PLUGINS else [],
 }
 FIRST = [run for run in MAIN if run.dataset == SHOWN[0]]
-# Names of all plug-ins' and shipped figures' runs, null models and stores, as Figure explains them.
+# The words that a declaration may use for runs, null models and stores; the docstring of Figure explains them.
 RUNS_SHOWN = {
     "main": MAIN,
     "first data set": FIRST,
@@ -63,9 +63,9 @@ FILES = {"png": "picture", "pdf": "print (pdf)", "csv": "table (csv)"}
 
 def check_words(figure):
     """Refuse a figure of a plug-in that names runs, stores or tables that no study has."""
-    for wrong in {figure.runs} - {*RUNS_SHOWN}:
+    if figure.runs not in RUNS_SHOWN:
         raise WorkflowError(
-            f"The figure '{figure.name}' shows the runs '{wrong}', expected one of {', '.join(RUNS_SHOWN)}; fix its runs."
+            f"The figure '{figure.name}' shows the runs '{figure.runs}', expected one of {', '.join(RUNS_SHOWN)}; fix its runs."
         )
     for wrong in {*figure.reads.values()} - {*STORES, *TABLES_READ}:
         raise WorkflowError(

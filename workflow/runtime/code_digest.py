@@ -10,7 +10,7 @@ import ast
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def code_of(script: str, modules: Iterable[str] = (), plugins: Iterable[str | Pa
     found: set[Path] = set()
     while left:
         found |= left
-        left = {imported for file in left for imported in _imported_by(file)} - found
+        left = set().union(*(_imported_by(file, file.read_bytes()) for file in left)) - found
     return sorted(found)
 
 
@@ -95,11 +95,10 @@ def digests_at_start(plugins: Iterable[Path], configuration: Any) -> dict[str, s
     files = [clone / "Snakefile", *WORKFLOW.rglob("*.smk"), *WORKFLOW.rglob("*.py")]
     files += [*WORKFLOW.glob("schemas/*"), *clone.glob("envs/*.yaml")]
     files += [imported for plugin in plugins for imported in code_of("data", plugins=[plugin])]
-    written = json.dumps(configuration, sort_keys=True, default=str)
     return {
         # Editors keep hidden files next to a file that is open.
         **{name_of(file): _content(file) for file in files if not file.name.startswith(".")},
-        CONFIGURATION: digest(written.encode()),
+        CONFIGURATION: digest_json(configuration),
     }
 
 
@@ -142,6 +141,7 @@ def recorded_digests(results: Path, current: Mapping[str, str]) -> dict[str, str
     return recorded
 
 
+@cache
 def name_of(file: Path) -> str:
     """Return the path of a file below the clone, from the directory of the workflow; else its absolute path."""
     path = Path(os.path.realpath(file.parent)) / file.name
@@ -158,27 +158,25 @@ def _content(file: Path) -> str:
     return digest(file.read_bytes())
 
 
-def _imported_by(file: Path) -> Iterator[Path]:
+# Dozens of rules share most modules. The content is a key, so that an edited file is parsed again.
+@cache
+def _imported_by(file: Path, source: bytes) -> frozenset[Path]:
+    """Return the files that a file imports, or may import as a part of a package."""
     try:
-        imports = _imports(file.read_bytes())
+        nodes = list(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{os.path.relpath(file)} is not Python ({error}); fix it and run snakemake again.") from None
-    for level, module in imports:
-        yield from _files_of(file.parents[level - 1] if level else WORKFLOW, module)
-
-
-# By content, so that an edited file is parsed again.
-@cache
-def _imports(source: bytes) -> Sequence[tuple[int, str]]:
-    """Return the level and name of each module that a source imports, or may import as a part of a package."""
-    found: dict[tuple[int, str], None] = {}
-    for node in ast.walk(ast.parse(source)):
+    found: set[Path] = set()
+    for node in nodes:
         if isinstance(node, ast.Import):
-            found |= dict.fromkeys((0, alias.name) for alias in node.names)
+            names, base = [alias.name for alias in node.names], WORKFLOW
         elif isinstance(node, ast.ImportFrom):
             names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            found |= dict.fromkeys((node.level, name) for name in names)
-    return tuple(found)
+            base = file.parents[node.level - 1] if node.level else WORKFLOW
+        else:
+            continue
+        found.update(imported for name in names for imported in _files_of(base, name))
+    return frozenset(found)
 
 
 def _files_of(base: Path, module: str) -> Iterator[Path]:

@@ -26,8 +26,8 @@ DEFAULT = WORKFLOW.parent / "config.yaml"
 SCHEMA = WORKFLOW / "schemas/config.schema.yaml"
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """Return the content of a configuration file, YAML or JSON.
+def check_file(path: str | Path) -> None:
+    """Check a configuration file, YAML or JSON, as a file; Snakemake accepts a key that is there twice.
 
     Raises:
         UserError: If the file cannot be read, is not UTF-8, is not YAML, is not a mapping, or has a key twice.
@@ -59,7 +59,15 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise UserError(f"The configuration file {path} is not YAML: {what}{where}.") from None
     if not isinstance(content, dict):
         raise UserError(f"The configuration file {path} must consist of keys with values, such as 'study: mine'.")
-    # Snakemake reads some numbers differently.
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Return the content of a configuration file as Snakemake reads it.
+
+    Raises:
+        UserError: If the file is wrong as a file, see `check_file`.
+    """
+    check_file(path)
     return dict(load_configfile(path))
 
 

@@ -26,7 +26,7 @@ class NullInputs:
         samples: Data set.
         landscape: The loss that the null model is about: network and samples of the Hessian.
         settings: ``null_model``, ``draws``, ``model``, ``eigenpairs`` and ``trainings``, see
-            `eigendrift.study.nulls.null_settings`.
+            `eigendrift.study.runs.null_settings`.
         device: Where to compute.
         progress: Keeps finished draws and the training of the next draw.
         ends: Weights at the end of the main experiment's runs, float32 (N,), by optimizer and seed; empty if the null
