@@ -48,7 +48,7 @@ SECTION = """
 
 
 def figures() -> list[Figure]:
-    """Return the declarations of the package's figures, except run times: by number, ours last."""
+    """Return the declarations of the package's figures, except run times: by number, additional figures last."""
     shipped = [
         figure
         for figure in FIGURES.values()

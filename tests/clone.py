@@ -109,7 +109,7 @@ class Clone:
             arguments: The command line without the program and the study.
             study: The files of the study; an empty tuple means config.yaml alone.
             directory: Where Snakemake starts, by default in the copy.
-            environment: Environment variables on top of those of the tests.
+            environment: Environment variables that are added to the environment of the tests.
 
         Returns:
             The exit status, and in stdout what Snakemake wrote to stdout and stderr.

@@ -56,7 +56,7 @@ def check_picture(figures: Path, name: str) -> None:
     pixels = matplotlib.image.imread(figures / f"{name}.png")[..., :3]
     assert min(pixels.shape[:2]) > 300
     assert (pixels.max(-1) < 0.3).mean() > 0.002
-    assert len(np.unique(pixels @ (1, 10, 100))) > 20, f"{name} has hardly any colours"
+    assert len(np.unique(pixels @ (1, 10, 100))) > 20, f"{name} has too few colors"
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert (edge == 1).all(), f"{name} is cut off at an edge"
     content = (figures / f"{name}.pdf").read_bytes()

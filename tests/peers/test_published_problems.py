@@ -243,7 +243,7 @@ def transformer(name: str) -> nn.Module:
     else:
         config = transformers.BertConfig(**shape, intermediate_size=4, max_position_embeddings=LENGTH, num_labels=3)
         model = transformers.BertForSequenceClassification(config)
-    # With the initial weights, outputs hardly depend on inputs.
+    # With the initial weights, outputs barely depend on inputs.
     for parameter in model.parameters():
         parameter.data *= 5 if parameter.dim() > 1 else 1
     return Logits(model).double().eval()

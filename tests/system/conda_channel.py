@@ -1,7 +1,7 @@
 """A conda channel of small packages on this machine: what is installed here, as links, under conda's names.
 
-A package holds links to the modules of the distribution that stands in for it, and depends on what that does. So an
-environment made of them imports what it declares, really runs, and lacks the rest.
+Each package consists of links to the modules of an installed distribution, and depends on the packages that this
+distribution depends on. So an environment imports the packages that it declares and lacks all others.
 """
 
 import hashlib

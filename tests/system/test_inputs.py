@@ -113,7 +113,7 @@ def test_good_files_in_a_directory_of_an_odd_name(clone, tmp_path):
 
 
 def test_results_that_may_not_be_written(clone):
-    """Where an output is to be replaced Snakemake says so, where one is to be made anew we do."""
+    """Snakemake refuses to replace a write-protected output, and eigendrift refuses to create one there."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a file system")
     data = clone.path / RESULTS / "data"
@@ -126,14 +126,16 @@ def test_results_that_may_not_be_written(clone):
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(data)], check=True)
         again = clone.snakemake("--force", target, study=TINY)
-        anew = clone.snakemake(str(MNIST), study=TINY)
+        created = clone.snakemake(str(MNIST), study=TINY)
         planned = clone.snakemake("--dry-run", str(MNIST), study=TINY)
     finally:
         subprocess.run(["umount", str(data)], check=True)
-    assert (again.returncode, anew.returncode) == (1, 1)
+    assert (again.returncode, created.returncode) == (1, 1)
     assert "Write-protected output files for rule data" in again.stdout
-    assert f"{RESULTS}/data/mnist.zarr cannot be created, because the directory {data} is not writable" in anew.stdout
-    assert "Traceback" not in again.stdout + anew.stdout
+    assert (
+        f"{RESULTS}/data/mnist.zarr cannot be created, because the directory {data} is not writable" in created.stdout
+    )
+    assert "Traceback" not in again.stdout + created.stdout
     assert planned.returncode == 0, planned.stdout
 
 

@@ -42,7 +42,7 @@ TARGETS = [str(RESULTS / "claims.json"), *(str(RESULTS / f"figures/{name}.csv") 
 RUN = str(RESULTS / "runs/digits/mlp-4/adam/batch64-lr0.001/seed0")
 NULL = str(RESULTS / "null/digits/mlp-4/reinitialized.json")
 SOLVED = ("train", "eigenpairs", "null_model")
-# Groups of which many jobs go into one SLURM job, with the rules that belong to them, and how many jobs.
+# Groups whose jobs share SLURM jobs: the rules of each group, and the number of jobs per SLURM job.
 GROUPS = {"measured": ("(wide_)?metrics|baseline", 4), "drawn": ("figures", 3)}
 # Snakemake asks for the state of jobs after two seconds, and keeps the output of all jobs.
 PROFILE = [

@@ -41,7 +41,7 @@ GOOD = idx_bytes(PIXELS)
 class Mirror:
     """A web server on this machine.
 
-    `answers` maps a path to the answers to successive requests, the last of which is repeated. `requests` lists the
+    `answers` maps a path to its successive answers; the last answer is repeated. `requests` lists the
     requested paths. Answers for the paths in `cut` end one byte before the length in their header.
     """
 
