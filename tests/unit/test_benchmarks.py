@@ -229,6 +229,7 @@ def test_a_run_over_its_limit_is_stopped(tmp_path):
         worker.stop()
 
 
+@pytest.mark.slow
 def test_quick_benchmark(tmp_path):
     for method in methods.METHODS:
         pytest.importorskip(method.module, reason=f"{method.distribution}: pip install '.[peers]'")

@@ -235,6 +235,7 @@ def test_links_lead_somewhere(name):
             assert 0 < line <= len(file.read_text().splitlines()), target
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_rules_is_up_to_date():
     dot = subprocess.check_output(
         [sys.executable, "-m", "snakemake", "--rulegraph", "dot"],

@@ -14,6 +14,7 @@ import yaml
 from clone import ROOT, SMOKE
 from code_of_rules import code_of_rules
 
+pytestmark = pytest.mark.slow
 ENVIRONMENTS = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / "envs").glob("*.yaml")}
 # Where conda, PyPI and the import statement call a package by different names.
 ON_PYPI = {"pytorch": "torch"}

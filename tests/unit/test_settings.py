@@ -225,6 +225,7 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
     "isotropic_displacement": lambda: eigendrift.isotropic_displacement(40),
     "isotropic_inverse_participation_ratio": lambda: eigendrift.isotropic_inverse_participation_ratio(40),
 }
+FAST = {"product", "product by automatic differentiation", "leading_eigenpairs", "tracked_displacement"}
 CLASSES = {"Eigenpairs", "HessianOperator", "NullDraws", "SpectralDensity", "Trace", "hessian_operator"}
 
 
@@ -269,7 +270,9 @@ def _of(read: Callable[[], object]) -> object:
         return ("contradicted by the newer interface",)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    "function", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in FUNCTIONS]
+)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_results_have_the_same_bits(name: str, function: str, expected: dict[str, list[bytes]]) -> None:
     with SETTINGS[name]():  # type: ignore[attr-defined]

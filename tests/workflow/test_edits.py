@@ -1,5 +1,6 @@
 """Code that is edited during a run: jobs fail instead of publishing under the digest of other code."""
 
+import fcntl
 import subprocess
 import sys
 import time
@@ -27,15 +28,15 @@ def with_a_line(file: Path) -> str:
 
 
 @contextmanager
-def training(clone: Clone, *targets: str) -> Iterator[subprocess.Popen[str]]:
-    """A snakemake that trains a run again and computes the targets; the training has started."""
+def training(clone: Clone, *targets: str, logged: str = "Computing on") -> Iterator[subprocess.Popen[str]]:
+    """Start a snakemake that trains a run again and computes the targets, and wait for a message of the training."""
     log = clone.path / LOG
     log.unlink(missing_ok=True)
     command = [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", "--nocolor", "--forcerun=train"]
     with subprocess.Popen(
         [*command, *targets], cwd=clone.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as job:
-        while job.poll() is None and not (log.exists() and "Computing on" in log.read_text()):
+        while job.poll() is None and not (log.exists() and logged in log.read_text()):
             time.sleep(0.01)
         yield job
 
@@ -43,8 +44,14 @@ def training(clone: Clone, *targets: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_job_whose_code_is_edited_while_it_works_publishes_nothing(smoke_copy: Clone) -> None:
     script = smoke_copy.path / "workflow/scripts/train.py"
     before = (smoke_copy.path / TRAJECTORY).read_bytes()
-    with training(smoke_copy, TRAJECTORY) as job, rewritten(script, with_a_line(script)):
-        output, _ = job.communicate()
+    progress = smoke_copy.path / TRAJECTORY.replace("trajectory.json", ".trajectory-progress")
+    progress.mkdir()
+    with (progress / "lock").open("w") as lock:
+        # The job waits for the lock after its first look at the code.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with training(smoke_copy, TRAJECTORY, logged="waiting") as job, rewritten(script, with_a_line(script)):
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            output, _ = job.communicate()
     assert job.returncode == 1
     assert f"The code of this job (scripts/train.py and what it imports) {CHANGED}" in output
     assert "Traceback" not in output

@@ -18,6 +18,8 @@ from smoke_stores import DATASETS, OPTIMIZERS, SEEDS, run_of
 
 from eigendrift.stores.arrays import SCHEMA_VERSION
 
+# Groups start before single tests, so the study runs next to the unit tests.
+pytestmark = pytest.mark.xdist_group("smoke")
 ENDINGS = ("png", "pdf", "csv")
 # What the report shows besides the figures, and what collects it.
 REPORT_ONLY = {"benchmarks", "claims_page", "configuration", "ext09", "reported"}

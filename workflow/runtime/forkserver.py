@@ -9,6 +9,7 @@ Where there is no server (on a cluster, or in a conda environment), jobs run in 
 """
 
 import atexit
+import errno
 import gc
 import importlib
 import json
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 VARIABLE = "EIGENDRIFT_FORK_SERVER"
+PREFIX = "eigendrift-"
 # Libraries read these when they are imported, so a fork cannot have values of its own.
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR")}
 STREAMS = (0, 1, 2)
@@ -41,7 +43,8 @@ ANALYSIS = (*STORES, "pandas", "scipy.stats")
 # What the server imports before it forks for the first job of a script. Other scripts run by themselves.
 PRELOAD = {
     "data": STORES,
-    "train": TORCH,
+    # The optimizers of torch import its compiler.
+    "train": (*TORCH, "torch._dynamo"),
     "eigenpairs": TORCH,
     "null": TORCH,
     "minimum": TORCH,
@@ -58,8 +61,9 @@ def start() -> None:
 
     There is no server if it cannot be started, for example because the path of its socket is too long.
     """
+    _delete_abandoned_sockets()
     with suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
-        directory = tempfile.mkdtemp(prefix="eigendrift-")
+        directory = tempfile.mkdtemp(prefix=PREFIX)
         address = f"{directory}/socket"
         try:
             # Bound here, so that the first clients need not wait until the server is up.
@@ -80,6 +84,14 @@ def start() -> None:
         # The server ends when its standard input is closed, which also happens if this process is killed.
         atexit.register(server.stdin.close)
         os.environ[VARIABLE] = json.dumps([sys.executable, address])
+
+
+def _delete_abandoned_sockets() -> None:
+    """Delete the sockets of servers that were killed, which could not delete their own."""
+    for address in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/socket"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(address)) == errno.ECONNREFUSED:
+                shutil.rmtree(address.parent, ignore_errors=True)
 
 
 def script_name() -> str:
@@ -182,7 +194,11 @@ def _run(client: Any, job: dict[str, Any]) -> NoReturn:
     sys.stdout.flush()
     status = status if isinstance(status, int) else int(status is not None)
     client.send_bytes(str(status).encode())
-    sys.exit(status)
+    # As the interpreter would, but without the second in which it takes every imported module apart.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _die_with(client: Any) -> None:

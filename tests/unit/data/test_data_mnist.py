@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -318,6 +317,8 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch, pauses: list[float], no_variable: None):
+    import torchvision
+
     def from_mirrors(*mirrors: str) -> Samples:
         monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", list(mirrors))
         return mnist.load("mnist", pause=pauses.append)
@@ -426,6 +427,8 @@ def test_nothing_is_left_on_disk(
 
 @pytest.mark.parametrize("name", list(mnist.DIGESTS))
 def test_torchvision_still_serves_these_files(name: str) -> None:
+    import torchvision
+
     dataset = getattr(torchvision.datasets, mnist.TORCHVISION_CLASSES[name])
     assert {file for file, _ in dataset.resources} == {f"{file}.gz" for file in mnist.DIGESTS[name]}
     assert all(mirror.startswith("http") and mirror.endswith("/") for mirror in dataset.mirrors)

@@ -287,7 +287,7 @@ def test_the_evidence_is_reported():
     assert whole.miss_probability == 0
 
 
-@pytest.mark.parametrize("checkpoints", [8, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("checkpoints", [4, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_nothing_is_missing_at_trained_checkpoints(optimizer, checkpoints):
     samples = load("digits")

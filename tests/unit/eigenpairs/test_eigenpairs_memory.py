@@ -51,6 +51,7 @@ def peak_of(code: str) -> int:
     return after - before
 
 
+@pytest.mark.slow
 def test_memory_beyond_the_sample_is_that_of_a_chunk():
     used = peak_of("""
 model, few, many = network(20, 100, 100, 10), sample(4_000, 20), sample(100_000, 20)

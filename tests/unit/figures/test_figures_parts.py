@@ -45,7 +45,7 @@ def constant(value: float, checkpoints: int = 3) -> Collection:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("value", [np.nan, 0.0])
+@pytest.mark.parametrize("value", [np.nan, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_figures_of_nothing_and_of_zeros_are_drawn(name, value):
     figure, source = FIGURES[name], constant(value)
     if figure.read.function == "read_collections":

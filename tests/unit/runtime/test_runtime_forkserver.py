@@ -73,6 +73,20 @@ def test_where_there_can_be_no_socket_there_is_no_server(tmp_path):
     assert not list(place.iterdir())
 
 
+def test_a_server_deletes_sockets_of_killed_servers_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    abandoned, used = (tmp_path / f"eigendrift-{name}" for name in ("abandoned", "used"))
+    abandoned.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{abandoned}/socket")
+    used.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{used}/socket")
+        listener.listen()
+        forkserver._delete_abandoned_sockets()
+    assert list(tmp_path.iterdir()) == [used]
+
+
 @pytest.fixture
 def variable(parent):
     return parent.stdout.readline().strip()
@@ -157,6 +171,8 @@ def test_each_fork_is_a_process_of_its_own(job):
         ("raise ValueError('because')", 1, "ValueError: because"),
         ("sys.stderr.write('a line\\n')", 0, "a line\n"),
         ("import subprocess; subprocess.run(['false'], check=True)", 1, "CalledProcessError"),
+        ("import atexit; atexit.register(sys.stderr.write, 'at exit')", 0, "at exit"),
+        ("import threading; threading.Timer(0.2, lambda: sys.stderr.write('thread')).start()", 0, "thread"),
     ],
 )
 def test_a_fork_ends_as_its_job_ends(job, end, code, message):
