@@ -1,7 +1,6 @@
 """Settings and fixtures for all tests, such as the smoke study, which runs once and which nobody changes."""
 
 import fcntl
-import gc
 import os
 import signal
 from collections.abc import Callable
@@ -15,11 +14,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Shells start background processes with interrupts ignored, which every process that a test starts would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_finish() -> None:
-    # statsmodels collects garbage at every correction, which takes long among all that the tests have imported.
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,7 @@ def report(chromium, smoke, tmp_path_factory):
     return clone / "results/smoke/report.html"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium, report):
     """A headless Chromium that has opened the report, and logs its messages and requests."""
     from selenium import webdriver

@@ -75,7 +75,12 @@ def stores_of(results: Path, name: str) -> dict[str, list[Path]]:
     return {"metrics": [run / f"{kind}.zarr" for run in runs], "baselines": list(baselines)}
 
 
-@pytest.fixture(params=FIGURES)
+@pytest.fixture(
+    params=[
+        "fig01_displacement",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in FIGURES if name[:5] != "fig01"),
+    ]
+)
 def drawn(request: pytest.FixtureRequest, results: Path) -> Iterator[tuple[str, Plotted]]:
     name = request.param
     figure = DECLARED[name]

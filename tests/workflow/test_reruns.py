@@ -77,9 +77,11 @@ def test_everything_follows_from_the_data_and_ends_in_figures_and_claims(before:
     ("changes", "touched"),
     [
         ({"null_models__draws__reinitialized": 11}, {"null_model": "/reinitialized"}),
-        ({"null_models__validation__largest_shift": 2.0}, {"validation": ""}),
-        ({"eigenpairs__tolerance": 1e-5}, SOLVED),
-        ({"training__steps": 62}, {"train": "batch(64|128)-", "null_model": TRAINED_NULL}),
+        pytest.param({"null_models__validation__largest_shift": 2.0}, {"validation": ""}, marks=pytest.mark.slow),
+        pytest.param({"eigenpairs__tolerance": 1e-5}, SOLVED, marks=pytest.mark.slow),
+        pytest.param(
+            {"training__steps": 62}, {"train": "batch(64|128)-", "null_model": TRAINED_NULL}, marks=pytest.mark.slow
+        ),
         ({"data_dir": "/somewhere/else"}, {}),
     ],
     ids=["draws", "validation", "tolerance", "steps", "directory"],
@@ -100,12 +102,13 @@ def test_a_changed_key_reruns_what_reads_it(
             {"train", "eigenpairs", "metrics"},
             {*MAIN_FIGURES, "claims", "fig18", "fig20"},
         ),
-        (
+        pytest.param(
             {"figures__null_model": "isotropic"},
             # Wide null models and those of the small training set are drawn for the chosen null model only.
             r"/null/((digits|mnist5k)/mlp-8/wide-|digits-200/mlp-8/)isotropic(-baseline)?\.(zarr|json)$",
             {"null_model", "baseline"},
             {*MAIN_FIGURES, "claims", "regimes", "fig20", "fig21"},
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["learning rate", "null model"],
@@ -147,9 +150,9 @@ def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: O
 @pytest.mark.parametrize(
     ("module", "touched"),
     [
-        ("eigendrift/eigenpairs/lanczos.py", SOLVED),
+        pytest.param("eigendrift/eigenpairs/lanczos.py", SOLVED, marks=pytest.mark.slow),
         ("eigendrift/metrics/measure.py", {r"(wide_|preconditioned_)?metrics": "", "baseline": ""}),
-        ("eigendrift/claims/console.py", {}),
+        pytest.param("eigendrift/claims/console.py", {}, marks=pytest.mark.slow),
         ("scripts/claims.py", {"claims": ""}),
     ],
 )
@@ -180,6 +183,7 @@ def test_another_place_other_time_stamps_and_another_layout_rerun_nothing(smoke:
     assert clone.pending("reported") == set()
 
 
+@pytest.mark.slow
 def test_a_study_without_sweeps_has_the_figures_without_them(smoke: Clone, before: Outputs, tmp_path: Path) -> None:
     sweeps = ("batch_sizes", "learning_rates", "training_sizes")
     outputs = outputs_with(smoke, tmp_path, {f"experiments__{name}": None for name in sweeps})

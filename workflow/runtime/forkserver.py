@@ -52,6 +52,9 @@ PRELOAD = {
     "plugin_metric": ANALYSIS,
     "preconditioned_metrics": ANALYSIS,
     "baseline": ANALYSIS,
+    "validation": ANALYSIS,
+    "claims": ANALYSIS,
+    "regimes": ANALYSIS,
     "figure": (*ANALYSIS, "matplotlib.pyplot", "matplotlib.backends.backend_agg", "fontTools.subset"),
 }
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing.connection import Client
 from pathlib import Path
@@ -47,13 +48,25 @@ print(json.dumps({{
 """
 
 
-@pytest.fixture
-def parent():
-    """A process that has started a server."""
+@contextmanager
+def serving():
+    """A process that has started a server, and the variable by which jobs find the server."""
     process = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    yield process
+    yield process, process.stdout.readline().strip()
     process.kill()
     process.communicate()
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """A server for all tests that leave it at work."""
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture
+def parent(shared):
+    return shared[0]
 
 
 def test_where_there_can_be_no_socket_there_is_no_server(tmp_path):
@@ -88,8 +101,8 @@ def test_a_server_deletes_sockets_of_killed_servers_and_no_others(tmp_path, monk
 
 
 @pytest.fixture
-def variable(parent):
-    return parent.stdout.readline().strip()
+def variable(shared):
+    return shared[1]
 
 
 @pytest.fixture
@@ -196,21 +209,6 @@ def test_what_a_fork_cannot_stand_in_for_runs_by_itself(job, tmp_path, variable,
     assert told(result)["parent"] == os.getpid()
 
 
-def test_without_a_server_jobs_run_by_themselves(job, parent, server):
-    parent.kill()
-    parent.wait()
-    server.wait(timeout=20)
-    assert told(job())["parent"] == os.getpid()
-
-
-def test_a_server_ends_with_the_process_that_started_it_and_leaves_nothing(parent, server, variable):
-    address = Path(json.loads(variable)[1])
-    eventually(address.exists)
-    parent.kill()
-    eventually(lambda: not address.parent.exists())
-    server.wait(timeout=20)
-
-
 WAITING = JOB + "\nimport time\nprint('', flush=True, file=sys.stderr)\ntime.sleep(600)"
 
 
@@ -260,7 +258,27 @@ def test_a_fork_whose_client_is_gone_ends_and_does_not_serve(job, server, variab
     assert told(job())["there"]
 
 
-def test_after_the_server_was_killed_no_client_waits_for_a_fork(waiting, job, server):
-    server.kill()
-    eventually(lambda: server.status() == psutil.STATUS_ZOMBIE)
-    assert told(job())["parent"] == os.getpid()
+class TestWithoutTheServer:
+    @pytest.fixture
+    def shared(self):
+        """A server that the test may end."""
+        with serving() as started:
+            yield started
+
+    def test_without_a_server_jobs_run_by_themselves(self, job, parent, server):
+        parent.kill()
+        parent.wait()
+        server.wait(timeout=20)
+        assert told(job())["parent"] == os.getpid()
+
+    def test_a_server_ends_with_the_process_that_started_it_and_leaves_nothing(self, parent, server, variable):
+        address = Path(json.loads(variable)[1])
+        eventually(address.exists)
+        parent.kill()
+        eventually(lambda: not address.parent.exists())
+        server.wait(timeout=20)
+
+    def test_after_the_server_was_killed_no_client_waits_for_a_fork(self, waiting, job, server):
+        server.kill()
+        eventually(lambda: server.status() == psutil.STATUS_ZOMBIE)
+        assert told(job())["parent"] == os.getpid()
