@@ -11,7 +11,6 @@ import json
 
 from eigendrift.claims.console import console_table
 
-VERDICTS = "<results>/claims.json"
 DECIDED = {
     "metrics": [store_of(run, "metrics") for run in MAIN],
     "baselines": baselines_of(MAIN, [SHOWN_NULL]),
@@ -28,12 +27,15 @@ rule claims:
     input:
         **{name: ancient(stores) for name, stores in DECIDED.items()},
         manifests=manifests_of(dict.fromkeys(sum(DECIDED.values(), []))),
-        validation=VALIDATION,
-        departure=DEPARTURE,
-        checksums=checksums_of(VALIDATION, DEPARTURE),
+        validation="<results>/null_validation.csv",
+        departure="<results>/null_departure.csv",
+        checksums=[
+            "<results>/null_validation.csv.sha256",
+            "<results>/null_departure.csv.sha256",
+        ],
     output:
         json=report(
-            VERDICTS,
+            "<results>/claims.json",
             caption="../report/claims.rst",
             category="Claims",
             labels={"figure": "verdicts", "file": "whole record (json)"},
@@ -50,7 +52,7 @@ rule claims:
             category="Claims",
             labels={"figure": "sensitivity", "file": "table (csv)"},
         ),
-        checksums=checksums_of(VERDICTS),
+        checksum="<results>/claims.json.sha256",
     log:
         "<results>/logs/claims.log",
     benchmark:

@@ -5,7 +5,6 @@ baselines of the configured null model on each training set.
 Produces regimes.csv and its checksum, in a study with that experiment.
 """
 
-REGIMES_TABLE = "<results>/regimes.csv"
 REGIME_RUNS = runs_of_regimes(config) if "training_sizes" in config["experiments"] else []
 REGIME_METRICS = [store_of(run, "metrics") for run in REGIME_RUNS]
 REGIME_BASELINES = baselines_of(REGIME_RUNS, [SHOWN_NULL])
@@ -21,12 +20,12 @@ rule regimes:
         manifests=manifests_of(REGIME_METRICS + REGIME_BASELINES),
     output:
         table=report(
-            REGIMES_TABLE,
+            "<results>/regimes.csv",
             caption="../report/regimes.rst",
             category="Claims",
             labels={"figure": "regimes", "file": "table (csv)"},
         ),
-        checksums=checksums_of(REGIMES_TABLE),
+        checksum="<results>/regimes.csv.sha256",
     log:
         "<results>/logs/regimes.log",
     benchmark:

@@ -5,17 +5,14 @@ the main experiment's runs.
 Produces null_validation.csv, null_departure.csv, and null_values.csv with the values compared, with their checksums.
 """
 
-# Other rules read these tables by path. If `rules.validation.output.departure` were among its inputs, Snakemake would
-# compare it with the list of all metrics once for each of them, which takes seconds in a study of a thousand runs.
-VALIDATION = "<results>/null_validation.csv"
-DEPARTURE = "<results>/null_departure.csv"
-NULL_VALUES = "<results>/null_values.csv"
 NULL_PLUGINS = plugins_of(*((NullModel, name) for name in NULLS))
 UNTRAINED_BASELINES = baselines_of(MAIN, untrained_names(config))
 MAIN_EIGENPAIRS = [store_of(run, "eigenpairs") for run in MAIN]
 MAIN_METRICS = [store_of(run, "metrics") for run in MAIN]
 
 
+# Other rules read the tables by path. If `rules.validation.output.departure` were among its inputs, Snakemake would
+# compare it with the list of all metrics once for each of them, which takes seconds in a study of a thousand runs.
 rule validation:
     input:
         baselines=ancient(BASELINES),
@@ -25,19 +22,23 @@ rule validation:
         manifests=manifests_of(BASELINES + UNTRAINED_BASELINES + MAIN_METRICS + MAIN_EIGENPAIRS),
     output:
         validation=report(
-            VALIDATION,
+            "<results>/null_validation.csv",
             caption="../report/null_validation.rst",
             category="Null models",
             labels={"figure": "null validation", "file": "table (csv)"},
         ),
         departure=report(
-            DEPARTURE,
+            "<results>/null_departure.csv",
             caption="../report/null_departure.rst",
             category="Null models",
             labels={"figure": "null departure", "file": "table (csv)"},
         ),
-        values_compared=NULL_VALUES,
-        checksums=checksums_of(VALIDATION, DEPARTURE, NULL_VALUES),
+        values_compared="<results>/null_values.csv",
+        checksums=[
+            "<results>/null_validation.csv.sha256",
+            "<results>/null_departure.csv.sha256",
+            "<results>/null_values.csv.sha256",
+        ],
     log:
         "<results>/logs/validation.log",
     benchmark:
