@@ -1,4 +1,4 @@
-"""Leading eigenpairs of trained networks: ours side by side with what users would pick instead."""
+"""Timings of leading eigenpairs of trained networks: eigendrift next to the libraries users would pick instead."""
 
 import sys
 from pathlib import Path

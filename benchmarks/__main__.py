@@ -1,6 +1,6 @@
-"""Measure, print the table, and write it; see README.md."""
+"""Run the benchmark, print its table and write the results; see README.md."""
 
-# The processes of the methods read this file too, and need nothing of the command line.
+# Every method's process imports this file too, but does not use the command line.
 if __name__ == "__main__":
     from benchmarks.command import main
 

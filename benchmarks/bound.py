@@ -1,4 +1,4 @@
-"""What the machine allows: operations of a Hessian product, and the rate of matrix products."""
+"""The speed limit of the machine: operations of a Hessian product, and the measured rate of matrix products."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from statistics import median
 
 import torch
 
-# Rows of the square product that measures the rate: large enough for the best of the machine.
+# Rows of the square matrices that measure the rate: large enough to reach the machine's highest rate.
 SQUARE = {"cpu": 1_536, "cuda": 8_192}
 TRIES = 5
 
@@ -16,21 +16,21 @@ TRIES = 5
 def product_operations(widths: Sequence[int], samples: int) -> int:
     """Count the floating-point operations of one exact Hessian-vector product of a multilayer perceptron.
 
-    A matrix product of n samples with a layer of a × b weights takes 2nab. What does not depend on the vector
-    (activations, slopes, errors) is not counted: it is needed once, not once for each product. The R operator then
-    needs in the first layer V a and R{δ} aᵀ, and in every further layer V a, W R{a}, R{δ} aᵀ, δ R{a}ᵀ, Wᵀ R{δ} and Vᵀ
-    δ, see `eigendrift.eigenpairs.perceptron`. Elementwise operations are not counted.
+    A matrix product of n samples with a layer of a × b weights takes 2nab operations. Activations, slopes and errors
+    are not counted, because they do not depend on the vector and are computed once for all products. Elementwise
+    operations are not counted either. The R operator needs V a and R{δ} aᵀ in the first layer. In every further layer
+    it needs V a, W R{a}, R{δ} aᵀ, δ R{a}ᵀ, Wᵀ R{δ} and Vᵀ δ; see `eigendrift.eigenpairs.perceptron`.
 
     Args:
-        widths: Of all layers, from the inputs to the classes.
-        samples: n.
+        widths: Widths of all layers, from the inputs to the classes.
+        samples: Number of samples, n.
     """
     first, *further = (fan_in * fan_out for fan_in, fan_out in pairwise(widths))
     return 2 * samples * (2 * first + 6 * sum(further))
 
 
 def matrix_product_rate(device: torch.device, threads: int) -> float:
-    """Measure the floating-point operations per second of a square float32 matrix product, median of some."""
+    """Return the floating-point operations per second of a square float32 matrix product, as a median over tries."""
     size = SQUARE[device.type]
     factor = torch.ones(size, size, device=device)
     with computing_with(threads):
@@ -49,7 +49,7 @@ def _time_product(factor: torch.Tensor) -> float:
 
 @contextmanager
 def computing_with(threads: int) -> Iterator[None]:
-    """Compute with so many threads for a while."""
+    """Set torch's number of threads inside the context, and restore it afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -59,6 +59,6 @@ def computing_with(threads: int) -> Iterator[None]:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for all work on a device, so that a clock read next is true."""
+    """Wait until all work on a device has ended, so that the clock can be read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Measure, print the table, and write it; see README.md."""
+"""Run the benchmark, print its table and write the results; see README.md."""
 
 import argparse
 import os
@@ -30,13 +30,13 @@ PRODUCTS = "products"
 SECTIONS = (*(problem.name for problem in PROBLEMS), PRODUCTS, GROWTH)
 FULL_OUTPUT = ROOT / "benchmarks/results"
 FIGURES = {"cpu": "benchmark.png", "cuda": "benchmark-cuda.png"}
-# What is not the full benchmark must not overwrite its results; git ignores this folder.
+# Partial runs must not overwrite the results of the full benchmark. Git ignores this folder.
 OTHER_OUTPUT = ROOT / "results/benchmark"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and what is left out for want of data."""
+    """What is measured, and what is left out because its data are missing."""
 
     problems: tuple[Problem, ...]
     counts: tuple[int, ...]
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for reason in plan.left_out:
         report(f"Left out: {reason}")
     if not plan.problems and not plan.products and plan.growth is None:
-        sys.exit("There is nothing left to measure.")
+        sys.exit("Nothing is left to measure; see above for what was left out and why.")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         for device in devices:
             together = device == "cuda" or options.quick
@@ -70,18 +70,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tiny network, once: whether everything works")
+    parser.add_argument("--quick", action="store_true", help="run a tiny network once, to check that everything works")
     parser.add_argument(
-        "--only", nargs="+", choices=SECTIONS, metavar="SECTION", help=f"some of: {', '.join(SECTIONS)}"
+        "--only", nargs="+", choices=SECTIONS, metavar="SECTION", help=f"run only some of: {', '.join(SECTIONS)}"
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the CPU, then the GPU if there is one")
     parser.add_argument(
         "--threads",
         type=_positive,
         default=1,
-        help="of each method; default: 1, what a job of the workflow gets",
+        help="threads per method; default: 1, as in a job of the workflow",
     )
-    parser.add_argument("--repeats", type=_positive, help="default: 5; with --quick 1")
+    parser.add_argument("--repeats", type=_positive, help="runs per method; default: 5, or 1 with --quick")
     parser.add_argument(
         "--budget", type=float, default=10, help="seconds after which a method is not repeated; default: 10"
     )
@@ -89,9 +89,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
     if options.quick and options.only:
-        parser.error("--quick has a problem of its own, so leave out --only, or leave out --quick")
+        parser.error("--quick and --only exclude each other; leave out one of them")
     if not (options.budget >= 0 and options.limit > 0):
-        parser.error("--budget and --limit are seconds, so give positive numbers")
+        parser.error("--budget must be at least 0 seconds and --limit more than 0 seconds; change the wrong one")
     if options.repeats is None:
         options.repeats = 1 if options.quick else 5
     return options
@@ -99,14 +99,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text} is not an integer of at least 1")
     return int(text)
 
 
 def _devices(asked: str | None) -> list[str]:
     there = torch.cuda.is_available()
     if asked == "cuda" and not there:
-        raise UserError("--device is cuda, but this machine shows no CUDA device; leave it out, or say cpu.")
+        raise UserError("--device is cuda, but this machine has no CUDA device; leave it out or use --device cpu.")
     return [asked] if asked else ["cpu", "cuda"] if there else ["cpu"]
 
 
@@ -115,7 +115,7 @@ def _output(options: argparse.Namespace) -> Path:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--output {output} cannot be made ({error.strerror}), so name another.") from error
+        raise UserError(f"--output {output} cannot be created ({error.strerror}); choose another folder.") from error
     return output
 
 
@@ -128,7 +128,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     datasets = {problem.dataset for problem in asked} | ({"mnist"} if grows else set())
     reasons = {dataset: unavailable(dataset) for dataset in datasets}
     left_out = [
-        f"{problem.name}, for want of {problem.dataset}: {reasons[problem.dataset]}."
+        f"{problem.name}, which needs {problem.dataset}: {reasons[problem.dataset]}."
         for problem in asked
         if reasons[problem.dataset]
     ]
@@ -136,13 +136,13 @@ def _plan(options: argparse.Namespace) -> Plan:
     if grows:
         growth = full_series("mnist5k", 4_000) if reasons["mnist"] else full_series("mnist", 60_000)
         if reasons["mnist"]:
-            left_out.append(f"growth beyond 4,000 samples, for want of mnist: {reasons['mnist']}.")
+            left_out.append(f"growth beyond 4,000 samples, which needs mnist: {reasons['mnist']}.")
     there = tuple(problem for problem in asked if not reasons[problem.dataset])
     return Plan(there, COUNTS, products, growth, tuple(left_out))
 
 
 def _measure(plan: Plan, settings: Settings, folder: Path, output: Path) -> None:
-    """Measure on one device; the files are written anew after every problem."""
+    """Measure on one device, and rewrite the results after every problem."""
     machine = describe_machine(settings.device, settings.threads)
     write_machine(output / f"machine-{settings.device}.json", machine)
     rows: list[Row] = []

@@ -1,4 +1,4 @@
-"""All methods on one checkpoint, interleaved, and what came of it."""
+"""Comparison of all methods on one checkpoint, with interleaved runs."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.bound import matrix_product_rate, product_operations
 from benchmarks.judge import Judge, Reference, Verdict
-from benchmarks.methods import METHODS, OURS, Method
+from benchmarks.methods import EIGENDRIFT, METHODS, Method
 from benchmarks.problems import Checkpoint
 from benchmarks.rows import Row, with_ratios
 from benchmarks.worker import MIB, Failure, Run, Worker
@@ -24,11 +24,11 @@ class Settings:
 
     Attributes:
         device: ``cpu`` or ``cuda``.
-        threads: Of each method, on the CPU.
+        threads: CPU threads of each method.
         repeats: Runs of each method.
-        budget: Seconds after which a method is not repeated any more.
+        budget: Seconds after which a method is not repeated.
         limit: Seconds after which a run is stopped.
-        together: Whether to time several checkpoints decomposed together as well, which is meant for GPUs.
+        together: Whether to also time the method that decomposes several checkpoints together, which is meant for GPUs.
     """
 
     device: str
@@ -40,7 +40,7 @@ class Settings:
 
 
 def compare(checkpoint: Checkpoint, counts: Sequence[int], settings: Settings) -> list[Row]:
-    """Run all methods that apply to a checkpoint for each number of pairs, in ascending order."""
+    """Return the rows of all methods that apply to a checkpoint, for numbers of pairs in ascending order."""
     methods = [
         method
         for method in METHODS
@@ -70,9 +70,9 @@ def compare(checkpoint: Checkpoint, counts: Sequence[int], settings: Settings) -
 
 
 def interleave(names: Sequence[str], solve: Callable[[str], Run | Failure], repeats: int, budget: float) -> Results:
-    """Repeat round after round over all methods, so that what disturbs the machine meets all alike.
+    """Run all methods in rounds, so that a disturbance of the machine affects all of them equally.
 
-    A method drops out when it fails, or when one more run like its last would exceed its budget of seconds.
+    A method drops out when it fails, or when another run as long as its last would exceed its budget of seconds.
     """
     results: Results = {name: [] for name in names}
     for _ in range(repeats):
@@ -103,12 +103,12 @@ def _measure(
     stopped: dict[str, Failure],
     rates: list[float],
 ) -> Results:
-    """Time all methods, and the machine's rate before each turn of ours."""
+    """Time all methods, and measure the machine's rate before each run of eigendrift."""
 
     def solve(name: str) -> Run | Failure:
-        if name == OURS.name:
+        if name == EIGENDRIFT.name:
             rates.append(matrix_product_rate(torch.device(settings.device), settings.threads))
-        # More pairs take longer, so what was stopped before needs no second try.
+        # More pairs take longer, so a method that was stopped for fewer pairs is not tried again.
         result = stopped[name] if name in stopped else workers[name].run(count, settings.limit)
         shown = result.reason if isinstance(result, Failure) else f"{result.seconds:.3g} s"
         report(f"k = {count}, {name}: {shown}")
@@ -118,7 +118,7 @@ def _measure(
 
 
 def solved_row(checkpoint: Checkpoint, method: Method, count: int, results: list[Run | Failure]) -> Row:
-    """Return the line of a method, before its answers are judged; seconds are those of each checkpoint."""
+    """Return the row of a method before its answers are judged, with the seconds per checkpoint."""
     problem = checkpoint.problem
     row = Row(
         problem=problem.name,
@@ -133,7 +133,7 @@ def solved_row(checkpoint: Checkpoint, method: Method, count: int, results: list
     runs = [result for result in results if isinstance(result, Run)]
     failure = next((result for result in results if isinstance(result, Failure)), None)
     if failure is not None:
-        # A method that fails once is not to be relied on.
+        # A method that fails once is unreliable, so its other runs do not count.
         at_least = failure.seconds / method.checkpoints if _is_over(failure) else None
         return replace(row, note=failure.reason, at_least=at_least)
     seconds = [run.seconds / method.checkpoints for run in runs]
@@ -149,11 +149,11 @@ def solved_row(checkpoint: Checkpoint, method: Method, count: int, results: list
 
 
 def _judged(row: Row, results: list[Run | Failure], judge: Judge, reference: Reference) -> Row:
-    """Add the verdict on the last run: all runs of a method begin with the same random vectors."""
+    """Add the verdict on the last run, which represents all runs: they start from the same random vectors."""
     last = results[-1]
     assert isinstance(last, Run)
     verdict: Verdict = judge.verdict(last.answer, reference)
-    if verdict.convicts_reference:
+    if verdict.reference_is_incomplete:
         report(f"{row.problem}, k = {row.k}: {row.method} found a pair that the float64 reference misses")
     return replace(
         row,
@@ -162,10 +162,10 @@ def _judged(row: Row, results: list[Run | Failure], judge: Judge, reference: Ref
         overlap=verdict.overlap,
         accurate=verdict.accurate,
         complete=verdict.complete,
-        note="found a pair that the reference misses" if verdict.convicts_reference else "",
+        note="found a pair that the reference misses" if verdict.reference_is_incomplete else "",
     )
 
 
 def report(message: str) -> None:
-    """Tell how far the benchmark is."""
+    """Print a progress message to stderr."""
     print(message, file=sys.stderr, flush=True)

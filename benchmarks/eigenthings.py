@@ -1,4 +1,4 @@
-"""hessian-eigenthings, whose Lanczos iteration takes as many steps as it is told to."""
+"""hessian-eigenthings, whose Lanczos iteration takes a fixed number of steps that the caller sets."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +17,7 @@ MOST_STEPS = 1_000
 
 
 def hessian_eigenthings(task: Task) -> Answer:
-    """Its Lanczos iteration takes a fixed number of steps: doubled from its default until it converged."""
+    """Run hessian-eigenthings, doubling its steps from the default until it reports convergence."""
     products, steps = 0, min(2 * task.count, task.size - 1)
     while True:
         found = _eigenthings_lanczos(_eigenthings_operator(task), task.count, steps)
@@ -27,8 +27,8 @@ def hessian_eigenthings(task: Task) -> Answer:
         steps = min(2 * steps, task.size, MOST_STEPS)
 
 
-def hessian_eigenthings_foretold(task: Task) -> Callable[[], Answer]:
-    """The same with the smallest number of steps that reaches the tolerance, found beforehand, not timed."""
+def hessian_eigenthings_steps_known(task: Task) -> Callable[[], Answer]:
+    """Return a run with the smallest number of steps that reaches the tolerance, found here and not timed."""
     watch = _StepsNeeded(task)
     with suppress(_EnoughError):
         _eigenthings_lanczos(watch, task.count, min(MOST_STEPS, task.size))
@@ -53,7 +53,7 @@ def _eigenthings_operator(task: Task) -> Any:
 def _eigenthings_lanczos(operator: Any, count: int, steps: int) -> Any:
     from hessian_eigenthings import lanczos
 
-    # Beyond 50 steps its default is not to reorthogonalize, which brings copies of eigenvalues.
+    # By default, it does not reorthogonalize beyond 50 steps, and then returns copies of eigenvalues.
     return lanczos(operator, k=count, max_iter=steps, tol=TOLERANCE, reorthogonalize=True, which="LA", seed=SEED)
 
 
@@ -66,9 +66,9 @@ class _EnoughError(Exception):
 
 
 class _StepsNeeded:
-    """Stands in for an operator and ends a Lanczos iteration at the first step that meets the tolerance.
+    """An operator that ends a Lanczos iteration at the first step that meets the tolerance.
 
-    It rebuilds the tridiagonal matrix from what passes by: the basis vectors and their products.
+    It reconstructs the tridiagonal matrix from the basis vectors that it is given and from its products with them.
     """
 
     def __init__(self, task: Task) -> None:
@@ -81,11 +81,15 @@ class _StepsNeeded:
 
     @property
     def steps(self) -> int:
-        """Steps taken."""
+        """Number of steps taken."""
         return len(self._alphas)
 
     def matvec(self, vector: torch.Tensor) -> torch.Tensor:
-        """Return the product, or stop."""
+        """Return the product, or end the iteration.
+
+        Raises:
+            _EnoughError: If the leading Ritz pairs meet the tolerance.
+        """
         image = self._operator @ vector
         self._alphas.append(float(vector.double() @ image.double()))
         remainder = float(image.double() @ image.double()) - self._alphas[-1] ** 2 - self._betas[-1] ** 2
@@ -95,7 +99,7 @@ class _StepsNeeded:
         return image
 
     def _residual(self) -> float:
-        """Worst estimated residual of the leading pairs, over the largest eigenvalue."""
+        """Return the worst estimated residual of the leading pairs, relative to the largest eigenvalue."""
         off = self._betas[1:-1]
         tridiagonal = np.diag(self._alphas) + np.diag(off, 1) + np.diag(off, -1)
         values, vectors = np.linalg.eigh(tridiagonal)

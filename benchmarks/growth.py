@@ -1,4 +1,4 @@
-"""How the time of ours grows with the network, with the sample and with the number of pairs."""
+"""Growth of eigendrift's time with the network, the sample and the number of pairs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,21 +6,21 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.compare import Settings, report
-from benchmarks.methods import OURS
+from benchmarks.methods import EIGENDRIFT
 from benchmarks.problems import Checkpoint, Problem, make_checkpoint
 from benchmarks.worker import Failure, Worker
 
 
 @dataclass(frozen=True)
 class Series:
-    """What is varied, the rest kept.
+    """Three series of measurements, each of which varies one quantity and keeps the others.
 
     Attributes:
-        base: The problem that is kept.
-        count: k, where it is kept.
-        widths: Of both hidden layers.
-        samples: Of the Hessian.
-        counts: k.
+        base: The problem, of which a series varies at most one property.
+        count: k in the series that do not vary it.
+        widths: Widths of both hidden layers, in the first series.
+        samples: Sizes of the Hessian's sample, in the second series.
+        counts: Values of k, in the third series.
     """
 
     base: Problem
@@ -32,17 +32,17 @@ class Series:
 
 @dataclass(frozen=True)
 class GrowthRow:
-    """One measurement of ours.
+    """One measurement of eigendrift.
 
     Attributes:
-        axis: What is varied: ``parameters``, ``samples`` or ``k``.
+        axis: The quantity that is varied: ``parameters``, ``samples`` or ``k``.
         network: Widths of all layers.
-        parameters: N.
-        dataset: Data set.
-        samples: That the Hessian is over.
-        k: Eigenpairs asked for.
-        repeats: Runs that the median is over.
-        seconds: Median; None if it was stopped or failed.
+        parameters: Number of parameters, N.
+        dataset: Name of the data set.
+        samples: Size of the Hessian's sample.
+        k: Number of eigenpairs requested.
+        repeats: Number of runs.
+        seconds: Median over the runs; None if a run was stopped or failed.
         products: Hessian-vector products used.
     """
 
@@ -58,7 +58,7 @@ class GrowthRow:
 
 
 def full_series(dataset: str, samples: int) -> Series:
-    """Return the series of the full benchmark; the sample grows up to all ``samples`` of ``dataset``."""
+    """Return the series of the full benchmark, with samples of up to all ``samples`` images of ``dataset``."""
     return Series(
         base=Problem("growth", dataset, (32, 32), 4_000),
         count=3,
@@ -78,11 +78,11 @@ QUICK_SERIES = Series(
 
 
 def measure_growth(series: Series, folder: Path, settings: Settings) -> list[GrowthRow]:
-    """Measure one series after the other."""
+    """Measure all series, one after another."""
     rows = []
     for axis, problem, counts in _steps(series):
         checkpoint = make_checkpoint(problem, folder)
-        worker = Worker(checkpoint, OURS.name, settings.device, settings.threads)
+        worker = Worker(checkpoint, EIGENDRIFT.name, settings.device, settings.threads)
         try:
             rows += [_measure(axis, checkpoint, count, worker, settings) for count in counts]
         finally:

@@ -1,6 +1,7 @@
-"""How often intervals of a mean contain it: `python -m benchmarks.interval_coverage`, about two minutes.
+"""Coverage of confidence intervals: the share of samples whose interval of the mean contains the true mean.
 
-The docstring of `eigendrift.claims.statistics` shows the output, by which its method was chosen.
+Run `python -m benchmarks.interval_coverage`, which takes about two minutes. The docstring of
+`eigendrift.claims.statistics` shows the output, which is the reason for the method used there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from eigendrift.claims.statistics import bootstrap_interval
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 SIZES = (4, 5, 6, 8, 10)
-# Effects are means of logarithms. A normal distribution is the favorable case, a skewed one the unfavorable.
+# Effects are means of logarithms. A normal distribution is the favorable case, a skewed one is the unfavorable case.
 DISTRIBUTIONS: Mapping[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]] = {
     "normal": (lambda random, n: random.normal(size=n), 0.0),
     "exponential": (lambda random, n: random.exponential(size=n), 1.0),
@@ -62,7 +63,7 @@ def coverage(method: str, distribution: str, n: int, samples: int) -> tuple[floa
         method: A name from `METHODS`.
         distribution: A name from `DISTRIBUTIONS`.
         n: Number of values in a sample.
-        samples: Number of samples; they are the same for all methods.
+        samples: Number of samples; all methods get the same samples.
 
     Returns:
         The share of samples whose interval contains the true mean, and the median width of the intervals.
@@ -74,7 +75,7 @@ def coverage(method: str, distribution: str, n: int, samples: int) -> tuple[floa
 
 
 def table(samples: int) -> Iterator[str]:
-    """Yield the lines of a table: coverage and, in brackets, median width."""
+    """Yield the lines of a table with the coverage and, in parentheses, the median width."""
     yield "distribution  n  " + "".join(f"{name:<14}" for name in METHODS).rstrip()
     for distribution in DISTRIBUTIONS:
         for n in SIZES:

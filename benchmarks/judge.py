@@ -1,4 +1,4 @@
-"""What an answer is worth: true residuals, and whether these are the leading eigenpairs, in float64."""
+"""Quality of an answer in float64: its true residuals, and whether it consists of the leading eigenpairs."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from benchmarks.problems import SEED, Checkpoint
 from benchmarks.task import TOLERANCE, Answer
 from eigendrift.eigenpairs.perceptron import PerceptronHessian
 
-# Pairs beyond those asked for, and a small basis' worth more: ARPACK then misses none of those asked for.
+# ARPACK computes more pairs than requested, in a larger basis than its default, so that it misses no requested pair.
 SPARE = 5
 BASIS_FOR_EACH = 3
 REFERENCE_TOLERANCE = 1e-7
-# Rows that are this nearly dependent on others span nothing new.
+# Singular values of the rows below this add no direction to their span: the rows are nearly dependent.
 DEPENDENT = 1e-3
 
 
@@ -33,16 +33,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How good an answer is.
+    """Quality of an answer.
 
     Attributes:
-        residual: The worst ‖Hv − λv‖ / λ1 of the k pairs as returned, v scaled to length 1.
-        missing: How far the answer's span falls short of the leading eigenvalues: the largest of
-            (λi − θi) / λ1, θ the Ritz values of the span. That of a set with a leading pair left out, or with one
-            twice, is about the gap that it leaves; that of inexact ones is below their residual.
-        overlap: Smallest cosine of a principal angle between the answer's span and the reference's.
-        beyond: The largest of (θi − λi) / λ1. A Ritz value is never above the eigenvalue of its rank, so a positive
-            one, beyond rounding, convicts the reference.
+        residual: The worst ‖Hv − λv‖ / λ1 of the k pairs as returned, with v scaled to length 1.
+        missing: The largest (λi − θi) / λ1, where θ are the Ritz values of the answer's span. If a leading pair is
+            left out or another is returned twice, this is about the gap between the eigenvalues. If the pairs are
+            only inexact, this is below their residual.
+        overlap: Smallest cosine of a principal angle between the answer's span and the reference's span.
+        beyond: The largest (θi − λi) / λ1. A Ritz value never exceeds the eigenvalue of its rank. A value that is
+            positive beyond rounding therefore shows that the reference misses a pair.
     """
 
     residual: float
@@ -57,24 +57,24 @@ class Verdict:
 
     @property
     def complete(self) -> bool:
-        """Whether these are the k leading ones, as far as their residual can tell."""
+        """Whether these are the k leading pairs, as far as their residual can show."""
         return self.missing <= max(TOLERANCE, self.residual)
 
     @property
-    def convicts_reference(self) -> bool:
+    def reference_is_incomplete(self) -> bool:
         """Whether the reference itself misses a leading pair."""
         return self.beyond > TOLERANCE
 
 
 class Judge:
-    """Knows one checkpoint's Hessian in float64."""
+    """Judges answers with the Hessian of one checkpoint in float64."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         model, inputs, targets = checkpoint.load(device, torch.float64)
         self._operator = PerceptronHessian(model, inputs, targets)
 
     def reference(self, count: int) -> Reference:
-        """Find ``count`` leading eigenpairs, with care and without hurry."""
+        """Return the ``count`` leading eigenpairs, computed for accuracy rather than speed."""
         size, wanted = self._operator.size, count + SPARE
 
         def product(vector: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ class Judge:
         return Reference(values[::-1][:count].copy(), vectors[:, ::-1].T[:count].copy())
 
     def verdict(self, answer: Answer, reference: Reference) -> Verdict:
-        """Judge an answer by as many leading pairs of the reference."""
+        """Judge an answer by the same number of leading pairs of the reference."""
         rows = answer.vectors.astype(np.float64)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return judge(answer.values, rows, self._images(rows), reference)
@@ -105,13 +105,13 @@ class Judge:
 
 
 def judge(values: np.ndarray, rows: np.ndarray, images: np.ndarray, reference: Reference) -> Verdict:
-    """Judge eigenpairs by their images.
+    """Judge eigenpairs by their products with the operator.
 
     Args:
-        values: (k,), descending.
-        rows: (k, N), of length 1.
-        images: (k, N), the operator times each row.
-        reference: At least k pairs.
+        values: Eigenvalues (k,), descending.
+        rows: Eigenvectors (k, N), each of length 1.
+        images: Products of the operator with each row (k, N).
+        reference: At least k reference pairs.
     """
     count = len(values)
     expected = reference.values[:count]

@@ -1,7 +1,8 @@
-"""Ways to the leading eigenpairs behind one shape: ours, and what users would pick instead.
+"""Methods that compute leading eigenpairs, with one interface: eigendrift, and what users would pick instead.
 
-Each is set as a knowledgeable user would set it to reach a residual of 1e-4, with the whole sample as one batch. Of
-PyHessian only the defaults are used: its power iteration stops at a looser result by design.
+Each method is configured as an experienced user would configure it for a residual of 1e-4, with the whole sample as one
+batch. The exception is PyHessian, which runs at its defaults: its power iteration is designed to stop at a looser
+result.
 """
 
 import importlib
@@ -18,7 +19,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.eigenthings import hessian_eigenthings, hessian_eigenthings_foretold
+from benchmarks.eigenthings import hessian_eigenthings, hessian_eigenthings_steps_known
 from benchmarks.problems import CHECKPOINTS, SEED
 from benchmarks.task import TOLERANCE, Answer, Task
 from eigendrift.eigenpairs.batched import leading_eigenpairs_together
@@ -30,24 +31,24 @@ from eigendrift.numerics import generator, seed_from
 
 MAX_PRODUCTS = 5_000
 BASIS_SIZE = 80
-# torch.lobpcg wants the matrix: above this size it would not fit beside anything else.
+# torch.lobpcg needs the dense matrix, which takes too much memory above this size.
 LARGEST_DENSE = 10_000
 DENSE_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to the eigenpairs.
+    """A method that computes leading eigenpairs.
 
     Attributes:
-        name: In the table.
-        set_up: Takes the task and returns what is timed; what it does itself is not timed.
-        module: The library that has to be installed.
-        distribution: Its name on PyPI.
-        largest: Largest N that it can be used for.
-        attainable: Whether a user could have it; what knows the answer beforehand is no peer.
-        borrows: Whether it computes with our products.
-        checkpoints: That one run decomposes; the time is that of each.
+        name: The method's name in the table.
+        set_up: Takes the task and returns the function that is timed. The call of `set_up` itself is not timed.
+        module: The module that must be installed.
+        distribution: The PyPI name of the module's library.
+        largest: Largest N that the method can handle.
+        attainable: Whether a user could run the method. A method that knows part of the answer beforehand is no peer.
+        borrows: Whether the method uses eigendrift's products.
+        checkpoints: Number of checkpoints that one run decomposes; times are per checkpoint.
     """
 
     name: str
@@ -65,8 +66,8 @@ class Method:
         return version(self.distribution)
 
 
-def ours(task: Task) -> Answer:
-    """Block products written out, and our own solver."""
+def eigendrift(task: Task) -> Answer:
+    """Run eigendrift's solver with its block products."""
     operator = hessian_operator(task.model, cross_entropy, task.inputs, task.targets, None)
     pairs = leading_eigenpairs(
         operator,
@@ -79,8 +80,8 @@ def ours(task: Task) -> Answer:
     return _answer(pairs)
 
 
-def ours_together(task: Task) -> Answer:
-    """The same at all checkpoints, in groups as large as on a GPU in the workflow; the last one answers."""
+def eigendrift_together(task: Task) -> Answer:
+    """Run eigendrift on all checkpoints, in groups of the workflow's size on a GPU; return the last answer."""
     device, answers = task.inputs.device, []
     for weights in task.trajectory.split(stack_size(task.model, len(task.inputs), BASIS_SIZE)):
         stack = PerceptronStack(task.model, weights.to(device), task.inputs, task.targets)
@@ -102,8 +103,8 @@ def _answer(outcome: Eigenpairs | FloatingPointError) -> Answer:
     return Answer(outcome.eigenvalues.numpy(), outcome.eigenvectors.cpu().numpy(), outcome.products)
 
 
-def scipy_on_our_operator(task: Task) -> Answer:
-    """ARPACK over our products."""
+def scipy_on_eigendrift(task: Task) -> Answer:
+    """Run ARPACK with eigendrift's products."""
     operator = hessian_operator(task.model, cross_entropy, task.inputs, task.targets, None)
 
     def product(vector: np.ndarray) -> np.ndarray:
@@ -113,7 +114,7 @@ def scipy_on_our_operator(task: Task) -> Answer:
 
 
 def curvlinops(task: Task) -> Answer:
-    """ARPACK over the products of curvlinops."""
+    """Run ARPACK with the products of curvlinops."""
     from curvlinops import HessianLinearOperator
 
     operator = HessianLinearOperator(
@@ -128,7 +129,7 @@ def curvlinops(task: Task) -> Answer:
 
 
 def _arpack(product: Callable[[np.ndarray], np.ndarray], task: Task) -> Answer:
-    """Run eigsh with the tolerance as it defines it, relative to each eigenvalue, and its own basis size."""
+    """Run eigsh with its default basis size; it applies the tolerance relative to each eigenvalue."""
     products = 0
 
     def counted(vector: np.ndarray) -> np.ndarray:
@@ -143,8 +144,8 @@ def _arpack(product: Callable[[np.ndarray], np.ndarray], task: Task) -> Answer:
 
 
 def pyhessian(task: Task) -> Answer:
-    """Its power iteration with deflation, at its defaults: tol 1e-3, at most 100 products for each pair."""
-    # Not `import … as`: the package has a class of the module's name.
+    """Run PyHessian's power iteration with deflation at its defaults: tol 1e-3, at most 100 products per pair."""
+    # `import … as` would return the class that has the module's name.
     library = importlib.import_module("pyhessian.hessian")
     products = 0
     multiply = library.hessian_vector_product
@@ -155,7 +156,7 @@ def pyhessian(task: Task) -> Answer:
         return multiply(*arguments)
 
     torch.manual_seed(seed_from("benchmark", SEED))
-    # It adds to gradients that are there already, and leaves a graph behind in them.
+    # PyHessian adds to existing gradients, and leaves a graph in them.
     task.model.zero_grad()
     with patch.object(library, "hessian_vector_product", counted):
         found = library.hessian(task.model, cross_entropy, data=(task.inputs, task.targets), cuda=task.inputs.is_cuda)
@@ -167,7 +168,7 @@ def pyhessian(task: Task) -> Answer:
 
 
 def torch_lobpcg(task: Task) -> Answer:
-    """LOBPCG over the whole matrix, which it takes; our block products build it."""
+    """Run LOBPCG on the dense matrix that it requires, which eigendrift's block products build."""
     operator = hessian_operator(task.model, cross_entropy, task.inputs, task.targets, None)
     identity = torch.eye(task.size, dtype=operator.dtype, device=operator.device)
     dense = torch.cat([operator @ rows for rows in identity.split(DENSE_ROWS)])
@@ -178,19 +179,19 @@ def torch_lobpcg(task: Task) -> Answer:
 
 
 def _whole(solve: Callable[[Task], Answer]) -> Callable[[Task], Callable[[], Answer]]:
-    """Time all that a method does."""
+    """Return a `set_up` that prepares nothing, so that the whole solve is timed."""
     return lambda task: lambda: solve(task)
 
 
 METHODS = (
-    Method("ours", _whole(ours), "torch", "torch"),
-    Method("ours, checkpoints together", _whole(ours_together), "torch", "torch", checkpoints=CHECKPOINTS),
-    Method("scipy eigsh, our operator", _whole(scipy_on_our_operator), "scipy", "scipy", borrows=True),
+    Method("eigendrift", _whole(eigendrift), "torch", "torch"),
+    Method("eigendrift, checkpoints together", _whole(eigendrift_together), "torch", "torch", checkpoints=CHECKPOINTS),
+    Method("scipy eigsh, eigendrift's operator", _whole(scipy_on_eigendrift), "scipy", "scipy", borrows=True),
     Method("curvlinops, scipy eigsh", _whole(curvlinops), "curvlinops", "curvlinops-for-pytorch"),
     Method("hessian-eigenthings", _whole(hessian_eigenthings), "hessian_eigenthings", "hessian-eigenthings"),
     Method(
-        "hessian-eigenthings, steps foretold",
-        hessian_eigenthings_foretold,
+        "hessian-eigenthings, steps known",
+        hessian_eigenthings_steps_known,
         "hessian_eigenthings",
         "hessian-eigenthings",
         attainable=False,
@@ -198,15 +199,15 @@ METHODS = (
     Method("PyHessian", _whole(pyhessian), "pyhessian", "PyHessian"),
     Method("torch.lobpcg", _whole(torch_lobpcg), "torch", "torch", largest=LARGEST_DENSE, borrows=True),
 )
-OURS, OURS_TOGETHER, PYHESSIAN = METHODS[0], METHODS[1], METHODS[-2]
+EIGENDRIFT, EIGENDRIFT_TOGETHER, PYHESSIAN = METHODS[0], METHODS[1], METHODS[-2]
 
 
 def check_installed(methods: tuple[Method, ...] = METHODS) -> None:
-    """Check that every method's library is there.
+    """Check that every method's library is installed.
 
     Raises:
-        UserError: One is not.
+        UserError: If a library is not installed.
     """
     for method in methods:
         if importlib.util.find_spec(method.module) is None:
-            raise UserError(f"{method.distribution} is not installed: pip install '.[peers]'")
+            raise UserError(f"{method.distribution} is not installed; run pip install '.[peers]'")

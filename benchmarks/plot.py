@@ -1,4 +1,4 @@
-"""The figure of the benchmark, from its csv files alone."""
+"""The figure of the benchmark, drawn from its CSV files only."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from benchmarks.methods import METHODS, OURS
+from benchmarks.methods import EIGENDRIFT, METHODS
 from eigendrift.figures.parts import plain_log_ticks
 from eigendrift.figures.style import house_style
 
@@ -20,14 +20,14 @@ COLOURS = dict(
         strict=True,
     )
 )
-# Half of what the marks of one problem take, problems being 1 apart.
+# Half the width of the markers of one problem. Neighboring problems are 1 apart.
 WIDTH = 0.3
-NOTE = "hollow: stopped at this time, or not within the residual, or not complete"
+NOTE = "hollow: stopped at this time, residual above the tolerance, or eigenpairs missing"
 AXES = {"parameters": "parameters N", "samples": "samples", "k": "eigenpairs k"}
 
 
 def draw(eigenpairs: Path, growth: Path | None, output: Path) -> None:
-    """Draw time by method above, and growth of ours below where it was measured."""
+    """Draw the times of all methods at the top, and eigendrift's growth below them if it was measured."""
     rows = pd.read_csv(eigenpairs)
     counts = sorted(rows["k"].unique())
     grown = None if growth is None else pd.read_csv(growth)
@@ -44,14 +44,14 @@ def draw(eigenpairs: Path, growth: Path | None, output: Path) -> None:
             below = halves[1].subplots(1, len(AXES), sharey=True)
             for axes, axis in zip(below, AXES, strict=True):
                 _draw_growth(axes, grown[grown["axis"] == axis], axis)
-            below[0].set_ylabel("seconds, ours")
+            below[0].set_ylabel("seconds, eigendrift")
         halves[-1].supxlabel(NOTE, fontsize=6, color="#555555", ha="left", x=0.01)
         figure.savefig(output, metadata={"Software": None})
         plt.close(figure)
 
 
 def _draw_methods(axes: Axes, rows: pd.DataFrame, count: int) -> None:
-    """Draw a group of marks for each problem; hollow: stopped there, or not what was asked for."""
+    """Draw a group of markers for each problem; stopped, inaccurate and incomplete results are hollow."""
     problems = list(dict.fromkeys(rows["problem"]))
     places = pd.Series(range(len(problems)), index=problems, dtype=float)
     methods = [method for method in MARKERS if rows["method"].eq(method).any()]
@@ -67,14 +67,14 @@ def _draw_methods(axes: Axes, rows: pd.DataFrame, count: int) -> None:
         }
         axes.plot(places + shift, height.where(full), label=method, **style)
         axes.plot(places + shift, height.where(~full), markerfacecolor="white", **style)
-    bound = rows[rows["method"] == OURS.name].set_index("problem").reindex(problems)["bound"]
+    bound = rows[rows["method"] == EIGENDRIFT.name].set_index("problem").reindex(problems)["bound"]
     axes.hlines(bound, places - 1.3 * WIDTH, places + 1.3 * WIDTH, color="#777777", label="bound")
     axes.set(yscale="log", title=f"k = {count}", xlim=(-0.6, len(problems) - 0.4))
     axes.set_xticks(range(len(problems)), problems, rotation=20, ha="right")
 
 
 def _draw_growth(axes: Axes, rows: pd.DataFrame, axis: str) -> None:
-    axes.plot(rows[axis], rows["seconds"], color=COLOURS[OURS.name], marker="o", markersize=4.5)
+    axes.plot(rows[axis], rows["seconds"], color=COLOURS[EIGENDRIFT.name], marker="o", markersize=4.5)
     first = rows.iloc[0]
     kept = {
         "parameters": f"N = {first['parameters']:,}",

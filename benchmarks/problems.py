@@ -1,4 +1,4 @@
-"""What is decomposed: trained networks, and the samples that their Hessians are taken over."""
+"""Problems of the benchmark: trained networks, and the samples that define their Hessians."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,12 +22,12 @@ from eigendrift.training.torch_networks import build_model
 from eigendrift.training.trajectory import BatchOrder
 
 SEED = 0
-# As in the default study: SGD, a quarter of the way through its steps.
+# The setting is the default study's SGD after a quarter of its steps.
 OPTIMIZER = "sgd"
 LEARNING_RATE = 0.05
 BATCH_SIZE = 64
 STEPS = 2_000
-# As many as in the default study, evenly spaced, for a method that takes several at once.
+# The default study has this many checkpoints. Methods that decompose several at once get them, evenly spaced.
 CHECKPOINTS = 41
 SCALING = "standardized"
 MODEL = {"activation": "relu", "initialization": "glorot_uniform"}
@@ -35,10 +35,10 @@ MODEL = {"activation": "relu", "initialization": "glorot_uniform"}
 
 @dataclass(frozen=True)
 class Problem:
-    """A network after training on a data set, and how many of its samples the Hessian is over.
+    """A network trained on a data set, and the number of samples of the Hessian.
 
     Attributes:
-        name: As the command line knows it.
+        name: The problem's name on the command line.
         dataset: One of the library's data sets; the network is trained on its whole training part.
         hidden: Widths of the hidden layers.
         samples: Size of the Hessian's sample.
@@ -64,12 +64,12 @@ QUICK_PROBLEMS = (Problem("digits", "digits", (8,), 200, steps=50),)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A problem's weights and sample as files, the same bits for every method.
+    """Files with a problem's weights and sample, so that every method gets the same bits.
 
     Attributes:
-        problem: What they belong to.
-        folder: Holds ``inputs.npy``, ``targets.npy`` and ``trajectory.npy``.
-        widths: Of all layers, from the inputs to the classes.
+        problem: The problem.
+        folder: Folder with ``inputs.npy``, ``targets.npy`` and ``trajectory.npy``.
+        widths: Widths of all layers, from the inputs to the classes.
     """
 
     problem: Problem
@@ -83,7 +83,7 @@ class Checkpoint:
 
     @property
     def parameters(self) -> int:
-        """N, weights and biases."""
+        """The number of weights and biases, N."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(self.widths))
 
     def load(
@@ -96,13 +96,13 @@ class Checkpoint:
         return model.eval(), inputs.to(device, dtype), targets.to(device)
 
     def trajectory(self) -> torch.Tensor:
-        """Return float32 (checkpoint, N), weights along training; the network's are the last."""
-        # Mapped: most methods need the last ones alone.
+        """Return the weights along training, float32 (checkpoint, N); the last row is the network's weights."""
+        # The file is memory-mapped because most methods need only the last weights.
         return torch.from_numpy(np.load(self.folder / "trajectory.npy", mmap_mode="c"))
 
 
 def make_checkpoint(problem: Problem, folder: Path) -> Checkpoint:
-    """Train a problem's network and write what methods need below ``folder``."""
+    """Train a problem's network and write the files that methods need below ``folder``."""
     samples = _samples(problem.dataset)
     chosen = hessian_sample(samples.train_labels, problem.samples)
     target = folder / "-".join(map(str, (problem.dataset, *problem.hidden, problem.samples)))
@@ -115,7 +115,10 @@ def make_checkpoint(problem: Problem, folder: Path) -> Checkpoint:
 
 
 def unavailable(dataset: str) -> str | None:
-    """Return why a data set is not at hand and how to get it; None if it is. Nothing is downloaded."""
+    """Return why a data set is unavailable and how to provide it, or None if it is available.
+
+    Nothing is downloaded.
+    """
     if dataset in DIGESTS:
         if data_directory(None) is None:
             return f"set {VARIABLE} to a directory that holds {layout(dataset, list(DIGESTS[dataset]))}"
@@ -133,9 +136,10 @@ def _samples(dataset: str) -> Samples:
 
 @lru_cache
 def _trained(dataset: str, hidden: tuple[int, ...], steps: int) -> np.ndarray:
-    """Return flat weights, float32 (checkpoint, N), up to some steps of mini-batch training on the CPU.
+    """Return the flat weights along mini-batch training on the CPU, float32 (checkpoint, N).
 
-    One thread: small batches gain nothing from more, and the bits do not depend on the machine's cores.
+    Training uses one thread. Small batches gain nothing from more threads, and with one thread the bits do not depend
+    on the machine's number of cores.
     """
     samples = _samples(dataset)
     images, labels = torch.from_numpy(samples.train_images), torch.from_numpy(samples.train_labels)

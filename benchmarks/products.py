@@ -1,4 +1,4 @@
-"""Ways to one Hessian-vector product: why the operators are written as they are."""
+"""Timings of single Hessian-vector products computed in several ways, which decided how the operators compute them."""
 
 import time
 import warnings
@@ -29,16 +29,16 @@ SAMPLES = 4_000
 
 @dataclass(frozen=True)
 class ProductRow:
-    """The time of products in one way.
+    """The time of one way to compute products.
 
     Attributes:
         network: Widths of all layers.
-        samples: That the Hessian is over.
+        samples: Size of the Hessian's sample.
         way: How the product is computed.
-        block: Vectors in one product.
-        milliseconds: Median over rounds, for each vector.
-        of_bound: What the matrix products alone would take, over that.
-        deviation: ‖Hv − w‖ / ‖Hv‖ from the double backward pass.
+        block: Number of vectors in one product.
+        milliseconds: Median time per vector over all rounds.
+        of_bound: Time of the matrix products alone, divided by the median time.
+        deviation: ‖Hv − w‖ / ‖Hv‖, where Hv comes from the double backward pass and w is this way's product.
     """
 
     network: str
@@ -51,7 +51,7 @@ class ProductRow:
 
 
 def measure_products(folder: Path, settings: Settings, problems: tuple[Problem, ...]) -> list[ProductRow]:
-    """Measure every way on the problems with few samples, round after round over all ways."""
+    """Return the times of all ways, measured in rounds over all ways, on the problems with few samples."""
     rows = []
     for problem in problems:
         if problem.samples <= SAMPLES:
@@ -83,7 +83,7 @@ def _measure(problem: Problem, folder: Path, settings: Settings) -> list[Product
 
 
 def ways_to_products(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, Product]:
-    """Return products with rows (b, N); all but jvp keep what does not depend on the vector."""
+    """Return functions of rows (b, N); all but jvp compute what does not depend on the vector only once."""
     point = parameters_to_vector(model.parameters()).detach()
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
 
@@ -93,7 +93,7 @@ def ways_to_products(model: nn.Module, inputs: torch.Tensor, targets: torch.Tens
         return cross_entropy(functional_call(model, named, (inputs,)), targets)
 
     with warnings.catch_warnings():
-        # Of the traced graph, which is torch's own matter.
+        # These warnings are about the graph that torch traces, which users cannot change.
         warnings.simplefilter("ignore", UserWarning)
         _, linear = linearize(grad(loss), point)
     backward = DoubleBackwardHessian(model, cross_entropy, inputs, targets)

@@ -1,41 +1,41 @@
-"""The lines of the table."""
+"""Rows of the benchmark's table."""
 
 from dataclasses import dataclass, replace
 
-from benchmarks.methods import OURS
+from benchmarks.methods import EIGENDRIFT
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a method, a checkpoint, a number of eigenpairs. None where there is no value.
+    """One row of the table, for a method, a checkpoint and a number of eigenpairs; missing values are None.
 
     Attributes:
         problem: Name of the problem.
         network: Widths of all layers.
-        parameters: N.
-        dataset: Data set.
-        samples: That the Hessian is over.
-        k: Eigenpairs asked for.
+        parameters: Number of parameters, N.
+        dataset: Name of the data set.
+        samples: Size of the Hessian's sample.
+        k: Number of eigenpairs requested.
         method: Name of the method.
-        version: Of its library.
-        repeats: Runs that the median is over.
-        seconds: Median over the repeats; of a stopped run none.
-        fastest: Smallest of them.
-        slowest: Largest of them.
+        version: Version of the method's library.
+        repeats: Number of runs.
+        seconds: Median time over the runs; None if a run was stopped.
+        fastest: Time of the fastest run.
+        slowest: Time of the slowest run.
         at_least: Seconds after which a run was stopped.
         products: Hessian-vector products used.
-        residual: See `benchmarks.judge.Verdict`.
-        shortfall: See there, ``missing``.
-        overlap: See there.
+        residual: `benchmarks.judge.Verdict.residual`.
+        shortfall: `benchmarks.judge.Verdict.missing`.
+        overlap: `benchmarks.judge.Verdict.overlap`.
         accurate: Whether the residual meets the tolerance.
         complete: Whether these are the k leading pairs.
-        memory_mib: Peak memory beside network, sample and libraries.
-        rate: Floating-point operations per second of matrix products, measured between the repeats.
-        bound: Seconds that the products of our method take at that rate.
-        fewest_bound: The same of the fewest products that any accurate and complete method used.
-        times_ours: Seconds over those of ours.
-        of_bound: ``bound`` over seconds.
-        of_fewest_bound: ``fewest_bound`` over seconds.
+        memory_mib: Peak memory in addition to the network, the sample and the libraries.
+        rate: Floating-point operations per second of matrix products, measured between the runs.
+        bound: Seconds that eigendrift's number of products takes at this rate.
+        fewest_bound: Seconds that the fewest products of any accurate and complete method take at this rate.
+        times_eigendrift: Seconds of the method divided by eigendrift's seconds.
+        of_bound: ``bound`` divided by the seconds of the method.
+        of_fewest_bound: ``fewest_bound`` divided by the seconds of the method.
         note: Why there is no value.
     """
 
@@ -62,23 +62,23 @@ class Row:
     rate: float | None = None
     bound: float | None = None
     fewest_bound: float | None = None
-    times_ours: float | None = None
+    times_eigendrift: float | None = None
     of_bound: float | None = None
     of_fewest_bound: float | None = None
     note: str = ""
 
 
 def with_ratios(rows: list[Row], operations: int, rate: float) -> list[Row]:
-    """Compare the methods of one checkpoint and k with each other and with the machine.
+    """Return rows with ratios, which compare the methods of one checkpoint and k with each other and the machine.
 
     Args:
-        rows: One for each method, ours among them.
+        rows: One row for each method; one of the methods must be eigendrift.
         operations: Floating-point operations of one product.
         rate: Floating-point operations per second of matrix products.
     """
-    ours = next(row for row in rows if row.method == OURS.name)
+    own = next(row for row in rows if row.method == EIGENDRIFT.name)
     counted = [row.products for row in rows if row.accurate and row.complete and row.products]
-    bound = ours.products * operations / rate if ours.products else None
+    bound = own.products * operations / rate if own.products else None
     fewest = min(counted) * operations / rate if counted else None
     return [
         replace(
@@ -86,7 +86,7 @@ def with_ratios(rows: list[Row], operations: int, rate: float) -> list[Row]:
             rate=rate,
             bound=bound,
             fewest_bound=fewest,
-            times_ours=_ratio(row.seconds, ours.seconds),
+            times_eigendrift=_ratio(row.seconds, own.seconds),
             of_bound=_ratio(bound, row.seconds),
             of_fewest_bound=_ratio(fewest, row.seconds),
         )

@@ -1,4 +1,4 @@
-"""The table, for readers and for programs."""
+"""The table of results, as Markdown for readers and as CSV for programs."""
 
 import csv
 import json
@@ -18,14 +18,14 @@ from benchmarks.targets import Target
 from benchmarks.task import TOLERANCE
 
 HEADER = (
-    *("network", "N", "samples", "k", "method", "seconds", "× ours", "products", "residual", "complete"),
+    *("network", "N", "samples", "k", "method", "seconds", "× eigendrift", "products", "residual", "complete"),
     *("overlap", "MiB", "of the bound", "of the fewest", "repeats"),
 )
 PER_SECOND = "checkpoints per second"
 
 
 def write_csv(path: Path, rows: Sequence[Any]) -> None:
-    """Write dataclasses as lines, with nothing where there is no value."""
+    """Write dataclasses as the rows of a CSV file; missing values are empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
         writer.writeheader()
@@ -33,12 +33,12 @@ def write_csv(path: Path, rows: Sequence[Any]) -> None:
 
 
 def write_machine(path: Path, machine: dict[str, Any]) -> None:
-    """Write what the numbers were measured on."""
+    """Write the description of the machine."""
     path.write_text(json.dumps(machine, indent=2) + "\n", encoding="utf-8")
 
 
 def describe_machine(device: str, threads: int) -> dict[str, Any]:
-    """Say what the numbers are measured on."""
+    """Return a description of the machine and of the library versions."""
     described: dict[str, Any] = {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -62,24 +62,24 @@ def _processor() -> str:
 
 
 def report_page(rows: list[Row], targets: list[Target], left_out: list[str], machine: dict[str, Any]) -> str:
-    """Return the table with all that must be known to read it, in Markdown."""
+    """Return a Markdown page with the table, notes, targets and omissions."""
     on = machine.get("gpu", f"{machine['processor']}, threads: {machine['threads of each method']}")
     lines = [
-        f"Measured on {on}, by `make bench`; README.md says how and what the columns are.",
+        f"Measured on {on}, by `make bench`; README.md explains the method and the columns.",
         "",
         *_aligned(*eigenpairs_table(rows, per_second="gpu" in machine)),
         *(f"\n{row.problem}, k = {row.k}, {row.method}: {row.note}." for row in rows if row.note and not row.at_least),
     ]
     if targets:
-        lines += ["", "Targets, each for ours:", "", *_aligned(*targets_table(targets))]
+        lines += ["", "Targets for eigendrift:", "", *_aligned(*targets_table(targets))]
     lines += [f"\nLeft out: {reason}" for reason in left_out]
     return "\n".join(lines) + "\n"
 
 
 def products_page(rows: Sequence[ProductRow], machine: dict[str, Any]) -> str:
-    """Return the table of single products, in Markdown."""
+    """Return a Markdown page with the table of single products."""
     on = machine.get("gpu", f"{machine['processor']}, threads: {machine['threads of each method']}")
-    header = ["network", "samples", "way", "block", "ms for each vector", "of the bound", "deviation"]
+    header = ["network", "samples", "way", "block", "ms per vector", "of the bound", "deviation"]
     cells = [
         [
             *(row.network, f"{row.samples:,}", row.way, str(row.block)),
@@ -87,12 +87,12 @@ def products_page(rows: Sequence[ProductRow], machine: dict[str, Any]) -> str:
         ]
         for row in rows
     ]
-    first = f"Hessian-vector products, measured on {on}, by `make bench`; README.md says how."
+    first = f"Hessian-vector products, measured on {on}, by `make bench`; README.md explains the method."
     return "\n".join([first, "", *_aligned(header, cells)]) + "\n"
 
 
 def eigenpairs_table(rows: Iterable[Row], per_second: bool = False) -> tuple[list[str], list[list[str]]]:
-    """Return header and cells; what belongs to a checkpoint and k stands in their first line alone."""
+    """Return the header and the cells; only the first row of each checkpoint and k shows both."""
     header = [*HEADER, *([PER_SECOND] if per_second else [])]
     cells = []
     shown = None
@@ -117,12 +117,12 @@ def _measured(row: Row) -> list[str]:
     shares = ["" if share is None else f"{share:.0%}" for share in (row.of_bound, row.of_fewest_bound)]
     products = "" if row.products is None else f"{row.products:,}"
     repeats = str(row.repeats) if row.repeats else ""
-    times_ours = _number(row.times_ours)
-    return [row.method, seconds, times_ours, products, residual, complete, overlap, memory, *shares, repeats]
+    times_eigendrift = _number(row.times_eigendrift)
+    return [row.method, seconds, times_eigendrift, products, residual, complete, overlap, memory, *shares, repeats]
 
 
 def targets_table(targets: Iterable[Target]) -> tuple[list[str], list[list[str]]]:
-    """Return header and cells."""
+    """Return the header and the cells of the table of targets."""
     header = ["problem", "k", "target", "measured", "verdict"]
     cells = [
         [
@@ -145,7 +145,7 @@ def _number(value: float | None) -> str:
 
 
 def _aligned(header: list[str], cells: list[list[str]]) -> list[str]:
-    """Return lines of a Markdown table whose columns also stand below each other as plain text."""
+    """Return the lines of a Markdown table whose columns are aligned as plain text, too."""
     widths = [max(len(line[column]) for line in (header, *cells)) for column in range(len(header))]
     rule = ["-" * width for width in widths]
     return [

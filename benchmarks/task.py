@@ -1,4 +1,4 @@
-"""What a method is asked for and what it answers."""
+"""The task that a method gets, and the answer that it returns."""
 
 from dataclasses import dataclass
 
@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from torch import nn
 
-# Of residuals, ‖Hv − λv‖ / λ1.
+# Tolerance of residuals, ‖Hv − λv‖ / λ1.
 TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked for: the k leading eigenpairs of one Hessian, or of several along training.
+    """A request for the k leading eigenpairs of one Hessian, or of several Hessians along training.
 
     Attributes:
         model: The network, with its weights.
-        inputs: (n, …) of the Hessian's sample.
-        targets: (n,), their labels.
-        count: k.
-        trajectory: (checkpoint, N) on the CPU, weights along training; the last ones are those of the model.
+        inputs: Inputs of the Hessian's sample (n, …).
+        targets: Labels of the inputs (n,).
+        count: Number of eigenpairs, k.
+        trajectory: Weights along training (checkpoint, N), on the CPU. The last row is the weights of the model.
     """
 
     model: nn.Module
@@ -30,18 +30,18 @@ class Task:
 
     @property
     def size(self) -> int:
-        """N."""
+        """The number of parameters, N."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method found.
+    """The eigenpairs that a method found.
 
     Attributes:
-        values: float64 (k,), descending.
-        vectors: (k, N), one eigenvector a row, as the method returns it.
-        products: Hessian-vector products used; None if it cannot be known.
+        values: Eigenvalues, float64 (k,), descending.
+        vectors: Eigenvectors (k, N), one per row, as the method returns them.
+        products: Hessian-vector products used; None if the number is unknown.
     """
 
     values: np.ndarray

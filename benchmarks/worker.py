@@ -1,4 +1,4 @@
-"""One process for each problem and method, so that memory is a method's own and a slow one can be stopped."""
+"""Processes that run one method on one problem, so that its memory can be measured and a slow run stopped."""
 
 import gc
 import multiprocessing
@@ -22,11 +22,11 @@ from benchmarks.task import Answer, Task
 from eigendrift.numerics import configure
 
 MIB = 2**20
-# A solve over a few samples loads what libraries load late.
+# A solve over a few samples makes libraries load what they load on first use.
 WARM_UP_SAMPLES = 100
-# Longest start of a process, and longest preparation that is not timed.
+# Seconds that the start of a process, or a preparation that is not timed, may take.
 PATIENCE = 600.0
-# Libraries that scipy and torch compute with read their number of threads once, when they are loaded.
+# The libraries behind scipy and torch read their number of threads from these variables when they are loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -36,8 +36,8 @@ class Run:
 
     Attributes:
         seconds: Wall-clock time.
-        memory: Peak bytes beside the network, the sample and the libraries.
-        answer: What was found.
+        memory: Peak bytes in addition to the network, the sample and the libraries.
+        answer: The eigenpairs found.
     """
 
     seconds: float
@@ -47,11 +47,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that brought nothing.
+    """A run without an answer.
 
     Attributes:
-        reason: As the table says it, such as ``more than 120 s``.
-        seconds: Time that it took at least; infinite if it failed for another reason.
+        reason: The reason as the table shows it, such as ``more than 120 s``.
+        seconds: Time after which the run was stopped; infinite if it failed for another reason.
     """
 
     reason: str
@@ -59,10 +59,10 @@ class Failure:
 
 
 class Worker:
-    """A process that holds one checkpoint and solves it with one method, when told to."""
+    """A process that holds one checkpoint and solves it with one method on request."""
 
     def __init__(self, checkpoint: Checkpoint, method: str, device: str, threads: int) -> None:
-        """Start the process; it loads and warms up while others do."""
+        """Start the process, which loads and warms up while other processes do the same."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, checkpoint, method, device, threads), daemon=True)
@@ -72,13 +72,13 @@ class Worker:
         self._warm = False
 
     def wait(self) -> None:
-        """Wait until it has warmed up: what still starts would disturb the times of others."""
+        """Wait until the process has warmed up, because a starting process would disturb the times of others."""
         with suppress(EOFError):
             if not self._warm and self._pipe.poll(PATIENCE):
                 self._warm = self._pipe.recv()
 
     def run(self, count: int, limit: float) -> Run | Failure:
-        """Solve for ``count`` pairs; a run that takes longer than ``limit`` seconds ends the process."""
+        """Solve for ``count`` pairs, and end the process if this takes longer than ``limit`` seconds."""
         prepared = self._ask(count, PATIENCE)
         return prepared if isinstance(prepared, Failure) else self._ask("run", limit)
 
@@ -106,8 +106,8 @@ class Worker:
 
 
 def _serve(pipe: Connection, checkpoint: Checkpoint, method: str, device_name: str, threads: int) -> None:
-    """Load, warm up, and answer requests: a count prepares, "run" solves."""
-    # What other libraries warn of is theirs to mend.
+    """Load, warm up, and answer requests: a number prepares a solve for this many pairs, "run" runs it."""
+    # Warnings of other libraries are not about the benchmark.
     warnings.simplefilter("ignore")
     configure(threads)
     device = torch.device(device_name)
@@ -130,7 +130,7 @@ def _serve(pipe: Connection, checkpoint: Checkpoint, method: str, device_name: s
                 if prepared is None or prepared[0] != request:
                     prepared = request, set_up(Task(model, inputs, targets, request, trajectory))
                 pipe.send("prepared")
-        # Whatever a library raises is a result of that library.
+        # An exception that a library raises counts as its result.
         except Exception as error:
             first_line = (str(error) or repr(error)).splitlines()[0]
             pipe.send(Failure(f"{type(error).__name__}: {first_line}"))
@@ -148,7 +148,7 @@ def _timed(solve: Callable[[], Answer], device: torch.device, base: int) -> Run:
 
 
 def _begin_peak(device: torch.device) -> int:
-    """Let the peak begin anew, where the system can, and return the bytes in use."""
+    """Reset the peak, if the system supports it, and return the bytes in use."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
@@ -164,7 +164,7 @@ def _memory_peak(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "linux":
-        # Not getrusage: its peak begins with that of the process that started this one.
+        # The peak of getrusage would include the peak of the parent process.
         return _kilobytes("VmHWM") * 1024
     import resource
 

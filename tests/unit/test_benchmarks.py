@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic, and that its one command works."""
+"""Tests of the benchmark's arithmetic and of its command."""
 
 import csv
 import subprocess
@@ -36,12 +36,12 @@ def in_place_product(_sum, left, right, *_, **__):
 
 
 @pytest.mark.parametrize("hidden", [(), (8,), (32, 16), (12, 12, 12)])
-def test_operations_are_those_of_a_product(hidden):
+def test_operation_counts_equal_those_of_a_real_product(hidden):
     settings = {"hidden_widths": hidden, "activation": "relu", "initialization": "glorot_uniform"}
     model = build_model(settings, (4, 4), 10, generator("benchmark"))
     operator = PerceptronHessian(model, torch.rand(50, 4, 4), torch.arange(50) % 10)
     vectors = torch.rand(3, operator.size)
-    # It does not know the in-place product by itself.
+    # The counter does not know the in-place product.
     with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: in_place_product}) as counter:
         operator @ vectors
     assert counter.get_total_flops() == 3 * product_operations((16, *hidden, 10), 50)
@@ -58,10 +58,10 @@ def test_the_leading_pairs_pass():
     assert found.complete
     assert found.overlap == pytest.approx(1)
     assert found.residual == pytest.approx(0)
-    assert not found.convicts_reference
+    assert not found.reference_is_incomplete
 
 
-def test_a_skipped_pair_is_seen_though_all_residuals_vanish():
+def test_a_skipped_pair_is_detected_even_if_all_residuals_vanish():
     found = verdict(SPECTRUM[[0, 2, 3]], np.eye(8)[[0, 2, 3]])
     assert found.accurate
     assert not found.complete
@@ -69,28 +69,28 @@ def test_a_skipped_pair_is_seen_though_all_residuals_vanish():
     assert found.overlap == pytest.approx(0)
 
 
-def test_a_pair_returned_twice_is_seen_though_all_residuals_vanish():
+def test_a_pair_returned_twice_is_detected_even_if_all_residuals_vanish():
     found = verdict(SPECTRUM[[0, 0, 1]], np.eye(8)[[0, 0, 1]])
     assert found.accurate
     assert not found.complete
     assert found.overlap == 0
 
 
-def test_loose_pairs_are_inaccurate_but_not_called_incomplete():
+def test_loose_pairs_are_inaccurate_but_not_incomplete():
     found = verdict(SPECTRUM[:3], np.eye(8)[:3] + 0.02)
     assert not found.accurate
     assert found.complete
     assert 0 < found.missing < found.residual
 
 
-def test_a_wrong_eigenvalue_is_seen_in_the_residual():
+def test_a_wrong_eigenvalue_raises_the_residual():
     found = verdict([5.0, 4.0, 2.9], np.eye(8)[:3])
     assert found.residual == pytest.approx(0.1 / 5)
 
 
-def test_a_reference_that_misses_a_pair_is_convicted():
+def test_a_reference_that_misses_a_pair_is_detected():
     poor = Reference(SPECTRUM[[0, 2, 3]], np.eye(8)[[0, 2, 3]])
-    assert judge(SPECTRUM[:3], np.eye(8)[:3], np.eye(8)[:3] @ MATRIX, poor).convicts_reference
+    assert judge(SPECTRUM[:3], np.eye(8)[:3], np.eye(8)[:3] @ MATRIX, poor).reference_is_incomplete
 
 
 def test_runs_are_interleaved_within_their_budget():
@@ -107,10 +107,10 @@ def test_runs_are_interleaved_within_their_budget():
 
 
 def cell(**seconds):
-    """A checkpoint's rows: accurate and complete ones with these seconds."""
+    """Return the rows of a checkpoint, all accurate and complete, with these seconds by method."""
     known = {
-        "ours": "ours",
-        "together": methods.OURS_TOGETHER.name,
+        "eigendrift": "eigendrift",
+        "together": methods.EIGENDRIFT_TOGETHER.name,
         "scipy": methods.METHODS[2].name,
         "pyhessian": "PyHessian",
         "curvlinops": methods.METHODS[3].name,
@@ -127,36 +127,36 @@ def judged(cells):
 
 
 def test_targets_are_judged_by_the_fastest_peer():
-    found = judged(cell(ours=0.25, scipy=0.5, curvlinops=1.0, pyhessian=3.0))
+    found = judged(cell(eigendrift=0.25, scipy=0.5, curvlinops=1.0, pyhessian=3.0))
     assert found["times faster than the fastest peer"] == (2.0, "not met")
-    assert found["times faster than the fastest that does not compute with our products"] == (4.0, "met")
+    assert found["times faster than the fastest peer with its own products"] == (4.0, "met")
     assert found["times faster than PyHessian at its looser result"] == (12.0, "met")
     assert found["of the bound"] == (pytest.approx(0.8), "met")
 
 
-def test_checkpoints_together_are_held_against_peers_with_products_of_their_own():
-    text = "times faster for each checkpoint, many together, than those with products of their own"
-    times = {"ours": 0.25, "scipy": 0.5, "curvlinops": 1.0}
+def test_checkpoints_together_are_compared_with_peers_that_have_their_own_products():
+    text = "times faster per checkpoint, many together, than the fastest peer with its own products"
+    times = {"eigendrift": 0.25, "scipy": 0.5, "curvlinops": 1.0}
     assert text not in judged(cell(**times))
     found = judged(cell(**times, together=0.08))
     assert found[text] == (12.5, "met")
-    # It is no peer of ours one by one.
+    # Checkpoints together do not count as a peer of eigendrift.
     assert found["times faster than the fastest peer"] == (2.0, "not met")
     assert judged(cell(**times, together=0.125))[text] == (8.0, "not met")
 
 
-def test_the_time_of_checkpoints_together_is_that_of_each(tmp_path):
+def test_the_time_of_checkpoints_together_is_per_checkpoint(tmp_path):
     problem = replace(problems.QUICK_PROBLEMS[0], steps=50)
     checkpoint = problems.make_checkpoint(problem, tmp_path)
     answer = Answer(np.ones(1), np.ones((1, checkpoint.parameters)), 7)
     runs = [Run(82.0, 0, answer), Run(41.0, 0, answer), Run(123.0, 0, answer)]
-    row = solved_row(checkpoint, methods.OURS_TOGETHER, 1, runs)
+    row = solved_row(checkpoint, methods.EIGENDRIFT_TOGETHER, 1, runs)
     assert (row.fastest, row.seconds, row.slowest) == (1.0, 2.0, 3.0)
-    stopped = solved_row(checkpoint, methods.OURS_TOGETHER, 1, [Failure("more than 82 s", 82.0)])
+    stopped = solved_row(checkpoint, methods.EIGENDRIFT_TOGETHER, 1, [Failure("more than 82 s", 82.0)])
     assert stopped.at_least == 2.0
 
 
-def test_the_last_weights_along_training_are_the_networks(tmp_path):
+def test_the_last_weights_of_the_trajectory_are_the_weights_of_the_network(tmp_path):
     checkpoint = problems.make_checkpoint(problems.QUICK_PROBLEMS[0], tmp_path)
     trajectory = checkpoint.trajectory()
     assert trajectory.shape == (problems.CHECKPOINTS, checkpoint.parameters)
@@ -165,36 +165,36 @@ def test_the_last_weights_along_training_are_the_networks(tmp_path):
     assert len(torch.unique(trajectory, dim=0)) == problems.CHECKPOINTS
 
 
-def test_peers_that_are_inaccurate_or_incomplete_are_not_raced():
-    ours, scipy, curvlinops = cell(ours=0.25, scipy=0.5, curvlinops=1.0)
+def test_inaccurate_and_incomplete_peers_do_not_count():
+    own, scipy, curvlinops = cell(eigendrift=0.25, scipy=0.5, curvlinops=1.0)
     for wrong in ({"accurate": False}, {"complete": False}):
-        found = judged([ours, replace(scipy, **wrong), curvlinops])
+        found = judged([own, replace(scipy, **wrong), curvlinops])
         assert found["times faster than the fastest peer"] == (4.0, "met")
 
 
-def test_without_a_result_of_ours_no_target_is_met():
-    ours, scipy = cell(ours=0.25, scipy=1.0)
+def test_no_target_is_met_without_a_result_of_eigendrift():
+    own, scipy = cell(eigendrift=0.25, scipy=1.0)
     for wrong in ({"accurate": False}, {"complete": False}, {"seconds": None, "at_least": 120.0}):
-        verdicts = {verdict for _, verdict in judged([replace(ours, **wrong), scipy]).values()}
+        verdicts = {verdict for _, verdict in judged([replace(own, **wrong), scipy]).values()}
         assert verdicts == {"no value"}
 
 
-def test_a_stopped_peer_decides_only_what_its_time_decides():
-    ours, scipy = cell(ours=50.0, scipy=1.0)
+def test_a_target_is_not_decided_if_the_peer_was_stopped_too_early():
+    own, scipy = cell(eigendrift=50.0, scipy=1.0)
     stopped = replace(scipy, seconds=None, at_least=120.0, note="more than 120 s", accurate=False)
-    assert judged([ours, stopped])["times faster than the fastest peer"] == (2.4, "not decided")
-    found = judged([replace(ours, seconds=20.0), stopped])
+    assert judged([own, stopped])["times faster than the fastest peer"] == (2.4, "not decided")
+    found = judged([replace(own, seconds=20.0), stopped])
     assert found["times faster than the fastest peer"] == (6.0, "met")
 
 
-def test_the_page_says_what_misses():
-    ours, scipy, curvlinops = cell(ours=0.25, scipy=0.5, curvlinops=1.0)
+def test_the_page_marks_inaccurate_incomplete_and_stopped_results():
+    own, scipy, curvlinops = cell(eigendrift=0.25, scipy=0.5, curvlinops=1.0)
     scipy = replace(scipy, residual=2e-3, overlap=1.0, shortfall=0.0, accurate=False)
     curvlinops = replace(curvlinops, residual=2e-5, overlap=0.0, shortfall=0.2, complete=False)
     stopped = replace(ROW, method="PyHessian", at_least=120.0, note="more than 120 s")
-    found = rows.with_ratios([ours, scipy, curvlinops, stopped], 10**9, 1e11)
+    found = rows.with_ratios([own, scipy, curvlinops, stopped], 10**9, 1e11)
     machine = {"processor": "abacus", "threads of each method": 1}
-    page = table.report_page(found, targets.judge_targets(found), ["small-60000, for want of mnist."], machine)
+    page = table.report_page(found, targets.judge_targets(found), ["small-60000, which needs mnist."], machine)
     assert "2.0e-03 > 1e-04" in page
     assert "no, short by 2.0e-01" in page
     assert "> 120" in page
@@ -205,11 +205,11 @@ def test_the_page_says_what_misses():
 
 def test_missing_libraries_are_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pyhessian" else name)
-    with pytest.raises(UserError, match=r"PyHessian is not installed: pip install '\.\[peers\]'"):
+    with pytest.raises(UserError, match=r"PyHessian is not installed; run pip install '\.\[peers\]'"):
         methods.check_installed()
 
 
-def test_data_that_is_not_at_hand_is_asked_for_and_not_downloaded(monkeypatch, tmp_path):
+def test_missing_data_are_requested_and_not_downloaded(monkeypatch, tmp_path):
     monkeypatch.delenv("EIGENDRIFT_DATA", raising=False)
     assert "EIGENDRIFT_DATA" in problems.unavailable("mnist")
     monkeypatch.setenv("EIGENDRIFT_DATA", str(tmp_path))
@@ -217,9 +217,9 @@ def test_data_that_is_not_at_hand_is_asked_for_and_not_downloaded(monkeypatch, t
     assert problems.unavailable("digits") is None
 
 
-def test_a_run_over_its_limit_is_stopped(tmp_path):
+def test_a_run_that_exceeds_its_limit_is_stopped(tmp_path):
     checkpoint = problems.make_checkpoint(problems.QUICK_PROBLEMS[0], tmp_path)
-    worker = Worker(checkpoint, "ours", "cpu", threads=1)
+    worker = Worker(checkpoint, "eigendrift", "cpu", threads=1)
     try:
         run = worker.run(2, limit=60)
         assert run.answer.vectors.shape == (2, checkpoint.parameters)
