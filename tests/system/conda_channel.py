@@ -1,7 +1,8 @@
-"""A conda channel of small packages on this machine: what is installed here, as links, under conda's names.
+"""A local conda channel, whose packages link to the Python packages installed on this machine.
 
-Each package consists of links to the modules of an installed distribution, and depends on the packages that this
-distribution depends on. So an environment imports the packages that it declares and lacks all others.
+Each package has the name that conda-forge uses. It consists of links to the modules of an installed distribution, and
+depends on the same packages as that distribution. An environment can therefore import only the packages that it
+declares.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 CONDA_NAMES = {"torch": "pytorch"}
-# Where torch loads CUDA from, it finds from its own place; conda has it in packages of other names.
+# Torch finds its CUDA libraries relative to its own directory, and conda packages them under other names.
 LEFT_OUT = ("nvidia-", "cuda-")
 SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
@@ -25,11 +26,11 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.m
 
 @dataclass(frozen=True)
 class Package:
-    """A package of the channel, without platform.
+    """A package of the channel for all platforms.
 
     Attributes:
-        files: Content of its files, by path in the environment.
-        links: Where its links lead, by path in the environment.
+        files: Content of the package's files, by path in the environment.
+        links: Targets of the package's links, by path in the environment.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Package:
 
     @property
     def record(self) -> dict[str, object]:
-        """What conda calls its index."""
+        """The content of the package's `index.json`."""
         return {
             "name": self.name,
             "version": self.version,
@@ -56,7 +57,7 @@ class Package:
 
 
 def python(recorder: str) -> Package:
-    """Return this interpreter, made to see an environment as its own; it runs ``recorder`` when it starts."""
+    """Return a package with this interpreter, which uses the environment's modules and runs ``recorder`` at start."""
     versions = PYTHON.split(".")
     settings = f"home = {sys.base_prefix}/bin\ninclude-system-site-packages = false\nversion = {PYTHON}\n"
     names = [f"bin/python{'.'.join(versions[:count])}" for count in (1, 2)]
@@ -70,7 +71,7 @@ def python(recorder: str) -> Package:
 
 
 def linked(names: Iterable[str]) -> list[Package]:
-    """Return packages of installed distributions and of all that they require."""
+    """Return packages of installed distributions and of all their requirements."""
     found: dict[str, Package] = {}
     waiting = [name.lower() for name in names]
     while waiting:
@@ -100,7 +101,7 @@ def _requirements(lines: Iterable[str]) -> list[str]:
 
 
 def write_channel(channel: Path, packages: Iterable[Package]) -> None:
-    """Write the packages, and the channel's index of them."""
+    """Write the packages and the channel's index."""
     entries = dict(_write_package(channel / "noarch", package) for package in packages)
     for platform, listed in (("noarch", entries), ("linux-64", {})):
         (channel / platform).mkdir(parents=True, exist_ok=True)
@@ -114,7 +115,7 @@ def write_channel(channel: Path, packages: Iterable[Package]) -> None:
 
 
 def _write_package(folder: Path, package: Package) -> tuple[str, dict[str, object]]:
-    """Write one package; return its file's name and its entry in the index."""
+    """Write one package, and return its file name and its entry in the index."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = [
         {"_path": path, "path_type": "hardlink", "sha256": _sha256(text.encode()), "size_in_bytes": len(text)}

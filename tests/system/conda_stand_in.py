@@ -1,7 +1,8 @@
-"""Stands in for conda, which test machines cannot get: the calls that Snakemake makes, and no others.
+"""A stand-in for conda, for test machines that cannot install conda.
 
-It solves and links with rattler, the library behind pixi, from channels below CONDA_CHANNEL_ALIAS. `write_conda(base)`
-puts it where Snakemake finds it, as `base/bin/conda` with `base/bin/activate`.
+The stand-in supports only the calls that Snakemake makes. It solves and links with rattler, the library behind pixi,
+from channels below CONDA_CHANNEL_ALIAS. `write_conda(base)` installs the stand-in as `base/bin/conda` and
+`base/bin/activate`, where Snakemake finds it.
 """
 
 import asyncio
@@ -17,10 +18,10 @@ ACTIVATE = 'export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n'
 
 
 def write_conda(base: Path) -> Path:
-    """Make a conda installation of this module; return the directory to put on the path."""
+    """Install this module as conda, and return the directory to put on the path."""
     programs = base / "bin"
     programs.mkdir(parents=True)
-    # Clean of the tests' own path: an environment's Python must not see it.
+    # An environment's Python must not see the tests' PYTHONPATH, so only this command sets it.
     command = shlex.join(["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", sys.executable, __file__, str(base)])
     (programs / "conda").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     (programs / "conda").chmod(0o755)
@@ -29,7 +30,7 @@ def write_conda(base: Path) -> Path:
 
 
 async def create(specifications: list[str], channels: list[str], prefix: str, base: Path) -> None:
-    """Solve for an environment, link it, and say what is in it."""
+    """Solve for an environment, link its packages, and print their file names."""
     from rattler import (
         Channel,
         ChannelConfig,
@@ -69,10 +70,10 @@ def main(base: Path, arguments: list[str]) -> None:
         channels = [channel for channel in content["channels"] if channel != "nodefaults"]
         asyncio.run(create(content["dependencies"], channels, prefix, base))
         sys.stdout.flush()
-        # The threads of rattler outlive its work, and at times break the end of the interpreter.
+        # Rattler's threads outlive its work, and sometimes crash the interpreter at exit.
         os._exit(0)
     else:
-        sys.exit(f"This stand-in for conda cannot do: conda {shlex.join(arguments)}")
+        sys.exit(f"The stand-in for conda does not support: conda {shlex.join(arguments)}")
 
 
 if __name__ == "__main__":

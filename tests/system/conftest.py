@@ -1,4 +1,4 @@
-"""The tiny study, and the report of the smoke study in an offline Chromium."""
+"""Fixtures: the tiny study, and the report of the smoke study in an offline Chromium."""
 
 import contextlib
 import os
@@ -17,34 +17,34 @@ FAILED = pytest.StashKey[bool]()
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
-# Every job of the tiny study notes which files of the project it imported, for test_declared_code.py.
+# Every job of the tiny study records which files of the project it imported, for test_declared_code.py.
 NOTE_IMPORTS = """
 import atexit, logging, os, sys
 
 def note():
     script = os.path.basename(sys.argv[0]).partition(".")[2]
-    # One that has handed its job over to the fork server has no log.
+    # A process that handed its job over to the fork server has no log.
     if os.sep + ".snakemake" + os.sep not in sys.argv[0] or not logging.getLogger().handlers:
         return
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = [os.path.relpath(file) for file in files if file and file.startswith(os.getcwd() + "/workflow/")]
     with open(os.path.join({directory!r}, f"{{script}}-{{os.getpid()}}"), "w") as notes:
-        # The log tells jobs of one script apart.
+        # The log distinguishes jobs that run the same script.
         notes.write("\\n".join([logging.getLogger().handlers[0].stream.name, *own]))
 
 atexit.register(note)
 """
 
 
-# The bytes that copies of the repository and their results take.
+# Bytes that copies of the repository and their results need.
 NEEDED = 2 * 2**30
 
 
 def pytest_sessionstart(session):
-    """Refuse to start on a disk that is nearly full, where tests would fail without saying why."""
+    """Refuse to start on a nearly full disk, because tests would fail there for no visible reason."""
     if (free := shutil.disk_usage(gettempdir()).free) < NEEDED:
         pytest.exit(
-            f"{gettempdir()} has {free / 2**30:.1f} GiB left, expected at least {NEEDED / 2**30:.0f}; free "
+            f"{gettempdir()} has {free / 2**30:.1f} GiB left, but the tests need {NEEDED / 2**30:.0f} GiB; free "
             "space, or set TMPDIR to another directory.",
             returncode=1,
         )
@@ -94,13 +94,13 @@ def _no_failure_makes_others_fail(request):
 
 
 def as_it_was(clone):
-    """Return the directory of the untouched copy of the tiny study."""
+    """Return the directory of the unchanged copy of the tiny study."""
     return clone.path.with_name("as-it-was")
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A copy of the repository in which the tiny study is done; tests that change it restore it."""
+    """A copy of the repository in which the tiny study is complete; tests that change the copy restore it."""
     directory = tmp_path_factory.mktemp("tiny")
     (directory / "imports").mkdir()
     (directory / "sitecustomize.py").write_text(NOTE_IMPORTS.format(directory=str(directory / "imports")))
@@ -113,19 +113,19 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def undisturbed(tiny):
-    """The contents of the tiny study's results before any test changed them, by path."""
+    """The contents of the tiny study's results by path, before any test changed them."""
     return contents(tiny)
 
 
 @pytest.fixture(scope="session")
 def made(tiny):
-    """Everything that the tiny study makes, by path."""
+    """All outputs of the tiny study, by path."""
     return tiny.outputs("reported", study=TINY)
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    """The browser and its driver."""
+    """The paths of the browser and its driver."""
     if not (BROWSER and DRIVER):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
     return BROWSER, DRIVER
@@ -133,7 +133,7 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def report(chromium, smoke, tmp_path_factory):
-    """The report of the smoke study, made with the environment of the tests in place of .venv."""
+    """The report of the smoke study, created with the environment of the tests instead of .venv."""
     clone = copy_of(smoke, tmp_path_factory.mktemp("report") / "clone").path
     result = subprocess.run(
         ["make", "report", "STUDY=smoke", f"VENV={sys.prefix}", "--old-file=venv"],
@@ -150,14 +150,14 @@ def report(chromium, smoke, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(chromium, report):
-    """A headless Chromium that has opened the report, and logs its messages and requests."""
+    """A headless Chromium that has opened the report and logs messages and requests."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     options.binary_location, driver_path = chromium
     for argument in (
         "--headless=new",
-        "--no-sandbox",  # which Chromium refuses to be root with
+        "--no-sandbox",  # Chromium refuses to run as root with its sandbox.
         "--disable-dev-shm-usage",
         "--host-resolver-rules=MAP * ~NOTFOUND",
         "--window-size=1600,1000",

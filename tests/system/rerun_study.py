@@ -1,7 +1,7 @@
-"""The study of the rerun table, with every optimizer, both kinds of networks and a metric of a plug-in.
+"""The study behind the rerun table, with every optimizer, both kinds of networks and a plug-in metric.
 
-None of it is computed. Snakemake decides from names, inputs and settings whether to make an output again, not from its
-content, so empty outputs suffice, which `snakemake --touch` marks as made.
+Nothing is computed. Snakemake decides from names, inputs and settings whether to recreate an output, not from the
+output's content. Empty outputs are therefore enough; `snakemake --touch` marks them as complete.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from clone import Clone, Output, copy_repository
 from tiny_study import TINY
 
 PLUGIN = "examples/entropy.py"
-# What this study adds to the tiny study.
+# Settings that this study adds to the tiny study.
 LAID_OVER: dict[str, Any] = {
     "study": "planned",
     "plugins": [PLUGIN],
@@ -54,7 +54,7 @@ def overlay(key: str, value: object) -> dict[str, Any]:
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return one configuration laid over another, as Snakemake does it."""
+    """Return one configuration merged into another, as Snakemake merges them."""
     both = {
         key: merged(below[key], value)
         for key, value in above.items()
@@ -64,20 +64,20 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def dry_run(clone: Clone, content: dict[str, Any]) -> dict[str, Output]:
-    """Return everything that the study makes with something laid over it, by path."""
+    """Return all outputs of the study with further settings, by path."""
     study = (TINY, written_down(clone, merged(LAID_OVER, content)))
     return clone.outputs("reported", study=study)
 
 
 def written_down(clone: Clone, content: dict[str, Any]) -> Path:
-    """Write what is laid over the tiny study to a file, and return its path."""
+    """Write settings that change the tiny study to a file, and return its path."""
     file = clone.path / "laid-over.yaml"
     file.write_text(yaml.safe_dump(content))
     return file
 
 
 def planned(place: Path) -> Clone:
-    """Copy the repository, with empty results that Snakemake regards as made by this study."""
+    """Return a copy of the repository with empty results, which Snakemake accepts as the results of this study."""
     clone = copy_repository(place)
     for path in map(clone.path.joinpath, dry_run(clone, {})):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def planned(place: Path) -> Clone:
             path.mkdir()
         else:
             path.touch()
-    # Without --no-hooks it would show the verdicts, which are empty.
+    # Without --no-hooks, Snakemake would show the verdicts, but their file is empty.
     result = clone.snakemake(
         "--touch", "--forceall", "--no-hooks", "reported", study=(TINY, written_down(clone, LAID_OVER))
     )

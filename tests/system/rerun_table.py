@@ -1,4 +1,4 @@
-"""What changed → what runs again: a change of every key, and tables of what dry runs say of it."""
+"""Tables of what reruns after which change: a change of every key, and the outputs that dry runs then list."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from code_of_rules import Code
 from rerun_study import LAID_OVER, PLUGIN
 
 MAIN = LAID_OVER["experiments"]["main"]["optimizers"]
-# Every key of the schema, in its order, with a value other than the study's.
+# Every key of the schema, in the schema's order, with a value that differs from the study's value.
 CHANGES = {
     "study": "other",
     "plugins": [PLUGIN, "examples/bars.py"],
@@ -120,13 +120,13 @@ STAGES = {
     "pages": "claims_page|configuration",
     "run times": "benchmarks|ext09",
 }
-# Of them the table says which.
+# For this stage, the table names the rules.
 BY_NAME = "figures"
 ALL, SOME, NEW, NOTHING = "●", "◐", "+", ""
 
 
 def names(again: set[str], of_stage: list[Output]) -> str:
-    """Name those that are made again, or if they are more than half of all, the others."""
+    """Return the names of the rules that rerun or, if these are more than half, "all but" the names of the others."""
     others = {output.rule for output in of_stage} - again
     if len(others) < len(again):
         return f"{ALL} but {', '.join(sorted(others))}" if others else ALL
@@ -134,7 +134,7 @@ def names(again: set[str], of_stage: list[Output]) -> str:
 
 
 def row_of_key(outputs: dict[str, Output]) -> dict[str, str]:
-    """What of each stage would be made: all, some, only what was not there, or nothing."""
+    """Return by stage whether all, some, only new or none of its outputs would be created."""
     row = {}
     for stage, pattern in STAGES.items():
         of_stage = [output for output in outputs.values() if re.fullmatch(pattern, output.rule)]
@@ -149,7 +149,7 @@ def row_of_key(outputs: dict[str, Output]) -> dict[str, str]:
 
 
 def row_of_module(module: str, outputs: dict[str, Output], code: dict[str, Code]) -> dict[str, str]:
-    """The same after a change of a module, by what each rule runs and has as inputs."""
+    """Return the same after a change of a module, computed from the code and inputs of each rule."""
     touched = {path for path, output in outputs.items() if module in code[output.rule].files}
     size = -1
     while len(touched) > size:
@@ -165,7 +165,7 @@ def row_of_module(module: str, outputs: dict[str, Output], code: dict[str, Code]
 
 
 def modules(root: Path) -> list[str]:
-    """Library, scripts and the plug-in, by the paths that rules know them by."""
+    """Return the paths of the library's modules, the scripts and the plug-in, as rules declare them."""
     library = (path for path in (root / "workflow/eigendrift").rglob("*.py") if path.name != "__init__.py")
     scripts = (root / "workflow/scripts").glob("*.py")
     return [str(path.relative_to(root)) for path in [*sorted(library), *sorted(scripts), root / PLUGIN]]

@@ -1,7 +1,7 @@
-"""Values that a JSON schema allows, as hypothesis draws them.
+"""Hypothesis strategies for values that a JSON schema allows.
 
-hypothesis-jsonschema would do the same for any schema, but its last release, 0.23.1, does not run with today's
-hypothesis. This knows what the schema of configurations is written with, and nothing else.
+hypothesis-jsonschema does the same for any schema, but its last release, 0.23.1, does not run with current versions of
+hypothesis. This module supports only the keywords that the schema of configurations uses.
 """
 
 import math
@@ -29,7 +29,7 @@ KNOWN = {
 
 
 def allowed_by(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """Draw what a schema allows; numbers up to `LARGEST`, and few of what there may be many of."""
+    """Return a strategy for values that a schema allows, with numbers up to `LARGEST` and short lists and groups."""
     assert set(schema) <= KNOWN, set(schema) - KNOWN
     if "$ref" in schema:
         return allowed_by(definitions[schema["$ref"].rpartition("/")[2]], definitions)
@@ -45,7 +45,7 @@ def allowed_by(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> st.
 
 def _integer(schema: Mapping[str, Any], _: Mapping[str, Any]) -> st.SearchStrategy[int]:
     least = schema.get("minimum", 0)
-    # Numbers of initialisations multiply the size of a study.
+    # The number of initialisations multiplies the size of a study, so it stays small.
     most = 3 if "initialisations" in schema.get("description", "") else LARGEST
     return st.integers(least, min(schema.get("maximum", LARGEST), max(most, least)))
 

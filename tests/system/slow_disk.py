@@ -1,12 +1,12 @@
-"""A slow disk, so that jobs of the tiny study can be hit at work: they write for seconds."""
+"""A simulated slow disk: jobs of the tiny study write for seconds, so that tests can kill them while they write."""
 
 import os
 from pathlib import Path
 
 from tiny_study import RESULTS
 
-# Python runs it at every start; the fork server passes it on to its forks. Only jobs are slow, and only where they open
-# a file of the results to write it, or rename one.
+# Python runs this code at every start, and forks inherit it from the fork server. The code slows down only jobs, when
+# they open a results file for writing or rename one.
 SITECUSTOMIZE = f"""
 import os, sys, time
 
@@ -24,6 +24,6 @@ sys.addaudithook(slowly)
 
 
 def environment_in(directory: Path) -> dict[str, str]:
-    """The environment in which jobs write slowly, which needs a directory for a module."""
+    """Return environment variables with which jobs write slowly; the module that slows them is put in a directory."""
     (directory / "sitecustomize.py").write_text(SITECUSTOMIZE)
     return {**os.environ, "PYTHONPATH": str(directory)}

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# A real SLURM of one node, for tests: `slurm.sh up DIR` and `slurm.sh down DIR`, without systemd, all state below DIR.
-# Debian: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge. The daemons run as the caller,
-# listen on the loopback alone, and find each other by a configuration of their own, also where there is another SLURM.
+# Starts and stops a real SLURM cluster of one node for tests: `slurm.sh up DIR` and `slurm.sh down DIR`. It needs no
+# systemd, and keeps all state below DIR. On Debian, install SLURM with
+# apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
+# The daemons run as the caller and listen only on the loopback interface. They have their own configuration, so another
+# SLURM on the same machine does not matter.
 set -euo pipefail
 action=$1 home=$2
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -17,7 +19,7 @@ SlurmctldPort=26817
 SlurmdPort=26818
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 AuthType=auth/munge
-# A job that lost its node waits for as long as its credential holds.
+# A job that lost its node is restarted only after its credential expires.
 AuthInfo=socket=$home/run/munge.socket,cred_expire=10
 CredType=cred/munge
 SlurmUser=$(id -un)
@@ -39,21 +41,21 @@ JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/filetxt
 JobCompLoc=$home/log/jobs
 GresTypes=gpu
-# The test's node claims what its machine may lack, so that jobs of the profile fit.
+# The node claims more resources than its machine may have, so that jobs of the profile fit.
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=2
-# A job that ended must be found until the executor and the tests ask, however long that takes.
+# SLURM must remember finished jobs until the executor and the tests ask for them, which may take long.
 MinJobAge=36000
 KillWait=5
 ReturnToService=2
 NodeName=node NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 CPUs=${CPUS:-2} RealMemory=16000 Gres=gpu:2 State=UNKNOWN
 PartitionName=all Nodes=node Default=YES MaxTime=INFINITE State=UP
 CONF
-    # slurmd asks of a GPU that it is a device, and no more.
+    # slurmd checks only that a GPU is a device file.
     ln -sfn /dev/null "$home/gpus/gpu0"
     ln -sfn /dev/null "$home/gpus/gpu1"
     echo "NodeName=node Name=gpu File=$home/gpus/gpu[0-1] Flags=nvidia_gpu_env" > "$home/gres.conf"
-    # The executor takes SLURM_CONF from the environment of jobs, so the clients carry it themselves.
+    # The executor removes SLURM_CONF from the environment of jobs, so these wrappers of the clients set it.
     for client in sbatch srun squeue scancel scontrol sinfo; do
         printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(command -v $client)" > "$home/bin/$client"
         chmod 755 "$home/bin/$client"
@@ -84,11 +86,11 @@ up() {
         --seed-file "$home/run/munge.seed" --log-file "$home/log/munged.log"
     slurmctld
     slurmd -N node
-    await 60 "That the node becomes idle" is_idle
-    await 60 "That a job step gets a GPU" timeout 10 srun --ntasks=1 --gpus=1 true
+    await 60 "The idle state of the node" is_idle
+    await 60 "A job step with a GPU" timeout 10 srun --ntasks=1 --gpus=1 true
 }
 
-# Only a process that is what its file says.
+# Stops a daemon, if the process in its PID file is that daemon.
 stop() {
     local pid
     pid=$(cat "$home/run/$1.pid" 2> /dev/null) || return 0
@@ -103,8 +105,8 @@ stop() {
 
 down() {
     timeout 10 scancel --user="$(id -un)" 2> /dev/null || true
-    # The daemons are stopped also if it did not.
-    (await 20 "That all jobs end" no_job_runs) || true
+    # The daemons are stopped even if some jobs did not end.
+    (await 20 "The end of all jobs" no_job_runs) || true
     for daemon in slurmd slurmctld munged; do
         stop $daemon
     done

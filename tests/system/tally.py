@@ -1,4 +1,4 @@
-"""The figures and texts that `make test-all` prints at its end, such as the number of survived kills."""
+"""Numbers and texts that `make test-all` prints at the end, such as the number of survived kills."""
 
 FIGURES: dict[str, int] = {}
 SHOWN: list[str] = []

@@ -1,6 +1,7 @@
-"""Every rule in a conda environment of its own, deployed by `snakemake --sdm conda` from a local channel.
+"""Tests of `snakemake --sdm conda`, which runs every rule in its conda environment, with a local channel.
 
-docs/scale.md says what this proves, with a stand-in for conda and packages that are links, and what not.
+The tests use a stand-in for conda, and packages that are links. docs/scale.md explains what this proves and what it
+does not prove.
 """
 
 import json
@@ -20,7 +21,7 @@ from tiny_study import TINY
 
 pytestmark = pytest.mark.xdist_group("conda")
 
-# Every Python of an environment notes, when it ends, for which script it ran and from where its modules came.
+# At exit, every Python of an environment records its script and the files of its modules.
 RECORDER = """
 import atexit, json, os, sys, uuid
 def record():
@@ -39,7 +40,7 @@ ANALYSIS = [
     *("claims_page", "regimes", "configuration", "benchmarks"),
 ]
 EVERYTHING = "reported"
-# Laid over the tiny study: it needs every script, with as few jobs as possible.
+# Changes of the tiny study, so that it needs every script but as few jobs as possible.
 FEWER = {
     "experiments": {"main": {"seeds": 1}, **dict.fromkeys(("batch_sizes", "learning_rates"))},
     "null_models": {"names": ["reinitialized"]},
@@ -57,7 +58,7 @@ def small_study(place: Path) -> Clone:
 
 
 def declared():
-    """The dependencies of all environments, by PyPI's names."""
+    """Return the dependencies of all environments, by their names on PyPI."""
     files = [yaml.safe_load(path.read_text()) for path in (ROOT / "envs").glob("*.yaml")]
     names = {line.partition("=")[0] for content in files for line in content["dependencies"]}
     return {NAMES.get(name, name) for name in names - {"python"}}
@@ -65,9 +66,9 @@ def declared():
 
 @pytest.fixture(scope="module")
 def conda(tmp_path_factory):
-    """Variables with which Snakemake finds the stand-in and the channel."""
+    """Environment variables that make Snakemake use the stand-in and the channel."""
     if find_spec("rattler") is None:
-        pytest.skip("needs py-rattler, which requirements.txt has: make test-all installs it")
+        pytest.skip("needs py-rattler, which is in requirements.txt; run make test-all, which installs it")
     folder = tmp_path_factory.mktemp("conda")
     packages = linked(declared())
     torch = next(package for package in packages if package.name == "pytorch")
@@ -84,7 +85,7 @@ def conda(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def deployed(conda, tmp_path_factory):
-    """The small study, each rule in its environment, and what the Pythons of the environments noted."""
+    """The small study, run with each rule in its environment, and the records of the environments' Pythons."""
     clone = small_study(tmp_path_factory.mktemp("deployed"))
     result = clone.snakemake("--sdm=conda", EVERYTHING, study=STUDY, **conda)
     assert result.returncode == 0, result.stdout
@@ -93,7 +94,7 @@ def deployed(conda, tmp_path_factory):
 
 
 def environments(clone):
-    """The four environments: of which kind, by directory."""
+    """Return the kinds of the four environments by directory."""
     kinds = {path.read_text(): path.stem for path in (clone.path / "envs").glob("*.yaml")}
     return {
         str(path.with_suffix("")): kinds[path.read_text()] for path in (clone.path / ".snakemake/conda").glob("*.yaml")
@@ -113,7 +114,7 @@ def test_each_script_runs_in_the_environment_of_its_rule(deployed):
         *((f"{name}.py", "analysis") for name in ANALYSIS),
         ("figure.py", "figures"),
     }
-    # Every script is among them.
+    # Every script ran.
     scripts = {path.name for path in (clone.path / "workflow/scripts").glob("*.py")}
     assert scripts == {name for name, _ in ran}
 
@@ -127,13 +128,13 @@ def test_scripts_import_from_their_environment_and_the_workflow(deployed):
             for name, file in note["modules"].items()
             if "site-packages" in file and not file.startswith(note["prefix"])
         }
-        # Snakemake puts its own packages last on every script's path, for what no environment declares.
+        # Snakemake appends its own packages to every script's path, so undeclared modules may come from there.
         here = {path.stem for path in Path(note["prefix"], SITE).iterdir()}
         assert not elsewhere & (here | any_environment), note["script"]
         assert note["modules"]["eigendrift"].startswith(str(clone.path / "workflow"))
 
 
-def test_results_are_those_of_one_environment_to_the_bit(deployed, tmp_path_factory):
+def test_results_have_the_same_bits_as_in_one_environment(deployed, tmp_path_factory):
     clone = deployed[0]
     local = small_study(tmp_path_factory.mktemp("local"))
     result = local.snakemake(EVERYTHING, study=STUDY)
@@ -149,7 +150,7 @@ def test_results_are_those_of_one_environment_to_the_bit(deployed, tmp_path_fact
         assert path.read_bytes() == (clone.path / path.relative_to(local.path)).read_bytes(), path
 
 
-def test_a_second_run_has_nothing_to_do(deployed, conda):
+def test_a_second_run_does_nothing(deployed, conda):
     result = deployed[0].plan("--sdm=conda", "--dry-run", EVERYTHING, study=STUDY, **conda)
     assert "Nothing to be done" in result.stdout
 
@@ -166,7 +167,7 @@ def builds(clone):
     }
 
 
-def test_a_pin_that_no_channel_meets_is_refused_before_any_job(conda, tmp_path):
+def test_an_unsatisfiable_pin_is_refused_before_any_job(conda, tmp_path):
     clone = small_study(tmp_path)
     path = clone.path / "envs/torch.yaml"
     path.write_text(path.read_text().replace("pytorch=2.", "pytorch=1."))
@@ -176,7 +177,7 @@ def test_a_pin_that_no_channel_meets_is_refused_before_any_job(conda, tmp_path):
     assert not (clone.path / "results/tiny").exists()
 
 
-def test_a_machine_without_a_gpu_gets_cuda_for_the_nodes_through_the_slurm_profile(conda, tmp_path):
+def test_the_slurm_profile_installs_cuda_on_a_machine_without_a_gpu(conda, tmp_path):
     if Path("/proc/driver/nvidia").exists():
         pytest.skip("needs a machine without a GPU")
     for name, arguments, expected in (
@@ -193,9 +194,9 @@ def test_a_machine_without_a_gpu_gets_cuda_for_the_nodes_through_the_slurm_profi
         assert builds(clone) == expected
 
 
-def test_the_stand_in_refuses_what_it_cannot_do(conda):
+def test_the_stand_in_refuses_unsupported_commands(conda):
     result = subprocess.run(
         ["conda", "update", "--all"], env=os.environ | conda, capture_output=True, text=True, check=False
     )
     assert result.returncode == 1
-    assert "cannot do: conda update --all" in result.stderr
+    assert "does not support: conda update --all" in result.stderr

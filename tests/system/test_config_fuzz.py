@@ -1,4 +1,4 @@
-"""Configurations that nobody would think of: accepted ones can be planned, others are refused by name."""
+"""Random configurations: accepted ones can be planned, and others are refused with the name of the wrong key."""
 
 import copy
 import datetime
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.xdist_group("fuzz")
 
 WRITTEN = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
-# With the optimizers, networks, data sets and null models that there are.
+# The schema with all known optimizers, networks, data sets and null models.
 SCHEMA = completed(WRITTEN, CONFIG)
 TRIED: dict[str, list[Any]] = {"accepted": [], "refused": []}
 DRY_RUNS = 30
@@ -43,7 +43,7 @@ often = settings(
 
 
 def places(value: Any, schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
-    """Every group and value of the default configuration, with what the schema says of it."""
+    """Yield the path of every group and value of the default configuration, with its schema."""
     if "$ref" in schema:
         schema = {**SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], **schema}
         del schema["$ref"]
@@ -57,7 +57,7 @@ def places(value: Any, schema: dict[str, Any], path: tuple[str, ...] = ()) -> It
 
 PLACES = dict(places(CONFIG, SCHEMA))
 ALLOWED = {place: allowed_by(schema, SCHEMA["$defs"]) for place, schema in PLACES.items()}
-# Whatever a YAML file can hold.
+# Any value that a YAML file can contain.
 SCALARS = (
     st.none()
     | st.booleans()
@@ -86,7 +86,7 @@ def with_value(path: tuple[str, ...], value: Any) -> Any:
 
 
 def check(config: Any) -> None:
-    """Do what workflow/rules/common.smk does; whatever is accepted has runs, and these have settings."""
+    """Check a configuration as workflow/rules/common.smk does; accepted ones must have runs with settings."""
     tally.count("configurations tried")
     try:
         chosen = without_unset(config)
@@ -112,7 +112,7 @@ def check(config: Any) -> None:
 @given(
     st.sampled_from(sorted(PLACES)[1:]).flatmap(lambda p: st.tuples(st.just(p), allowed_by(PLACES[p], SCHEMA["$defs"])))
 )
-def test_what_the_schema_allows_in_one_place(change):
+def test_values_that_the_schema_allows_in_one_place(change):
     check(with_value(*change))
 
 
@@ -126,7 +126,7 @@ def test_anything_in_one_place(place, value):
 @seed(2)
 @settings(often, max_examples=50)
 @given(allowed_by(SCHEMA, SCHEMA["$defs"]))
-def test_what_the_schema_allows_everywhere(config):
+def test_configurations_that_the_schema_allows(config):
     check(config)
 
 
@@ -137,7 +137,7 @@ def test_what_the_schema_allows_everywhere(config):
     st.text(max_size=8) | st.integers(),
     ANYTHING,
 )
-def test_keys_that_nobody_knows(place, key, value):
+def test_unknown_keys(place, key, value):
     group = place[:-1]
     config = copy.deepcopy(CONFIG)
     found = config
@@ -147,10 +147,10 @@ def test_keys_that_nobody_knows(place, key, value):
     check(config)
 
 
-def test_some_of_them_in_dry_runs(tmp_path):
-    """Snakemake sees what the library sees: files are read, laid over config.yaml, and checked."""
+def test_dry_runs_accept_and_refuse_the_same_configurations(tmp_path):
+    """Snakemake reads files, merges them into config.yaml, and checks the result as the library does."""
     if len(TRIED["accepted"]) + len(TRIED["refused"]) < 500:
-        pytest.skip("needs the configurations of the other tests of this module")
+        pytest.skip("needs the configurations of the other tests of this module; run the whole module")
     dice = random.Random(0)
     clone = copy_repository(tmp_path / "clone")
     (clone.path / "config.yaml").write_text("{}")

@@ -1,4 +1,4 @@
-"""Damaged stores: whoever reads one refuses it, names the place, and says how to have it made again."""
+"""Damaged stores: every reader refuses them, names the damaged part, and states how to rebuild the store."""
 
 import re
 import subprocess
@@ -34,7 +34,7 @@ SGD, ADAM = (RUNS / settings for settings in ("sgd/batch64-lr0.05", "adam/batch6
 NULL = RESULTS / "null/digits/mlp-4"
 FIGURES = RESULTS / "figures"
 SMALL = "runs/digits-200/mlp-4/sgd/batch64-lr0.05/seed0"
-# What is harmed, how, and what is then made anew out of it. In one go only what does not build on each other.
+# What is damaged, how, and which output is then recreated from it. Outputs in one list do not depend on each other.
 HARMED = [
     [
         (RESULTS / "data/digits-200.zarr/train_images/c/0/0/0", "flip", RESULTS / SMALL / "trajectory.json"),
@@ -83,7 +83,7 @@ NAMES = ["stages", "figures and claims", "tables", "verdicts", "run times"]
 
 
 def made_with(path: Path) -> tuple[Path, Path]:
-    """The store or table that a file belongs to, and the manifest or digest beside it."""
+    """Return the store or table that a file belongs to, and the store's manifest or the table's digest."""
     table = path.with_suffix("") if path.suffix == ".sha256" else path
     if table.suffix == ".csv" or table.name == "claims.json":
         return table, checksum_path(table)
@@ -116,9 +116,9 @@ def test_consumers_refuse_and_say_how_to_rebuild(tiny, undisturbed, harmed):
     assert contents(tiny) == undisturbed
 
 
-# Without plug-ins the tiny study has no metrics of theirs, which are written and read by the same functions.
+# The tiny study has no plug-ins and thus no plug-in metrics, but the same functions write and read these.
 @pytest.mark.parametrize("kind", [kind for kind in STORES if kind != "plugin_metric"])
-def test_every_array_and_every_manifest_is_guarded(tiny, kind):
+def test_damage_of_every_array_and_manifest_is_detected(tiny, kind):
     store = min(path for path in (tiny.path / RESULTS).rglob("*.zarr") if read_manifest(path)["kind"] == kind)
     first_chunks = [min(path for path in (array / "c").rglob("*") if path.is_file()) for array in store.glob("*/")]
     assert {chunk.relative_to(store).parts[0] for chunk in first_chunks} == set(open_store(store, kind).variables)
@@ -126,7 +126,7 @@ def test_every_array_and_every_manifest_is_guarded(tiny, kind):
         content = path.read_bytes()
         for harm in HARMS.values():
             harm(path)
-            # Newline at the end of the manifest is no content.
+            # The newline at the end of the manifest is not part of its content.
             if path == manifest_path(store) and harm is truncate:
                 truncate(path)
             with pytest.raises(UserError, match="to rebuild it, run `rm -rf ") as refusal:
@@ -137,8 +137,8 @@ def test_every_array_and_every_manifest_is_guarded(tiny, kind):
     open_store(store, kind).load()
 
 
-def test_whatever_a_rule_reads_has_a_manifest_or_a_digest_among_its_inputs(made):
-    """Run times are told when all results are there, which the rule does not read."""
+def test_every_input_comes_with_its_manifest_or_digest(made):
+    """The rules of run times and of the report are exceptions: they wait for results that they do not read."""
     seen = set()
     for path, one in made.items():
         for given in map(Path, one.inputs):
@@ -146,8 +146,8 @@ def test_whatever_a_rule_reads_has_a_manifest_or_a_digest_among_its_inputs(made)
                 continue
             seen.add(given.suffix)
             if given.suffix in (".csv", ".zarr") or given.name == "claims.json":
-                assert str(made_with(given)[1]) in one.inputs, f"{path} is made of {given}"
+                assert str(made_with(given)[1]) in one.inputs, f"{path} is made from {given}"
             else:
-                # Manifests and digests, which carry or are what they are held against.
-                assert given.suffix in (".json", ".sha256"), f"{path} is made of {given}"
+                # A manifest contains its own digest, and a digest needs none.
+                assert given.suffix in (".json", ".sha256"), f"{path} is made from {given}"
     assert seen == {".csv", ".zarr", ".json", ".sha256"}

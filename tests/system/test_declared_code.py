@@ -1,4 +1,4 @@
-"""The code that jobs import is the code that their rules declare."""
+"""Jobs import only code that their rules declare."""
 
 import pytest
 from code_of_rules import code_of_rules
@@ -8,7 +8,7 @@ pytestmark = pytest.mark.xdist_group("tiny")
 
 
 def test_jobs_import_nothing_that_is_not_declared(tiny, made):
-    """Each job of the tiny study noted at its end what it had imported."""
+    """Each job of the tiny study recorded at its end what it had imported."""
     code = code_of_rules(tiny.path, TINY)
     seen = list((tiny.path.parent / "imports").iterdir())
     names = {path.name.partition("-")[0] for path in seen}

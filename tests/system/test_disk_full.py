@@ -1,4 +1,4 @@
-"""A full disk, in every stage: the error names the path and the need, and with room the study goes on."""
+"""A full disk in every stage: the error names the path and the space needed, and the study resumes with free space."""
 
 import os
 import re
@@ -20,7 +20,7 @@ NO_ROOM = re.compile(
 
 @pytest.fixture(scope="module")
 def mounted(tiny, tmp_path_factory):
-    """A copy of the tiny study whose results lie on a file system of their own."""
+    """A copy of the tiny study whose results have their own file system."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a file system")
     target = tmp_path_factory.mktemp("mounted") / "clone"
@@ -30,7 +30,7 @@ def mounted(tiny, tmp_path_factory):
     results.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "eigendrift", str(results)]
     if subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("this machine lets nobody mount a file system")
+        pytest.skip("this machine does not allow mounting a file system")
     try:
         shutil.copytree(tiny.path / RESULTS, results, dirs_exist_ok=True)
         yield Clone(target)
@@ -44,21 +44,21 @@ def bytes_in(clone, outputs) -> int:
 
 
 def fill(clone, left: int) -> None:
-    """Fill the file system up to so many bytes."""
+    """Fill the file system until only ``left`` bytes are free."""
     free = shutil.disk_usage(clone.path / RESULTS).free
     with (clone.path / RESULTS / "ballast").open("wb") as ballast:
         ballast.write(bytes(max(0, free - left)))
 
 
-def test_a_copy_on_another_file_system_has_nothing_to_run(mounted):
+def test_a_copy_on_another_file_system_is_up_to_date(mounted):
     assert not any(output.pending for output in mounted.outputs("reported", study=TINY).values())
 
 
 @pytest.mark.parametrize("stage", list(reversed(STAGES)))
-def test_a_full_disk_is_told_with_path_and_need(mounted, made, stage):
-    """From the last stage to the first, so that each has what it reads; the next test makes what is gone."""
+def test_a_full_disk_is_reported_with_path_and_space_needed(mounted, made, stage):
+    """Stages run from last to first, so that each finds its inputs; the next test recreates deleted outputs."""
     outputs = outputs_of(stage, made)
-    # So full that not even the log has room, or so that what comes out is half written.
+    # The disk is so full that not even the log fits, or so that only half of the outputs fit.
     left = 0 if list(STAGES).index(stage) % 2 else bytes_in(mounted, outputs) // 2
     delete(mounted, outputs)
     fill(mounted, left)
@@ -67,14 +67,14 @@ def test_a_full_disk_is_told_with_path_and_need(mounted, made, stage):
     finally:
         (mounted.path / RESULTS / "ballast").unlink()
     assert result.returncode == 1
-    told = NO_ROOM.findall(result.stdout)
-    assert told, result.stdout
-    assert not any(float(need.split()[0].replace(",", "")) == 0 for _, need in told)
+    reported = NO_ROOM.findall(result.stdout)
+    assert reported, result.stdout
+    assert not any(float(need.split()[0].replace(",", "")) == 0 for _, need in reported)
     assert "Traceback" not in result.stdout, result.stdout
-    tally.count("full disks told")
+    tally.count("full disks reported")
 
 
-def test_with_room_the_study_goes_on_to_the_same_bits(mounted, undisturbed):
+def test_the_study_resumes_with_free_space_and_gives_the_same_bits(mounted, undisturbed):
     result = mounted.snakemake("reported", study=TINY)
     assert result.returncode == 0, result.stdout
     assert contents(mounted) == undisturbed

@@ -1,4 +1,4 @@
-"""The commands for other executors that docs/scale.md has, as dry runs."""
+"""Dry runs of the commands for other executors in docs/scale.md."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ def test_a_documented_command_plans_the_study(command):
         plugins.append("snakemake-storage-plugin-fs")
     if missing := [plugin for plugin in plugins if find_spec(plugin.replace("-", "_")) is None]:
         pytest.skip(f"needs {' and '.join(missing)}: pip install {' '.join(missing)}")
-    # Without this variable HTCondor warns that it has no configuration.
+    # Without this variable, HTCondor warns about a missing configuration.
     result = Clone(ROOT).plan("--dry-run", *shlex.split(command), CONDOR_CONFIG="/dev/null")
     assert result.returncode == 0, result.stdout
     assert re.search(r"^train +\d+$", result.stdout, re.M)

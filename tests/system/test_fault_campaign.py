@@ -1,7 +1,8 @@
-"""Kills in every stage when something is unfinished: the next snakemake finishes, with the same bits.
+"""Kills of unfinished work in every stage: the next Snakemake finishes the work with the same bits.
 
-Moments are drawn from a seed: some by time, the others when a job has kept a record of progress or is writing what it
-makes; a slow disk makes that last. `make faults` makes KILLS of them, `make test-all` a dozen.
+The moments of the kills are random, with a fixed seed. Some kills come at a time after the start, others when a job has
+saved progress or is writing an output. A simulated slow disk makes the writing last longer. `make test-all` kills 12
+times, and `make faults` as often as it sets KILLS to.
 """
 
 import contextlib
@@ -24,15 +25,15 @@ from tiny_study import RESULTS, STAGES, TINY, contents, delete, outputs_of, proc
 pytestmark = pytest.mark.xdist_group("tiny")
 
 KILLS = int(os.environ.get("KILLS", "12"))
-MET = "of these, met one or the other"
+MET = "of these, interrupted either"
 SEED = int(os.environ.get("SEED", "0"))
-# What is killed, and with what. Jobs are processes of snakemake's or forks of the fork server.
+# What is killed, and with which signal. Jobs are child processes of Snakemake or forks of the fork server.
 ATTACKS = [
     (victim, number)
     for victim in ("job", "snakemake", "fork", "everything", "server")
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ]
-# Stages whose jobs keep progress, and those of three jobs, the last of which are forks.
+# Stages whose jobs save progress, and stages of at least three jobs, the last of which run as forks.
 RESUMABLE = {"train", "eigenpairs", "null_model"}
 FORKED = {*RESUMABLE, "metrics", "baseline", "figures"}
 LONGEST = 240
@@ -44,11 +45,11 @@ class Kill:
     """One kill.
 
     Attributes:
-        stage: Which stage's outputs are being made.
+        stage: The stage whose outputs are being created.
         victim: What is killed.
         number: The signal.
-        event: What is to be on the disk first: a record of progress, a part of an output, an output, a log.
-        moment: Which record, or when after the event, as a share of all.
+        event: What must be on the disk first: a progress record, part of an output, an output, or a log.
+        moment: Which record to wait for or how long to wait after the event, from 0 to 1.
     """
 
     stage: str
@@ -59,7 +60,7 @@ class Kill:
 
     @property
     def patterns(self) -> list[str]:
-        """Which files beside the outputs tell of the event."""
+        """Patterns of the files next to the outputs that appear with the event."""
         if self.event == "record":
             number = f"{int(self.moment * 4):05d}"
             return [f".*-progress/record-{number}.npz", f".*-progress/*/record-{number}.npz"]
@@ -67,12 +68,12 @@ class Kill:
 
     @property
     def seconds(self) -> float:
-        """How long to wait after the event."""
+        """Seconds to wait after the event."""
         return {"record": 0.0, "output": 0.0, "partial": 0.5, "log": 3.0}[self.event] * self.moment
 
 
 def planned() -> list[Kill]:
-    """Every stage and every attack in turn; which meets which, and when, is drawn."""
+    """Return kills that use every stage and every attack in turn, with random combinations and moments."""
     dice = np.random.default_rng(SEED)
     stages: list[str] = []
     while len(stages) < KILLS:
@@ -90,11 +91,11 @@ def planned() -> list[Kill]:
 
 
 def victims(snakemake: psutil.Process, victim: str) -> list[psutil.Process]:
-    """The processes to kill; for want of a server a job, for want of a job snakemake itself."""
+    """Return the processes to kill: without a server its place is taken by jobs, and without a job by Snakemake."""
     words: dict[psutil.Process, str] = {}
     parents: dict[psutil.Process, int] = {}
     for process in snakemake.children(recursive=True):
-        # Some end while we look.
+        # Some processes end during this loop.
         with contextlib.suppress(psutil.Error):
             words[process] = " ".join(process.cmdline())
             parents[process] = process.ppid()
@@ -123,16 +124,16 @@ def start(clone, targets: list[str], cores: int, environment: dict[str, str]) ->
 def wait_for(process: subprocess.Popen[bytes], happened: Callable[[], object]) -> None:
     deadline = time.monotonic() + LONGEST
     while process.poll() is None and not happened():
-        assert time.monotonic() < deadline, f"snakemake has neither ended nor come so far in {LONGEST} s"
+        assert time.monotonic() < deadline, f"snakemake neither ended nor reached the event within {LONGEST} s"
         time.sleep(0.002)
 
 
 def struck(clone, kill: Kill, outputs: list[str], logs: list[Path], environment: dict[str, str]) -> set[str] | None:
-    """Start snakemake, wait for the moment, kill; return what that met, None if it left nothing to do."""
+    """Start Snakemake and kill at the given moment; return what was interrupted, None if no work was left over."""
     delete(clone, outputs)
     for log in logs:
         log.unlink(missing_ok=True)
-    # One job after another: the first tells the server what to import, the others are forks.
+    # Forks need jobs that run one after another: the server learns from the first job what to import.
     process = start(clone, outputs, 1 if kill.victim == "fork" else 2, environment)
     main = psutil.Process(process.pid)
     places = {(clone.path / path).parent for path in outputs}
@@ -150,18 +151,18 @@ def struck(clone, kill: Kill, outputs: list[str], logs: list[Path], environment:
         chosen = victims(main, kill.victim)
         found, unfinished = met(clone, outputs), not is_complete(clone, outputs)
         for victim in chosen:
-            # A fork may have ended meanwhile, as may everything below what was killed first.
+            # A fork may have ended by now, and so may the children of a process killed earlier.
             with contextlib.suppress(psutil.Error):
                 victim.send_signal(kill.number)
                 hit = True
     process.wait(LONGEST)
-    # Snakemake goes on without the server.
+    # Snakemake continues without the server, so in that case the outputs may be complete now.
     left_work = unfinished and (kill.victim == "server" or not is_complete(clone, outputs))
     return found if hit and left_work else None
 
 
 def met(clone, outputs: list[str]) -> set[str]:
-    """What lies beside outputs that are being made."""
+    """Return the kinds of temporary files next to outputs that are being created."""
     places = {(clone.path / path).parent for path in outputs}
     kinds = {
         "progress": (".*-progress/**/record-*.npz", ".*-progress/**/state"),
@@ -179,10 +180,10 @@ def is_complete(clone, outputs: list[str]) -> bool:
 
 
 def check_whole_or_absent(clone, outputs: list[str], expected: dict[str, bytes]) -> None:
-    """Whatever stands in an output's place after a kill is that output, to the last file."""
+    """Check that after a kill each output is either missing or complete."""
     for path in outputs:
         whole = {name: content for name, content in expected.items() if is_part(name, path)}
-        # Elsewhere, a job that has outlived its snakemake may be writing.
+        # Only the outputs are checked, because a job that outlived its Snakemake may be writing elsewhere.
         left = contents(clone, path)
         assert left in ({}, whole), path
 
@@ -192,7 +193,7 @@ def is_part(name: str, path: str) -> bool:
 
 
 def finish(clone, outputs: list[str]) -> None:
-    """Do what `make figures` does."""
+    """Clean up and run Snakemake, as `make figures` does."""
     cleaned = clone.clean_up(RESULTS)
     assert cleaned.returncode == 0, cleaned.stderr
     result = clone.snakemake(*outputs, study=TINY)
@@ -201,7 +202,7 @@ def finish(clone, outputs: list[str]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def own_temporary_directory(tmp_path_factory):
-    """Where fork servers have their sockets, so that we see what they leave there."""
+    """A temporary directory for the sockets of fork servers, so that a test sees what they leave behind."""
     directory = tmp_path_factory.mktemp("t")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(directory))
@@ -218,13 +219,13 @@ def slow(tmp_path_factory):
     planned(),
     ids=lambda kill: f"{kill.stage}-{kill.victim}-{kill.number.name}-{kill.event}-{kill.moment:.2f}",
 )
-def test_after_a_kill_the_next_snakemake_finishes_with_the_same_bits(tiny, made, undisturbed, slow, kill):
+def test_snakemake_finishes_with_the_same_bits_after_a_kill(tiny, made, undisturbed, slow, kill):
     outputs = outputs_of(kill.stage, made, int(kill.moment * 1e6))
     logs = sorted({tiny.path / log for path in outputs for log in made[path].log.split(",")})
     assert outputs
     assert all(log.is_file() for log in logs), logs
-    # Some come too late, and are repeated earlier. Where jobs always end after it, because snakemake waits for them or
-    # does without the server, all are killed as they start.
+    # A kill that comes too late is repeated at an earlier moment. In some cases the jobs always finish, because
+    # Snakemake waits for them or continues without the server. The last tries therefore kill everything at the start.
     for earlier in range(TRIES):
         again = replace(kill, moment=kill.moment / 2**earlier)
         if earlier >= TRIES // 2:
@@ -232,25 +233,25 @@ def test_after_a_kill_the_next_snakemake_finishes_with_the_same_bits(tiny, made,
         found = struck(tiny, again, outputs, logs, slow)
         if found is not None:
             break
-    assert found is not None, f"{TRIES} kills left nothing to do"
+    assert found is not None, f"{TRIES} kills left no work over"
     check_whole_or_absent(tiny, outputs, undisturbed)
     finish(tiny, outputs)
     assert contents(tiny) == undisturbed
     tally.count("kills survived")
     for kind in found:
-        tally.count(f"of these, met {kind}")
+        tally.count(f"of these, interrupted {kind}")
     if found:
         tally.count(MET)
 
 
-def test_kills_met_jobs_at_work(tiny):
-    """What the kills above did is worth something only if much of it came in the middle of things."""
+def test_many_kills_interrupted_jobs(tiny):
+    """The kills above prove something only if enough of them interrupted a job at work."""
     survived = tally.FIGURES.get("kills survived", 0)
     assert tally.FIGURES.get(MET, 0) >= survived // 3
 
 
 def test_nothing_is_left_behind(tiny, made, own_temporary_directory):
-    """After all these kills: no process, no scratch, no socket, and nothing that would run again."""
+    """All these kills leave no process, temporary file or socket, and nothing that would rerun."""
     deadline = time.monotonic() + 20
     while (left := list(processes_of(tiny))) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -258,7 +259,7 @@ def test_nothing_is_left_behind(tiny, made, own_temporary_directory):
     hidden = [path for path in (tiny.path / RESULTS).rglob(".*") if path.name != ".snakemake_timestamp"]
     assert hidden == []
     assert list(own_temporary_directory.glob("eigendrift-*")) == []
-    # Run times are collected anew after each job.
+    # Run times are collected again after each job.
     late = {"benchmarks", "ext09"}
     pending = {path for path, one in tiny.outputs("reported", study=TINY).items() if one.pending}
     assert {made[path].rule for path in pending} <= late

@@ -1,4 +1,4 @@
-"""Data that is not there, not true, or lies in odd places: one clear sentence, or it just works."""
+"""Data that are missing, wrong or in a directory with an unusual name: they work, or one sentence says why not."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ HTML = b"<!DOCTYPE html><html>Sign in to this network</html>"
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A copy of the repository below a path that is not ASCII, whose tiny study is about MNIST."""
+    """A copy of the repository with a non-ASCII path, whose tiny study uses MNIST."""
     clone = copy_repository(tmp_path_factory.mktemp("inputs") / "Läufe π")
     study = yaml.safe_load((clone.path / TINY).read_text())
     study["experiments"]["main"]["datasets"] = ["mnist"]
@@ -39,7 +39,7 @@ def clone(tmp_path_factory):
 
 @pytest.fixture
 def portal() -> Iterator[str]:
-    """A web server that answers as the gate of a hotel's network does: with a page, whatever is asked."""
+    """The URL of a web server that answers every request with a page, like the login portal of a hotel network."""
 
     class Gate(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -60,7 +60,7 @@ def portal() -> Iterator[str]:
 
 
 def said(result: subprocess.CompletedProcess[str]) -> str:
-    """The sentence of the one job that failed."""
+    """Return the error message of the only job that failed."""
     assert result.returncode == 1
     assert "Traceback" not in result.stdout
     (line,) = [line for line in result.stdout.splitlines() if " ERROR " in line]
@@ -71,7 +71,7 @@ def without_directory(**more: str) -> dict[str, str]:
     return {"EIGENDRIFT_DATA": "", "no_proxy": "127.0.0.1", **more}
 
 
-def test_a_page_in_place_of_data(clone, portal):
+def test_a_web_page_instead_of_data(clone, portal):
     module = clone.path / "workflow/eigendrift/data/mnist.py"
     before = module.read_text()
     lookup = "getattr(torchvision.datasets, TORCHVISION_CLASSES[name]).mirrors"
@@ -93,7 +93,7 @@ def test_no_network(clone):
     assert "connect this machine to the network, or name by EIGENDRIFT_DATA or data_dir" in sentence
 
 
-def test_a_file_cut_short_in_a_directory_of_an_odd_name(clone, tmp_path):
+def test_a_truncated_file_in_a_directory_with_an_unusual_name(clone, tmp_path):
     directory = tmp_path / "Daten für π"
     (directory / "mnist").mkdir(parents=True)
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
@@ -102,9 +102,9 @@ def test_a_file_cut_short_in_a_directory_of_an_odd_name(clone, tmp_path):
     assert sentence.startswith(f"The file {directory}/mnist/train-images-idx3-ubyte ends after 6 bytes")
 
 
-def test_good_files_in_a_directory_of_an_odd_name(clone, tmp_path):
+def test_good_files_in_a_directory_with_an_unusual_name(clone, tmp_path):
     if not os.environ.get("EIGENDRIFT_DATA"):
-        pytest.skip("needs the files of MNIST in the directory that EIGENDRIFT_DATA names")
+        pytest.skip("needs MNIST; set EIGENDRIFT_DATA to a directory with its files")
     directory = tmp_path / "Daten für π"
     directory.symlink_to(Path(os.environ["EIGENDRIFT_DATA"]).resolve())
     result = clone.snakemake(str(MNIST), study=TINY, EIGENDRIFT_DATA=str(directory))
@@ -112,17 +112,17 @@ def test_good_files_in_a_directory_of_an_odd_name(clone, tmp_path):
     assert (clone.path / MNIST).exists()
 
 
-def test_results_that_may_not_be_written(clone):
-    """Snakemake refuses to replace a write-protected output, and eigendrift refuses to create one there."""
+def test_a_results_directory_that_is_not_writable(clone):
+    """Snakemake refuses to replace an output in this directory, and eigendrift refuses to create one there."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a file system")
     data = clone.path / RESULTS / "data"
     target = str(RESULTS / "data/digits.json")
     assert clone.snakemake(target, study=TINY).returncode == 0
-    # Another test may have made it.
+    # Another test may have created MNIST's store.
     delete(clone, [str(MNIST), str(MNIST.with_suffix(".zarr"))])
     if subprocess.run(["mount", "--bind", str(data), str(data)], check=False).returncode != 0:
-        pytest.skip("this machine lets nobody mount a file system")
+        pytest.skip("this machine does not allow mounting a file system")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(data)], check=True)
         again = clone.snakemake("--force", target, study=TINY)
@@ -139,8 +139,8 @@ def test_results_that_may_not_be_written(clone):
     assert planned.returncode == 0, planned.stdout
 
 
-def test_a_second_snakemake_is_refused_while_the_first_is_at_work(clone, tmp_path):
-    """In the same clone, and in another whose results are a link to the same ones."""
+def test_a_second_snakemake_is_refused_while_the_first_is_running(clone, tmp_path):
+    """The second Snakemake runs in the same clone, or in another clone with a link to the same results."""
     target = str(RESULTS / "data/digits.json")
     other = copy_repository(tmp_path / "other")
     shutil.copy2(clone.path / TINY, other.path / TINY)
@@ -170,7 +170,7 @@ def test_a_second_snakemake_is_refused_while_the_first_is_at_work(clone, tmp_pat
     assert plain.returncode == 1
     assert plain.stdout.index(refusal) < plain.stdout.index("Directory cannot be locked")
     assert linked.returncode == 1
-    # Once when it looks at the study, once in place of its first job.
+    # Snakemake prints the refusal when it reads the study, and again instead of its first job.
     assert linked.stdout.count(refusal) == 2
     assert "Traceback" not in linked.stdout
     assert dry.returncode == 0, dry.stdout

@@ -1,4 +1,4 @@
-"""The report in a real browser: every category, figure and page, clicked as a reader would."""
+"""The report in a real browser: tests click every category, figure and page as a reader would."""
 
 import base64
 import json
@@ -17,13 +17,13 @@ SECONDS = 20
 
 @dataclass(frozen=True)
 class Entry:
-    """What a reader finds behind one line of a category's table.
+    """The content behind one row of a category's table.
 
     Attributes:
-        labels: The line.
-        caption: Its caption, as HTML.
-        shown: The page's text, the width at which the picture is shown, the beginning of a pdf's address, or name and
-            content, as a data URI, of a file to save.
+        labels: The labels of the row.
+        caption: The caption as HTML.
+        shown: The text of a page, the displayed width of a picture, the beginning of a PDF's address, or the name of a
+            file to save and its content as a data URI.
     """
 
     labels: list[str]
@@ -32,7 +32,7 @@ class Entry:
 
 
 class Reader:
-    """Clicks through the report."""
+    """Opens the pages of the report by clicking."""
 
     def __init__(self, browser):
         self.browser = browser
@@ -66,7 +66,7 @@ class Reader:
             yield Entry(labels, caption, shown)
 
     def shown(self, eye, kind):
-        """Open what one line of the table is about; return what `Entry` says of it."""
+        """Open the content behind one row of the table, and return it as described in `Entry.shown`."""
         if download := eye.get_attribute("download"):
             return download, eye.get_attribute("href")
         eye.click()
@@ -75,7 +75,7 @@ class Reader:
         return self.page_text() if kind == "page" else self.find("iframe").get_attribute("src")[:20]
 
     def picture(self):
-        """Return the width at which the picture is shown, once it is loaded."""
+        """Return the displayed width of the picture after it has loaded."""
         picture = self.find("#app .p-3 > img")
         WebDriverWait(self.browser, SECONDS).until(
             lambda browser: browser.execute_script("return arguments[0].complete", picture)
@@ -99,7 +99,7 @@ def reader(browser):
 
 @pytest.fixture(scope="module")
 def entries(reader):
-    """Everything in the report, by category; reading it clicks through all of it."""
+    """All entries of the report by category; this fixture opens each of them."""
     return {category: list(reader.entries(category)) for category in reader.categories()}
 
 
@@ -135,7 +135,7 @@ def test_every_figure_is_shown(entries, results):
     assert all(width > 300 for width in shown.values()), shown
 
 
-def test_every_figure_comes_as_print_and_table(entries, results):
+def test_every_figure_is_available_as_pdf_and_table(entries, results):
     for path in results.glob("figures/*.png"):
         label = path.stem.removeprefix("fig").replace("_", " ")
         files = {
@@ -147,13 +147,13 @@ def test_every_figure_comes_as_print_and_table(entries, results):
         assert base64.b64decode(uri.partition("base64,")[2]) == path.with_suffix(".csv").read_bytes()
 
 
-def test_captions_are_filled_and_without_mistakes(entries):
+def test_captions_are_complete_and_without_markup_errors(entries):
     for category, listed in entries.items():
         for entry in listed:
             assert len(entry.caption) > 100, entry.labels
             for mistake in ("{{", "}}", "Undefined", "system-message", "problematic"):
                 assert mistake not in entry.caption, entry.labels
-            # Run times are of all jobs, and not of some runs.
+            # The run times cover all jobs, so their caption names no runs.
             if re.match(r"(ext)?\d\d ", entry.labels[0]) and entry.labels[0] != "ext09 run times":
                 for fact in (
                     r"(1,437|4,000) training samples",
@@ -164,7 +164,7 @@ def test_captions_are_filled_and_without_mistakes(entries):
                     assert re.search(fact, entry.caption), (category, entry.labels, fact)
 
 
-def test_the_table_of_claims_is_there(entries, results):
+def test_the_report_has_the_table_of_claims(entries, results):
     text = named(entries, "Claims", "verdicts", "page").shown
     verdicts, variants = (pd.read_csv(results / f"{name}.csv") for name in ("claims", "claims_sensitivity"))
     for verdict in verdicts.itertuples():
@@ -174,7 +174,7 @@ def test_the_table_of_claims_is_there(entries, results):
         assert len(re.findall(rf"\b{verdict}\b", text)) == count + (verdict != "not measured")
 
 
-def test_the_configuration_is_there(entries, results):
+def test_the_report_has_the_configuration(entries, results):
     text = named(entries, "Configuration", "page").shown
     assert re.search(r"^training\.steps 60 Optimizer steps of a run", text, re.M)
     name, uri = named(entries, "Configuration", "study to run again (yaml)").shown
@@ -182,7 +182,7 @@ def test_the_configuration_is_there(entries, results):
     assert base64.b64decode(uri.partition("base64,")[2]) == (results / name).read_bytes()
 
 
-def test_the_run_times_are_there(entries):
+def test_the_report_has_the_run_times(entries):
     name, uri = named(entries, "Run times", "every job", "table (csv)").shown
     assert name == "benchmarks.csv"
     table = base64.b64decode(uri.partition("base64,")[2]).decode()
@@ -191,7 +191,7 @@ def test_the_run_times_are_there(entries):
     }
 
 
-def test_a_link_of_the_first_page_opens_a_figure_beside_its_caption(reader):
+def test_a_link_on_the_first_page_opens_a_figure_next_to_its_caption(reader):
     reader.browser.refresh()
     assert "The study smoke trains networks with sgd, adam on digits and mnist5k" in reader.find(".prose").text
     reader.click("03 localization")
@@ -207,7 +207,7 @@ def test_workflow_and_statistics_are_drawn(reader):
         assert reader.find(drawing).size["width"] > 100
 
 
-def test_nothing_fails_and_nothing_is_asked_of_the_network(browser, entries, report):
+def test_the_report_has_no_errors_and_needs_no_network(browser, entries, report):
     mistakes = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert mistakes == []
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
@@ -216,6 +216,6 @@ def test_nothing_fails_and_nothing_is_asked_of_the_network(browser, entries, rep
         message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"
     }
     assert len(asked) > len(entries)
-    # Chromium shows a pdf with an extension of its own.
+    # Chromium shows PDF files with a built-in extension.
     known = ("data:", report.as_uri(), "chrome-extension:")
     assert [url for url in asked if not url.startswith(known)] == []

@@ -1,4 +1,4 @@
-"""The table of what every change runs again, from dry runs, compared with the table in docs/reruns.md."""
+"""The table in docs/reruns.md of what every change reruns, compared with dry runs."""
 
 import os
 import random
@@ -23,17 +23,17 @@ MARK = "<!-- written by make reruns -->\n"
 
 
 def schema_of_study():
-    """The schema with the settings of all optimizers, and of one network of each kind."""
+    """Return the schema with the settings of all optimizers and of one network of each kind."""
     schema = completed(WRITTEN, STUDY)
     networks = schema["properties"]["models"]["properties"]
     del networks["mlp-other"]
-    # Of another kind, a network would have other settings.
+    # The kind of this network cannot change alone, because another kind needs other settings.
     del networks["cnn-2"]["properties"]["kind"]
     return schema
 
 
 def leaves(schema, path=()):
-    """Keys of the schema that hold values, with * for names that a user chooses."""
+    """Yield the keys of the schema that have values, with * for names that a user chooses."""
     if "$ref" in schema and "properties" not in schema:
         schema = WRITTEN["$defs"][schema["$ref"].rpartition("/")[2]]
     free = schema.get("additionalProperties")
@@ -61,14 +61,14 @@ def clone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def before(clone):
-    """All that the study makes, of which nothing has changed."""
+    """All outputs of the unchanged study."""
     outputs = dry_run(clone, {})
     assert {output.status for output in outputs.values()} == {"ok"}
     assert not any(output.pending for output in outputs.values())
     return outputs
 
 
-def test_every_rule_makes_something_and_has_a_column(clone, before):
+def test_every_rule_creates_an_output_and_has_a_column(clone, before):
     made = {output.rule for output in before.values()}
     assert {rule for rule in made if not any(re.fullmatch(pattern, rule) for pattern in STAGES.values())} == set()
     listed = re.findall(r"^\w+$", clone.snakemake("--list-rules", study=TINY).stdout, re.M)
@@ -78,7 +78,7 @@ def test_every_rule_makes_something_and_has_a_column(clone, before):
 
 @pytest.fixture(scope="module")
 def code(clone):
-    """What each rule runs."""
+    """The code that each rule runs."""
     plugged = {"plugin_metric": [PLUGIN], "figure_entropy": [PLUGIN]}
     return code_of_rules(clone.path, TINY, written_down(clone, LAID_OVER), plugged=plugged)
 
@@ -91,16 +91,16 @@ def tables(clone, before, code):
     return f"{markdown('key', of_keys)}\n{markdown('module', of_modules)}"
 
 
-def test_the_table_in_the_docs_is_what_dry_run_say(tables):
+def test_the_table_in_the_docs_agrees_with_dry_runs(tables):
     text, _, written = PAGE.read_text().partition(MARK)
     if os.environ.get("REWRITE"):
         PAGE.write_text(f"{text}{MARK}\n{tables}")
     else:
-        assert written.strip() == tables.strip(), "run `make reruns` and look at what changed"
+        assert written.strip() == tables.strip(), "the table is outdated; run `make reruns` and check what changed"
 
 
-def test_a_module_that_is_edited_runs_what_the_table_says(clone, before, code):
-    """The table takes it from what rules run; here snakemake is asked, for some of them."""
+def test_an_edited_module_reruns_what_the_table_lists(clone, before, code):
+    """The table is computed from the code that rules declare; this test asks Snakemake about some modules."""
     of_plugin = [PLUGIN, "workflow/eigendrift/figures/parts.py"]
     for module in [*random.Random(0).sample(modules(clone.path), 4), *of_plugin]:
         path = clone.path / module

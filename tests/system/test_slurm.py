@@ -1,4 +1,4 @@
-"""A tiny study in a real SLURM, through workflow/profiles/slurm; jobs are cancelled or lose their node."""
+"""The tiny study in a real SLURM with workflow/profiles/slurm; some jobs are cancelled or lose their node."""
 
 import math
 import os
@@ -20,13 +20,13 @@ pytestmark = [
     pytest.mark.xdist_group("slurm"),
     pytest.mark.skipif(
         bool(MISSING),
-        reason=f"needs SLURM, and there is no {', '.join(MISSING)}: "
+        reason=f"needs SLURM, but {', '.join(MISSING)} is missing; run "
         "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge",
     ),
-    pytest.mark.skipif(os.getuid() != 0, reason="needs root, which slurmd runs as"),
+    pytest.mark.skipif(os.getuid() != 0, reason="needs root, because slurmd runs as root"),
 ]
 
-# Laid over the tiny study. A job takes SLURM and Snakemake much longer than it computes, so there are few.
+# Changes of the tiny study. The overhead of SLURM and Snakemake is much longer than a job computes, so jobs are few.
 FEWER = {
     "experiments": {
         "main": {"seeds": 1},
@@ -34,7 +34,7 @@ FEWER = {
     },
     "null_models": {"names": ["reinitialized"]},
 }
-# Long enough to be disturbed in the middle.
+# Training long enough to be interrupted in the middle.
 LONG = {"training": {"steps": 40000, "checkpoints": {"count": 81}}}
 STUDY = (TINY, "changes.yaml")
 DRAWN = ("fig01_displacement", "fig02_alignment", "fig03_localization", "fig04_training_loss")
@@ -44,13 +44,13 @@ NULL = str(RESULTS / "null/digits/mlp-4/reinitialized.json")
 SOLVED = ("train", "eigenpairs", "null_model")
 # Groups whose jobs share SLURM jobs: the rules of each group, and the number of jobs per SLURM job.
 GROUPS = {"measured": ("(wide_)?metrics|baseline", 4), "drawn": ("figures", 3)}
-# Snakemake asks for the state of jobs after two seconds, and keeps the output of all jobs.
+# Snakemake asks for the state of jobs after two seconds and keeps the output of all jobs.
 PROFILE = [
     "--workflow-profile=workflow/profiles/slurm",
     "--slurm-init-seconds-before-status-checks=2",
     "--slurm-keep-successful-logs",
 ]
-# As docs/scale.md advises for small studies, long jobs also go together.
+# Long jobs also share SLURM jobs, as docs/scale.md advises for small studies.
 SMALL = [
     "--groups",
     *(f"{rule}=solved" for rule in (*SOLVED, "wide_eigenpairs", "minimum")),
@@ -71,7 +71,7 @@ def slurm(tmp_path_factory):
 
 
 def copy_with(place: Path, *changes: dict) -> Clone:
-    """Copy the repository, with changes that are laid over the tiny study."""
+    """Return a copy of the repository with changes of the tiny study."""
     clone = copy_repository(place / "clone")
     both = {key: value for change in changes for key, value in change.items()}
     (clone.path / STUDY[1]).write_text(yaml.safe_dump(both))
@@ -79,14 +79,14 @@ def copy_with(place: Path, *changes: dict) -> Clone:
 
 
 def content(clone: Clone) -> dict[str, bytes]:
-    """Return what was computed: the numbers of figures, and manifests, which hold digests of the stores."""
+    """Return the computed results by path: numbers of figures, and manifests, which contain digests of the stores."""
     paths = [*clone.path.glob(f"{RESULTS}/**/*.json"), *clone.path.glob(f"{RESULTS}/figures/*.csv")]
     return {str(path.relative_to(clone.path)): path.read_bytes() for path in paths}
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
-    """The study run on this machine without SLURM."""
+    """The study, run on this machine without SLURM."""
     clone = copy_with(tmp_path_factory.mktemp("local"), FEWER)
     result = clone.snakemake(*TARGETS, study=STUDY)
     assert result.returncode == 0, result.stdout
@@ -95,7 +95,7 @@ def local(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def submitted(slurm, tmp_path_factory):
-    """The study in SLURM, and what SLURM reports about its jobs."""
+    """The study, run in SLURM, and SLURM's description of its jobs."""
     clone = copy_with(tmp_path_factory.mktemp("submitted"), FEWER)
     before = set(slurm.jobs())
     result = clone.snakemake(*PROFILE, *SMALL, "--", *TARGETS, study=STUDY, **slurm.environment)
@@ -112,29 +112,29 @@ def logs(clone):
 
 
 def jobs_said(clone):
-    """Return by log the numbers of the SLURM jobs in which the job with this log ran."""
+    """Return the numbers of the SLURM jobs that each log names."""
     return {name: re.findall(r"This is SLURM job (\d+)", path.read_text()) for name, path in logs(clone).items()}
 
 
-def test_results_are_those_of_this_machine_to_the_bit(submitted, local):
+def test_results_have_the_same_bits_as_without_slurm(submitted, local):
     expected = content(local)
     assert f"{RUN}/eigenpairs.json" in expected
     assert content(submitted[0]) == expected
 
 
-def test_jobs_run_in_slurm_and_say_so(submitted, local):
+def test_logs_name_the_slurm_job(submitted, local):
     clone, jobs = submitted
     said = jobs_said(clone)
     assert set(said) == set(logs(local))
     assert all(len(numbers) == 1 and numbers[0] in jobs for numbers in said.values()), said
-    # The GPUs of this SLURM do not exist.
+    # This SLURM offers GPUs that do not exist, so a job uses one only if the machine has its own.
     warned = "This job requested a GPU but does not use it" in log(clone, "train")
     assert warned != torch.cuda.is_available()
     assert {job["JobState"] for job in jobs.values()} == {"COMPLETED"}
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_small_jobs_go_together(submitted, group):
+def test_small_jobs_share_slurm_jobs(submitted, group):
     clone, jobs = submitted
     rules, largest = GROUPS[group]
     together = {number for number, job in jobs.items() if f"/group_{group}_" in job["StdOut"]}
@@ -146,7 +146,7 @@ def test_small_jobs_go_together(submitted, group):
 
 @pytest.fixture(scope="module")
 def disturbed(slurm, tmp_path_factory):
-    """A long run; one of its jobs is cancelled in the middle, and another one loses its node."""
+    """A long run, of which one job is cancelled in the middle and another loses its node."""
     clone = copy_with(tmp_path_factory.mktemp("disturbed"), FEWER, LONG)
     targets = [f"{RUN}/eigenpairs.json", NULL]
     process = subprocess.Popen(
@@ -184,9 +184,9 @@ def log(clone, rule):
     return (clone.path / RESULTS / f"logs/{rule}/{RUN.partition('runs/')[2]}.log").read_text()
 
 
-def test_jobs_ask_for_what_the_profile_says(disturbed):
+def test_jobs_request_the_resources_of_the_profile(disturbed):
     clone, jobs, cancelled, lost, _ = disturbed
-    # The job that tried SLURM has no output.
+    # The job that tested SLURM at the start has no output.
     (null,) = (number for number, job in jobs.items() if "/rule_null_model/" in job.get("StdOut", ""))
     profile = yaml.safe_load((clone.path / PROFILE[0].partition("=")[2] / "config.yaml").read_text())
     for rule, number in zip(SOLVED, (cancelled, lost, null), strict=True):
@@ -216,7 +216,7 @@ def test_a_lost_node_loses_no_finished_work(disturbed):
     assert int(jobs[lost]["Restarts"]) == 1 or jobs[lost]["JobState"] == "NODE_FAIL"
 
 
-def test_what_was_disturbed_has_the_same_bits(disturbed, tmp_path_factory):
+def test_interrupted_jobs_give_the_same_bits(disturbed, tmp_path_factory):
     clone = disturbed[0]
     undisturbed = copy_with(tmp_path_factory.mktemp("undisturbed"), FEWER, LONG)
     result = undisturbed.snakemake(f"{RUN}/eigenpairs.json", NULL, study=STUDY)
@@ -225,7 +225,7 @@ def test_what_was_disturbed_has_the_same_bits(disturbed, tmp_path_factory):
     assert not list((clone.path / RUN).glob(".*progress"))
 
 
-def test_what_ends_in_slurm_after_its_snakemake_was_killed_is_made_anew(slurm, submitted):
+def test_outputs_finished_in_slurm_after_snakemake_was_killed_are_recreated(slurm, submitted):
     clone = submitted[0]
     target = f"{RUN}/trajectory.json"
 
