@@ -1,4 +1,4 @@
-"""Helpers for tests that compute the smoke study's figures again: its runs, and the arrays of its stores."""
+"""Helpers for tests that recompute the smoke study's figures: its runs, and the arrays of its stores."""
 
 import functools
 import math
@@ -28,7 +28,7 @@ def run_of(
     batch_size: int | str = 64,
     learning_rate: float | None = None,
 ) -> Path:
-    """Return the directory of a run; settings that are not given are the main experiment's."""
+    """Return the directory of a run; by default, its settings are those of the main experiment."""
     rate = USUAL_RATE[optimizer] if learning_rate is None else learning_rate
     return results / f"runs/{dataset}/mlp-8/{optimizer}/batch{batch_size}-lr{rate}/seed{seed}"
 
@@ -56,7 +56,7 @@ def eigenvectors(store: Path) -> np.ndarray:
 
 
 def moved(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the displacement as the squared distance between vectors, one of which may be turned around."""
+    """Return the displacement, the squared distance between vectors up to their sign."""
     return np.asarray(np.minimum(((one - other) ** 2).sum(-1), ((one + other) ** 2).sum(-1)))
 
 
@@ -89,7 +89,7 @@ def samples_of(results: Path, dataset: str, part: str = "train") -> tuple[np.nda
 
 
 def evaluate(weights: np.ndarray, images: np.ndarray, labels: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Return mean cross-entropy, accuracy and gradient of the perceptron, written out in float64."""
+    """Return the mean cross-entropy, the accuracy and the gradient of the perceptron, computed in float64."""
     first, bias, second, last = np.split(weights.astype(float), np.cumsum([8 * images.shape[1], 8, 80]))
     hidden = np.maximum(images @ first.reshape(8, -1).T + bias, 0)
     scores = hidden @ second.reshape(10, 8).T + last

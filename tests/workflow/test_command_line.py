@@ -1,4 +1,4 @@
-"""What Snakemake is asked for: refusals, other directories, other workflows, clusters, and reports."""
+"""Snakemake's command line: refusals, other directories, other workflows, clusters, and reports."""
 
 import inspect
 import re
@@ -20,7 +20,7 @@ DATA = "results/smoke/data/digits.json"
 TRAINED = f"results/smoke/runs/{RUN}/trajectory.json"
 CLUSTER = "workflow/profiles/slurm"
 HERE = Clone(ROOT)
-# The peak of a process is at least the peak of the process that it was forked from, here a small one. In KiB.
+# Prints the peak memory of a command in KiB. A process inherits the peak of its parent, so the parent must be small.
 MEASURED = """
 import os, subprocess, sys
 process = subprocess.Popen(sys.argv[1:])
@@ -43,7 +43,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
         ("plugins: [nowhere]", "Config key 'plugins' names 'nowhere', which does not exist"),
     ],
 )
-def test_a_wrong_config_is_refused_with_one_sentence(tmp_path: Path, wrong: str, sentence: str) -> None:
+def test_an_invalid_config_is_refused_with_one_sentence(tmp_path: Path, wrong: str, sentence: str) -> None:
     study = tmp_path / "wrong.yaml"
     study.write_text(wrong)
     refused = HERE.plan("--dry-run", study=study)
@@ -76,7 +76,7 @@ def test_what_does_not_exist_is_refused(arguments: list[str], sentence: str) -> 
 
 
 @pytest.mark.slow
-def test_a_fork_server_is_started_when_jobs_run_and_only_then(fresh: Clone) -> None:
+def test_the_fork_server_starts_only_when_jobs_run(fresh: Clone) -> None:
     module = fresh.path / "workflow/runtime/forkserver.py"
     module.write_text(module.read_text() + "\n\ndef start():\n    Path('started').touch()\n")
     marker = fresh.path / "started"
@@ -89,12 +89,12 @@ def test_a_fork_server_is_started_when_jobs_run_and_only_then(fresh: Clone) -> N
         marker.unlink(missing_ok=True)
 
 
-def test_snakemake_still_has_the_limit_that_we_switch_off() -> None:
+def test_snakemake_still_has_the_job_rate_limit_that_eigendrift_switches_off() -> None:
     assert "self.job_rate_limiter is not None" in inspect.getsource(JobScheduler.schedule)
 
 
-def test_the_cluster_profile_plans_a_study_where_there_is_no_cluster(tmp_path: Path) -> None:
-    """A relative path starts in the directory that Snakemake was started in."""
+def test_the_cluster_profile_plans_a_study_without_a_cluster(tmp_path: Path) -> None:
+    """The profile's relative path is relative to the directory in which Snakemake was started."""
     planned = HERE.planned("--workflow-profile", CLUSTER, "--directory", str(tmp_path))
     assert planned["train"] > 10
 
@@ -112,13 +112,13 @@ def test_a_dry_run_of_a_thousand_runs_needs_less_than_a_gigabyte() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.M))
     assert int(counts["train"]) >= 1000
-    # There is no job for each checkpoint or eigenpair.
+    # Checkpoints and eigenpairs have no jobs of their own.
     assert int(counts["total"]) < 6 * int(counts["train"])
     assert int(result.stderr.split()[-1]) * 1024 < 10**9
 
 
 def test_results_are_up_to_date_wherever_the_clone_is(smoke: Clone, tmp_path: Path) -> None:
-    """Snakemake works in a directory that holds results, with the Snakefile of another one."""
+    """Snakemake works in a directory with results, using the Snakefile of another directory."""
     for name in ("results", ".snakemake"):
         shutil.copytree(smoke.path / name, tmp_path / "elsewhere" / name, symlinks=True)
     files = {"study": ROOT / SMOKE, "directory": tmp_path}
@@ -146,7 +146,7 @@ OtherWorkflow = Callable[..., Clone]
 
 @pytest.fixture
 def other_workflow(tmp_path: Path) -> OtherWorkflow:
-    """A user's workflow, which adds a learning rate to config.yaml and leaves the rest."""
+    """A function that writes a user's workflow, which changes one learning rate of config.yaml."""
 
     def write(snakefile: Path = ROOT / "Snakefile", more: str = "", config: Any = None) -> Clone:
         own = config or {"study": "mine", "optimizers": {"sgd": {"learning_rate": 0.03}}}
@@ -190,7 +190,7 @@ def test_what_a_module_cannot_do_is_said_in_a_sentence(
     assert sentence in refused.stdout
 
 
-def test_a_module_whose_library_is_not_there_is_refused(other_workflow: OtherWorkflow, tmp_path: Path) -> None:
+def test_a_module_without_the_library_is_refused(other_workflow: OtherWorkflow, tmp_path: Path) -> None:
     lonely = tmp_path / "lonely"
     for name in ("rules", "report"):
         shutil.copytree(ROOT / "workflow" / name, lonely / "workflow" / name)

@@ -1,4 +1,4 @@
-"""The workflow as snakedeploy and the workflow catalog use it: as a module, read from a hosting service."""
+"""The workflow as snakedeploy and the workflow catalog use it: as a module, read from a Git hosting service."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 import yaml
 from clone import ROOT, copy_repository
 
-# What `snakedeploy deploy-workflow` writes.
+# The Snakefile that `snakedeploy deploy-workflow` writes.
 DEPLOYED = """
 configfile: "config/config.yaml"
 
@@ -25,9 +25,9 @@ use rule * from eigendrift
 
 @pytest.fixture
 def deployed(tmp_path):
-    """A function that runs snakemake where the workflow is deployed from a tag on GitHub.
+    """The directory of a workflow deployed from a tag on GitHub, and a function that runs snakemake there.
 
-    Git looks for the repository on this machine, without a network.
+    Git takes the repository from this machine, without a network.
     """
     repository = copy_repository(tmp_path / "repository").path
     for command in (
@@ -75,11 +75,11 @@ def test_a_deployed_workflow_plans_a_whole_study_and_its_jobs_find_the_library(d
     assert "ext07" in planned
     snakemake("--", "results/my-study/data/digits.json")
     assert (directory / "results/my-study/data/digits.zarr").is_dir()
-    # One revision, and nothing that is incomplete.
+    # Only one revision was stored, and no incomplete copy is left.
     assert len(list((directory / ".snakemake/eigendrift").iterdir())) == 1
 
 
-def test_the_catalog_finds_what_it_needs():
+def test_the_repository_has_the_files_that_the_catalog_needs():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
     assert usage["software-stack-deployment"]["conda"]
     for path in ("workflow/Snakefile", "config/README.md", "config/config.yaml"):

@@ -1,4 +1,4 @@
-"""Kills, locks that killed runs leave, and divergence, as a user meets them."""
+"""Kills, locks that killed runs leave behind, and divergence, as a user experiences them."""
 
 import json
 import os
@@ -19,14 +19,14 @@ RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
 
 
 def clean_up(clone: Clone, study: str = "smoke", status: int = 0) -> str:
-    """Clean up as `make figures` does first, check the exit status, and return what the script writes."""
+    """Clean up as `make figures` does first, check the exit status, and return the script's messages."""
     done = clone.clean_up(f"results/{study}")
     assert done.returncode == status, done.stderr
     return done.stderr
 
 
 def kill_while(clone: Clone, target: str, appears: str, *, group: bool = True) -> None:
-    """Start Snakemake, and kill it, or its process group with all jobs, once a file appears."""
+    """Start Snakemake, and kill its process group with all jobs, or only Snakemake, when a file appears."""
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", f"--configfile={SMOKE}", target],
         cwd=clone.path,
@@ -48,7 +48,7 @@ def kill_while(clone: Clone, target: str, appears: str, *, group: bool = True) -
 
 @pytest.mark.slow
 def test_a_killed_study_resumes_with_the_same_bits(fresh: Clone) -> None:
-    """First Snakemake alone is killed, and leaves its job behind; then it is killed with its job."""
+    """The first kill hits only Snakemake and leaves its job running; the second one hits Snakemake and its job."""
     target = f"{RUN}/eigenpairs.json"
     study = yaml.safe_load((fresh.path / SMOKE).read_text())
     study["training"] = {"steps": 4000, "checkpoints": {"count": 41}}
@@ -73,12 +73,12 @@ def test_a_killed_study_resumes_with_the_same_bits(fresh: Clone) -> None:
     assert not list((fresh.path / RUN).glob(".*progress"))
 
 
-def test_the_lock_of_a_living_snakemake_is_left_alone(fresh: Clone) -> None:
+def test_the_lock_of_a_running_snakemake_is_kept(fresh: Clone) -> None:
     locks = fresh.path / ".snakemake/locks"
     locks.mkdir(parents=True)
     (locks / "0.input.lock").write_text("results/desk/claims.json\n")
     (locks / "0.output.lock").write_text("results/smoke/claims.json\n")
-    # This process looks like Snakemake at work in the directory; the reader of the lock file does not.
+    # This process looks like a Snakemake that works in the directory. The reader of the lock file does not.
     sleeping = fresh.path / "snakemake"
     sleeping.write_text("import time; time.sleep(60)")
     living = subprocess.Popen([sys.executable, "snakemake"], cwd=fresh.path)
@@ -102,8 +102,8 @@ def test_the_lock_of_a_living_snakemake_is_left_alone(fresh: Clone) -> None:
             process.wait()
 
 
-def test_a_snakemake_on_another_machine_is_left_alone(fresh: Clone, tmp_path: Path) -> None:
-    """No process of this machine is a Snakemake in this directory; only the lock reports one."""
+def test_the_lock_of_a_snakemake_on_another_machine_is_kept(fresh: Clone, tmp_path: Path) -> None:
+    """No process on this machine looks like a Snakemake in this directory; only the lock shows that one runs."""
     locks = fresh.path / ".snakemake/locks"
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text("results/smoke/claims.json\n")
@@ -121,7 +121,7 @@ def test_a_snakemake_on_another_machine_is_left_alone(fresh: Clone, tmp_path: Pa
         holding.stdout.readline()
         who = f"(process {holding.pid} on {platform.node()}, in {tmp_path})"
         assert clean_up(fresh, status=1).startswith(f"Another snakemake is working on results/smoke {who}; ")
-        # Snakemake would remove all locks.
+        # `snakemake --unlock` would remove all locks, so none is removed.
         assert clean_up(fresh, study="desk") == ""
         assert list(locks.iterdir())
     finally:
@@ -132,7 +132,7 @@ def test_a_snakemake_on_another_machine_is_left_alone(fresh: Clone, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_diverged_run_is_reported_and_the_rest_goes_on(fresh: Clone) -> None:
+def test_a_diverged_run_is_reported_and_the_study_continues(fresh: Clone) -> None:
     changes = fresh.path / "diverging.yaml"
     sweeps = dict.fromkeys(("batch_sizes", "learning_rates", "training_sizes"))
     changes.write_text(yaml.safe_dump({"optimizers": {"sgd": {"learning_rate": 1000.0}}, "experiments": sweeps}))
@@ -158,16 +158,16 @@ TRAJECTORY = f"{RUN}/trajectory.json"
 
 
 def leave_lock(clone: Clone) -> None:
-    """Leave the lock that a killed Snakemake leaves."""
+    """Create the lock that a killed Snakemake leaves behind."""
     locks = clone.path / ".snakemake/locks"
     locks.mkdir(parents=True, exist_ok=True)
     (locks / "0.output.lock").write_text(f"{TRAJECTORY}\n{RUN}/trajectory.zarr\n")
 
 
 @pytest.mark.slow
-def test_what_jobs_make_after_their_snakemake_was_killed_counts_as_not_made(fresh: Clone) -> None:
+def test_outputs_that_jobs_finish_after_snakemake_was_killed_are_deleted(fresh: Clone) -> None:
     def start(steps: int) -> tuple[str, Path]:
-        """Start a Snakemake for another job, and return the study."""
+        """Run Snakemake for another job, and return the study."""
         changes = fresh.path / f"{steps}.yaml"
         changes.write_text(yaml.safe_dump({"training": {"steps": steps}}))
         started = fresh.snakemake("--force", "results/smoke/data/digits.json", study=(SMOKE, changes))
@@ -175,7 +175,7 @@ def test_what_jobs_make_after_their_snakemake_was_killed_counts_as_not_made(fres
         return SMOKE, changes
 
     def finish_job(study: tuple[str, Path]) -> str:
-        """Train as a job in SLURM whose Snakemake was killed; return what the clean-up writes."""
+        """Train like a job in SLURM whose Snakemake was killed, and return the messages of the cleanup."""
         cluster = ["--mode=remote", "--cores=1", "--nolock", "--no-hooks", "--force", "--allowed-rules=train"]
         result = fresh.snakemake(*cluster, TRAJECTORY, study=study)
         assert result.returncode == 0, result.stdout
@@ -189,7 +189,7 @@ def test_what_jobs_make_after_their_snakemake_was_killed_counts_as_not_made(fres
         "no record of their parameters."
     )
     assert fresh.planned(TRAJECTORY, study=study) == {"train": 1}
-    # A file with a record stays. A file that was made again after its record was written does not.
+    # A file with a record is kept. A file that was recreated after its record was written is deleted.
     assert fresh.snakemake(TRAJECTORY, study=study).returncode == 0
     leave_lock(fresh)
     assert "Deleted" not in clean_up(fresh)

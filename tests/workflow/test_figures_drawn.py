@@ -1,4 +1,4 @@
-"""Figures 1 to 21 of the smoke study, drawn again: they equal their files, and their legends are complete."""
+"""Figures 1 to 21 of the smoke study, redrawn: they equal their files, and their legends are complete."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -46,9 +46,9 @@ SWEPT = {
     "batch_size": dict.fromkeys(OPTIMIZERS, (64, 128, "full")),
     "learning_rate": {"sgd": (0.05, 0.2), "adam": (0.001, 0.01)},
 }
-# Their panels share labels by rows and by columns.
+# In these figures, the panels of a row or column share labels.
 SHARED_LABELS = ("fig15_wide_localization", "fig16_leading_eigenvector")
-# They have ticks with names, guides to the eye or legends of panels, which `check_legend` does not expect.
+# These figures have named ticks, guide lines or legends in panels, which `check_legend` does not expect.
 OWN_LEGENDS = {
     *("fig05_test_accuracy", "fig12_raw_alignment", "fig15_wide_localization", "fig16_leading_eigenvector"),
     "fig19_learning_rate_localization",
@@ -56,7 +56,7 @@ OWN_LEGENDS = {
 
 
 def stores_of(results: Path, name: str) -> dict[str, list[Path]]:
-    """Return what a figure reads."""
+    """Return the stores that a figure reads, by kind."""
     settings, varied = FIGURES[name], next((key for key in SWEPT if key in name), None)
     if name == "fig08_minima":
         panels = product(DATASETS, OPTIMIZERS)

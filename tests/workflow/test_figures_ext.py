@@ -1,4 +1,4 @@
-"""Extensions 1 to 6 of the smoke study, compared with numbers that plain numpy computes from the stores."""
+"""Extensions 1 to 6 of the smoke study, compared with numbers computed from the stores with plain NumPy."""
 
 from itertools import permutations, product
 from pathlib import Path
@@ -48,7 +48,7 @@ def panel(shown: pd.DataFrame, dataset: str, optimizer: str) -> pd.DataFrame:
 
 
 def followed(vectors: np.ndarray) -> np.ndarray:
-    """Return the last vectors in the order of the first, matched between checkpoints by trying all orders."""
+    """Return the last vectors in the order of the first, matched from checkpoint to checkpoint by trying all orders."""
     last = vectors[0]
     for frame in vectors[1:]:
         overlap = np.abs(last @ frame.T)
@@ -61,7 +61,7 @@ def followed(vectors: np.ndarray) -> np.ndarray:
 
 
 def over_lag(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return displacement by rank and tracked displacement of three ranks (waiting time, rank)."""
+    """Return the displacement by rank and the tracked displacement of three ranks, both (waiting time, rank)."""
     lag = LAG if len(vectors) == len(STEPS) else 1
     starts = range(len(vectors) - lag)
     by_rank = [moved(vectors[t, :3], vectors[t + lag, :3]) for t in starts]
@@ -70,7 +70,7 @@ def over_lag(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("folder", ["", "wide/"])
-def test_ext01_is_the_displacement_by_rank_and_of_followed_directions(results: Path, pairs: Pairs, folder: str) -> None:
+def test_ext01_shows_displacement_by_rank_and_of_tracked_vectors(results: Path, pairs: Pairs, folder: str) -> None:
     shown = table(results, "ext01_tracked_displacement")
     among = ", among 5" if folder else ""
     for dataset, optimizer in PANELS:
@@ -88,7 +88,7 @@ def test_ext01_is_the_displacement_by_rank_and_of_followed_directions(results: P
         np.testing.assert_allclose(share["share"], 1 - rest / whole, rtol=1e-5, atol=1e-7)
 
 
-def test_ext01_counts_swaps_by_the_smallest_gap_on_the_way(results: Path, pairs: Pairs) -> None:
+def test_ext01_counts_swaps_by_the_smallest_gap_in_the_interval(results: Path, pairs: Pairs) -> None:
     shown = table(results, "ext01_tracked_displacement")
     for dataset, optimizer in PANELS:
         curves = []
@@ -102,12 +102,12 @@ def test_ext01_counts_swaps_by_the_smallest_gap_on_the_way(results: Path, pairs:
         np.testing.assert_allclose(rows["mean"], np.mean(curves, axis=0), rtol=1e-5, atol=1e-7)
 
 
-def test_ext02_is_the_projection_of_one_span_on_the_other(results: Path, pairs: Pairs) -> None:
+def test_ext02_shows_the_displacement_of_spans(results: Path, pairs: Pairs) -> None:
     shown = table(results, "ext02_subspace_displacement")
     for dataset, optimizer in PANELS:
         rows = panel(shown, dataset, optimizer)
         for k, folder, lag in ((3, "", LAG), (5, "wide/", 1)):
-            # The squared sines of the principal angles.
+            # The mean of the squared sines of the principal angles.
             values = [
                 [
                     1 - np.mean(np.linalg.svd(one @ other.T)[1] ** 2)
@@ -127,7 +127,7 @@ def test_ext02_is_the_projection_of_one_span_on_the_other(results: Path, pairs: 
         np.testing.assert_allclose(within["share"], expected, rtol=1e-6, atol=1e-8)
 
 
-def test_ext02_compares_spans_with_spans_of_draws(results: Path) -> None:
+def test_ext02_compares_spans_with_draws_of_the_null_model(results: Path) -> None:
     null = table(results, "ext02_subspace_displacement", "baseline")
     for dataset, (k, name) in product(DATASETS, ((3, "reinitialized"), (5, "wide-reinitialized"))):
         vectors = eigenvectors(null_of(results, dataset, name))[:, :k]
@@ -150,7 +150,7 @@ def regime(results: Path, dataset: str, optimizer: str, rate: float, seed: int) 
 
 
 def moved_by_lag(run: dict[str, np.ndarray], count: int) -> np.ndarray:
-    """Return the displacement from each checkpoint to the one a third of the training later."""
+    """Return the displacement from each checkpoint to the checkpoint a third of the training later."""
     first, lag = unit(run["eigenvector"][:count, 0]), (count - 1) // 3
     return moved(first[:-lag], first[lag:])
 
@@ -185,7 +185,7 @@ def effects_of(results: Path, dataset: str, rate: float, steps: int, seeds: int)
     return found
 
 
-def test_effects_of_regimes_are_those_of_the_stores(results: Path) -> None:
+def test_effects_of_regimes_agree_with_the_stores(results: Path) -> None:
     regimes = pd.read_csv(results / "regimes.csv")
     assert len(regimes) == len(SETS) * len(LENGTHS) * (5 * len(RATES) + 1)
     assert set(regimes["dataset"]) == {"digits"}
@@ -193,7 +193,7 @@ def test_effects_of_regimes_are_those_of_the_stores(results: Path) -> None:
     keys = ["training_samples", "sgd_learning_rate", "adam_learning_rate", "steps", "claim"]
     rows = regimes.set_index(keys)[["effect", "lowest_seed", "highest_seed", "n"]]
     for (dataset, size), rate, steps in product(SETS.items(), RATES, LENGTHS):
-        # The main experiment has another seed of one regime.
+        # The main experiment adds a second seed to one regime.
         seeds = 2 if (dataset, rate) == ("digits", 0.05) else 1
         for claim, effects in effects_of(results, dataset, rate, steps, seeds).items():
             expected = [np.mean(effects), min(effects), max(effects), seeds]
@@ -210,7 +210,7 @@ def test_effects_of_regimes_are_those_of_the_stores(results: Path) -> None:
         np.testing.assert_allclose(seventh.loc[(size, steps)], [np.ptp(contrasts), 1], rtol=1e-4)
 
 
-def test_fits_of_regimes_are_those_of_the_training_samples(results: Path) -> None:
+def test_fits_of_regimes_agree_with_the_trajectories(results: Path) -> None:
     regimes = pd.read_csv(results / "regimes.csv").dropna(subset=["sgd_learning_rate"])
     for row in regimes[regimes["training_samples"] == 200].to_dict("records"):
         for name in OPTIMIZERS:
@@ -237,7 +237,7 @@ def test_ext03_shows_the_table_of_regimes(results: Path) -> None:
     )
     for name in (*keys, "effect", "smallest_effect", "n"):
         np.testing.assert_array_equal(effects[name], expected[name], name)
-    # One regime has two seeds; about a single seed the figure says nothing.
+    # Only one regime has two seeds. For a single seed, the figure shows no agreement.
     agreeing = effects.dropna(subset=["agreement"])
     assert set(agreeing["n"]) <= {2}
     above = expected.loc[agreeing.index, "lowest_seed"] > expected.loc[agreeing.index, "smallest_effect"]
@@ -252,7 +252,7 @@ def leading(store: Path) -> np.ndarray:
 
 
 def by_neuron(vector: np.ndarray, dataset: str) -> list[tuple[np.ndarray, int, int]]:
-    """Return for each layer the mass of its neurons, and the parameters per neuron and per layer."""
+    """Return the mass of each neuron, the parameters per neuron and the parameters of the layer, for each layer."""
     squares, pixels = vector**2, PIXELS[dataset]
     first, bias, last, last_bias = np.split(squares, np.cumsum([8 * pixels, 8, 80]))
     return [
@@ -262,7 +262,7 @@ def by_neuron(vector: np.ndarray, dataset: str) -> list[tuple[np.ndarray, int, i
 
 
 def logarithms(vector: np.ndarray, dataset: str) -> np.ndarray:
-    """Return log10 of N times the inverse participation ratio of layers, neurons, and single weights."""
+    """Return log10 of N times the inverse participation ratio over layers, over neurons and over weights."""
     parts = by_neuron(vector, dataset)
     layers = sum(mass.sum() ** 2 / size for mass, _, size in parts)
     neurons = sum((mass**2).sum() / each for mass, each, _ in parts)
@@ -357,7 +357,7 @@ def quotient(results: Path, run: Path, checkpoint: int, dataset: str) -> float:
     return float(direction @ (above - below) / (2 * h))
 
 
-def test_ext06_has_a_row_for_every_run_and_the_correlations_of_them(results: Path) -> None:
+def test_ext06_has_a_row_for_every_run_and_their_correlations(results: Path) -> None:
     shown = table(results, "ext06_flatness")
     points = shown[shown["quantity"] == "run"].astype({"seed": int})
     stores = sorted((results / "runs").glob("*/*/*/*/seed?/eigenpairs.zarr"))
@@ -382,7 +382,7 @@ def test_ext06_has_a_row_for_every_run_and_the_correlations_of_them(results: Pat
 def test_ext06_correlates_within_blocks(results: Path) -> None:
     shown = table(results, "ext06_flatness")
     rows = shown.set_index(["x", "y", "runs_compared"])
-    # Digits has four settings of each optimizer. Blocks of two seeds are too small.
+    # Digits has four settings of each optimizer. Blocks of two seeds are too small for a correlation.
     assert (rows.xs("seeds vary", level=2)["units"] == 0).all()
     own = shown[(shown["quantity"] == "run") & (shown["dataset"] == "digits")]
     means = own.groupby(["optimizer", "batch_size", "learning_rate"])[["displacement", "eigenvalue"]].mean()

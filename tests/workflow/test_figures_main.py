@@ -1,4 +1,4 @@
-"""Figures 1 to 16 of the smoke study, compared with numbers that plain numpy computes from the stores."""
+"""Figures 1 to 16 of the smoke study, compared with numbers computed from the stores with plain NumPy."""
 
 import math
 from collections.abc import Callable
@@ -37,12 +37,14 @@ Rows = dict[tuple[Any, ...], dict[str, float]]
 
 @dataclass(frozen=True)
 class Run:
-    """One run in float64, NaN where an eigenpair has not converged.
+    """One run in float64, with NaN where an eigenpair did not converge.
 
     Attributes:
         vectors: Unit eigenvectors (checkpoint, rank, parameter).
         eigenvalues: Eigenvalues (checkpoint, rank).
-        weights: Weights (checkpoint, parameter); so are gradients and updates.
+        weights: Weights (checkpoint, parameter).
+        gradients: Gradients (checkpoint, parameter).
+        updates: Updates (checkpoint, parameter).
         losses: Training losses (checkpoint), computed from the weights.
         accuracy: The share of test samples that the last weights classify correctly.
     """
@@ -87,7 +89,7 @@ def draws(results: Path) -> dict[str, np.ndarray]:
 
 
 def assert_rows(shown: pd.DataFrame, keys: list[str], expected: Rows, rel: float = 1e-9) -> None:
-    """Check that a table has these rows, no more and no fewer, in any order."""
+    """Check that a table has exactly these rows, in any order."""
     found = {tuple(row[key] for key in keys): row for row in shown.to_dict("records")}
     assert len(found) == len(shown)
     assert found.keys() == expected.keys()
@@ -107,7 +109,7 @@ def band_of(values: Any) -> dict[str, float]:
 
 
 def intervals(value: Callable[[str, int, int, int], float]) -> Rows:
-    """Return means over seeds of a value of optimizer, seed and two checkpoints."""
+    """Return the means over seeds of a value that depends on the optimizer, the seed and two checkpoints."""
     expected: Rows = {}
     for optimizer, waiting, step in product(OPTIMIZERS, WAITING_TIMES, STEPS):
         if step > waiting:
@@ -154,7 +156,8 @@ def test_fig02_shows_every_checkpoint_rank_and_run(results: Path, runs: Runs) ->
     assert differences[shown["optimizer"] == "adam"].max() > 0.05
 
 
-# Figure, quantity, its value in a run by checkpoint and rank, ranks, tolerance. Training computes in float32.
+# Figure, quantity, the quantity's value in a run by checkpoint and rank, ranks, and relative tolerance. The losses need
+# a larger tolerance because training computes in float32.
 BANDS: list[tuple[str, str | None, Callable[[Run, int, int], float], tuple[int, ...], float]] = [
     (
         "fig03_localization",
@@ -176,7 +179,7 @@ BANDS: list[tuple[str, str | None, Callable[[Run, int, int], float], tuple[int, 
 
 
 @pytest.mark.parametrize(("name", "quantity", "value", "ranks", "rel"), BANDS, ids=[one[0] for one in BANDS])
-def test_bands_over_seeds_are_those_of_the_stores(
+def test_bands_over_seeds_agree_with_the_stores(
     results: Path,
     runs: Runs,
     name: str,
@@ -215,7 +218,7 @@ def test_fig10_is_the_mean_square_movement_of_the_weights(results: Path, runs: R
     assert_rows(table(results, "fig10_weight_displacement"), OVER_TIME, intervals(movement))
 
 
-def test_fig11_is_the_cosine_of_the_weight_change_and_the_eigenvector_before(results: Path, runs: Runs) -> None:
+def test_fig11_is_the_cosine_of_the_weight_change_and_the_earlier_eigenvector(results: Path, runs: Runs) -> None:
     def cosine(optimizer: str, seed: int, start: int, end: int) -> float:
         run = runs["digits", optimizer, seed]
         return float(abs(unit(run.weights[end] - run.weights[start]) @ run.vectors[start, 0]))
@@ -226,7 +229,7 @@ def test_fig11_is_the_cosine_of_the_weight_change_and_the_eigenvector_before(res
     assert_rows(shown[~isotropic], OVER_TIME, intervals(cosine))
 
 
-def test_fig12_is_signed_by_the_gradient(results: Path, runs: Runs) -> None:
+def test_fig12_has_signs_relative_to_the_gradient(results: Path, runs: Runs) -> None:
     expected: Rows = {}
     for optimizer, (at, step), rank in product(OPTIMIZERS, enumerate(STEPS), RANKS):
         run = runs["digits", optimizer, 0]
@@ -263,7 +266,7 @@ def test_fig13_and_fig14_are_means_over_checkpoints(results: Path, runs: Runs, n
     assert_rows(shown[~isotropic], ["quantity", "optimizer", "seed", "rank"], expected)
 
 
-def test_fig15_is_the_sum_of_fourth_powers_of_every_rank(results: Path, draws: dict[str, np.ndarray]) -> None:
+def test_fig15_shows_the_inverse_participation_ratio_of_every_rank(results: Path, draws: dict[str, np.ndarray]) -> None:
     shown = table(results, "fig15_wide_localization")
     expected: Rows = {}
     for optimizer in OPTIMIZERS:
@@ -279,7 +282,7 @@ def test_fig15_is_the_sum_of_fourth_powers_of_every_rank(results: Path, draws: d
     np.testing.assert_allclose(baseline, 2 * [quantiles(ipr(draws["digits"]))])
 
 
-def test_fig16_is_the_last_leading_eigenvector_in_the_networks_shapes(results: Path) -> None:
+def test_fig16_shows_the_last_leading_eigenvector_in_the_shapes_of_the_layers(results: Path) -> None:
     shown = table(results, "fig16_leading_eigenvector")
     # Layer, units and inputs; the biases follow the weights of their layer.
     parts = [(1, 8, 64), (1, 8, None), (2, 10, 8), (2, 10, None)]

@@ -1,4 +1,4 @@
-"""Figures 8 and 17 to 21 of the smoke study, compared with what plain numpy computes from the stores."""
+"""Figures 8 and 17 to 21 of the smoke study, compared with numbers computed from the stores with plain NumPy."""
 
 import math
 from itertools import combinations, product
@@ -30,7 +30,7 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
     "batch_size": {"sgd": (64, 128, "full"), "adam": (64, 128, "full")},
     "learning_rate": {"sgd": (0.05, 0.2), "adam": (0.001, 0.01)},
 }
-# These steps see as many samples, except for the full batch; there are seven checkpoints each.
+# Steps by batch size. Runs with batches of 64 and 128 see the same number of samples. Every run has seven checkpoints.
 STEPS = {64: 60, 128: 30, "full": 12}
 SHARES = np.arange(7) / 6
 # Checkpoints at the waiting times 0, 1/3 and 5/6.
@@ -38,13 +38,13 @@ WAITING = (0, 2, 5)
 
 
 def swept(results: Path, varied: str) -> list[tuple[str, Any, Path]]:
-    """Return optimizer, value and directory of each run of a sweep; all have seed 0."""
+    """Return the optimizer, the value and the directory of each run of a sweep; all runs have seed 0."""
     listed = [(optimizer, value) for optimizer, values in VALUES[varied].items() for value in values]
     return [(optimizer, value, run_of(results, "digits", optimizer, **{varied: value})) for optimizer, value in listed]
 
 
 def rows_of(shown: pd.DataFrame, optimizer: str, varied: str, value: Any) -> pd.DataFrame:
-    # Pandas reads batch sizes as text because one is "full".
+    # pandas reads batch sizes as text because one of them is "full".
     return shown[(shown["optimizer"] == optimizer) & (shown[varied].astype(str) == str(value))]
 
 
@@ -135,7 +135,7 @@ def hessian(weights: np.ndarray, images: np.ndarray, labels: np.ndarray) -> np.n
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_fig08_shows_the_curvature_at_the_best_end_over_all_samples(results: Path, optimizer: str) -> None:
+def test_fig08_shows_the_curvature_of_the_best_run_over_all_samples(results: Path, optimizer: str) -> None:
     parts = [samples_of(results, "digits", part) for part in ("train", "test")]
     digits = [np.concatenate(both) for both in zip(*parts, strict=True)]
     shown = table(results, "fig08_minima").query("dataset == 'digits' and optimizer == @optimizer")
@@ -158,7 +158,8 @@ def test_fig08_shows_the_curvature_at_the_best_end_over_all_samples(results: Pat
     smoothing = (exact[0] - exact[-1]) / 100
     assert at[[0, -1]] == pytest.approx([exact[-1] - 5 * smoothing, exact[0] + 5 * smoothing], rel=1e-3)
     assert np.trapezoid(density, at) == pytest.approx(1, abs=1e-6)
-    # Ten random vectors leave the weight of one eigenvalue uncertain, but neither its place nor sums of many.
+    # With ten random vectors, the weight of a single eigenvalue is uncertain. Its position and the sums of many weights
+    # are accurate.
     below = np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(at))
     for bound in (-0.1, 0.0, 0.1, 0.5):
         share = np.mean([0.5 * (1 + math.erf((bound - value) / smoothing / math.sqrt(2))) for value in exact])

@@ -1,4 +1,4 @@
-"""Plug-ins of every kind from another directory, run as far as figures, and what a change of them reruns."""
+"""Plug-ins of every kind from another directory: figures that use them, and what a change of a plug-in reruns."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from eigendrift.stores.reading import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("plugins")]
 
-# Laid over the smoke study.
+# Changes of the smoke study.
 OVERLAY = {
     "experiments": {
         "main": {
@@ -35,7 +35,7 @@ STUDY = (SMOKE, "mine.yaml")
 RUNS = "results/smoke/runs/bars/narrow"
 SIGNS = f"{RUNS}/signs/batch20-lr0.01/seed0"
 FIGURES = [f"results/smoke/figures/{name}.png" for name in ("entropy", "fig03_localization")]
-# The outputs of all other scripts that read plug-ins.
+# Outputs of the other scripts that read plug-ins.
 FURTHER = ["results/smoke/minima/bars/narrow/signs.json", "results/smoke/null_validation.csv"]
 SHOWN = """
 from eigendrift.extensions import Figure
@@ -57,7 +57,7 @@ EXTENSIONS = [Metric(name="broken", measure=measure, meaning="Nothing.")]
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The smoke study with a plug-in of every kind, with figures, a minimum and the validation."""
+    """The smoke study with a plug-in of every kind, run as far as figures, a minimum and the validation."""
     clone = copy_repository(tmp_path_factory.mktemp("plugins"))
     plugins = tmp_path_factory.mktemp("elsewhere") / "plugins"
     shutil.copytree(ROOT / "examples", plugins)
@@ -74,7 +74,7 @@ def plugins(mine: Clone) -> Path:
     return Path(yaml.safe_load((mine.path / "mine.yaml").read_text())["plugins"][0])
 
 
-def test_they_come_out_in_figures(mine: Clone) -> None:
+def test_figures_show_the_plugins(mine: Clone) -> None:
     table = pd.read_csv(mine.path / "results/smoke/figures/entropy.csv")
     assert set(table["optimizer"]) == {"sgd", "signs"}
     eigenpairs = open_store(mine.path / SIGNS / "eigenpairs.zarr", "eigenpairs")
@@ -89,10 +89,10 @@ def test_they_come_out_in_figures(mine: Clone) -> None:
 
 def test_an_optimizer_of_a_plugin_has_one_line_in_all_figures(mine: Clone) -> None:
     (color,) = pd.read_csv(mine.path / "results/smoke/figures/train.csv")["color"]
-    assert color == LINES[1]["color"]  # SGD has the first one.
+    assert color == LINES[1]["color"]  # SGD has the first color.
 
 
-def test_an_error_in_their_code_is_reported_with_its_place(mine: Clone, plugins: Path) -> None:
+def test_an_error_in_a_plugin_is_reported_with_its_file_and_line(mine: Clone, plugins: Path) -> None:
     broken = plugins / "broken.py"
     broken.write_text(BROKEN)
     result = mine.snakemake(f"{SIGNS}/plugins/broken.json", study=STUDY)
@@ -103,7 +103,7 @@ def test_an_error_in_their_code_is_reported_with_its_place(mine: Clone, plugins:
     assert "not the user's doing" not in result.stdout
 
 
-def test_the_optimizer_is_the_plugins_own(mine: Clone) -> None:
+def test_training_uses_the_optimizer_of_the_plugin(mine: Clone) -> None:
     run = open_store(mine.path / SIGNS / "trajectory.zarr", "trajectory")
     weights, gradient = run["weights"].values[0], run["gradient"].values[0]
     expected = -0.01 * (np.sign(gradient) + 0.1 * weights)
@@ -118,7 +118,7 @@ def test_the_optimizer_is_the_plugins_own(mine: Clone) -> None:
         ("flipped.py", "results/smoke/null/bars/narrow/flipped", "/runs/"),
         ("bars.py", "results/smoke/data/bars", ""),
         ("bottleneck.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
-        # bottleneck.py imports this one.
+        # bottleneck.py imports this file.
         ("_shared.py", f"{RUNS}/sgd/batch20-lr0.05/seed0/trajectory", "/data/"),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_changed_plugin_reruns_what_uses_it(mine: Clone, plugins: Path, file: 
     assert not apart or not [path for path in pending if apart in path]
 
 
-def test_nothing_else_reruns_anything(mine: Clone, plugins: Path) -> None:
+def test_touched_and_added_plugins_rerun_nothing(mine: Clone, plugins: Path) -> None:
     assert mine.pending(*FIGURES, study=STUDY) == set()
     (plugins / "signs.py").touch()
     another = plugins / "another.py"
@@ -141,7 +141,7 @@ def test_nothing_else_reruns_anything(mine: Clone, plugins: Path) -> None:
     another.unlink()
 
 
-def test_a_network_whose_plugin_is_not_named_is_refused(mine: Clone) -> None:
+def test_a_network_whose_plugin_is_not_listed_is_refused(mine: Clone) -> None:
     (mine.path / "wrong.yaml").write_text(yaml.safe_dump(OVERLAY | {"plugins": []}))
     result = mine.plan("--dry-run", study=(SMOKE, "wrong.yaml"))
     assert result.returncode == 1

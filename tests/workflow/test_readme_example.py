@@ -15,23 +15,23 @@ EXAMPLE = yaml.safe_load((ROOT / "docs/adamw.yaml").read_text())
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[str | Path, ...]:
-    """The example laid over the smoke study."""
-    # Each optimizer needs two draws.
+    """The configuration files of the smoke study with the example's changes."""
+    # Each optimizer needs two draws of this null model.
     draws = tmp_path_factory.mktemp("example") / "draws.yaml"
     draws.write_text("null_models: {draws: {shuffled_labels: 8}}")
     return SMOKE, ROOT / "docs/adamw.yaml", draws
 
 
-def test_the_page_shows_the_file() -> None:
+def test_the_readme_shows_the_file() -> None:
     shown = re.search(r"```yaml\n(experiments:.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert shown
     assert yaml.safe_load(shown[1]) == EXAMPLE
 
 
-def test_it_runs_what_the_page_says(smoke: Clone, study: tuple[str | Path, ...]) -> None:
+def test_the_example_runs_what_the_readme_says(smoke: Clone, study: tuple[str | Path, ...]) -> None:
     outputs = smoke.outputs(study=study)
     pending = {path: output for path, output in outputs.items() if output.pending}
-    # The smoke study has no momentum either.
+    # The smoke study has no runs with momentum, so those are pending as well.
     assert {match[1] for path in pending if (match := RUN.search(path))} == {"momentum", "adamw"}
     for rule in ("train", "eigenpairs", "wide_eigenpairs", "metrics"):
         own = [path for path in pending if "/adamw/" in path and outputs[path].rule == rule]

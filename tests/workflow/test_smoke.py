@@ -1,4 +1,4 @@
-"""The smoke study from end to end, with the parts of its report."""
+"""The complete smoke study, with the parts of its report."""
 
 import json
 import os
@@ -21,15 +21,15 @@ from eigendrift.stores.arrays import SCHEMA_VERSION
 # Groups start before single tests, so the study runs next to the unit tests.
 pytestmark = pytest.mark.xdist_group("smoke")
 ENDINGS = ("png", "pdf", "csv")
-# What the report shows besides the figures, and what collects it.
+# Rules that only the report needs.
 REPORT_ONLY = {"benchmarks", "claims_page", "configuration", "ext09", "reported"}
 
 
 @pytest.fixture(scope="module")
 def made(smoke: Clone) -> dict[str, str]:
-    """The rule of every output of the study and its report."""
+    """The rule of every output of the study and its report, by path."""
     outputs = smoke.outputs("reported")
-    assert not [path for path, output in outputs.items() if output.pending], "something is left to do"
+    assert not [path for path, output in outputs.items() if output.pending], "the smoke study is not complete"
     return {path: output.rule for path, output in outputs.items()}
 
 
@@ -38,20 +38,20 @@ def figures(made: dict[str, str]) -> list[str]:
     return sorted({Path(path).stem for path, rule in made.items() if rule.startswith(("fig", "ext"))})
 
 
-def test_figures_are_numbered_as_in_the_paper_and_ours_apart(figures: list[str], results: Path) -> None:
+def test_figures_of_the_paper_and_extensions_have_their_own_numbers(figures: list[str], results: Path) -> None:
     assert [int(name[3:5]) for name in figures if name.startswith("fig")] == list(range(1, 22))
     assert [int(name[3:5]) for name in figures if name.startswith("ext")] == list(range(1, 10))
     files = {f"{name}.{ending}" for name in figures for ending in ENDINGS}
     assert {path.name for path in (results / "figures").iterdir()} == files
 
 
-def test_figures_are_whole_pictures_with_numbers(figures: list[str], results: Path) -> None:
+def test_figures_are_complete_pictures_with_tables(figures: list[str], results: Path) -> None:
     for name in figures:
         check_picture(results / "figures", name)
         assert len(pd.read_csv(results / f"figures/{name}.csv")) > 3, name
 
 
-def test_figures_alone_need_no_part_of_the_report(smoke: Clone) -> None:
+def test_figures_need_no_part_of_the_report(smoke: Clone) -> None:
     rules = {output.rule for output in smoke.outputs().values()}
     assert "fig01" in rules
     assert not rules & REPORT_ONLY
@@ -63,7 +63,7 @@ def test_figures_alone_need_no_part_of_the_report(smoke: Clone) -> None:
     }
 
 
-def test_run_times_are_those_of_all_jobs(made: dict[str, str], results: Path) -> None:
+def test_run_times_cover_all_jobs(made: dict[str, str], results: Path) -> None:
     jobs = pd.read_csv(results / "benchmarks.csv", keep_default_na=False, na_values=[""])
     assert set(jobs["rule"]) == set(made.values()) - REPORT_ONLY
     stores = {"train": "trajectory", "metrics": r"seed\d+/metrics", "null_model": "null/.+"}
@@ -73,7 +73,7 @@ def test_run_times_are_those_of_all_jobs(made: dict[str, str], results: Path) ->
     assert jobs[["seconds", "start_up_seconds", "cpu_seconds"]].notna().all(axis=None)
 
 
-def test_the_configuration_runs_the_same_study_again_wherever_data_lie(
+def test_the_saved_configuration_is_the_same_study_in_any_data_directory(
     smoke: Clone, results: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere.yaml"
@@ -82,32 +82,32 @@ def test_the_configuration_runs_the_same_study_again_wherever_data_lie(
         assert smoke.planned("reported", study=study) == {}
 
 
-def test_no_scratch_is_left(results: Path) -> None:
+def test_no_temporary_file_is_left(results: Path) -> None:
     assert [path for path in results.rglob(".*") if path.name != ".snakemake_timestamp"] == []
 
 
-def test_stores_open_as_they_are(results: Path) -> None:
+def test_xarray_opens_all_stores(results: Path) -> None:
     stores = list(results.rglob("*.zarr"))
     assert len(stores) > 30
     for store in stores:
         assert xr.open_zarr(store).attrs["schema_version"] == SCHEMA_VERSION
 
 
-def test_a_run_that_two_experiments_share_is_there_once(results: Path) -> None:
-    """The main experiment and both sweeps have the usual settings, which only one directory spells."""
+def test_a_run_that_several_experiments_share_exists_once(results: Path) -> None:
+    """The main experiment and both sweeps include the usual settings, which have only one directory."""
     for optimizer in OPTIMIZERS:
         usual = run_of(results, "digits", optimizer, seed=1)
         assert list(usual.parents[1].glob("*/seed1")) == [usual]
 
 
-def test_null_models_are_validated_and_left(results: Path) -> None:
+def test_null_models_are_validated_and_departures_measured(results: Path) -> None:
     nulls = {"isotropic", "reinitialized", "permuted", "shuffled_labels"}
     validation = pd.read_csv(results / "null_validation.csv")
     departure = pd.read_csv(results / "null_departure.csv")
     for table in (validation, departure):
         assert set(table["null_model"]) == nulls
         assert set(table["dataset"]) == set(DATASETS)
-    # Random directions are nothing like a Hessian's, and 10 draws suffice to see it.
+    # Random directions differ so much from a Hessian's eigenvectors that 10 draws are enough to show it.
     isotropic = validation[validation["null_model"] == "isotropic"]
     assert (isotropic.loc[isotropic["statistic"] == "log10 IPR", "verdict"] == "different").all()
     assert "different" not in set(validation.loc[validation["null_model"] != "isotropic", "verdict"])
@@ -117,7 +117,7 @@ def test_null_models_are_validated_and_left(results: Path) -> None:
     assert set(departure["seed"]) == set(SEEDS)
 
 
-def test_what_validates_null_models_is_what_training_starts_from(results: Path) -> None:
+def test_null_models_are_validated_on_the_networks_that_training_starts_from(results: Path) -> None:
     for dataset in DATASETS:
         observed = xr.open_zarr(results / f"null/{dataset}/mlp-8/untrained-observed.zarr")
         for seed in SEEDS:
@@ -127,7 +127,7 @@ def test_what_validates_null_models_is_what_training_starts_from(results: Path) 
 
 
 def test_claims_are_decided(smoke: Clone, results: Path) -> None:
-    """Two seeds decide nothing; effects are the means over seeds."""
+    """With two seeds, every claim is undecided; effects are means over seeds."""
     content = json.loads((results / "claims.json").read_text())
     schema = json.loads((smoke.path / "workflow/schemas/claims.schema.json").read_text())
     Draft202012Validator(schema).validate(content)
@@ -136,7 +136,7 @@ def test_claims_are_decided(smoke: Clone, results: Path) -> None:
     decided = [(claim["claim"], claim["dataset"]) for claim in claims]
     assert decided == [(name, dataset) for dataset in DATASETS for name in names]
     for claim in claims:
-        # The sweeps have one seed, on digits only.
+        # The sweeps have one seed and use only digits.
         swept = claim["claim"] in ("C5b", "C6", "C7")
         assert claim["n"] == (claim["dataset"] == "digits" if swept else 2)
         assert claim["verdict"] == ("undecided" if claim["n"] else "not measured")
@@ -158,16 +158,14 @@ def test_claims_are_decided_with_other_numbers_of_eigenpairs(results: Path) -> N
     elsewhere = many[(many["lag"] == 0.125) | many["claim"].isin(["C5b", "C6", "C7"])]
     assert set(elsewhere["verdict"]) == {"not measured"}
     assert len(elsewhere) + 10 == len(many)
-    # Fewer ranks at the same checkpoints are there for comparison wherever there is something to compare.
+    # Fewer ranks at the same checkpoints are included for comparison, for every effect of 5 eigenpairs.
     compared = sensitivity[sensitivity["checkpoints"] == 4]
     assert compared.groupby("ranks")["effect"].count().tolist() == [10] * 3
 
 
 @pytest.mark.slow
-def test_the_same_study_gives_the_same_bytes_and_ends_with_the_verdicts(
-    smoke: Clone, results: Path, tmp_path: Path
-) -> None:
-    """One run and one null model are made again, and everything that is made from them."""
+def test_a_rerun_gives_the_same_bytes_and_ends_with_the_verdicts(smoke: Clone, results: Path, tmp_path: Path) -> None:
+    """One run, one null model and everything that depends on them are recreated."""
     clone = copy_of(smoke, tmp_path / "clone")
     run = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
     again = [f"{run}/trajectory.json", "results/smoke/null/digits/mlp-8/reinitialized.json"]
@@ -184,13 +182,13 @@ def test_the_same_study_gives_the_same_bytes_and_ends_with_the_verdicts(
     figures = "results/smoke/figures"
     assert {*again, "results/smoke/claims.json", f"{figures}/fig01_displacement.png"} < made
     assert f"{figures}/fig03_localization.pdf" in made
-    # No claims were asked for here.
+    # This target does not include the claims.
     drawn = clone.snakemake("--force", f"{figures}/fig04_training_loss.png")
     assert drawn.returncode == 0, drawn.stdout
     assert "The paper's claims" not in drawn.stdout
 
 
-def test_a_missing_benchmark_file_runs_no_job_again(smoke_copy: Clone) -> None:
+def test_a_missing_benchmark_file_reruns_no_job(smoke_copy: Clone) -> None:
     next((smoke_copy.path / "results/smoke/benchmarks/train").rglob("*.tsv")).unlink()
     assert smoke_copy.planned("reported") == {}
 
@@ -200,14 +198,14 @@ def printed_by(smoke: Clone, *arguments: str) -> str:
     return subprocess.check_output(command, cwd=smoke.path, env=environment, text=True)
 
 
-def test_results_are_read_as_the_page_says(smoke: Clone, results: Path) -> None:
+def test_the_example_in_the_docs_reads_the_results(smoke: Clone, results: Path) -> None:
     lines = printed_by(smoke, "docs/read_results.py", "results/smoke").splitlines()
     assert len(lines) == len(list(results.glob("runs/*/*/*/*/seed*/metrics.zarr"))) > 0
     numbers = r"after \d+ steps loss [\d.e-]+, λ1 [\d.e-]+, moved by [\d.e-]+, inverse participation ratio [\d.e-]+"
     assert all(re.search(numbers, line) for line in lines)
 
 
-def test_the_live_view_knows_that_all_is_computed(smoke: Clone) -> None:
+def test_the_live_view_shows_that_everything_is_computed(smoke: Clone) -> None:
     shown = " ".join(printed_by(smoke, "-m", "runtime.watch", SMOKE).split())
     assert shown.startswith(
         "Study smoke: training, eigenpairs and null models are done; metrics, claims and figures follow "

@@ -1,4 +1,4 @@
-"""A study that keeps a part of its eigenvectors measures the same, and does nothing twice."""
+"""A study that stores only part of its eigenvectors has the same metrics, and computes nothing twice."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from eigendrift.stores.reading import open_store
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("storage")]
 
 RUN = "results/smoke/runs/digits/mlp-8/adam/batch64-lr0.001/seed0"
-# The folders of eigenpairs, and the checkpoints that keep their eigenvectors.
+# Folders of eigenpairs, and the checkpoints whose eigenvectors are stored.
 KEPT = {"": [0, 6], "wide/": [0, 3], "preconditioned/": [0, 6]}
 ENTROPY = f"{RUN}/plugins/entropy.json"
 TARGETS = [f"{RUN}/{folder}metrics.json" for folder in KEPT]
@@ -34,14 +34,14 @@ def thinned(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 def test_metrics_are_measured_with_all_eigenvectors(thinned: Clone, smoke: Clone) -> None:
     for target in TARGETS:
-        ours, whole = (json.loads((clone.path / target).read_text())["digest"] for clone in (thinned, smoke))
-        assert ours == whole
+        found, expected = (json.loads((clone.path / target).read_text())["digest"] for clone in (thinned, smoke))
+        assert found == expected
     entropy = xr.open_zarr((thinned.path / ENTROPY).with_suffix(".zarr"))["value"].values
     assert np.isfinite(entropy).all()
 
 
 @pytest.mark.parametrize(("folder", "checkpoints"), KEPT.items())
-def test_what_the_configuration_keeps_stays_and_nothing_else(
+def test_only_the_configured_eigenvectors_are_stored(
     thinned: Clone, smoke: Clone, folder: str, checkpoints: list[int]
 ) -> None:
     assert not (thinned.path / RUN / folder / "whole").exists()
@@ -54,7 +54,7 @@ def test_what_the_configuration_keeps_stays_and_nothing_else(
     assert kept.attrs["settings"]["storage"] == {"ranks": 3, "every": 6, "dtype": "float32"}
 
 
-def test_only_measuring_again_solves_again(thinned: Clone) -> None:
+def test_eigenpairs_rerun_only_if_metrics_do(thinned: Clone) -> None:
     assert thinned.planned(*TARGETS, study=STUDY) == {}
     module = thinned.path / "workflow/eigendrift/metrics/measure.py"
     with rewritten(module, module.read_text() + "\n# changed\n"):
@@ -63,7 +63,7 @@ def test_only_measuring_again_solves_again(thinned: Clone) -> None:
     assert planned == {f"{kind}{stage}": 1 for kind in kinds for stage in ("eigenpairs", "metrics")}
 
 
-def test_in_float16_metrics_are_measured_with_the_rounded_vectors(thinned: Clone, smoke: Clone, tmp_path: Path) -> None:
+def test_float16_metrics_are_measured_with_rounded_vectors(thinned: Clone, smoke: Clone, tmp_path: Path) -> None:
     half = tmp_path / "half.yaml"
     half.write_text("storage: {dtype: float16}")
     result = thinned.snakemake(f"{RUN}/metrics.json", study=(*STUDY, half))
