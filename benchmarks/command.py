@@ -36,7 +36,7 @@ OTHER_OUTPUT = ROOT / "results/benchmark"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and what is left out because its data are missing."""
+    """The measurements to make, and the reasons for leaving out others."""
 
     problems: tuple[Problem, ...]
     counts: tuple[int, ...]
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for reason in plan.left_out:
         report(f"Left out: {reason}")
     if not plan.problems and not plan.products and plan.growth is None:
-        sys.exit("Nothing is left to measure; see above for what was left out and why.")
+        sys.exit("Nothing can be measured, because all the data sets are missing; see above how to provide them.")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         for device in devices:
             together = device == "cuda" or options.quick

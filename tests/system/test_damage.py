@@ -102,8 +102,8 @@ def test_consumers_refuse_and_say_how_to_rebuild(tiny, undisturbed, harmed):
     commands = set(re.findall(r"to rebuild it, run `(rm -rf [^`]+)` and then snakemake again", result.stdout))
     for path, _, consumer in harmed:
         assert not (tiny.path / consumer).exists()
-        store, beside = made_with(path)
-        assert f"rm -rf {store} {beside}" in commands, result.stdout
+        store, proof = made_with(path)
+        assert f"rm -rf {store} {proof}" in commands, result.stdout
         if store in path.parents and path.name != "zarr.json":
             array, *chunk = path.relative_to(store).parts
             said = f"Store {store} is damaged: chunk {'/'.join(chunk)} of array '{array}'"
