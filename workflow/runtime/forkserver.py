@@ -9,9 +9,11 @@ Where there is no server (on a cluster, or in a conda environment), jobs run in 
 """
 
 import atexit
+import ctypes
 import errno
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -31,7 +33,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 VARIABLE = "EIGENDRIFT_FORK_SERVER"
-PREFIX = "eigendrift-"
+# Machines may share the directory for temporary files.
+PREFIX = f"eigendrift-{os.uname().nodename}-"
 # Libraries read these when they are imported, so a fork cannot have values of its own.
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR")}
 STREAMS = (0, 1, 2)
@@ -64,17 +67,19 @@ def start() -> None:
 
     There is no server if it cannot be started, for example because the path of its socket is too long.
     """
-    _delete_abandoned_sockets()
     with suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
+        _delete_abandoned_sockets()
         directory = tempfile.mkdtemp(prefix=PREFIX)
         address = f"{directory}/socket"
         try:
-            # Bound here, so that the first clients need not wait until the server is up.
-            listener.bind(address)
+            # This process listens already, so that the first clients need not wait until the server is up.
+            listener.bind(f"{directory}/bound")
         except OSError:
             os.rmdir(directory)
             return
         listener.listen()
+        # A socket under this name always listens, unless its server was killed.
+        os.rename(f"{directory}/bound", address)
         server = subprocess.Popen(
             [sys.executable, "-P", __file__, str(listener.fileno()), directory],
             stdin=subprocess.PIPE,
@@ -92,9 +97,11 @@ def start() -> None:
 def _delete_abandoned_sockets() -> None:
     """Delete the sockets of servers that were killed, which could not delete their own."""
     for address in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/socket"):
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(address)) == errno.ECONNREFUSED:
-                shutil.rmtree(address.parent, ignore_errors=True)
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            if address.is_socket() and probe.connect_ex(str(address)) == errno.ECONNREFUSED:
+                address.unlink()
+                address.parent.rmdir()
 
 
 def script_name() -> str:
@@ -103,7 +110,7 @@ def script_name() -> str:
 
 
 def hand_over(script: str) -> None:
-    """Let a fork of the server run this process's script, and exit as it does; return if there is no server.
+    """Let a fork of the server run this process's script, and exit as the fork does; return if there is no server.
 
     Args:
         script: Name of the script.
@@ -166,8 +173,8 @@ def serve(listener: socket.socket) -> None:
                 listener.close()
                 try:
                     _run(client, job)
-                except (OSError, EOFError, RuntimeError):
-                    # The client is gone. The fork must not continue as a second server.
+                finally:
+                    # Whatever happens, for example if the client is gone, a fork must not continue as a second server.
                     os._exit(1)
         client.close()
 
@@ -186,22 +193,32 @@ def _run(client: Any, job: dict[str, Any]) -> NoReturn:
     os.environ.update(job["environment"])
     sys.path[:] = job["path"]
     sys.argv[:] = [job["file"]]
-    status: Any = 0
+    status = 0
     try:
         runpy.run_path(job["file"], run_name="__main__")
     except SystemExit as end:
-        status = end.code
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
         status = 1
-    sys.stdout.flush()
-    status = status if isinstance(status, int) else int(status is not None)
+    _finish()
     client.send_bytes(str(status).encode())
-    # As the interpreter would, but without the second in which it takes every imported module apart.
+    os._exit(status)
+
+
+def _finish() -> None:
+    """Do what the interpreter does at its exit, except for the destruction of all modules, which takes a second."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    sys.stderr.flush()
-    os._exit(status)
+    # The server froze its own objects, so these are the job's.
+    for file in (sys.stdout, sys.stderr, *gc.get_objects()):
+        with suppress(Exception):
+            if isinstance(file, io.IOBase):
+                file.flush()
+    # Libraries in C have buffers of their own.
+    ctypes.CDLL(None).fflush(None)
 
 
 def _die_with(client: Any) -> None:

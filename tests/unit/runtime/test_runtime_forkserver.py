@@ -86,18 +86,24 @@ def test_where_there_can_be_no_socket_there_is_no_server(tmp_path):
     assert not list(place.iterdir())
 
 
-def test_a_server_deletes_sockets_of_killed_servers_and_no_others(tmp_path, monkeypatch):
+def test_a_server_deletes_sockets_of_killed_servers_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    abandoned, used = (tmp_path / f"eigendrift-{name}" for name in ("abandoned", "used"))
-    abandoned.mkdir()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"{abandoned}/socket")
-    used.mkdir()
-    with socket.socket(socket.AF_UNIX) as listener:
+    abandoned, used, full, file = (tmp_path / f"{forkserver.PREFIX}{name}" for name in ("dead", "used", "full", "file"))
+    for directory in (abandoned, used, full, file):
+        directory.mkdir()
+    (file / "socket").write_text("mine")
+    (full / "data").write_text("mine")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as other:
         listener.bind(f"{used}/socket")
-        listener.listen()
+        listener.listen(0)
+        other.connect(f"{used}/socket")
+        for directory in (abandoned, full):
+            with socket.socket(socket.AF_UNIX) as killed:
+                killed.bind(f"{directory}/socket")
         forkserver._delete_abandoned_sockets()
-    assert list(tmp_path.iterdir()) == [used]
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()}
+    assert left == {f"{used.name}/socket", f"{full.name}/data", f"{file.name}/socket"}
+    assert not abandoned.exists()
 
 
 @pytest.fixture
@@ -184,14 +190,33 @@ def test_each_fork_is_a_process_of_its_own(job):
         ("raise ValueError('because')", 1, "ValueError: because"),
         ("sys.stderr.write('a line\\n')", 0, "a line\n"),
         ("import subprocess; subprocess.run(['false'], check=True)", 1, "CalledProcessError"),
+        ("sys.exit('a reason')", 1, "a reason"),
         ("import atexit; atexit.register(sys.stderr.write, 'at exit')", 0, "at exit"),
         ("import threading; threading.Timer(0.2, lambda: sys.stderr.write('thread')).start()", 0, "thread"),
+        ("import atexit; atexit.register(os.kill, os.getpid(), 9)", 1, "ended without an exit status"),
+        ("print(flush=True); sys.stdout.close()", 0, ""),
     ],
 )
 def test_a_fork_ends_as_its_job_ends(job, end, code, message):
     result = job(JOB + end)
     assert (result.returncode, message in result.stderr) == (code, True), result.stderr
     assert json.loads(result.stdout)["there"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "import atexit; atexit.register(print, 'written')",
+        "import threading; threading.Timer(0.2, print, ['written']).start()",
+        "import ctypes; ctypes.CDLL(None).puts(b'written')",
+        "sys.notes = open('/dev/stdout', 'w'); sys.notes.write('written')",
+    ],
+    ids=["at exit", "thread", "C", "open file"],
+)
+def test_a_fork_writes_what_is_in_buffers(job, write):
+    result = job(JOB + write)
+    assert result.returncode == 0, result.stderr
+    assert "written" in result.stdout
 
 
 def test_code_of_the_project_is_never_remembered(job, tmp_path):
