@@ -3,7 +3,7 @@
 from eigendrift.extensions import NullModel
 
 
-def draw(origin, draws):
+def draw(inputs, draws):
     """Return the leading eigenpairs at initial weights with random signs."""
     import torch
 
@@ -12,17 +12,17 @@ def draw(origin, draws):
 
     weights = []
     for number in draws:
-        initial = origin.initial(number)
+        initial = inputs.initial(number)
         signs = torch.randint(0, 2, initial.shape, generator=generator("null", "flipped", number)) * 2 - 1
         weights.append(initial * signs.numpy().astype("float32"))
-    return origin.landscape.eigenpairs_at_each(weights, starts_of(draws))
+    return inputs.landscape.eigenpairs_at_each(weights, starts_of(draws))
 
 
 EXTENSIONS = [
     NullModel(
         name="flipped",
         draw=draw,
-        draws="the Hessian at {} initialisations with random signs",
+        draws="the Hessian at {} initializations with random signs",
         keeps="the sizes of initial weights",
         destroys="their signs",
     )

@@ -45,8 +45,8 @@ def allowed_by(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> st.
 
 def _integer(schema: Mapping[str, Any], _: Mapping[str, Any]) -> st.SearchStrategy[int]:
     least = schema.get("minimum", 0)
-    # The number of initialisations multiplies the size of a study, so it stays small.
-    most = 3 if "initialisations" in schema.get("description", "") else LARGEST
+    # The number of initializations multiplies the size of a study, so it stays small.
+    most = 3 if "initializations" in schema.get("description", "") else LARGEST
     return st.integers(least, min(schema.get("maximum", LARGEST), max(most, least)))
 
 

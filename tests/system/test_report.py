@@ -158,7 +158,7 @@ def test_captions_are_complete_and_without_markup_errors(entries):
                 for fact in (
                     r"(1,437|4,000) training samples",
                     r"N = (610|6,370) parameters",
-                    r"\d initialisations?",
+                    r"\d initializations?",
                     r"60 steps with batches of 64",
                 ):
                     assert re.search(fact, entry.caption), (category, entry.labels, fact)

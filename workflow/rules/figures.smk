@@ -55,7 +55,6 @@ TABLES_READ = (
     "regimes.csv",
     "null_values.csv",
     "null_validation.csv",
-    "benchmarks.csv",
 )
 # In alphabetical order, which is the report's.
 FILES = {"png": "picture", "pdf": "print (pdf)", "csv": "table (csv)"}
@@ -67,17 +66,29 @@ def check_words(figure):
         raise WorkflowError(
             f"The figure '{figure.name}' shows the runs '{figure.runs}', expected one of {', '.join(RUNS_SHOWN)}; fix its runs."
         )
-    for wrong in {*figure.reads.values()} - {*STORES, *TABLES_READ}:
+    # Run times are collected after all other figures are drawn.
+    known_words = {*STORES, *TABLES_READ, *(["benchmarks.csv"] if figure.name == "ext09_run_times" else [])}
+    for wrong in {*figure.reads.values()} - known_words:
         raise WorkflowError(
             f"The figure '{figure.name}' reads '{wrong}', expected one of {', '.join((*STORES, *TABLES_READ))}; fix its reads."
         )
 
 
+def is_in_study(figure):
+    """Return whether the study has what a figure reads, and the figure wants to be drawn."""
+    if "regimes.csv" in figure.reads.values() and not REGIME_RUNS:
+        return False
+    try:
+        return is_wanted(figure, config)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def files_read(figure):
-    """The inputs of a figure: stores and tables by the arguments of its function read, and their manifests."""
+    """Return the inputs of a figure: stores and tables by the arguments of its function read, and their manifests."""
     runs, manifests, files = RUNS_SHOWN[figure.runs], [], {}
     for argument, source in figure.reads.items():
-        if source in TABLES_READ:
+        if source not in STORES:
             files[argument] = f"<results>/{source}"
             manifests += checksums_of(files[argument])
         # A study may have no further null models.
@@ -91,7 +102,7 @@ def files_read(figure):
 
 
 def pictures_of(figure):
-    """The files of a figure, as the report shows them."""
+    """Return the files of a figure, as the report shows them."""
     return {
         ending: report(
             f"<results>/figures/{figure.name}.{ending}",
@@ -107,7 +118,7 @@ def pictures_of(figure):
 
 
 def drawing(figure):
-    """The parameters of a figure's rule: its code, functions, settings, style and caption."""
+    """Return the parameters of a figure's rule: its code, functions, settings, style and caption."""
     optimizers = {run.optimizer for run in RUNS_SHOWN[figure.runs]}
     asked = sorted(optimizers) if figure.asks_optimizers else []
     own = plugins_of((Figure, figure.name))
@@ -150,7 +161,7 @@ for figure in FIGURES.values():
 FIGURES_DRAWN = {
     name: figure
     for name, figure in FIGURES.items()
-    if RUNS_SHOWN[figure.runs] and figure.when(config) and "benchmarks.csv" not in figure.reads.values()
+    if RUNS_SHOWN[figure.runs] and is_in_study(figure) and "benchmarks.csv" not in figure.reads.values()
 }
 
 # Snakemake knows a figure by the first part of its name, such as fig03 for fig03_localization. A plug-in's figure may

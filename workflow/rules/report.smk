@@ -27,7 +27,7 @@ RESULTS = [
     *TABLES,
     *checksums_of(*TABLES),
     *manifests_of(BASELINES),
-    # Also of experiments that no figure shows.
+    # Some experiments are in no figure.
     *manifests_of([f"results/{STUDY}/runs/{run}/metrics.zarr" for run in RUNS]),
     *manifests_of(plugin_stores(known(Metric))),
 ]
@@ -88,7 +88,7 @@ rule configuration:
         config={**WRITTEN, "data_dir": None},
         schema=SCHEMA,
     message:
-        "Writing down the configuration"
+        "Writing the configuration"
     script:
         "../scripts/configuration.py"
 

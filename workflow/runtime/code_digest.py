@@ -180,7 +180,7 @@ def _imported_by(file: Path, source: bytes) -> frozenset[Path]:
 
 
 def _files_of(base: Path, module: str) -> Iterator[Path]:
-    """Return the file of a module, and those of the packages that it is in, as far as they exist."""
+    """Yield the file of a module and the `__init__.py` files of its packages, if they exist."""
     for part in module.split("."):
         package, single = base / part / "__init__.py", base / f"{part}.py"
         if package.is_file():

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError, YAMLWarning
 from snakemake.common.configfile import load_configfile
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 from eigendrift.data.datasets import DATASETS
@@ -47,7 +48,7 @@ def check_file(path: str | Path) -> None:
             warnings.simplefilter("ignore", YAMLWarning)
             content = checker.load(text)
     except DuplicateKeyError as error:
-        key = str(error.problem).partition('"')[2].partition('"')[0]
+        key = str(error.problem).partition('"')[2].rpartition('" with value')[0]
         raise UserError(
             f"The configuration file {path} has the key '{key}' twice in one mapping, in line "
             f"{error.problem_mark.line + 1}; delete one of them."
@@ -68,7 +69,10 @@ def read_config(path: str | Path) -> dict[str, Any]:
         UserError: If the file is wrong as a file, see `check_file`.
     """
     check_file(path)
-    return dict(load_configfile(path))
+    try:
+        return dict(load_configfile(path))
+    except WorkflowError as error:
+        raise UserError(f"The configuration file {path} is not valid: {first_line(error)}") from None
 
 
 def merged(studies: Iterable[str | Path]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """One snakemake at a time works on a study's results; what a killed one left behind is cleaned up.
 
-Snakemake's own lock is in its working directory, does not name its holder, and stays when the holder is killed. Our
+Snakemake's own lock is in its working directory, does not name its holder, and stays when the holder is killed. This
 lock is next to the results, so it also excludes snakemakes of other clones and machines, if the file system supports
-`flock` on all of them, and it ends with its holder.
+`flock` on all of them. The lock ends with its holder.
 
 `python -m runtime.lock results/<study>` cleans up. Jobs that lost their snakemake would work for nothing; what they
 have finished is kept, and the next run resumes from there.
@@ -113,7 +113,7 @@ def clean_up(directory: Path, results: Path) -> None:
     outputs = [line for lock in SNAKEMAKE_LOCKS.glob("*.output.lock") for line in lock.read_text().splitlines()]
     locked = {Path(*Path(path).parts[:2]) for path in outputs}
     processes = _processes_in(directory)
-    # One that is still planning holds Snakemake's lock, but not yet ours.
+    # A snakemake that is still planning holds Snakemake's lock, but not yet this one.
     alive = [f"process {process.pid}" for process, words in processes if _is_snakemake(words)]
     alive += [name for other in sorted(locked) if (name := holder(other))]
     if alive:
@@ -210,6 +210,8 @@ def _delete_unrecorded(outputs: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit("python -m runtime.lock needs the directory of a study's results: results/<study>.")
     try:
         clean_up(Path.cwd(), Path(sys.argv[1]))
     except UserError as error:

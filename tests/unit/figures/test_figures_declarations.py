@@ -14,7 +14,7 @@ from eigendrift.errors import UserError
 from eigendrift.extensions import Figure
 from eigendrift.extensions.kinds import lazy
 from eigendrift.figures.declarations import FIGURES
-from eigendrift.study.captions import caption_of, facts_of, settings_of
+from eigendrift.study.captions import caption_of, facts_of, is_wanted, settings_of
 from eigendrift.study.runs import runs_of, with_subsets
 from runtime.code_digest import code_of
 
@@ -59,8 +59,37 @@ def test_a_setting_or_placeholder_that_does_not_exist_is_refused():
     figure = Figure(name="mine", caption="A.", draw=lambda source, n: 0, settings={"n": "figures.size"})
     with pytest.raises(UserError, match=r"figure 'mine' takes its setting 'n' from the key 'figures\.size'"):
         settings_of(figure, CONFIG)
-    with pytest.raises(UserError, match=r"caption of the figure 'mine' cannot be filled in: 'run' is undef"):
+    with pytest.raises(UserError, match=r"caption of the figure 'mine' cannot be filled in, UndefinedError: 'run' is"):
         caption_of("mine", "{{ run }}", {"runs": "all"}, {}, CONFIG)
+
+
+def failing(config):
+    return config["nothing"]
+
+
+def test_functions_and_captions_of_plugins_that_fail_are_reported():
+    figure = Figure(name="mine", caption="A.", draw=lambda source, n: 0, settings={"n": failing}, when=failing)
+    with pytest.raises(UserError, match=r"for the setting 'n' of the figure 'mine' fails with KeyError: 'nothing'"):
+        settings_of(figure, CONFIG)
+    with pytest.raises(UserError, match=r"function when of the figure 'mine' fails with KeyError: 'nothing'; fix it"):
+        is_wanted(figure, CONFIG)
+    with pytest.raises(UserError, match=r"figure 'mine' cannot be filled in, ZeroDivisionError: division by zero; fix"):
+        caption_of("mine", "{{ 1 / 0 }}", {}, {}, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({"reads": {"metrics": ["metrics"], "baselines": "null model"}}, "has reads=.* expected text"),
+        ({"reads": {"manifests": "metrics"}, "read": len}, "none of them manifests or plugin_metrics"),
+        ({"reads": {"table": "regimes.csv"}}, "which the default function read takes"),
+        ({"settings": {"n": 3}}, "has settings=.* expected keys of the configuration, or functions of it"),
+    ],
+    ids=["no text", "taken", "unknown to read", "settings"],
+)
+def test_a_wrong_declaration_is_refused(declared, expected):
+    with pytest.raises(ValueError, match=f"the figure 'mine' .*{expected}"):
+        Figure(name="mine", caption="A.", draw=lambda source, n=1: 0, **declared)
 
 
 def test_no_job_depends_on_the_declarations():

@@ -69,7 +69,7 @@ def test_isotropic_draws_have_no_spectrum_and_count_as_converged(tmp_path: Path)
 
 
 @pytest.mark.parametrize("draw", [0, 1])
-def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialisation(tmp_path: Path, draw: int) -> None:
+def test_reinitialized_draws_are_pairs_of_the_hessian_at_the_initialization(tmp_path: Path, draw: int) -> None:
     (record,) = reinitialized(inputs_of(tmp_path, "reinitialized"), [draw])
     model = build_model(MODEL, (3, 3), 3, generator("null", "reinitialized", draw)).double()
     names = [name for name, _ in model.named_parameters()]

@@ -15,15 +15,15 @@ def test_training_lists_data_network_seeds_steps_rates_and_hessian_of_each_data_
     rates = "learning rates SGD 0.05, SGD + momentum 0.005, Adam 0.001"
     training = {
         "mnist5k": "mnist5k: 4,000 training samples, 784-32-32-10 perceptron, N = 26,506 parameters; "
-        f"7 initialisations for each setting; {length}; {rates}; 41 checkpoints",
+        f"7 initializations for each setting; {length}; {rates}; 41 checkpoints",
         "digits": "digits: 1,437 training samples, 64-32-32-10 perceptron, N = 3,466 parameters; "
-        f"7 initialisations for each setting; {length}; {rates}; 41 checkpoints",
+        f"7 initializations for each setting; {length}; {rates}; 41 checkpoints",
     }
     assert facts_of(CONFIG, runs_of(CONFIG, "main"), DATASETS) == {
         "training": f"{training['mnist5k']}. {training['digits']}.",
         "runs": f"{training['mnist5k']}; Hessian over 4,000 training samples. "
         f"{training['digits']}; Hessian over 1,437 training samples.",
-        "null": "the null model 'reinitialized' (the Hessian at 100 fresh initialisations; keeps "
+        "null": "the null model 'reinitialized' (the Hessian at 100 fresh initializations; keeps "
         "architecture, data and the distribution of initial weights, destroys all that training does)",
         "ranks": "three",
         "full_batch": "",
@@ -72,11 +72,11 @@ def test_several_null_models_are_described_one_by_one() -> None:
     assert "); 'permuted' (" in caption
 
 
-def test_one_initialisation_and_a_part_of_the_samples() -> None:
+def test_one_initialization_and_a_part_of_the_samples() -> None:
     config = changed("experiments.main.seeds", 1)
     config["eigenpairs"]["samples"] = 1000
     facts = facts_of(config, runs_of(config, "main"), DATASETS)["runs"]
-    assert "; 1 initialisation for each setting; " in facts
+    assert "; 1 initialization for each setting; " in facts
     assert facts.count("Hessian over 1,000 training samples.") == 2
 
 

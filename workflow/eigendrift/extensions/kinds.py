@@ -297,6 +297,9 @@ class Metric(Extension):
 
 # A figure reads files under these names, which are keyword arguments of its function ``read``.
 MEASURED = {"metrics": "metrics", "baselines": "null model"}
+COLLECT = lazy("eigendrift.metrics.collection", "collect")
+_READS = "text by argument of read, none of them manifests or plugin_metrics, which the workflow adds"
+_COLLECTED = "metrics, baselines and perhaps further, which the default function read takes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,11 +321,13 @@ class Figure(Extension):
             ``wide metrics``, ``eigenpairs``, ``minima`` or, if the optimizer is adaptive,
             ``preconditioned metrics``; baselines for these runs, ``null model`` (which the study shows), ``further null
             models``, ``other null models`` (all others) or ``wide null model``; or a table, ``claims.json``,
-            ``regimes.csv``, ``null_values.csv``, ``null_validation.csv`` or ``benchmarks.csv``.
-        read: Reads it, given lists of paths, or the path of a table.
+            ``regimes.csv``, ``null_values.csv`` or ``null_validation.csv``.
+        read: Reads it, given lists of paths, or the path of a table. The default takes ``metrics``, ``baselines`` and
+            ``further``, baselines of other null models.
         settings: Values of keyword arguments of ``draw``: each a key of the configuration, such as
             ``figures.waiting_times``, or a function of the configuration.
-        when: Returns whether a study has the figure, from the configuration.
+        when: Returns whether a study has the figure, from the configuration. A study without the runs or the table that
+            the figure reads does not have it either.
         asks_optimizers: Whether ``read`` or ``draw`` uses what optimizers declare, such as their thresholds.
         metrics: Names of metrics of plug-ins; the collection has their values under these names.
     """
@@ -336,7 +341,7 @@ class Figure(Extension):
     category: str = "Plug-ins"
     runs: str = "main"
     reads: Mapping[str, str] = field(default_factory=lambda: MEASURED)
-    read: Callable[..., Any] = lazy("eigendrift.metrics.collection", "collect")
+    read: Callable[..., Any] = COLLECT
     settings: Mapping[str, str | Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
     when: Callable[[Mapping[str, Any]], bool] = lambda _config: True
     asks_optimizers: bool = False
@@ -345,6 +350,12 @@ class Figure(Extension):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_takes("draw", ("collection",), self.settings)
+        sources = [type(key) is str and type(source) is str for key, source in self.reads.items()]
+        self._expect("reads", all(sources) and not {"manifests", "plugin_metrics"} & set(self.reads), _READS)
+        if self.read == COLLECT:
+            self._expect("reads", {*MEASURED} <= {*self.reads} <= {*MEASURED, "further"}, _COLLECTED)
+        places = [type(place) is str or callable(place) for place in self.settings.values()]
+        self._expect("settings", all(places), "keys of the configuration, or functions of it")
         self._expect("caption", self.caption.strip() != "", "a sentence")
         self._expect("metrics", all(isinstance(name, str) for name in self.metrics), "names")
 

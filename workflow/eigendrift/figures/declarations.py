@@ -58,7 +58,7 @@ TWO_TIME = r"""
 Two-time displacement Δ = 2 (1 − \|⟨v₁(t\ :sub:`w` + t), v₁(t\ :sub:`w`)⟩\|) of the leading Hessian
 eigenvector on {{ settings.dataset }}: how far it has moved at a lag t after the waiting time t\ :sub:`w`,
 from 0 (not at all) to 2 (at a right angle). A panel for each optimizer, a curve for each waiting time, mean
-over initialisations. Dark curves start early in training, light ones late.
+over initializations. Dark curves start early in training, light ones late.
 
 *Reading help:* where later curves are lower, the direction becomes more stable. At the dashed line of a null
 model, the eigenvector has moved as far as two draws of that model are apart (median, band: central 90 %). The
@@ -115,7 +115,7 @@ Below the diagonal, steps follow a leading direction more than the gradient does
         draw=lazy(LOCALIZATION, "draw_localization"),
         caption=r"""
 Inverse participation ratio Σⱼ v₁ⱼ⁴ of the leading Hessian eigenvector throughout training, a panel for each
-data set. Line: mean, band: minimum to maximum over initialisations. The ratio is 1/N if all N parameters
+data set. Line: mean, band: minimum to maximum over initializations. The ratio is 1/N if all N parameters
 contribute equally and 1 if the vector has one component; its inverse is the effective number of parameters.
 
 *Reading help:* the higher the ratio, the fewer parameters carry the direction. Above the band of a null model
@@ -132,7 +132,7 @@ dotted line is the mean over random directions, where N × IPR, on the right axi
         draw=lazy(TRAINING, "draw_training_loss"),
         caption=r"""
 Training loss, the mean cross-entropy over the whole training set in nat, on a logarithmic axis, a panel for
-each data set. Line: mean, band: minimum to maximum over initialisations.
+each data set. Line: mean, band: minimum to maximum over initializations.
 
 *Reading help:* optimizers reach different losses after the same number of steps. Where figures 1 to 3 differ
 between optimizers, this figure shows how far each optimizer has come.
@@ -149,7 +149,7 @@ between optimizers, this figure shows how far each optimizer has come.
 Test accuracy at the last step, a panel for each data set, a column for each optimizer. Each point is one run,
 and the points of a column are in the order of their seeds.
 
-*Reading help:* points of a column differ only in their initialisation. Compare differences between columns
+*Reading help:* points of a column differ only in their initialization. Compare differences between columns
 with the spread within a column.
 
 {{ training }}
@@ -163,7 +163,7 @@ with the spread within a column.
         caption=r"""
 The {{ ranks }} leading eigenvalues of the Hessian of the training loss throughout training, in nat, on a
 logarithmic axis. A row for each data set, a panel for each optimizer. Line: mean, band: minimum to maximum
-over initialisations.
+over initializations.
 
 *Reading help:* λ₁ is the sharpness. Where lines of two ranks touch, their eigenvectors are hard to tell apart
 and may swap. Figures that follow one rank show such a swap as a large displacement.
@@ -179,7 +179,7 @@ and may swap. Figures that follow one rank show such a swap as a large displacem
         caption=r"""
 Convergence of the {{ ranks }} leading Hessian eigenvectors to those at the end of training, \|⟨vᵢ(t),
 vᵢ(T)⟩\|, from 0 (at a right angle) to 1 (equal). A row for each data set, a panel for each optimizer. Line:
-mean, band: minimum to maximum over initialisations.
+mean, band: minimum to maximum over initializations.
 
 *Reading help:* the final direction begins to appear where a line leaves the bottom. The last point is 1 by
 definition; a rise only there means that the direction was still moving.
@@ -230,7 +230,7 @@ better one.
 Two-time displacement of the weights, Δ\ :sub:`w`\ (t\ :sub:`w`, t\ :sub:`w` + t) = \|θ(t\ :sub:`w` + t) −
 θ(t\ :sub:`w`)\|² / N on {{ settings.dataset }} (Baity-Jesi et al. 2018, not normalized by the noise of the
 gradient). A panel for each optimizer, a curve for each waiting time t\ :sub:`w` against the lag t, both in
-steps, mean over initialisations. Dark curves start early in training, light ones late.
+steps, mean over initializations. Dark curves start early in training, light ones late.
 
 *Reading help:* on these logarithmic axes, slope 1 is diffusion and slope 2 is motion in a straight line.
 Later curves are lower where training slows down; curves on top of each other would mean that the weights move
@@ -249,7 +249,7 @@ as before.
         caption=r"""
 Alignment of the weight change over a lag t, Δθ = θ(t\ :sub:`w` + t) − θ(t\ :sub:`w`), with the leading
 Hessian eigenvector v₁ at the waiting time t\ :sub:`w`, \|⟨Δθ/\|Δθ\|, v₁(t\ :sub:`w`)⟩\|, on
-{{ settings.dataset }}. A panel for each optimizer, a curve for each waiting time, mean over initialisations.
+{{ settings.dataset }}. A panel for each optimizer, a curve for each waiting time, mean over initializations.
 The dotted line is the mean over random directions.
 
 *Reading help:* at 1 the weights would move along v₁ alone; near the dotted line they move independently of
@@ -354,7 +354,7 @@ the first one are positive. A grey panel states why there is no vector.
         caption=r"""
 Alignment of gradient, \|⟨g/\|g\|, v\ :sub:`i`⟩\|, and update, \|⟨u/\|u\|, v\ :sub:`i`⟩\|, with the leading
 Hessian eigenvectors v\ :sub:`i` over learning rates. Each run enters with its mean over checkpoints, up to a
-divergence. Point: mean, bar: minimum to maximum over initialisations. Dotted: the mean for isotropic vectors
+divergence. Point: mean, bar: minimum to maximum over initializations. Dotted: the mean for isotropic vectors
 in N dimensions.
 
 *Reading help:* compare the two rows. For plain SGD they are the same, because its update is parallel to the
@@ -374,7 +374,7 @@ steps, so runs with a lower rate also move less.
         draw=lazy(SWEEPS, "draw_swept_localization"),
         caption=r"""
 Inverse participation ratio, the sum of v⁴ over all N parameters, of the leading Hessian eigenvector
-throughout training: a panel for each optimizer, a line for each batch size (mean over initialisations; band:
+throughout training: a panel for each optimizer, a line for each batch size (mean over initializations; band:
 minimum to maximum). The right axis is N times the ratio. Red: median and central 90 % under the null model;
 dotted: the mean for isotropic vectors, 3/(N + 2).
 
@@ -396,7 +396,7 @@ batch size does not matter; the black line is the full batch, which has no noise
         caption=r"""
 Inverse participation ratio, the sum of v⁴ over all N parameters, of the leading Hessian eigenvector
 throughout training: a panel for each optimizer, a line for each of its learning rates (mean over
-initialisations; band: minimum to maximum). The right axis is N times the ratio. Red: median and central 90 %
+initializations; band: minimum to maximum). The right axis is N times the ratio. Red: median and central 90 %
 under the null model; dotted: the mean for isotropic vectors, 3/(N + 2).
 
 *Reading help:* each optimizer has learning rates of its own, dark for the lowest, and all runs take the same
@@ -417,7 +417,7 @@ changes how far training comes in these steps, so a line may move although its l
         caption=r"""
 Two-time displacement of the leading Hessian eigenvector, Δ = 2 (1 − \|⟨v₁(t\ :sub:`w` + t),
 v₁(t\ :sub:`w`)⟩\|), for varying batch size: a row for each batch size, a column for each optimizer, a curve
-for each waiting time t\ :sub:`w` (mean over initialisations), against the lag t. Red dashed: median, and
+for each waiting time t\ :sub:`w` (mean over initializations), against the lag t. Red dashed: median, and
 band: central 90 %, between two independent draws of the null model; dotted: isotropic vectors.
 
 *Reading help:* runs with batches of B samples take steps in proportion to 1/B, so that all see as many
@@ -440,7 +440,7 @@ directions become more stable.
         caption=r"""
 Two-time displacement of the leading Hessian eigenvector, Δ = 2 (1 − \|⟨v₁(t\ :sub:`w` + t),
 v₁(t\ :sub:`w`)⟩\|), for varying learning rate: a column for each optimizer, in it a row for each of its
-learning rates, a curve for each waiting time t\ :sub:`w` (mean over initialisations), against the lag t. Red
+learning rates, a curve for each waiting time t\ :sub:`w` (mean over initializations), against the lag t. Red
 dashed: median, and band: central 90 %, between two independent draws of the null model; dotted: isotropic
 vectors.
 
@@ -514,15 +514,15 @@ Where the claims hold. Each cell is a regime: a size of the training set (up), a
 of Adam (right), and a length of training (columns of panels). The learning rate is constant, so the first
 part of a run is a shorter training, and the lag of displacements is a share of that length. Top: training
 accuracy at the end, on grey where optimizers interpolate, that is, classify every training sample correctly
-from every initialisation. Below, a row for each claim: its effect, mean over initialisations. White is the
+from every initialization. Below, a row for each claim: its effect, mean over initializations. White is the
 smallest effect that counts, purple the side on which the claim holds, orange the other. A triangle shows on
-which side of the smallest effect that counts all initialisations are (hollow), or the whole
+which side of the smallest effect that counts all initializations are (hollow), or the whole
 {{ (100 * config.claims.confidence)|round|int }} % interval (filled), which needs four of them.
 
 *Reading help:* a claim that is purple everywhere holds in every regime of this study. A change of colour from
 left to right shows dependence on the learning rate, from top to bottom on the number of samples, from panel
 to panel on the length. C7, which says that learning rates change nothing, has one cell for all of them. With
-too few initialisations for a test, only their agreement can be seen. C5b and C6, which are about batch sizes,
+too few initializations for a test, only their agreement can be seen. C5b and C6, which are about batch sizes,
 are left out.
 
 {{ runs }} Null model of C3 and C4: {{ null }}, with draws for each training set.
@@ -572,7 +572,7 @@ next to those of H itself. Left: displacement of the leading eigenvector over a 
 leading eigenvalue divided by the largest one at which full-batch steps on a quadratic loss stay stable: 2/η
 for SGD with learning rate η and 2 (1 + β)/η with momentum β, both for H, and 2 (1 + β₁)/((1 − β₁) η) for Adam
 and the preconditioned Hessian, which is 38/η for β₁ = 0.9. Optimizers without such a number, like SAM and
-Muon, are left out there. Line: mean, band: minimum to maximum over initialisations,
+Muon, are left out there. Line: mean, band: minimum to maximum over initializations,
 {{ config.eigenpairs.preconditioned_seeds }} at most for the preconditioned Hessian.
 
 *Reading help:* if an eigenvector moves or localizes under Adam because of the coordinates that Adam rescales,
@@ -610,7 +610,7 @@ x and S of y among the :math:`n_b` units of a block enter as :math:`r = R / (n_b
 the coefficient is :math:`\sum r s / \sqrt{\sum r^2 \sum s^2}` over all blocks. *Settings vary:* blocks of one
 data set and optimizer, whose units are its batch sizes and learning rates, means over seeds. Direct effects
 of a setting count here, such as that of the learning rate on the curvature. *Seeds vary:* blocks of one
-setting, whose units are runs; only initialisation and the order of batches differ. Neither kind of
+setting, whose units are runs; only initialization and the order of batches differ. Neither kind of
 association proves a cause.
 
 {{ runs }}
@@ -625,17 +625,17 @@ association proves a cause.
         draw=lazy(CLAIMS, "draw_claims"),
         caption=r"""
 Effect, interval and verdict of each claim of the paper (rows), on each data set (columns). Large marker: mean
-over initialisations, its shape the verdict; bar: {{ (100 * config.claims.confidence)|round|int }} %
-studentized bootstrap interval; small strokes: single initialisations; digits: the effect of means over so
+over initializations, its shape the verdict; bar: {{ (100 * config.claims.confidence)|round|int }} %
+studentized bootstrap interval; small strokes: single initializations; digits: the effect of means over so
 many leading eigenvectors, for C1 to C5 all at the checkpoints that have the most of them, for the others at
 all checkpoints; dashed line: the smallest effect that counts, fixed in the configuration; grey: the side of
 this line that counts as the claim. Each row has its own unit. Above a panel: verdict, number n of
-initialisations, and p of the paired sign-flip test, Holm-corrected over the claims that were tested on the
+initializations, and p of the paired sign-flip test, Holm-corrected over the claims that were tested on the
 data set.
 
 *Reading help:* a claim is supported if the whole bar is in the grey area and the corrected p is below
 {{ (1 - config.claims.confidence)|round(4) }}, contradicted if the whole bar is outside, undecided otherwise.
-C7 says that an effect is small, so its grey area is on the left. Few initialisations cannot reach a small p,
+C7 says that an effect is small, so its grey area is on the left. Few initializations cannot reach a small p,
 however large the effect; the verdict is then undecided, and claims.json states how many could decide.
 
 {{ runs }} Null model of C3 and C4: {{ null }}.

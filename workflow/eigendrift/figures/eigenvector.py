@@ -111,7 +111,7 @@ class FinalEigenvector:
     Attributes:
         optimizer: Name of the optimizer.
         dataset: Name of the data set.
-        seed: Number of the initialisation.
+        seed: Number of the initialization.
         step: Steps before the checkpoint.
         hidden_widths: Widths of the network's hidden layers.
         vector: float32 (parameter,), a unit vector of any sign; NaN if the run had diverged.

@@ -83,7 +83,7 @@ def draw_null_models(source: Validation) -> Plotted:
             "each point: one network or one pair of networks; red band: central 95 % of the null model "
             f"{REFERENCE}; runs: hollow at step 0, filled at the end",
             "right: on untrained networks the null model is = like the observed Hessian, ≠ different, "
-            "? not to be told with so few draws; numbers in null_validation.csv and null_departure.csv",
+            "? cannot be determined with so few draws; numbers in null_validation.csv and null_departure.csv",
         ],
     )
     return Plotted(figure, pd.DataFrame(table))

@@ -17,7 +17,7 @@ NULL_MODELS = known(
     NullModel(
         name="reinitialized",
         draw=lazy(MODELS, "reinitialized"),
-        draws="the Hessian at {} fresh initialisations",
+        draws="the Hessian at {} fresh initializations",
         keeps="architecture, data and the distribution of initial weights",
         destroys="all that training does",
     ),
@@ -36,7 +36,7 @@ NULL_MODELS = known(
         draw=lazy(MODELS, "shuffled_labels"),
         draws="the Hessian at the end of {} trainings, shared among the optimizers, on labels shuffled among "
         "the training samples, and over these samples",
-        keeps="architecture, initialisation, images, class frequencies, optimizer and length of training",
+        keeps="architecture, initialization, images, class frequencies, optimizer and length of training",
         destroys="what there is to learn about the images",
         of_training=True,
     ),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, TemplateError
+from jinja2 import Environment, StrictUndefined
 
 from eigendrift.errors import UserError
 from eigendrift.extensions.kinds import Dataset, Figure
@@ -21,12 +21,12 @@ def settings_of(figure: Figure, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a figure's settings in a study.
 
     Raises:
-        UserError: If a setting names a key that the configuration does not have.
+        UserError: If a setting names a key that the configuration does not have, or if its function fails.
     """
     values: dict[str, Any] = {}
     for name, where in figure.settings.items():
         if callable(where):
-            values[name] = where(config)
+            values[name] = _called(where, f"for the setting '{name}'", figure, config)
             continue
         try:
             values[name] = reduce(lambda group, key: group[key], where.split("."), config)
@@ -36,6 +36,24 @@ def settings_of(figure: Figure, config: Mapping[str, Any]) -> dict[str, Any]:
                 "configuration does not have; fix its settings."
             ) from None
     return values
+
+
+def is_wanted(figure: Figure, config: Mapping[str, Any]) -> bool:
+    """Return whether a study has a figure, as the figure's function ``when`` decides.
+
+    Raises:
+        UserError: If the function fails.
+    """
+    return bool(_called(figure.when, "when", figure, config))
+
+
+def _called(function: Callable[[Mapping[str, Any]], Any], what: str, figure: Figure, config: Mapping[str, Any]) -> Any:
+    try:
+        return function(config)
+    except Exception as error:
+        raise UserError(
+            f"The function {what} of the figure '{figure.name}' fails with {type(error).__name__}: {error}; fix it."
+        ) from error
 
 
 def caption_of(
@@ -56,8 +74,10 @@ def caption_of(
     try:
         template = Environment(undefined=StrictUndefined).from_string(caption)
         return template.render(**facts, settings=settings, config=config)
-    except TemplateError as error:
-        raise UserError(f"The caption of the figure '{name}' cannot be filled in: {error}; fix it.") from None
+    except Exception as error:
+        raise UserError(
+            f"The caption of the figure '{name}' cannot be filled in, {type(error).__name__}: {error}; fix it."
+        ) from None
 
 
 def parameters_on(config: Mapping[str, Any], model: str, dataset: Dataset) -> int | None:
@@ -115,11 +135,11 @@ def facts_of(
     taken = {name: datasets[name].training_samples if samples == "all" else samples for name in names}
     nulls = null_models or [config["figures"]["null_model"]]
     draws = config["null_models"]["draws"]
-    told = "; ".join(f"'{null}' ({NULL_MODELS[null].sentence(draws[null])})" for null in nulls)
+    described = "; ".join(f"'{null}' ({NULL_MODELS[null].sentence(draws[null])})" for null in nulls)
     return {
         "training": " ".join(f"{trainings[name]}." for name in names),
         "runs": " ".join(f"{trainings[name]}; Hessian over {taken[name]:,} training samples." for name in names),
-        "null": f"the null model{'s' * (len(nulls) > 1)} {told}",
+        "null": f"the null model{'s' * (len(nulls) > 1)} {described}",
         "ranks": RANKS[min(config["eigenpairs"]["count"], len(RANKS)) - 1],
         "full_batch": _full_batch(config, runs, datasets),
     }
@@ -129,16 +149,16 @@ def _training(config: Mapping[str, Any], runs: Sequence[Run], dataset: Dataset) 
     seeds = len({run.seed for run in runs})
     parts = [_network(config, model, dataset) for model in dict.fromkeys(run.model for run in runs)]
     rates = dict.fromkeys((run.optimizer, run.learning_rate) for run in runs)
-    told = [
+    facts = [
         f"{dataset.training_samples:,} training samples, {', '.join(parts)}",
-        f"{seeds} initialisation{'s' * (seeds > 1)} for each setting",
+        f"{seeds} initialization{'s' * (seeds > 1)} for each setting",
         ", ".join(dict.fromkeys(_length(config, run) for run in runs)),
     ]
     # Where learning rates vary, the figure shows them.
     if len(rates) == len({optimizer for optimizer, _ in rates}):
         listed = ", ".join(f"{title_of(name)} {rate:g}" for name, rate in rates)
-        told.append(f"learning rate{'s' * (len(rates) > 1)} {listed}")
-    return "; ".join([*told, f"{config['training']['checkpoints']['count']} checkpoints"])
+        facts.append(f"learning rate{'s' * (len(rates) > 1)} {listed}")
+    return "; ".join([*facts, f"{config['training']['checkpoints']['count']} checkpoints"])
 
 
 def _full_batch(config: Mapping[str, Any], runs: Sequence[Run], datasets: Mapping[str, Dataset]) -> str:

@@ -260,9 +260,9 @@ def _check_training_sizes(config: Mapping[str, Any]) -> None:
     rates = experiment.get("learning_rate", {})
     counts = {name: len(rates.get(name, [None])) for name in COMPARED}
     if len(set(counts.values())) > 1:
-        told = " and ".join(f"{count} for {name}" for name, count in counts.items())
+        listed = " and ".join(f"{count} for {name}" for name, count in counts.items())
         raise UserError(
-            f"Config key 'experiments.training_sizes.learning_rate' has {told}, expected the same number "
+            f"Config key 'experiments.training_sizes.learning_rate' has {listed}, expected the same number "
             "for each, because learning rates at the same position are compared; make the lists equally long."
         )
     training = config["training"]

@@ -52,7 +52,7 @@ class Run:
         optimizer: Name of the optimizer.
         batch_size: Samples per step, or ``full``.
         learning_rate: Learning rate of the optimizer.
-        seed: Number of the initialisation.
+        seed: Number of the initialization.
     """
 
     dataset: str
