@@ -20,7 +20,7 @@ from eigendrift.data.datasets import DATASETS
 from eigendrift.errors import UserError
 from eigendrift.extensions.plugins import load_plugins, plugin_files
 from eigendrift.figures.style import check_style
-from eigendrift.study.check import check_config, check_sizes, without_unset
+from eigendrift.study.check import check_config, check_sizes, ordered, without_unset
 from eigendrift.study.runs import all_runs, solver_settings, training_settings
 from eigendrift.study.schema import completed
 
@@ -89,7 +89,7 @@ def check(config: Any) -> None:
     """Check a configuration as workflow/rules/common.smk does; accepted ones must have runs with settings."""
     tally.count("configurations tried")
     try:
-        chosen = without_unset(config)
+        chosen = ordered(without_unset(config))
         load_plugins(plugin_files(chosen.get("plugins")))
         check_config(chosen, WRITTEN)
         check_sizes(chosen, DATASETS)

@@ -35,10 +35,11 @@ def without_unset(config: Mapping[str, Any]) -> dict[str, Any]:
 def ordered(value: Any) -> Any:
     """Return a configuration with its keys in alphabetical order at every level; lists keep theirs.
 
+    Keys that are not text are sorted as if they were, because the check that refuses them comes later.
     Settings become parameters of jobs and parts of manifests, where another order would look like a change.
     """
     if isinstance(value, dict):
-        return {key: ordered(value[key]) for key in sorted(value)}
+        return {key: ordered(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, list):
         return [ordered(item) for item in value]
     return value
