@@ -40,7 +40,10 @@ sys.exit(os.waitstatus_to_exitcode(status))
         ("trainin: {steps: 5}", "Config key 'trainin' is not known; did you mean 'training'?"),
         ("training: {steps: -5}", "Config key 'training.steps' is -5, expected an integer of at least 1"),
         ("experiments: {main: {datasets: [cifar10]}}", "mnist5k, digits, mnist, fashion_mnist"),
-        ("optimizers: {1: {learning_rate: 0.1}}", "Config key 'optimizers.1' is not known; allowed here: sgd, momentum"),
+        (
+            "optimizers: {1: {learning_rate: 0.1}}",
+            "Config key 'optimizers.1' is not known; allowed here: sgd",
+        ),
         ("plugins: [nowhere]", "Config key 'plugins' names 'nowhere', which does not exist"),
     ],
 )
