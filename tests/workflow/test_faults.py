@@ -198,6 +198,7 @@ def test_outputs_that_jobs_finish_after_snakemake_was_killed_are_deleted(fresh: 
     assert fresh.planned(TRAJECTORY, study=study) == {"train": 1}
 
 
+@pytest.mark.slow
 def test_nothing_is_cleaned_up_while_jobs_are_in_slurm(fresh: Clone, tmp_path: Path) -> None:
     leave_lock(fresh)
     mark = "from snakemake.persistence.file import FilePersistence; "

@@ -134,6 +134,7 @@ def test_other_runs_are_made_and_redraw_what_shows_them(
     assert pending(outputs) == and_what_follows(outputs, missing | rewired | named)
 
 
+@pytest.mark.slow
 def test_waiting_times_redraw_the_figures_that_show_them(smoke: Clone, before: Outputs, tmp_path: Path) -> None:
     shown = {
         path
@@ -163,6 +164,7 @@ def test_a_changed_module_reruns_the_stages_that_use_it(smoke_copy: Clone, modul
     assert pending(outputs) == and_what_follows(outputs, touched_by(outputs, touched))
 
 
+@pytest.mark.slow
 def test_another_place_other_time_stamps_and_another_layout_rerun_nothing(smoke: Clone, tmp_path: Path) -> None:
     """As in a clone on another machine whose clock is wrong, into which results and records were copied."""
     clone = copy_repository(tmp_path / "a clone")
