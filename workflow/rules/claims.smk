@@ -11,22 +11,22 @@ import json
 
 from eigendrift.claims.console import console_table
 
-DECIDED = {
+CLAIMS_STORES = {
     "metrics": [store_of(run, "metrics") for run in MAIN],
     "baselines": baselines_of(MAIN, [SHOWN_NULL]),
 }
 if max(config["claims"]["sensitivity"]["ranks"]) > config["eigenpairs"]["count"]:
-    DECIDED["wide_metrics"] = [store_of(run, "wide/metrics") for run in MAIN]
-    DECIDED["wide_baselines"] = baselines_of(MAIN, [wide_name(config)])
+    CLAIMS_STORES["wide_metrics"] = [store_of(run, "wide/metrics") for run in MAIN]
+    CLAIMS_STORES["wide_baselines"] = baselines_of(MAIN, [wide_name(config)])
 for sweep in ("batch_sizes", "learning_rates"):
     if sweep in config["experiments"]:
-        DECIDED[sweep] = [store_of(run, "metrics") for run in runs_of(config, sweep)]
+        CLAIMS_STORES[sweep] = [store_of(run, "metrics") for run in runs_of(config, sweep)]
 
 
 rule claims:
     input:
-        **{name: ancient(stores) for name, stores in DECIDED.items()},
-        manifests=manifests_of(dict.fromkeys(sum(DECIDED.values(), []))),
+        **{name: ancient(stores) for name, stores in CLAIMS_STORES.items()},
+        manifests=manifests_of(dict.fromkeys(sum(CLAIMS_STORES.values(), []))),
         validation="<results>/null_validation.csv",
         departure="<results>/null_departure.csv",
         checksums=[

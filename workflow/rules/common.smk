@@ -86,13 +86,13 @@ if IS_MODULE and workflow.modifier.path_modifier.replace_prefix("results/") != "
         "eigendrift's results are in results/<study>; leave out prefix and replace_prefix of the module."
     )
 try:
-    WRITTEN = ordered(configuration.merged_module_config(config) if IS_MODULE else config)
-    config, PLUGINS, SCHEMA = configuration.checked(WRITTEN)
+    WRITTEN_CONFIG = ordered(configuration.merged_module_config(config) if IS_MODULE else config)
+    config, PLUGINS, SCHEMA = configuration.checked(WRITTEN_CONFIG)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 STUDY = config["study"]
-PLACE = Path(f"results/{STUDY}")
+RESULTS_DIRECTORY = Path(f"results/{STUDY}")
 DATASETS = with_subsets(config, WHOLE_DATASETS)
 RUNS = all_runs(config)
 MAIN = runs_of(config, "main")
@@ -102,7 +102,7 @@ PRECONDITIONED = [
 NULLS = config["null_models"]["names"]
 SHOWN_NULL = config["figures"]["null_model"]
 FURTHER_NULLS = [null for null in config["figures"]["further_null_models"] if null != SHOWN_NULL]
-SHOWN = list(dict.fromkeys(run.dataset for run in MAIN))
+MAIN_DATASETS = list(dict.fromkeys(run.dataset for run in MAIN))
 
 # The directory of data files does not change their content, which is verified by checksum. As a parameter, a new
 # directory would rerun the whole study; as an environment variable, it reaches the jobs and reruns nothing.
@@ -124,9 +124,9 @@ wildcard_constraints:
 # The code of jobs. A job on a cluster is a snakemake of its own, which takes the digests of the one that submitted it.
 SHARES_RESULTS = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
 try:
-    DIGESTS = code_digest.digests_at_start(PLUGINS, [WRITTEN, list(map(str, PLUGINS))])
+    DIGESTS = code_digest.digests_at_start(PLUGINS, [WRITTEN_CONFIG, list(map(str, PLUGINS))])
     if not workflow.is_main_process and SHARES_RESULTS and not IS_MODULE:
-        DIGESTS = code_digest.recorded_digests(PLACE, DIGESTS)
+        DIGESTS = code_digest.recorded_digests(RESULTS_DIRECTORY, DIGESTS)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -138,11 +138,11 @@ def code(script, *modules, plugins=()):
     Listing the files as inputs would lengthen the planning of a large study by half.
     """
     if callable(plugins):
-        return of_job(lambda w: code(script, *modules, plugins=plugins(w)), code(script, *modules))
+        return by_wildcards(lambda w: code(script, *modules, plugins=plugins(w)), code(script, *modules))
     return code_digest.digest_of(code_digest.code_of(script, modules, plugins), DIGESTS)
 
 
-def of_job(function, otherwise=()):
+def by_wildcards(function, otherwise=()):
     """Return a function of wildcards if the study has plug-ins, else a constant, which is faster to plan."""
     return function if PLUGINS else otherwise
 
@@ -199,13 +199,13 @@ def store_of(run, kind):
     return f"results/{STUDY}/runs/{run.directory}/{kind}.zarr"
 
 
-def ends_of(w):
+def trajectories_of_optimizer(w):
     """Return the trajectories of all seeds of one optimizer in the main experiment."""
     wanted = (w.dataset, w.model, w.optimizer)
     return [store_of(run, "trajectory") for run in MAIN if (run.dataset, run.model, run.optimizer) == wanted]
 
 
-def permuted_by(w):
+def trajectories_to_permute(w):
     """Return the trajectories whose final weights a null model permutes; none for other null models."""
     model = NULL_MODELS.get(w.null.removeprefix(WIDE))
     # Null models of untrained networks have a prefix of their own, and read no trajectory.
@@ -242,14 +242,14 @@ def checksums_of(*tables):
 BASELINES = baselines_of(MAIN, NULLS)
 
 
-if workflow.is_main_process and (process := lock.holder(PLACE)):
+if workflow.is_main_process and (process := lock.holder(RESULTS_DIRECTORY)):
     # Snakemake's own refusal follows; it advises to unlock, because it does not know that someone is working.
-    logger.warning(lock.refusal(PLACE, process))
+    logger.warning(lock.refusal(RESULTS_DIRECTORY, process))
 
 
 onstart:
     if workflow.is_main_process:
         try:
-            start(workflow, PLACE, DIGESTS)
+            start(workflow, RESULTS_DIRECTORY, DIGESTS)
         except UserError as error:
             raise WorkflowError(str(error)) from None

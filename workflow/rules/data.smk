@@ -17,7 +17,7 @@ rule data:
         "../../envs/data.yaml"
     params:
         code=code("data", plugins=plugins_for_data),
-        plugins=of_job(plugins_for_data),
+        plugins=by_wildcards(plugins_for_data),
         settings=lambda w: data_settings(config, w.dataset),
     message:
         "Loading the data set {wildcards.dataset}"

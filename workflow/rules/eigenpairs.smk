@@ -44,7 +44,7 @@ rule eigenpairs:
         gpu=gpus(),
     params:
         code=code("eigenpairs", plugins=plugins_for_training),
-        plugins=of_job(plugins_for_training),
+        plugins=by_wildcards(plugins_for_training),
         settings={
             "eigenpairs": solver_settings(config),
             "every": 1,
@@ -69,7 +69,7 @@ use rule eigenpairs as wide_eigenpairs with:
         "<results>/benchmarks/wide_eigenpairs/{run}.tsv"
     params:
         code=code("eigenpairs", plugins=plugins_for_training),
-        plugins=of_job(plugins_for_training),
+        plugins=by_wildcards(plugins_for_training),
         settings={
             "eigenpairs": solver_settings(config, "wide_count"),
             "every": config["eigenpairs"]["wide_every"],
@@ -92,7 +92,7 @@ use rule eigenpairs as preconditioned_eigenpairs with:
         "<results>/benchmarks/preconditioned_eigenpairs/{run}.tsv"
     params:
         code=code("eigenpairs", plugins=plugins_for_training),
-        plugins=of_job(plugins_for_training),
+        plugins=by_wildcards(plugins_for_training),
         settings={
             "eigenpairs": solver_settings(config),
             "every": 1,

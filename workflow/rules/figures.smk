@@ -8,20 +8,20 @@ from eigendrift.extensions.kinds import lazy
 
 # For each job in a group, Snakemake examines all of its inputs again whenever one is created. Figures of large studies
 # have several inputs per run, so they are in no group.
-DRAWN = "drawn" if len(RUNS) <= 200 else None
+FIGURES_GROUP = "drawn" if len(RUNS) <= 200 else None
 # The lines of optimizers and null models that plug-ins declare depend on the whole study.
-USED = list(dict.fromkeys(run.optimizer for run in RUNS.values()))
-STYLED = {
-    "optimizers": USED if plugins_of(*((Optimizer, name) for name in USED)) else [],
+OPTIMIZERS_USED = list(dict.fromkeys(run.optimizer for run in RUNS.values()))
+PLUGIN_STYLES = {
+    "optimizers": OPTIMIZERS_USED if plugins_of(*((Optimizer, name) for name in OPTIMIZERS_USED)) else [],
     "null_models": NULLS if NULL_PLUGINS else [],
 }
-FIRST = [run for run in MAIN if run.dataset == SHOWN[0]]
+FIRST_DATASET = [run for run in MAIN if run.dataset == MAIN_DATASETS[0]]
 # The words that a declaration may use for runs, null models and stores; the docstring of Figure explains them.
 RUNS_SHOWN = {
     "main": MAIN,
-    "first data set": FIRST,
-    "second data set": [run for run in MAIN if run.dataset in SHOWN[1:2]],
-    "examples": [run for run in FIRST if run.seed == 0],
+    "first data set": FIRST_DATASET,
+    "second data set": [run for run in MAIN if run.dataset in MAIN_DATASETS[1:2]],
+    "examples": [run for run in FIRST_DATASET if run.seed == 0],
     "all": list(RUNS.values()),
     "training_sizes": [run for run in REGIME_RUNS if parts_of(run.dataset)[0] == REGIMES_OF],
 }
@@ -117,7 +117,7 @@ def pictures_of(figure):
     }
 
 
-def drawing(figure):
+def figure_params(figure):
     """Return the parameters of a figure's rule: its code, functions, settings, style and caption."""
     optimizers = {run.optimizer for run in RUNS_SHOWN[figure.runs]}
     asked = sorted(optimizers) if figure.asks_optimizers else []
@@ -148,7 +148,7 @@ def drawing(figure):
         "plugin_figure": figure.name if own else None,
         "settings": settings,
         "style": config["figures"]["style"],
-        "study": STYLED,
+        "study": PLUGIN_STYLES,
         # In a dict, because Snakemake would take braces in a plain text for wildcards.
         "caption": {"text": text},
     }
@@ -180,11 +180,11 @@ for name, figure in FIGURES_DRAWN.items():
         benchmark:
             f"<results>/benchmarks/figures/{name}.tsv"
         group:
-            DRAWN
+            FIGURES_GROUP
         conda:
             "../../envs/figures.yaml"
         params:
-            **drawing(figure),
+            **figure_params(figure),
         message:
             f"Drawing {name}"
         script:

@@ -8,10 +8,10 @@ Produces minima/<dataset>/<model>/<optimizer>.zarr and its manifest.
 rule minimum:
     input:
         data=ancient("<results>/data/{dataset}.zarr"),
-        trajectories=lambda w: ancient(ends_of(w)),
+        trajectories=lambda w: ancient(trajectories_of_optimizer(w)),
         manifests=lambda w: [
             f"<results>/data/{w.dataset}.json",
-            *manifests_of(ends_of(w)),
+            *manifests_of(trajectories_of_optimizer(w)),
         ],
     output:
         store=directory("<results>/minima/{dataset}/{model}/{optimizer}.zarr"),
@@ -29,7 +29,7 @@ rule minimum:
         gpu=gpus(),
     params:
         code=code("minimum", plugins=plugins_for_minimum),
-        plugins=of_job(plugins_for_minimum),
+        plugins=by_wildcards(plugins_for_minimum),
         solver={**solver_settings(config, "wide_count"), "samples": "all"},
         device=config["device"],
     message:

@@ -8,10 +8,10 @@ Produces null/<dataset>/<model>/<null>.zarr, the draws, and their manifest.
 rule null_model:
     input:
         data=ancient("<results>/data/{dataset}.zarr"),
-        trajectories=lambda w: ancient(permuted_by(w)),
+        trajectories=lambda w: ancient(trajectories_to_permute(w)),
         manifests=lambda w: [
             f"<results>/data/{w.dataset}.json",
-            *manifests_of(permuted_by(w)),
+            *manifests_of(trajectories_to_permute(w)),
         ],
     output:
         store=directory("<results>/null/{dataset}/{model}/{null}.zarr"),
@@ -27,7 +27,7 @@ rule null_model:
         gpu=gpus(),
     params:
         code=code("null", plugins=plugins_for_null),
-        plugins=of_job(plugins_for_null),
+        plugins=by_wildcards(plugins_for_null),
         settings=lambda w: null_settings(config, w.dataset, w.model, w.null),
         device=config["device"],
     message:

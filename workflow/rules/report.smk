@@ -85,7 +85,7 @@ rule configuration:
         code=code("configuration"),
         # The directory of a user's files is private, and not a part of the study. Experiments that are null stay in the
         # file, so that merging the file into config.yaml leaves them out again.
-        config={**WRITTEN, "data_dir": None},
+        config={**WRITTEN_CONFIG, "data_dir": None},
         schema=SCHEMA,
     message:
         "Writing the configuration"
@@ -134,7 +134,7 @@ rule ext09:
     conda:
         "../../envs/figures.yaml"
     params:
-        **drawing(FIGURES["ext09_run_times"]),
+        **figure_params(FIGURES["ext09_run_times"]),
     message:
         "Drawing ext09_run_times"
     script:

@@ -23,7 +23,7 @@ rule train:
         gpu=gpus(),
     params:
         code=code("train", plugins=plugins_for_training),
-        plugins=of_job(plugins_for_training),
+        plugins=by_wildcards(plugins_for_training),
         settings=lambda w: training_settings(config, run_of(w)),
         device=config["device"],
     message:
