@@ -69,6 +69,7 @@ def through_scipy(product, size, dtype):
     return values[::-1], vectors[:, ::-1].T
 
 
+@pytest.mark.slow
 def test_dense_hessian(problem, ours):
     model, inputs, targets = problem
     operator, pairs = ours

@@ -225,7 +225,7 @@ FUNCTIONS: dict[str, Callable[[], object]] = {
     "isotropic_displacement": lambda: eigendrift.isotropic_displacement(40),
     "isotropic_inverse_participation_ratio": lambda: eigendrift.isotropic_inverse_participation_ratio(40),
 }
-FAST = {"product", "product by automatic differentiation", "leading_eigenpairs"}
+FAST = {"product by automatic differentiation", "leading_eigenpairs"}
 CLASSES = {"Eigenpairs", "HessianOperator", "NullDraws", "SpectralDensity", "Trace", "hessian_operator"}
 
 

@@ -161,6 +161,7 @@ def other_workflow(tmp_path: Path) -> OtherWorkflow:
     return write
 
 
+@pytest.mark.slow
 def test_another_workflow_may_use_it_as_a_module(other_workflow: OtherWorkflow) -> None:
     planned = other_workflow().plan("--cores", "1", "--dry-run", "eigendrift_all", study=())
     assert planned.returncode == 0, planned.stdout
@@ -177,6 +178,7 @@ def test_jobs_run_in_a_module(other_workflow: OtherWorkflow) -> None:
     assert "Nothing to be done" in again.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "config", "sentence"),
     [

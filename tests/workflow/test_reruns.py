@@ -93,6 +93,7 @@ def test_a_changed_key_reruns_what_reads_it(
     assert pending(outputs) == and_what_follows(outputs, touched_by(outputs, touched))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "made", "rules", "shown_by"),
     [

@@ -54,6 +54,7 @@ def test_effects_are_found_where_they_were_planted_and_nowhere_else():
     assert not set(table["claim"]) & {"C5b", "C6"}
 
 
+@pytest.mark.slow
 def test_each_length_is_decided_as_a_training_of_its_own():
     """SGD stands still from the middle on, which the first half of the training does not show."""
     late = np.where(STEPS[-1] / 2 >= STEPS, 0.3, 0.003)
@@ -64,6 +65,7 @@ def test_each_length_is_decided_as_a_training_of_its_own():
         assert verdicts == {500: "contradicted", 1000: "supported"}, claim
 
 
+@pytest.mark.slow
 def test_a_regime_of_the_main_experiment_has_its_verdicts():
     runs = fitted(unlike())
     table = decide_regimes([training_set(100, runs, runs)], PAIRS, [1], SETTINGS)
@@ -99,6 +101,7 @@ def test_seeds_that_one_setting_lacks_are_left_out():
     assert rows(table, "C7")["n"].tolist() == [3]
 
 
+@pytest.mark.slow
 def test_optimizers_that_interpolate_fit_every_sample_in_every_run():
     runs = fitted(unlike())
     imperfect = runs["train_accuracy"].copy()
@@ -129,6 +132,7 @@ def test_a_divergence_after_the_end_has_not_happened():
     assert short["seed"].values[short["diverged_at"].notnull()].tolist() == [4]
 
 
+@pytest.mark.slow
 def test_a_loss_above_the_initial_loss_at_the_end_is_a_divergence():
     """A training that rises above its initial loss and returns is cut short on the way."""
     runs = fitted(unlike())

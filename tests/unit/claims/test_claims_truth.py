@@ -83,6 +83,7 @@ def frozen_pair(random: np.random.Generator) -> np.ndarray:
     return np.repeat(swapping(random)[:1], CHECKPOINTS, axis=0)
 
 
+@pytest.mark.slow
 def test_a_localizing_direction_is_localized_by_the_optimizer(random: np.random.Generator) -> None:
     spread = partial(walk, steps=STEADY)
     outcomes = decide(study(random, sgd=spread, adam=localizing), isotropic(random))
@@ -93,6 +94,7 @@ def test_a_localizing_direction_is_localized_by_the_optimizer(random: np.random.
     assert both["C4"].verdict == "contradicted"
 
 
+@pytest.mark.slow
 def test_updates_that_are_not_parallel_to_gradients_do_not_coincide(random: np.random.Generator) -> None:
     small = SETTINGS["smallest_effect"] | {"C5": 0.02}  # type: ignore[operator]
     runs = study(random, sgd=frozen, adam=frozen)

@@ -224,6 +224,7 @@ def test_claims_are_corrected_over_the_data_set_that_they_are_tested_on() -> Non
     assert {verdict.outcome.verdict for verdict in verdicts[13:]} == {"not measured"}
 
 
+@pytest.mark.slow
 def test_sensitivity_decides_again_and_does_not_invent_ranks() -> None:
     settings = {**SETTINGS, "sensitivity": {"ranks": [1, 3], "lags": [0.0625, 0.125, 0.25]}}
     for verdict in decide_claims(evidence_of(as_the_paper_says(), sweeps=True), settings):
@@ -252,6 +253,7 @@ def test_sensitivity_shows_a_claim_that_holds_at_one_lag_only() -> None:
     }
 
 
+@pytest.mark.slow
 def test_more_ranks_are_decided_at_the_checkpoints_that_have_them() -> None:
     """At those checkpoints two ranks move and localize as one does; at all of them there is one."""
     runs = as_the_paper_says()

@@ -63,6 +63,7 @@ class DyingProgress(Progress):
         super().save(index, record)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("together", "kept"), [(1, 2), *((3, kept) for kept in range(8))])
 def test_a_job_killed_within_a_group_resumes_with_the_same_bits(samples, progress, together, kept):
     landscape = Observed(samples, MODEL, SETTINGS | {"chunk_size": 40}, CPU, together)

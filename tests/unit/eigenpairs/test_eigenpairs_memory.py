@@ -78,6 +78,7 @@ print(peak())
     assert used < 2048 * MEBIBYTE
 
 
+@pytest.mark.slow
 def test_the_measurement_sees_used_memory():
     used = peak_of("print(peak()); block = torch.ones(2**26); print(peak())")
     assert 0.9 * 2**28 < used < 1.2 * 2**28

@@ -58,6 +58,7 @@ def exact(parts: Samples) -> np.ndarray:
     return np.linalg.eigvalsh(dense_at(Landscape(parts, WIDE, SOLVER, CPU), ends()[1].weights, images, labels))[::-1]
 
 
+@pytest.mark.slow
 def test_the_lowest_loss_over_all_samples_wins(minimum):
     columns = minimum.columns
     np.testing.assert_array_equal(columns["seed"], [3, 5, 8])
@@ -144,6 +145,7 @@ def test_a_loss_without_curvature_has_a_trace_but_no_density(parts):
     assert np.isnan(minimum.columns["density"]).all()
 
 
+@pytest.mark.slow
 def test_a_store_accepts_it_and_the_same_runs_give_the_same_bits(parts, minimum, tmp_path):
     for name, one in (("one", minimum), ("other", found(parts, ends()))):
         write_store(tmp_path / f"{name}.zarr", "minimum", one.columns, {}, one.summary)

@@ -66,6 +66,7 @@ def partly_compiled() -> nn.Module:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("make", [wholly_compiled, compiled_in_place, partly_compiled])
 @pytest.mark.parametrize("chunk_size", [None, 4])
@@ -131,6 +132,7 @@ def test_networks_that_differentiate(inputs, chunk_size):
     torch.testing.assert_close(product, expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
 @pytest.mark.parametrize("chunk_size", [None, 4])
 def test_recurrent_networks(targets, kind, chunk_size):

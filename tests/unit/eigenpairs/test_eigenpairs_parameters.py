@@ -50,6 +50,7 @@ PENALTIES: dict[str, Callable[[Network], Loss]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [None, 4])
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_a_weight_penalty_raises_every_eigenvalue(inputs, targets, penalty, chunk_size):

@@ -101,6 +101,7 @@ def test_minima_have_a_row_for_each_data_set_and_lines_with_the_numbers_of_the_t
     assert labels_of(whole.figure) == ["SGD", "Adam", "best run", "other run"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "sentences"),
     [
@@ -287,6 +288,7 @@ def test_runs_that_diverged_or_lack_a_pair_are_left_out_and_counted():
     assert (plotted.table["quantity"] == "run").sum() == len(runs) - 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [0, 1, 3])
 def test_too_few_runs_have_no_correlation(kept):
     runs = flat_runs(lambda place, setting, seed: (setting + seed + 1, 0.5, seed))

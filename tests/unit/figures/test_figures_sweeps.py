@@ -148,6 +148,7 @@ def test_displacement_has_a_row_for_each_value_and_a_column_for_each_optimizer()
     assert titles_of(drawn(DISPLACEMENT[0]))[-2:] == ["SGD\nfull batch", "Adam\nfull batch"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_note_has_parameters_seeds_divergences_and_steps(name):
     source = source_of(name, diverged=True)
@@ -164,6 +165,7 @@ def test_the_note_has_parameters_seeds_divergences_and_steps(name):
         assert "\ntraining: 40 steps" in below
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [ALIGNMENT, LOCALIZATION[1], DISPLACEMENT[0]])
 @pytest.mark.parametrize("measured", [True, False])
 def test_a_single_value_and_runs_without_measurements_are_drawn(name, measured):

@@ -47,6 +47,7 @@ def recorded(trajectories: dict[str, Trajectory]) -> dict[str, Recorded]:
     return {each: arrays(trajectory) for each, trajectory in trajectories.items()}
 
 
+@pytest.mark.slow
 def test_is_a_trajectory_store(trajectories: dict[str, Trajectory], name: str, tmp_path: Path) -> None:
     write_store(tmp_path / "t.zarr", "trajectory", trajectories[name].columns, settings_of(name))
     read = open_store(tmp_path / "t.zarr", "trajectory")
@@ -219,6 +220,7 @@ def in_a_plain_loop(settings: dict[str, Any]) -> tuple[int | None, list[float]]:
     return None, losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPLODING)
 @pytest.mark.parametrize("count", [2, 5, 61])
 def test_an_overflow_is_reported_at_its_first_step_and_followed_by_nan(
