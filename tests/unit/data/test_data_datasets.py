@@ -65,7 +65,7 @@ def test_the_environment_is_read_in_one_module() -> None:
     assert [path.name for path in modules if re.search(r"os\.environ|getenv", path.read_text())] == ["mnist.py"]
 
 
-@pytest.fixture(scope="module", params=["mnist5k", "digits"])
+@pytest.fixture(scope="module", params=[pytest.param("mnist5k", marks=pytest.mark.slow), "digits"])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
