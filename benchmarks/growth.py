@@ -13,10 +13,10 @@ from benchmarks.worker import Failure, Worker
 
 @dataclass(frozen=True)
 class Series:
-    """Three series of measurements, each of which varies one quantity and keeps the others.
+    """Three series of measurements. Each series varies one quantity and keeps the others fixed.
 
     Attributes:
-        base: The problem, of which a series varies at most one property.
+        base: The problem. Each series varies at most one of its properties.
         count: k in the series that do not vary it.
         widths: Widths of both hidden layers, in the first series.
         samples: Sizes of the Hessian's sample, in the second series.

@@ -33,7 +33,7 @@ ATTACKS = [
     for victim in ("job", "snakemake", "fork", "everything", "server")
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ]
-# Stages whose jobs save progress, and stages of at least three jobs, the last of which run as forks.
+# Stages whose jobs save progress, and stages with at least three jobs: the server forks for the later jobs.
 RESUMABLE = {"train", "eigenpairs", "null_model"}
 FORKED = {*RESUMABLE, "metrics", "baseline", "figures"}
 LONGEST = 240

@@ -146,7 +146,7 @@ def test_small_jobs_share_slurm_jobs(submitted, group):
 
 @pytest.fixture(scope="module")
 def disturbed(slurm, tmp_path_factory):
-    """A long run, of which one job is cancelled in the middle and another loses its node."""
+    """A long run in which one job is cancelled halfway and another loses its node."""
     clone = copy_with(tmp_path_factory.mktemp("disturbed"), FEWER, LONG)
     targets = [f"{RUN}/eigenpairs.json", NULL]
     process = subprocess.Popen(

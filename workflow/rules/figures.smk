@@ -75,8 +75,8 @@ def check_words(figure):
 
 
 def is_in_study(figure):
-    """Return whether the study has what a figure reads, and the figure wants to be drawn."""
-    if "regimes.csv" in figure.reads.values() and not REGIME_RUNS:
+    """Return whether the study has the runs and the table that a figure reads, and the figure wants to be drawn."""
+    if not RUNS_SHOWN[figure.runs] or ("regimes.csv" in figure.reads.values() and not REGIME_RUNS):
         return False
     try:
         return is_wanted(figure, config)
@@ -161,7 +161,7 @@ for figure in FIGURES.values():
 FIGURES_DRAWN = {
     name: figure
     for name, figure in FIGURES.items()
-    if RUNS_SHOWN[figure.runs] and is_in_study(figure) and "benchmarks.csv" not in figure.reads.values()
+    if is_in_study(figure) and "benchmarks.csv" not in figure.reads.values()
 }
 
 # Snakemake knows a figure by the first part of its name, such as fig03 for fig03_localization. A plug-in's figure may

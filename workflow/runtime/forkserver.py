@@ -9,7 +9,6 @@ Where there is no server (on a cluster, or in a conda environment), jobs run in 
 """
 
 import atexit
-import ctypes
 import errno
 import gc
 import importlib
@@ -197,9 +196,11 @@ def _run(client: Any, job: dict[str, Any]) -> NoReturn:
     try:
         runpy.run_path(job["file"], run_name="__main__")
     except SystemExit as end:
-        if isinstance(end.code, str):
+        if end.code is None or isinstance(end.code, int):
+            status = end.code or 0
+        else:
             print(end.code, file=sys.stderr)
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            status = 1
     except BaseException:
         traceback.print_exc()
         status = 1
@@ -217,7 +218,9 @@ def _finish() -> None:
         with suppress(Exception):
             if isinstance(file, io.IOBase):
                 file.flush()
-    # Libraries in C have buffers of their own.
+    # Libraries in C have buffers of their own. The clients, which import this module, do not need ctypes.
+    import ctypes
+
     ctypes.CDLL(None).fflush(None)
 
 

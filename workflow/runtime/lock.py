@@ -113,7 +113,7 @@ def clean_up(directory: Path, results: Path) -> None:
     outputs = [line for lock in SNAKEMAKE_LOCKS.glob("*.output.lock") for line in lock.read_text().splitlines()]
     locked = {Path(*Path(path).parts[:2]) for path in outputs}
     processes = _processes_in(directory)
-    # A snakemake that is still planning holds Snakemake's lock, but not yet this one.
+    # A snakemake that is still planning holds Snakemake's lock, but not yet the lock of this module.
     alive = [f"process {process.pid}" for process, words in processes if _is_snakemake(words)]
     alive += [name for other in sorted(locked) if (name := holder(other))]
     if alive:

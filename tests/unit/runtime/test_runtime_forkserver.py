@@ -220,12 +220,12 @@ def test_a_fork_writes_what_is_in_buffers(job, write):
 
 
 def test_code_of_the_project_is_never_remembered(job, tmp_path):
-    text = JOB + "\nsys.path.insert(0, os.getcwd())\nimport ours\nprint(ours.VALUE)"
+    text = JOB + "\nsys.path.insert(0, os.getcwd())\nimport module\nprint(module.VALUE)"
     values = []
     for value in (1, 2, 3):
-        (tmp_path / "ours.py").write_text(f"VALUE = {value}")
+        (tmp_path / "module.py").write_text(f"VALUE = {value}")
         # Python takes bytecode for current if the source has the same size and second.
-        os.utime(tmp_path / "ours.py", (value, value))
+        os.utime(tmp_path / "module.py", (value, value))
         values.append(job(text).stdout.splitlines()[-1])
     assert values == ["1", "2", "3"]
 

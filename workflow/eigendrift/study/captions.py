@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, StrictUndefined
 
@@ -12,6 +12,8 @@ from eigendrift.null.models import NULL_MODELS
 from eigendrift.study.names import title_of
 from eigendrift.study.runs import Run, steps_of
 from eigendrift.training.networks import MODELS, kind_of
+
+T = TypeVar("T")
 
 # Figures show three leading ranks at most.
 RANKS = ("one", "two", "three")
@@ -26,7 +28,7 @@ def settings_of(figure: Figure, config: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, where in figure.settings.items():
         if callable(where):
-            values[name] = _called(where, f"for the setting '{name}'", figure, config)
+            values[name] = _called(f"for the setting '{name}' of the figure '{figure.name}'", where, config)
             continue
         try:
             values[name] = reduce(lambda group, key: group[key], where.split("."), config)
@@ -44,16 +46,15 @@ def is_wanted(figure: Figure, config: Mapping[str, Any]) -> bool:
     Raises:
         UserError: If the function fails.
     """
-    return bool(_called(figure.when, "when", figure, config))
+    return bool(_called(f"when of the figure '{figure.name}'", figure.when, config))
 
 
-def _called(function: Callable[[Mapping[str, Any]], Any], what: str, figure: Figure, config: Mapping[str, Any]) -> Any:
+def _called(what: str, function: Callable[..., T], *arguments: Any) -> T:
+    """Return what a declared function returns, and report an error of the function in a sentence."""
     try:
-        return function(config)
+        return function(*arguments)
     except Exception as error:
-        raise UserError(
-            f"The function {what} of the figure '{figure.name}' fails with {type(error).__name__}: {error}; fix it."
-        ) from error
+        raise UserError(f"The function {what} fails with {type(error).__name__}: {error}; fix it.") from error
 
 
 def caption_of(
@@ -100,13 +101,12 @@ def _network(config: Mapping[str, Any], model: str, dataset: Dataset) -> str:
 def _declared(config: Mapping[str, Any], model: str, dataset: Dataset, what: str, kind: Callable[[Any], Any]) -> Any:
     settings = config["models"][model]
     function = getattr(MODELS[kind_of(settings)], what)
-    try:
-        return kind(function(settings, dataset.image_shape, dataset.classes)) if function else None
-    except Exception as error:
-        raise UserError(
-            f"The function {what} of the network '{kind_of(settings)}' fails with {type(error).__name__}: "
-            f"{error}; fix it."
-        ) from error
+    if function is None:
+        return None
+    return _called(
+        f"{what} of the network '{kind_of(settings)}'",
+        lambda: kind(function(settings, dataset.image_shape, dataset.classes)),
+    )
 
 
 def facts_of(
